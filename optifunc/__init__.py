@@ -1,0 +1,29 @@
+"""torch.optim's mathematics as pure, chainable JAX gradient transformations."""
+
+from . import schedules as schedules
+from ._dataclass import static as static
+from ._hyperparameters import (
+    current_hyperparameters as current_hyperparameters,
+    replace_hyperparameters as replace_hyperparameters,
+    scheduled as scheduled,
+)
+from ._transformation import (
+    GradientTransformation as GradientTransformation,
+    apply_updates as apply_updates,
+    identity as identity,
+    transformation as transformation,
+)
+from ._tree import global_norm as global_norm
+from .transforms._chain import (
+    as_transformation as as_transformation,
+    chain as chain,
+)
+from .transforms._momentum import momentum as momentum
+from .transforms._scaling import (
+    negate as negate,
+    scale as scale,
+    scale_by_learning_rate as scale_by_learning_rate,
+    scale_by_sign as scale_by_sign,
+    set_to_zero as set_to_zero,
+)
+from .transforms._weight_decay import add_decayed_weights as add_decayed_weights

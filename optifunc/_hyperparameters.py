@@ -1,0 +1,313 @@
+"""Hyperparameters: range checks, values that follow a schedule, reading and editing."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ._dataclass import data_field_names, replace
+from ._numerics import increment, is_number
+from ._transformation import GradientTransformation, State, transformation
+from ._tree import PyTree
+
+Hyperparameter: TypeAlias = float | Array | Callable[[Any], Array]
+
+
+def check_range(
+    name: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Check a hyperparameter where a user gives it.
+
+    Numbers must lie in the given range, which excludes NaN. Arrays, traced values and
+    schedules are let through.
+
+    **Raises:** `ValueError` for a number out of range, `TypeError` for what is no
+    number, array or schedule; both name the argument and the value found.
+    """
+    if not is_number(value):
+        if isinstance(value, str) or not (callable(value) or hasattr(value, "dtype")):
+            raise TypeError(
+                f"{name} must be a number, an array or a schedule, found {value!r}"
+            )
+        return
+    bounds = (
+        (at_least, "at least", lambda bound: value >= bound),
+        (above, "above", lambda bound: value > bound),
+        (at_most, "at most", lambda bound: value <= bound),
+        (below, "below", lambda bound: value < bound),
+    )
+    given = [(b, word, holds) for b, word, holds in bounds if b is not None]
+    if not all(holds(bound) for bound, _, holds in given) or value != value:
+        expected = " and ".join(f"{word} {bound}" for bound, word, _ in given)
+        raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
+
+
+def check_betas(betas: Any) -> None:
+    """Check a pair of decay rates, each in [0, 1)."""
+    check_pair("betas", betas)
+    for i, beta in enumerate(betas):
+        check_range(f"betas[{i}]", beta, at_least=0, below=1)
+
+
+def check_pair(name: str, value: Any) -> None:
+    """Check that ``value`` is a pair: a tuple or list of two, or an array of two."""
+    if (
+        isinstance(value, str)
+        or not (hasattr(value, "__len__") or hasattr(value, "shape"))
+        or len(value) != 2
+    ):
+        raise ValueError(f"{name} must be a pair, found {value!r}")
+
+
+def check_integer(name: str, value: Any, *, at_least: int) -> None:
+    """Check a static count."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, found {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, found {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Check that ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, found {value!r}")
+
+
+def _is_schedule(value: Any) -> bool:
+    return callable(value)
+
+
+class ScheduledState(NamedTuple):
+    """State of `scheduled`."""
+
+    step: Array  # int32 [], updates done so far
+    inner: State
+
+
+@transformation
+class scheduled(GradientTransformation):  # noqa: N801
+    """Let a transformation's hyperparameters follow schedules.
+
+    Before update number ``t`` (counted from 0) each schedule in ``inner`` is replaced
+    by its value at ``t``. A chain, and so every optimizer, does this to its members
+    by itself; it is needed for a single building block used alone::
+
+        of.scheduled(of.add_decayed_weights(of.schedules.linear(1e-2, 0.1, total_iters=100)))
+
+    **Arguments:** ``inner``: a transformation with a schedule (a
+    `optifunc.schedules.Schedule` or any function of the step) in the place of a
+    hyperparameter.
+    """
+
+    inner: GradientTransformation
+
+    evaluates_schedules: ClassVar[bool] = True
+
+    def at(self, step: Any) -> GradientTransformation:
+        """The inner transformation with the values of update number ``step``."""
+
+        def value(leaf: Any) -> Any:
+            return leaf(step) if _is_schedule(leaf) else leaf
+
+        def is_leaf(node: Any) -> bool:
+            return _is_schedule(node) or _evaluates_schedules(node)
+
+        return jax.tree.map(value, self.inner, is_leaf=is_leaf)
+
+    def in_force(self, state: ScheduledState) -> "scheduled":
+        return scheduled(self.at(state.step))
+
+    def init(self, params: PyTree) -> ScheduledState:
+        step = jnp.zeros((), jnp.int32)
+        return ScheduledState(step, self.at(step).init(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScheduledState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScheduledState]:
+        inner = self.at(state.step)
+        updates, inner_state = inner.update(updates, state.inner, params, **extra)
+        return updates, ScheduledState(increment(state.step), inner_state)
+
+
+def _evaluates_schedules(node: Any) -> bool:
+    return getattr(type(node), "evaluates_schedules", False)
+
+
+def with_schedules(tx: GradientTransformation) -> GradientTransformation:
+    """``tx``, inside `scheduled` if a hyperparameter of its own is a schedule."""
+    if _evaluates_schedules(tx):
+        return tx
+    own = [
+        leaf
+        for name in data_field_names(type(tx))
+        if not _children(value := getattr(tx, name))
+        for leaf in jax.tree.leaves(value, is_leaf=_is_schedule)
+    ]
+    return scheduled(tx) if any(map(_is_schedule, own)) else tx
+
+
+def _children(value: Any) -> Mapping[Any, GradientTransformation]:
+    """The transformations in a field, by their keys in it (None: the field itself)."""
+    if isinstance(value, GradientTransformation):
+        return {None: value}
+    if isinstance(value, tuple):
+        items: Any = enumerate(value)
+    elif isinstance(value, dict):
+        items = value.items()
+    else:
+        return {}
+    children = dict(items)
+    if children and all(
+        isinstance(x, GradientTransformation) for x in children.values()
+    ):
+        return children
+    return {}
+
+
+def _state_of(state: Any, field: str, key: Any) -> Any:
+    """The part of a transformation's state that belongs to one inside it."""
+    if state is None:
+        return None
+    return getattr(state, field) if key is None else state[key]
+
+
+def _edit(
+    tx: GradientTransformation,
+    state: Any,
+    edit: Callable[[str, Any], Any],
+    prefix: str = "",
+) -> GradientTransformation:
+    """Rebuild ``tx`` with ``edit(qualified name, value)`` for each hyperparameter."""
+    if state is not None and hasattr(tx, "in_force"):
+        tx = tx.in_force(state)
+    changes = {}
+    for field in data_field_names(type(tx)):
+        value = getattr(tx, field)
+        children = _children(value)
+        if not children:
+            if not isinstance(value, tuple | dict) or value:
+                changes[field] = edit(f"{prefix}{field}", value)
+            continue
+        edited = {
+            key: _edit(
+                child,
+                _state_of(state, field, key),
+                edit,
+                prefix if key is None else f"{prefix}{key}.",
+            )
+            for key, child in children.items()
+        }
+        if None in edited:
+            changes[field] = edited[None]
+        else:
+            changes[field] = (
+                edited if isinstance(value, dict) else tuple(edited.values())
+            )
+    if all(getattr(tx, name) is value for name, value in changes.items()):
+        return tx
+    return replace(tx, **changes)
+
+
+def _short_names(names: list[str]) -> dict[str, str]:
+    """For each qualified name the shortest that is not also another's."""
+    last = [name.rpartition(".")[2] for name in names]
+    return {
+        name: short if last.count(short) == 1 else name
+        for name, short in zip(names, last, strict=True)
+    }
+
+
+def current_hyperparameters(
+    tx: GradientTransformation, state: State
+) -> dict[str, Any]:
+    """The values that the next update uses, by name: for logging.
+
+    **Arguments:** ``tx``: a transformation; ``state``: its state, which says where
+    its schedules stand. Works inside jit too.
+
+    **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
+    of them. Where a name occurs several times, each is qualified by its place in the
+    chain or partition (``"0.eps"``, ``"decoder.lr"``).
+    """
+    found: dict[str, Any] = {}
+
+    def record(name: str, value: Any) -> Any:
+        found[name] = value
+        return value
+
+    _edit(tx, state, record)
+    short = _short_names(list(found))
+    return {short[name]: value for name, value in found.items()}
+
+
+def replace_hyperparameters(
+    tx: GradientTransformation, /, **values: Any
+) -> GradientTransformation:
+    """The same transformation with other hyperparameters.
+
+    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it goes on
+    from the same state and compiles nothing anew. A name is as reported by
+    `current_hyperparameters`; a qualified one is given as ``**{"decoder.lr": 3e-4}``.
+
+    **Raises:** `ValueError` for a name that ``tx`` does not have (it lists the known
+    ones), for one that several of its members have (it lists the qualified names),
+    for a value out of range, and for a schedule in the place of a number (the state
+    of ``tx`` has no step counter for it; build the transformation with a schedule).
+    """
+    names: list[str] = []
+
+    def record(name: str, value: Any) -> Any:
+        names.append(name)
+        return value
+
+    _edit(tx, None, record)
+    short = _short_names(names)
+    chosen: dict[str, Any] = {}
+    for given, value in values.items():
+        matches = [name for name in names if given in (name, short[name])]
+        namesakes = [name for name in names if name.rpartition(".")[2] == given]
+        if not matches and namesakes:
+            raise ValueError(
+                f"the hyperparameter {given!r} occurs several times; "
+                f"choose from {sorted(namesakes)}"
+            )
+        if not matches:
+            raise ValueError(
+                f"unknown hyperparameter {given!r}; known: {sorted(short.values())} "
+                "(one that was given as the number 0 may have been left out: "
+                "give it as jnp.zeros(()) to change it later)"
+            )
+        chosen[matches[0]] = value
+
+    def edit(name: str, value: Any) -> Any:
+        if name not in chosen:
+            return value
+        new = chosen[name]
+        if _has_schedule(new) and not _has_schedule(value):
+            raise ValueError(
+                f"{name} is {value!r} and cannot become a schedule, {new!r}: "
+                "the state counts no steps for it; build the transformation with one"
+            )
+        return new
+
+    return _edit(tx, None, edit)
+
+
+def _has_schedule(value: Any) -> bool:
+    return any(map(_is_schedule, jax.tree.leaves(value, is_leaf=_is_schedule)))
+
+

@@ -1,0 +1,94 @@
+"""Scalars of a step and the few formulas that optimizers share, without cancellation.
+
+Scalars (bias corrections, decays, step sizes) are computed in the widest float that
+JAX is set to, float32 or float64, and rounded to a leaf's dtype only where they meet
+it. What depends on hyperparameters alone is computed in float64 on the host when they
+are Python numbers.
+"""
+
+import math
+import numbers
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+Scalar: TypeAlias = float | Array
+
+
+def is_number(value: object) -> bool:
+    """Whether ``value`` is known now: a Python or NumPy real number, not an array."""
+    return isinstance(value, numbers.Real)
+
+
+def is_zero(value: object) -> bool:
+    """Whether ``value`` is the number zero, which leaves a piece of structure out.
+
+    A traced or array zero is not: its value must not decide what is computed.
+    """
+    return is_number(value) and value == 0
+
+
+def as_scalar(value: Any) -> Array:
+    """``value`` as an array of the widest float that JAX is set to."""
+    return lax.convert_element_type(value, jnp.result_type(float))
+
+
+def increment(step: Array) -> Array:
+    """``step + 1``, staying at the largest value of its dtype instead of wrapping."""
+    largest = jnp.iinfo(step.dtype).max
+    return jnp.where(step < largest, step + 1, step)
+
+
+def log_decay(beta: Scalar) -> Scalar:
+    """``log(beta)``; exact to rounding for ``beta`` near 1."""
+    if is_number(beta):
+        return math.log(beta) if beta > 0 else -math.inf
+    # `beta - 1` is exact for beta in [0.5, 2], `log(beta)` would lose half the digits.
+    return jnp.log1p(as_scalar(beta) - 1)
+
+
+def one_minus_power(beta: Scalar, step: Array) -> Array:
+    """``1 - beta**step`` for ``step >= 1``, to rounding.
+
+    In float32 the naive formula is off by 1e-5 for ``beta = 0.999`` and small steps.
+    """
+    return -jnp.expm1(as_scalar(step) * log_decay(beta))
+
+
+def lerp(start: Array, end: Array, weight: Array) -> Array:
+    """``start + weight * (end - start)``, exact at both ends as `torch.lerp` is."""
+    difference = end - start
+    return jnp.where(
+        jnp.abs(weight) < 0.5,
+        start + weight * difference,
+        end - (1 - weight) * difference,
+    )
+
+
+def second_moment(average: Array, grad: Array, beta: Array, weight: Array) -> Array:
+    """``beta * average + weight * grad**2``, where ``weight`` is ``1 - beta``.
+
+    The weight is an argument of its own because the caller knows it in float64.
+    """
+    return beta * average + weight * grad * grad
+
+
+@jax.custom_jvp
+def sqrt(x: Array) -> Array:
+    """The square root, with derivative 0 at 0.
+
+    An accumulator is exactly 0 where every gradient so far was 0; the derivative of
+    the update with respect to a hyperparameter is then 0 and not ``inf * 0``.
+    """
+    return lax.sqrt(x)
+
+
+@sqrt.defjvp
+def _sqrt_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    root = sqrt(primals[0])
+    slope = jnp.where(root > 0, 0.5 / jnp.where(root > 0, root, 1), 0)
+    return root, slope * tangents[0]

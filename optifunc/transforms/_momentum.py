@@ -1,0 +1,88 @@
+"""Momentum, as in torch.optim.SGD."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._dataclass import static
+from .._hyperparameters import Hyperparameter, check_range
+from .._numerics import increment, is_number
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, elementwise, zeros_like
+
+
+class MomentumState(NamedTuple):
+    """State of `momentum`."""
+
+    step: Array  # int32 [], updates done so far
+    momentum_buffer: PyTree  # like params
+
+
+@elementwise(outputs=2, static=("nesterov",))
+def _momentum(
+    updates: Array,
+    momentum_buffer: Array,
+    *,
+    momentum: Array,
+    weight: Array,
+    nesterov: bool,
+) -> tuple[Array, Array]:
+    momentum_buffer = momentum * momentum_buffer + weight * updates
+    if nesterov:
+        return updates + momentum * momentum_buffer, momentum_buffer
+    return momentum_buffer, momentum_buffer
+
+
+@transformation
+class momentum(GradientTransformation):  # noqa: N801
+    """Accumulate the updates with a decay (Polyak, 1964; Nesterov, 1983).
+
+    ::
+
+        b_1 = g_1                                        (undampened, as in torch)
+        b_t = momentum * b_{t-1} + (1 - dampening) * g_t
+        u_t = b_t,  or with nesterov  g_t + momentum * b_t
+
+    The form of Nesterov's momentum is that of Sutskever et al. (2013), "On the
+    importance of initialization and momentum in deep learning".
+
+    **Raises:** `ValueError` if ``momentum`` is negative or NaN, or if ``nesterov`` is
+    combined with zero momentum or with dampening.
+    """
+
+    momentum: Hyperparameter
+    dampening: Hyperparameter = 0.0
+    nesterov: bool = static(False)
+
+    def __post_init__(self) -> None:
+        check_range("momentum", self.momentum, at_least=0)
+        check_range("dampening", self.dampening)
+        if self.nesterov and (
+            (is_number(self.momentum) and not self.momentum > 0)  # type: ignore[operator]
+            or (is_number(self.dampening) and self.dampening != 0)
+        ):
+            raise ValueError(
+                "nesterov needs momentum above 0 and no dampening, found "
+                f"momentum={self.momentum!r} and dampening={self.dampening!r}"
+            )
+
+    def init(self, params: PyTree) -> MomentumState:
+        return MomentumState(jnp.zeros((), jnp.int32), zeros_like(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: MomentumState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, State]:
+        undampened = 1 - self.dampening  # type: ignore[operator]
+        updates, momentum_buffer = _momentum(
+            updates,
+            state.momentum_buffer,
+            momentum=self.momentum,
+            weight=jnp.where(state.step == 0, 1.0, undampened),
+            nesterov=self.nesterov,
+        )
+        return updates, MomentumState(increment(state.step), momentum_buffer)

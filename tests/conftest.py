@@ -1,0 +1,22 @@
+"""Settings of the whole suite: strict numerics, and eight devices to shard over."""
+
+import os
+
+# Read when JAX starts its CPU backend.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64():
+    """Let JAX use float64 within a test."""
+    with jax.enable_x64(True):
+        yield
