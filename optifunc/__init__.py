@@ -14,6 +14,12 @@ from ._transformation import (
     transformation as transformation,
 )
 from ._tree import global_norm as global_norm
+from .optimizers._adam import (
+    adam as adam,
+    adamw as adamw,
+    scale_by_adam as scale_by_adam,
+)
+from .optimizers._sgd import sgd as sgd
 from .transforms._chain import (
     as_transformation as as_transformation,
     chain as chain,

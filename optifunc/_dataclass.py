@@ -1,6 +1,7 @@
 """Frozen dataclasses that are pytrees: the form of transformations and schedules."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import jax
@@ -20,14 +21,14 @@ def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
     return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
 
 
-def data_field_names(cls: type) -> tuple[str, ...]:
+def data_field_names(cls: Any) -> tuple[str, ...]:
     """Names of the fields of a pytree dataclass that hold leaves."""
     return tuple(
         f.name for f in dataclasses.fields(cls) if not f.metadata.get("static", False)
     )
 
 
-def pytree_dataclass(cls: type[T]) -> type[T]:
+def pytree_dataclass(cls: Any) -> Any:
     """Make ``cls`` a frozen dataclass and register it as a pytree.
 
     Two values are equal only when they are the same object, so that a value that
@@ -37,13 +38,13 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     data = data_field_names(cls)
     meta = tuple(f.name for f in dataclasses.fields(cls) if f.name not in data)
 
-    def flatten(value: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (
             tuple(getattr(value, name) for name in data),
             tuple(getattr(value, name) for name in meta),
         )
 
-    def flatten_with_keys(value: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def flatten_with_keys(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         children, structure = flatten(value)
         keys = map(jax.tree_util.GetAttrKey, data)
         return tuple(zip(keys, children, strict=True)), structure
@@ -51,9 +52,9 @@ def pytree_dataclass(cls: type[T]) -> type[T]:
     # JAX rebuilds values from leaves that are not numbers (tracers, axes of a vmap,
     # sentinels), so the arguments are checked where a user constructs a value and
     # not here: `__init__` and `__post_init__` are not run.
-    def unflatten(structure: tuple[Any, ...], children: tuple[Any, ...]) -> T:
+    def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> Any:
         value = object.__new__(cls)
-        for name, field in zip(data + meta, children + structure, strict=True):
+        for name, field in zip(data + meta, (*children, *structure), strict=True):
             object.__setattr__(value, name, field)
         return value
 

@@ -1,6 +1,6 @@
 """Hyperparameters: range checks, values that follow a schedule, reading and editing."""
 
-import dataclasses
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -14,7 +14,11 @@ from ._numerics import increment, is_number
 from ._transformation import GradientTransformation, State, transformation
 from ._tree import PyTree
 
+# What a user gives: a number, an array, or a schedule (a function of the step).
 Hyperparameter: TypeAlias = float | Array | Callable[[Any], Array]
+# The same as a field of a transformation: a number or an array by the time of an
+# update, because `scheduled` has put values in the places of schedules.
+Value: TypeAlias = Any
 
 
 def check_range(
@@ -41,14 +45,14 @@ def check_range(
             )
         return
     bounds = (
-        (at_least, "at least", lambda bound: value >= bound),
-        (above, "above", lambda bound: value > bound),
-        (at_most, "at most", lambda bound: value <= bound),
-        (below, "below", lambda bound: value < bound),
+        ("at least", at_least, operator.ge),
+        ("above", above, operator.gt),
+        ("at most", at_most, operator.le),
+        ("below", below, operator.lt),
     )
-    given = [(b, word, holds) for b, word, holds in bounds if b is not None]
-    if not all(holds(bound) for bound, _, holds in given) or value != value:
-        expected = " and ".join(f"{word} {bound}" for bound, word, _ in given)
+    given = [(word, b, holds) for word, b, holds in bounds if b is not None]
+    if not all(holds(value, bound) for _, bound, holds in given) or value != value:
+        expected = " and ".join(f"{word} {bound}" for word, bound, _ in given)
         raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
 
 
@@ -95,14 +99,15 @@ class ScheduledState(NamedTuple):
 
 
 @transformation
-class scheduled(GradientTransformation):  # noqa: N801
+class scheduled(GradientTransformation):
     """Let a transformation's hyperparameters follow schedules.
 
     Before update number ``t`` (counted from 0) each schedule in ``inner`` is replaced
     by its value at ``t``. A chain, and so every optimizer, does this to its members
     by itself; it is needed for a single building block used alone::
 
-        of.scheduled(of.add_decayed_weights(of.schedules.linear(1e-2, 0.1, total_iters=100)))
+        decay = of.schedules.linear(1e-2, 0.1, total_iters=100)
+        of.scheduled(of.add_decayed_weights(decay))
 
     **Arguments:** ``inner``: a transformation with a schedule (a
     `optifunc.schedules.Schedule` or any function of the step) in the place of a
@@ -122,7 +127,8 @@ class scheduled(GradientTransformation):  # noqa: N801
         def is_leaf(node: Any) -> bool:
             return _is_schedule(node) or _evaluates_schedules(node)
 
-        return jax.tree.map(value, self.inner, is_leaf=is_leaf)
+        tx: GradientTransformation = jax.tree.map(value, self.inner, is_leaf=is_leaf)
+        return tx
 
     def in_force(self, state: ScheduledState) -> "scheduled":
         return scheduled(self.at(state.step))
@@ -231,9 +237,7 @@ def _short_names(names: list[str]) -> dict[str, str]:
     }
 
 
-def current_hyperparameters(
-    tx: GradientTransformation, state: State
-) -> dict[str, Any]:
+def current_hyperparameters(tx: GradientTransformation, state: State) -> dict[str, Any]:
     """The values that the next update uses, by name: for logging.
 
     **Arguments:** ``tx``: a transformation; ``state``: its state, which says where
@@ -309,5 +313,3 @@ def replace_hyperparameters(
 
 def _has_schedule(value: Any) -> bool:
     return any(map(_is_schedule, jax.tree.leaves(value, is_leaf=_is_schedule)))
-
-

@@ -86,9 +86,7 @@ def sqrt(x: Array) -> Array:
 
 
 @sqrt.defjvp
-def _sqrt_jvp(
-    primals: tuple[Array], tangents: tuple[Array]
-) -> tuple[Array, Array]:
+def _sqrt_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     root = sqrt(primals[0])
     slope = jnp.where(root > 0, 0.5 / jnp.where(root > 0, root, 1), 0)
     return root, slope * tangents[0]

@@ -59,9 +59,7 @@ class GradientTransformation(abc.ABC):
         yield self.update
 
 
-@dataclass_transform(
-    frozen_default=True, eq_default=False, field_specifiers=(static,)
-)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
 def transformation(cls: C) -> C:
     """Class decorator: a `GradientTransformation` as a value.
 
@@ -85,11 +83,12 @@ def transformation(cls: C) -> C:
         raise TypeError(
             f"@transformation needs a subclass of GradientTransformation, found {cls}"
         )
-    return pytree_dataclass(cls)
+    decorated: C = pytree_dataclass(cls)
+    return decorated
 
 
 @transformation
-class identity(GradientTransformation):  # noqa: N801
+class identity(GradientTransformation):
     """Leave the updates as they are: ``u = g``."""
 
     def init(self, params: PyTree) -> State:
@@ -129,6 +128,7 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
 
     **Raises:** `ValueError` where structure or shapes differ, naming the leaf.
     """
+    treedef: Any
     leaves, treedef = jax.tree.flatten(params)
     changes = flatten_like(updates, params, ("updates", "params"))
     dense = [None if is_sparse(u) else u for u in changes]

@@ -36,9 +36,9 @@ def flatten_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> lis
     **Raises:** `ValueError` that names the first place where the structures differ;
     ``names`` says what to call the two trees.
     """
-    treedef = jax.tree.structure(reference, is_leaf=is_sparse)
+    treedef: Any = jax.tree.structure(reference, is_leaf=is_sparse)
     try:
-        return treedef.flatten_up_to(tree)
+        return list(treedef.flatten_up_to(tree))
     except (ValueError, TypeError) as error:
         raise ValueError(_structure_difference(tree, reference, names)) from error
 
@@ -69,11 +69,12 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 @cache
 def compute_dtype(*dtypes: Any) -> Any:
     """The dtype to compute in: the widest of ``dtypes``, and at least float32."""
-    return np.dtype(
-        jnp.promote_types(np.float32, dtypes[0])
-        if len(dtypes) == 1
-        else jnp.promote_types(compute_dtype(*dtypes[1:]), dtypes[0])
-    )
+    # Asked for here, whatever the user has set for the program.
+    with jax.numpy_dtype_promotion("standard"):
+        widest: Any = np.float32
+        for dtype in dtypes:
+            widest = jnp.promote_types(widest, dtype)
+        return widest
 
 
 @cache
@@ -87,7 +88,7 @@ def _is_differentiable(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
-class leafwise:  # noqa: N801  (used as a decorator)
+class leafwise:
     """Make a rule for arrays one for trees of arrays; decides the dtypes in one place.
 
     The rule's positional parameters are leaves, its keyword-only parameters scalars
@@ -136,6 +137,7 @@ class leafwise:  # noqa: N801  (used as a decorator)
         compiled = jax.jit(leaf_rule, static_argnames=tuple(static))
 
         def tree_rule(first: PyTree, *rest: PyTree, **scalars: Any) -> Any:
+            treedef: Any
             leaves, treedef = jax.tree.flatten(first, is_leaf=is_sparse)
             columns = [leaves]
             for name, tree in zip(names[1:], rest, strict=True):
@@ -169,7 +171,7 @@ class leafwise:  # noqa: N801  (used as a decorator)
         return results if isinstance(results, tuple) else (results,)
 
 
-class elementwise(leafwise):  # noqa: N801  (used as a decorator)
+class elementwise(leafwise):
     """`leafwise` for a rule that treats each element of a leaf by itself.
 
     - All leaves of a row must have one shape.
@@ -239,10 +241,11 @@ def _as_scalar(name: str, value: Any, dtype: Any) -> Array:
 
 
 def _not_differentiable(tree: PyTree, name: str) -> TypeError:
-    for path, leaf in leaves_with_names(tree):
-        dtype = jnp.result_type(_values(leaf))
-        if not _is_differentiable(dtype):
-            break
+    path, dtype = next(
+        (path, dtype)
+        for path, leaf in leaves_with_names(tree)
+        if not _is_differentiable(dtype := jnp.result_type(_values(leaf)))
+    )
     return TypeError(
         f"{name} must be floating point or complex, found {dtype} at {path!r}; "
         "leave such leaves out with masked or partition"

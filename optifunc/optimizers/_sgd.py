@@ -2,15 +2,51 @@
 
 from .._hyperparameters import Hyperparameter
 from .._numerics import is_zero
-from .._transformation import GradientTransformation, identity
+from .._transformation import GradientTransformation
 from ..transforms._chain import chain
-from ..transforms._momentum import momentum as momentum_
-from ..transforms._scaling import negate, scale_by_learning_rate
-from ..transforms._weight_decay import add_decayed_weights
+from ..transforms._momentum import momentum as momentum_buffer
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
 
 
 def sgd(
     lr: Hyperparameter = 1e-3,
     momentum: Hyperparameter = 0.0,
+    dampening: Hyperparameter = 0.0,
+    weight_decay: Hyperparameter = 0.0,
+    nesterov: bool = False,
+    *,
+    maximize: bool = False,
 ) -> GradientTransformation:
-    return chain(identity())
+    """`torch.optim.SGD`: gradient descent, with momentum if asked for.
+
+    ::
+
+        g = g + weight_decay * p
+        b = g  at the first step,  else  momentum * b + (1 - dampening) * g
+        u = -lr * b,  or with nesterov  -lr * (g + momentum * b)
+
+    **Arguments:** ``lr``: the learning rate; ``momentum``: how much of the buffer is
+    kept (the number 0: no buffer); ``dampening``: how much of a gradient is left out of
+    it; ``weight_decay``: L2 penalty; ``nesterov``: look ahead; ``maximize``: climb
+    instead of descending. Each number may be an array or a schedule.
+
+    **State:** `MomentumState`, with ``momentum_buffer`` in the parameters' shapes and
+    dtypes; none without momentum.
+
+    **Complex parameters:** give the conjugate of `jax.grad`'s result, which is the
+    direction of steepest ascent and what torch calls the gradient.
+
+    **Raises:** `ValueError` for a number out of range, and for ``nesterov`` without
+    momentum or with dampening.
+
+    **Source:** Sutskever, Martens, Dahl and Hinton, "On the importance of
+    initialization and momentum in deep learning", ICML 2013.
+    """
+    with_buffer = nesterov or not is_zero(momentum)
+    return chain(
+        *oriented(maximize),
+        *decayed(weight_decay),
+        *([momentum_buffer(momentum, dampening, nesterov)] if with_buffer else []),
+        scale_by_learning_rate(lr),
+    )

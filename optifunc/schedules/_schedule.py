@@ -33,4 +33,5 @@ def schedule(cls: C) -> C:
     """
     if not issubclass(cls, Schedule):
         raise TypeError(f"@schedule needs a subclass of Schedule, found {cls}")
-    return pytree_dataclass(cls)
+    decorated: C = pytree_dataclass(cls)
+    return decorated

@@ -11,7 +11,7 @@ from .._tree import PyTree
 
 
 @transformation
-class wrapped(GradientTransformation):  # noqa: N801
+class wrapped(GradientTransformation):
     """A pair of functions from elsewhere, such as an optax transformation.
 
     Its hyperparameters are hidden in the functions, so it has no leaves.
@@ -55,7 +55,7 @@ def as_transformation(tx: Any) -> GradientTransformation:
 
 
 @transformation
-class chain(GradientTransformation):  # noqa: N801
+class chain(GradientTransformation):
     """Apply transformations one after another: ``u = f_n(... f_2(f_1(g)))``.
 
     ``chain(a, b)`` has a tuple of their states as its state. ``chain(clip=a, adam=b)``
@@ -101,7 +101,11 @@ class chain(GradientTransformation):  # noqa: N801
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
         named = isinstance(self.members, dict)
-        members = dict(self.members if named else enumerate(self.members))
+        members: dict[Any, GradientTransformation] = (
+            self.members
+            if isinstance(self.members, dict)
+            else dict(enumerate(self.members))
+        )
         if type(state) is not (dict if named else tuple) or len(state) != len(members):
             raise ValueError(
                 f"this state is not one of a chain of {len(members)} members "

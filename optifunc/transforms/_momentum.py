@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._dataclass import static
-from .._hyperparameters import Hyperparameter, check_range
+from .._hyperparameters import Value, check_range
 from .._numerics import increment, is_number
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise, zeros_like
@@ -35,7 +35,7 @@ def _momentum(
 
 
 @transformation
-class momentum(GradientTransformation):  # noqa: N801
+class momentum(GradientTransformation):
     """Accumulate the updates with a decay (Polyak, 1964; Nesterov, 1983).
 
     ::
@@ -51,15 +51,15 @@ class momentum(GradientTransformation):  # noqa: N801
     combined with zero momentum or with dampening.
     """
 
-    momentum: Hyperparameter
-    dampening: Hyperparameter = 0.0
-    nesterov: bool = static(False)
+    momentum: Value
+    dampening: Value = 0.0
+    nesterov: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_range("momentum", self.momentum, at_least=0)
         check_range("dampening", self.dampening)
         if self.nesterov and (
-            (is_number(self.momentum) and not self.momentum > 0)  # type: ignore[operator]
+            (is_number(self.momentum) and not self.momentum > 0)
             or (is_number(self.dampening) and self.dampening != 0)
         ):
             raise ValueError(
@@ -77,7 +77,7 @@ class momentum(GradientTransformation):  # noqa: N801
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, State]:
-        undampened = 1 - self.dampening  # type: ignore[operator]
+        undampened = 1 - self.dampening
         updates, momentum_buffer = _momentum(
             updates,
             state.momentum_buffer,

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, check_range
+from .._hyperparameters import Value, check_range
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise
 
@@ -26,10 +26,10 @@ def _zero(updates: Array) -> Array:
 
 
 @transformation
-class scale(GradientTransformation):  # noqa: N801
+class scale(GradientTransformation):
     """Multiply the updates by a number: ``u = factor * g``."""
 
-    factor: Hyperparameter
+    factor: Value
 
     def __post_init__(self) -> None:
         check_range("factor", self.factor)
@@ -44,7 +44,7 @@ class scale(GradientTransformation):  # noqa: N801
 
 
 @transformation
-class negate(GradientTransformation):  # noqa: N801
+class negate(GradientTransformation):
     """Turn the updates round: ``u = -g``; torch's ``maximize`` is this, first."""
 
     def init(self, params: PyTree) -> State:
@@ -57,7 +57,7 @@ class negate(GradientTransformation):  # noqa: N801
 
 
 @transformation
-class scale_by_learning_rate(GradientTransformation):  # noqa: N801
+class scale_by_learning_rate(GradientTransformation):
     """Turn a direction of ascent into a step of descent: ``u = -lr * g``.
 
     It stands last in an optimizer's chain.
@@ -65,7 +65,7 @@ class scale_by_learning_rate(GradientTransformation):  # noqa: N801
     **Raises:** `ValueError` if ``lr`` is negative or NaN.
     """
 
-    lr: Hyperparameter
+    lr: Value
 
     def __post_init__(self) -> None:
         check_range("lr", self.lr, at_least=0)
@@ -76,11 +76,11 @@ class scale_by_learning_rate(GradientTransformation):  # noqa: N801
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        return _scaled(updates, factor=-self.lr), state  # type: ignore[operator]
+        return _scaled(updates, factor=-self.lr), state
 
 
 @transformation
-class scale_by_sign(GradientTransformation):  # noqa: N801
+class scale_by_sign(GradientTransformation):
     """Keep only the sign of each element: ``u = sign(g)``, 0 where ``g`` is 0.
 
     Of a complex element the signs of the real and of the imaginary part.
@@ -96,7 +96,7 @@ class scale_by_sign(GradientTransformation):  # noqa: N801
 
 
 @transformation
-class set_to_zero(GradientTransformation):  # noqa: N801
+class set_to_zero(GradientTransformation):
     """Make every update 0: ``u = 0``. With `partition` it freezes parameters."""
 
     def init(self, params: PyTree) -> State:

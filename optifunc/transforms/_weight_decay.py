@@ -4,7 +4,7 @@ from typing import Any
 
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, check_range
+from .._hyperparameters import Value, check_range
 from .._transformation import (
     GradientTransformation,
     State,
@@ -20,7 +20,7 @@ def _decayed(updates: Array, params: Array, *, weight_decay: Array) -> Array:
 
 
 @transformation
-class add_decayed_weights(GradientTransformation):  # noqa: N801
+class add_decayed_weights(GradientTransformation):
     """Add the parameters, scaled: ``u = g + weight_decay * p``.
 
     Before the moments of an optimizer this is L2 regularisation, as in
@@ -32,7 +32,7 @@ class add_decayed_weights(GradientTransformation):  # noqa: N801
     ``params`` is missing.
     """
 
-    weight_decay: Hyperparameter
+    weight_decay: Value
 
     def __post_init__(self) -> None:
         check_range("weight_decay", self.weight_decay, at_least=0)

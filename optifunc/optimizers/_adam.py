@@ -1,0 +1,216 @@
+"""Adam and AdamW."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._dataclass import static
+from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._numerics import increment, lerp, one_minus_power, second_moment, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByAdamState(NamedTuple):
+    """State of `scale_by_adam`."""
+
+    step: Array  # int32 [], updates done so far
+    exp_avg: PyTree  # like params
+    exp_avg_sq: PyTree  # like params
+    max_exp_avg_sq: PyTree  # like params, or None without amsgrad
+
+
+@elementwise(outputs=3)
+def _adam(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    beta2: Array,
+    weight2: Array,
+    correction1: Array,
+    root_correction2: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    scale = sqrt(exp_avg_sq) / root_correction2 + eps
+    return exp_avg / correction1 / scale, exp_avg, exp_avg_sq
+
+
+@elementwise(outputs=4)
+def _amsgrad(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    max_exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    beta2: Array,
+    weight2: Array,
+    correction1: Array,
+    root_correction2: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array, Array]:
+    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
+    scale = sqrt(max_exp_avg_sq) / root_correction2 + eps
+    return exp_avg / correction1 / scale, exp_avg, exp_avg_sq, max_exp_avg_sq
+
+
+@transformation
+class scale_by_adam(GradientTransformation):
+    """Divide the mean of the gradients by the root of the mean of their squares.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        w = max(w, v)  with amsgrad,  else  v
+        u = (m / (1 - betas[0]^t)) / (sqrt(w) / sqrt(1 - betas[1]^t) + eps)
+
+    The maximum of amsgrad is taken over ``v`` before its correction, as in torch.
+
+    **State:** `ScaleByAdamState`; its trees have the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.999)
+    eps: Value = 1e-8
+    amsgrad: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByAdamState:
+        return ScaleByAdamState(
+            step=jnp.zeros((), jnp.int32),
+            exp_avg=zeros_like(params),
+            exp_avg_sq=zeros_like(params),
+            max_exp_avg_sq=zeros_like(params) if self.amsgrad else None,
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByAdamState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByAdamState]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        scalars = {
+            "weight1": 1 - beta1,
+            "beta2": beta2,
+            "weight2": 1 - beta2,
+            "correction1": one_minus_power(beta1, step),
+            "root_correction2": jnp.sqrt(one_minus_power(beta2, step)),
+            "eps": self.eps,
+        }
+        moments = state.exp_avg, state.exp_avg_sq
+        if self.amsgrad:
+            updates, *trees = _amsgrad(
+                updates, *moments, state.max_exp_avg_sq, **scalars
+            )
+        else:
+            updates, *trees = _adam(updates, *moments, **scalars)
+            trees.append(None)
+        return updates, ScaleByAdamState(step, *trees)
+
+
+def adam(
+    lr: Hyperparameter = 1e-3,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    amsgrad: bool = False,
+    *,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.Adam`: steps of a size that does not depend on the gradients'.
+
+    ::
+
+        g = g + weight_decay * p                              (coupled decay)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        w = max(w, v)  with amsgrad,  else  v
+        u = -lr * (m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
+
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the two moments,
+    each in [0, 1); ``eps``: added to the root, after its correction; ``weight_decay``:
+    L2 penalty, or with ``decoupled_weight_decay`` what `adamw` does; ``amsgrad``:
+    divide by the largest second moment so far; ``maximize``: climb instead of
+    descending. Each number may be an array or a schedule.
+
+    **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
+    arXiv:1412.6980; amsgrad: Reddi, Kale and Kumar, 2018, arXiv:1904.09237.
+    """
+    decay = decayed(weight_decay)
+    return chain(
+        *oriented(maximize),
+        *([] if decoupled_weight_decay else decay),
+        scale_by_adam(betas, eps, amsgrad),
+        *(decay if decoupled_weight_decay else []),
+        scale_by_learning_rate(lr),
+    )
+
+
+def adamw(
+    lr: Hyperparameter = 1e-3,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 1e-2,
+    amsgrad: bool = False,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.AdamW`: Adam, with weight decay apart from the moments.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        w = max(w, v)  with amsgrad,  else  v
+        u = -lr * ((m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
+                   + weight_decay * p)
+
+    **Arguments:** as `adam`'s; ``weight_decay``: the share of a parameter that a step
+    takes away, in units of the learning rate. To decay some of the parameters only,
+    build the chain yourself with ``masked(add_decayed_weights(...), mask)``.
+
+    **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** as in `adam`.
+
+    **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
+    is missing.
+
+    **Source:** Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019,
+    arXiv:1711.05101.
+    """
+    return adam(
+        lr,
+        betas,
+        eps,
+        weight_decay,
+        amsgrad,
+        maximize=maximize,
+        decoupled_weight_decay=True,
+    )
