@@ -14,11 +14,28 @@ from ._transformation import (
     transformation as transformation,
 )
 from ._tree import global_norm as global_norm
+from .optimizers._adadelta import (
+    adadelta as adadelta,
+    scale_by_adadelta as scale_by_adadelta,
+)
+from .optimizers._adagrad import (
+    adagrad as adagrad,
+    scale_by_adagrad as scale_by_adagrad,
+)
 from .optimizers._adam import (
     adam as adam,
     adamw as adamw,
     scale_by_adam as scale_by_adam,
 )
+from .optimizers._adamax import adamax as adamax, scale_by_adamax as scale_by_adamax
+from .optimizers._asgd import asgd as asgd, step_by_asgd as step_by_asgd
+from .optimizers._nadam import nadam as nadam, scale_by_nadam as scale_by_nadam
+from .optimizers._radam import radam as radam, scale_by_radam as scale_by_radam
+from .optimizers._rmsprop import (
+    rmsprop as rmsprop,
+    scale_by_rmsprop as scale_by_rmsprop,
+)
+from .optimizers._rprop import rprop as rprop, step_by_rprop as step_by_rprop
 from .optimizers._sgd import sgd as sgd
 from .transforms._chain import (
     as_transformation as as_transformation,

@@ -11,6 +11,8 @@ import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
+from ._numerics import sqrt
+
 PyTree: TypeAlias = Any
 
 
@@ -146,13 +148,14 @@ class leafwise:
                 if not _is_differentiable(jnp.result_type(_values(leaf))):
                     raise _not_differentiable(first, names[0])
             if same_shape and any(
-                np.shape(x) != np.shape(row[0])
+                x is not None and np.shape(x) != np.shape(row[0])
                 for row in zip(*columns, strict=True)
                 for x in row[1:]
             ):
                 raise _shape_difference((first, *rest), names)
             rows = [
-                _apply(compiled, row, scalars) for row in zip(*columns, strict=True)
+                _apply(compiled, row, scalars, same_shape)
+                for row in zip(*columns, strict=True)
             ]
             trees = tuple(
                 treedef.unflatten(row[i] for row in rows) for i in range(outputs)
@@ -177,7 +180,8 @@ class elementwise(leafwise):
     - All leaves of a row must have one shape.
     - A complex leaf is a pair of real ones, as in torch: the rule sees its real and
       imaginary parts stacked along a new first axis.
-    - A rule of one leaf that maps 0 to 0 also serves sparse leaves.
+    - A rule of one leaf that maps 0 to 0 also serves sparse leaves; entries with the
+      same indices are summed first, as the rule need not be linear.
     """
 
     same_shape = True
@@ -188,7 +192,9 @@ class elementwise(leafwise):
     ) -> tuple[Any, ...]:
         is_complex = jnp.iscomplexobj(leaves[0])
         if is_complex:
-            leaves = [jnp.stack([x.real, x.imag]) for x in leaves]
+            leaves = [
+                None if x is None else jnp.stack([x.real, x.imag]) for x in leaves
+            ]
         results = leafwise._call_rule(rule, leaves, scalars)
         if is_complex:
             results = tuple(lax.complex(x[0], x[1]) for x in results)
@@ -199,18 +205,27 @@ def _values(leaf: Any) -> Any:
     return leaf.data if is_sparse(leaf) else leaf
 
 
+def _summed(leaf: Any) -> Any:
+    """A sparse leaf with each index once; static shapes keep the number of entries."""
+    return leaf if leaf.unique_indices else leaf.sum_duplicates(nse=leaf.nse)
+
+
 def _apply(
-    compiled: Callable[..., tuple[Array, ...]], row: tuple[Any, ...], scalars: Any
+    compiled: Callable[..., tuple[Array, ...]],
+    row: tuple[Any, ...],
+    scalars: Any,
+    by_element: bool,
 ) -> tuple[Any, ...]:
     first = row[0]
     if not is_sparse(first):
         return compiled(*row, **scalars)
-    if len(row) > 1:
+    if len(row) > 1 or not by_element:
         raise TypeError(
             f"a sparse gradient of shape {first.shape} met a rule for dense ones; "
             "only sparse_adam takes sparse gradients (use partition to give it the "
             "sparse leaves and the others a dense optimizer)"
         )
+    first = _summed(first)
     (data,) = compiled(first.data, **scalars)
     return (
         BCOO(
@@ -265,11 +280,18 @@ def _shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueErr
     raise AssertionError("no difference in shape")
 
 
-def full_like(tree: PyTree, value: Any, dtype: Any = None) -> PyTree:
-    """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding."""
+def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
+    """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding.
+
+    With ``both_parts`` also the imaginary parts of complex leaves are ``value``.
+    """
 
     def fill(leaf: Any) -> Array:
-        return lax.full_like(leaf, value, dtype or jnp.result_type(leaf))
+        dtype = jnp.result_type(leaf)
+        if both_parts and jnp.issubdtype(dtype, jnp.complexfloating):
+            part = lax.convert_element_type(value, real_dtype(dtype))
+            return lax.full_like(leaf, lax.complex(part, part), dtype)
+        return lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
 
     return jax.tree.map(fill, tree, is_leaf=is_sparse)
 
@@ -281,7 +303,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
-    values = jnp.asarray(_values(leaf))
+    values = jnp.asarray(_summed(leaf).data if is_sparse(leaf) else leaf)
     if jnp.iscomplexobj(values):
         return squared_norm(values.real) + squared_norm(values.imag)
     values = lax.convert_element_type(values, compute_dtype(values.dtype))
@@ -292,11 +314,11 @@ def global_norm(tree: PyTree) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
 
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
-    without leaves.
+    without leaves. Its derivative at 0 is 0.
     """
     dtype = jnp.result_type(float)
     squares = [
         lax.convert_element_type(squared_norm(leaf), dtype)
         for leaf in jax.tree.leaves(tree, is_leaf=is_sparse)
     ]
-    return jnp.sqrt(sum(squares, start=jnp.zeros((), dtype)))
+    return sqrt(sum(squares, start=jnp.zeros((), dtype)))

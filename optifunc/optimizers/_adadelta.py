@@ -1,0 +1,120 @@
+"""Adadelta."""
+
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_range
+from .._numerics import second_moment, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByAdadeltaState(NamedTuple):
+    """State of `scale_by_adadelta`."""
+
+    square_avg: PyTree  # like params
+    acc_delta: PyTree  # like params
+
+
+@elementwise(outputs=3)
+def _adadelta(
+    updates: Array,
+    square_avg: Array,
+    acc_delta: Array,
+    *,
+    rho: Array,
+    weight: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    square_avg = second_moment(square_avg, updates, rho, weight)
+    delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * updates
+    return delta, square_avg, second_moment(acc_delta, delta, rho, weight)
+
+
+@transformation
+class scale_by_adadelta(GradientTransformation):
+    """Scale gradients to the size of the updates that were made before.
+
+    ::
+
+        v = rho * v + (1 - rho) * g^2
+        u = sqrt(a + eps) / sqrt(v + eps) * g
+        a = rho * a + (1 - rho) * u^2
+
+    **State:** `ScaleByAdadeltaState`; its trees have the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    rho: Value = 0.9
+    eps: Value = 1e-6
+
+    def __post_init__(self) -> None:
+        check_range("rho", self.rho, at_least=0, at_most=1)
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByAdadeltaState:
+        return ScaleByAdadeltaState(zeros_like(params), zeros_like(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByAdadeltaState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByAdadeltaState]:
+        updates, square_avg, acc_delta = _adadelta(
+            updates,
+            state.square_avg,
+            state.acc_delta,
+            rho=self.rho,
+            weight=1 - self.rho,
+            eps=self.eps,
+        )
+        return updates, ScaleByAdadeltaState(square_avg, acc_delta)
+
+
+def adadelta(
+    lr: Hyperparameter = 1.0,
+    rho: Hyperparameter = 0.9,
+    eps: Hyperparameter = 1e-6,
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.Adadelta`: steps in the units of the parameters.
+
+    ::
+
+        g = g + weight_decay * p
+        v = rho * v + (1 - rho) * g^2
+        d = sqrt(a + eps) / sqrt(v + eps) * g
+        a = rho * a + (1 - rho) * d^2
+        u = -lr * d
+
+    **Arguments:** ``lr``: the learning rate, which scales the steps but not what is
+    remembered of them; ``rho``: decay rate of both averages, in [0, 1]; ``eps``: added
+    inside both roots; ``weight_decay``: L2 penalty; ``maximize``: climb instead of
+    descending. Each number may be an array or a schedule.
+
+    **State:** `ScaleByAdadeltaState`, its trees in the parameters' shapes and dtypes.
+    (torch also counts steps there, and does not use the count.)
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012,
+    arXiv:1212.5701.
+    """
+    return chain(
+        *oriented(maximize),
+        *decayed(weight_decay),
+        scale_by_adadelta(rho, eps),
+        scale_by_learning_rate(lr),
+    )

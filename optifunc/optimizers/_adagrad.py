@@ -1,0 +1,121 @@
+"""Adagrad."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_range
+from .._numerics import as_scalar, increment, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, full_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByAdagradState(NamedTuple):
+    """State of `scale_by_adagrad`."""
+
+    step: Array  # int32 [], updates done so far
+    sum: PyTree  # like params
+
+
+@elementwise(outputs=2)
+def _adagrad(
+    updates: Array, sum: Array, *, decay: Array, eps: Array
+) -> tuple[Array, Array]:
+    sum = sum + updates * updates
+    return decay * updates / (sqrt(sum) + eps), sum
+
+
+@transformation
+class scale_by_adagrad(GradientTransformation):
+    """Divide by the root of the sum of all squared gradients so far.
+
+    ::
+
+        s = s + g^2,                  s_0 = initial_accumulator_value
+        u = g / (1 + (t - 1) * lr_decay) / (sqrt(s) + eps)
+
+    **State:** `ScaleByAdagradState`; ``sum`` has the parameters' shapes and dtypes. Of
+    a complex parameter both parts start at ``initial_accumulator_value``.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    lr_decay: Value = 0.0
+    initial_accumulator_value: Value = 0.0
+    eps: Value = 1e-10
+
+    def __post_init__(self) -> None:
+        check_range("lr_decay", self.lr_decay, at_least=0)
+        check_range(
+            "initial_accumulator_value", self.initial_accumulator_value, at_least=0
+        )
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByAdagradState:
+        return ScaleByAdagradState(
+            step=jnp.zeros((), jnp.int32),
+            sum=full_like(params, self.initial_accumulator_value, both_parts=True),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByAdagradState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByAdagradState]:
+        steps_before = as_scalar(state.step)
+        updates, sum = _adagrad(
+            updates,
+            state.sum,
+            decay=1 / (1 + steps_before * self.lr_decay),
+            eps=self.eps,
+        )
+        return updates, ScaleByAdagradState(increment(state.step), sum)
+
+
+def adagrad(
+    lr: Hyperparameter = 1e-2,
+    lr_decay: Hyperparameter = 0.0,
+    weight_decay: Hyperparameter = 0.0,
+    initial_accumulator_value: Hyperparameter = 0.0,
+    eps: Hyperparameter = 1e-10,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.Adagrad`: small steps where gradients have been large.
+
+    ::
+
+        g = g + weight_decay * p
+        s = s + g^2,                  s_0 = initial_accumulator_value
+        u = -lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)
+
+    ``eps`` stands outside the root, as in torch. With ``eps=0`` a gradient that has
+    always been 0 gives 0/0.
+
+    **Arguments:** ``lr``: the learning rate; ``lr_decay``: how it falls with the steps;
+    ``weight_decay``: L2 penalty; ``initial_accumulator_value``: where the sum starts;
+    ``eps``: added to the root; ``maximize``: climb instead of descending. Each number
+    may be an array or a schedule (of the initial value the first value counts).
+
+    **State:** `ScaleByAdagradState`, ``sum`` in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online
+    Learning and Stochastic Optimization", JMLR 12, 2011.
+    """
+    return chain(
+        *oriented(maximize),
+        *decayed(weight_decay),
+        scale_by_adagrad(lr_decay, initial_accumulator_value, eps),
+        scale_by_learning_rate(lr),
+    )

@@ -1,0 +1,128 @@
+"""Adamax."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._numerics import increment, lerp, one_minus_power
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByAdamaxState(NamedTuple):
+    """State of `scale_by_adamax`."""
+
+    step: Array  # int32 [], updates done so far
+    exp_avg: PyTree  # like params
+    exp_inf: PyTree  # like params
+
+
+@elementwise(outputs=3)
+def _adamax(
+    updates: Array,
+    exp_avg: Array,
+    exp_inf: Array,
+    *,
+    weight1: Array,
+    beta2: Array,
+    correction1: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_inf = jnp.maximum(beta2 * exp_inf, jnp.abs(updates) + eps)
+    return exp_avg / correction1 / exp_inf, exp_avg, exp_inf
+
+
+@transformation
+class scale_by_adamax(GradientTransformation):
+    """Divide the mean of the gradients by a decaying maximum of their size.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        w = max(betas[1] * w, |g| + eps)
+        u = m / (1 - betas[0]^t) / w
+
+    **State:** `ScaleByAdamaxState`; its trees have the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.999)
+    eps: Value = 1e-8
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByAdamaxState:
+        return ScaleByAdamaxState(
+            step=jnp.zeros((), jnp.int32),
+            exp_avg=zeros_like(params),
+            exp_inf=zeros_like(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByAdamaxState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByAdamaxState]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        updates, exp_avg, exp_inf = _adamax(
+            updates,
+            state.exp_avg,
+            state.exp_inf,
+            weight1=1 - beta1,
+            beta2=beta2,
+            correction1=one_minus_power(beta1, step),
+            eps=self.eps,
+        )
+        return updates, ScaleByAdamaxState(step, exp_avg, exp_inf)
+
+
+def adamax(
+    lr: Hyperparameter = 2e-3,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.Adamax`: Adam with the maximum norm in place of the second moment.
+
+    ::
+
+        g = g + weight_decay * p
+        m = betas[0] * m + (1 - betas[0]) * g
+        w = max(betas[1] * w, |g| + eps)
+        u = -lr / (1 - betas[0]^t) * m / w
+
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the mean and of
+    the maximum, each in [0, 1); ``eps``: added to the gradient's size;
+    ``weight_decay``: L2 penalty; ``maximize``: climb instead of descending. Each number
+    may be an array or a schedule.
+
+    **State:** `ScaleByAdamaxState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
+    section 7.1, arXiv:1412.6980.
+    """
+    return chain(
+        *oriented(maximize),
+        *decayed(weight_decay),
+        scale_by_adamax(betas, eps),
+        scale_by_learning_rate(lr),
+    )

@@ -1,0 +1,134 @@
+"""Averaged stochastic gradient descent."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_range
+from .._numerics import as_scalar, increment
+from .._transformation import GradientTransformation, require_params, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ._gradient import decayed, oriented
+
+
+class StepByAsgdState(NamedTuple):
+    """State of `step_by_asgd`."""
+
+    step: Array  # int32 [], updates done so far
+    eta: Array  # float32 [], the step size of the next update; float32 in torch too
+    mu: Array  # float32 [], the weight of the next iterate in the average; likewise
+    ax: PyTree  # like params, the average of the iterates
+
+
+@elementwise(outputs=2)
+def _asgd(
+    updates: Array, ax: Array, params: Array, *, eta: Array, mu: Array, lambd: Array
+) -> tuple[Array, Array]:
+    new_updates = -eta * (lambd * params + updates)
+    new_params = params + new_updates
+    ax = jnp.where(mu == 1, new_params, ax + mu * (new_params - ax))
+    return new_updates, ax
+
+
+def asgd_step_size(step: Array, lr: Any, lambd: Any, alpha: Any) -> Array:
+    """``lr / (1 + lambd * lr * t)^alpha``."""
+    return lr / (1 + (lambd * lr) * as_scalar(step)) ** alpha
+
+
+@transformation
+class step_by_asgd(GradientTransformation):
+    """Descend with a falling step size, and average the iterates.
+
+    ::
+
+        u = -eta * (g + lambd * p)
+        ax = p + u  if mu = 1,  else  ax + mu * (p + u - ax)
+        eta = lr / (1 + lambd * lr * t)^alpha,  mu = 1 / max(1, t - t0)
+
+    **State:** `StepByAsgdState`; ``ax`` has the parameters' shapes and dtypes, ``eta``
+    and ``mu`` are float32 as in torch, whatever the parameters are.
+
+    **Raises:** `ValueError` for a negative ``lr``, for NaN, and at `update` if
+    ``params`` is missing.
+    """
+
+    lr: Value = 1e-2
+    lambd: Value = 1e-4
+    alpha: Value = 0.75
+    t0: Value = 1e6
+
+    def __post_init__(self) -> None:
+        check_range("lr", self.lr, at_least=0)
+        check_range("lambd", self.lambd)
+        check_range("alpha", self.alpha)
+        check_range("t0", self.t0)
+
+    def init(self, params: PyTree) -> StepByAsgdState:
+        return StepByAsgdState(
+            step=jnp.zeros((), jnp.int32),
+            eta=as_scalar(self.lr).astype(jnp.float32),
+            mu=jnp.ones((), jnp.float32),
+            ax=zeros_like(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: StepByAsgdState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, StepByAsgdState]:
+        params = require_params(params, "asgd")
+        updates, ax = _asgd(
+            updates, state.ax, params, eta=state.eta, mu=state.mu, lambd=self.lambd
+        )
+        step = increment(state.step)
+        eta = asgd_step_size(step, self.lr, self.lambd, self.alpha)
+        mu = 1 / jnp.maximum(1, as_scalar(step) - self.t0)
+        return updates, StepByAsgdState(
+            step, eta.astype(jnp.float32), mu.astype(jnp.float32), ax
+        )
+
+
+def asgd(
+    lr: Hyperparameter = 1e-2,
+    lambd: Hyperparameter = 1e-4,
+    alpha: Hyperparameter = 0.75,
+    t0: Hyperparameter = 1e6,
+    weight_decay: Hyperparameter = 0.0,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.ASGD`: gradient descent that also averages its iterates.
+
+    ::
+
+        g = g + weight_decay * p
+        u = -eta * (g + lambd * p)
+        ax = p + u  if mu = 1,  else  ax + mu * (p + u - ax)
+        eta = lr / (1 + lambd * lr * t)^alpha,  mu = 1 / max(1, t - t0)
+
+    The average ``ax`` is kept in the state and never written to the parameters. The
+    step size is computed one step ahead, as in torch: a changed ``lr`` acts one update
+    late, and the first update uses ``lr`` itself.
+
+    **Arguments:** ``lr``: the learning rate; ``lambd``: decay of the parameters and of
+    the step size; ``alpha``: power of its fall; ``t0``: the step at which averaging
+    starts (until then ``ax`` is the last iterate); ``weight_decay``: L2 penalty;
+    ``maximize``: climb instead of descending. Each number may be an array or a
+    schedule.
+
+    **State:** `StepByAsgdState`, ``ax`` in the parameters' shapes and dtypes.
+
+    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+
+    **Raises:** `ValueError` for a negative ``lr`` or ``weight_decay``, for NaN, and at
+    `update` if ``params`` is missing.
+
+    **Source:** Polyak and Juditsky, "Acceleration of Stochastic Approximation by
+    Averaging", SIAM J. Control Optim. 30, 1992.
+    """
+    return chain(
+        *oriented(maximize), *decayed(weight_decay), step_by_asgd(lr, lambd, alpha, t0)
+    )

@@ -1,0 +1,169 @@
+"""NAdam."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._numerics import (
+    as_scalar,
+    increment,
+    lerp,
+    one_minus_power,
+    second_moment,
+    sqrt,
+)
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByNadamState(NamedTuple):
+    """State of `scale_by_nadam`."""
+
+    step: Array  # int32 [], updates done so far
+    mu_product: Array  # float32 [], product of the momenta so far; float32 in torch too
+    exp_avg: PyTree  # like params
+    exp_avg_sq: PyTree  # like params
+
+
+@elementwise(outputs=3)
+def _nadam(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    beta2: Array,
+    weight2: Array,
+    correction2: Array,
+    grad_share: Array,
+    average_share: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    scale = sqrt(exp_avg_sq / correction2) + eps
+    direction = grad_share * updates / scale + average_share * exp_avg / scale
+    return direction, exp_avg, exp_avg_sq
+
+
+def nadam_momentum(step: Array, beta1: Any, momentum_decay: Any) -> Array:
+    """The momentum of step ``t``: ``beta1 * (1 - 0.96^(t * momentum_decay) / 2)``."""
+    decay = jnp.exp(as_scalar(step) * (momentum_decay * math.log(0.96)))
+    return beta1 * (1 - 0.5 * decay)
+
+
+@transformation
+class scale_by_nadam(GradientTransformation):
+    """Adam's direction with Nesterov's look ahead.
+
+    ::
+
+        mu_t = betas[0] * (1 - 0.96^(t * momentum_decay) / 2)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        u = ((1 - mu_t) / (1 - mu_1 ... mu_t) * g
+             + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
+            / (sqrt(v / (1 - betas[1]^t)) + eps)
+
+    **State:** `ScaleByNadamState`; its trees have the parameters' shapes and dtypes,
+    and the product of momenta is float32 as in torch, whatever they are.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.999)
+    eps: Value = 1e-8
+    momentum_decay: Value = 4e-3
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("eps", self.eps, at_least=0)
+        check_range("momentum_decay", self.momentum_decay, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByNadamState:
+        return ScaleByNadamState(
+            step=jnp.zeros((), jnp.int32),
+            mu_product=jnp.ones((), jnp.float32),
+            exp_avg=zeros_like(params),
+            exp_avg_sq=zeros_like(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByNadamState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByNadamState]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        mu = nadam_momentum(step, beta1, self.momentum_decay)
+        mu_next = nadam_momentum(step + 1, beta1, self.momentum_decay)
+        mu_product = state.mu_product * mu.astype(jnp.float32)
+        product = as_scalar(mu_product)
+        updates, exp_avg, exp_avg_sq = _nadam(
+            updates,
+            state.exp_avg,
+            state.exp_avg_sq,
+            weight1=1 - beta1,
+            beta2=beta2,
+            weight2=1 - beta2,
+            correction2=one_minus_power(beta2, step),
+            grad_share=(1 - mu) / (1 - product),
+            average_share=mu_next / (1 - product * mu_next),
+            eps=self.eps,
+        )
+        return updates, ScaleByNadamState(step, mu_product, exp_avg, exp_avg_sq)
+
+
+def nadam(
+    lr: Hyperparameter = 2e-3,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    momentum_decay: Hyperparameter = 4e-3,
+    decoupled_weight_decay: bool = False,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.NAdam`: Adam with Nesterov momentum that grows over the steps.
+
+    ::
+
+        g = g + weight_decay * p                              (coupled decay)
+        mu_t = betas[0] * (1 - 0.96^(t * momentum_decay) / 2)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        u = -lr * ((1 - mu_t) / (1 - mu_1 ... mu_t) * g
+                   + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
+            / (sqrt(v / (1 - betas[1]^t)) + eps)
+
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments, each
+    in [0, 1); ``eps``: added to the corrected root; ``weight_decay``: L2 penalty, or
+    with ``decoupled_weight_decay`` the decay of `adamw`; ``momentum_decay``: how fast
+    the momentum grows from half of ``betas[0]`` towards all of it; ``maximize``: climb
+    instead of descending. Each number may be an array or a schedule.
+
+    **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
+    """
+    decay = decayed(weight_decay)
+    return chain(
+        *oriented(maximize),
+        *([] if decoupled_weight_decay else decay),
+        scale_by_nadam(betas, eps, momentum_decay),
+        *(decay if decoupled_weight_decay else []),
+        scale_by_learning_rate(lr),
+    )

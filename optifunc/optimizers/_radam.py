@@ -1,0 +1,224 @@
+"""RAdam."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._numerics import (
+    as_scalar,
+    increment,
+    lerp,
+    log_decay,
+    one_minus_power,
+    second_moment,
+    sqrt,
+)
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByRadamState(NamedTuple):
+    """State of `scale_by_radam`."""
+
+    step: Array  # int32 [], updates done so far
+    exp_avg: PyTree  # like params
+    exp_avg_sq: PyTree  # like params
+
+
+@elementwise(outputs=3)
+def _radam(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    beta2: Array,
+    weight2: Array,
+    correction1: Array,
+    rectification: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    mean = exp_avg / correction1
+    adapted = mean * rectification / (sqrt(exp_avg_sq) + eps)
+    return jnp.where(rectification > 0, adapted, mean), exp_avg, exp_avg_sq
+
+
+# Coefficients of coth(x) - 1/x = sum_k c_k x^(2k + 1), c_k = 2^(2k+2) B_(2k+2) / (2k+2)!
+# with the Bernoulli numbers B; the ratio of neighbours tends to -1 / pi^2.
+_LANGEVIN = (
+    1 / 3,
+    -1 / 45,
+    2 / 945,
+    -1 / 4725,
+    2 / 93555,
+    -1382 / 638512875,
+    4 / 18243225,
+    -3617 / 162820783125,
+    87734 / 38979295480125,
+    -349222 / 1531329465290625,
+)
+
+
+def _langevin(x: Array) -> Array:
+    """``coth(x) - 1/x`` for ``0 <= x <= 1``, by its series."""
+    square = x * x
+    total = jnp.zeros_like(x)
+    for coefficient in reversed(_LANGEVIN):
+        total = total * square + coefficient
+    return x * total
+
+
+def approximated_sma_length(beta2: Any, step: Array) -> tuple[Array, Array]:
+    """RAdam's ``rho_t`` and ``rho_inf``, without cancellation.
+
+    ``rho_t = rho_inf - 2 t beta2^t / (1 - beta2^t)`` and ``rho_inf = 2 / (1 - beta2) -
+    1`` subtracts two numbers near 2000 to get one near ``t``. With ``r = -log(beta2)``
+    and ``y = t r / 2`` both are hyperbolic cotangents, ``rho_inf = coth(r / 2)`` and
+    ``2 t beta2^t / (1 - beta2^t) = t (coth(y) - 1)``, whose poles cancel exactly:
+
+        rho_t = L(r / 2) + t (1 - L(y)),    L(x) = coth(x) - 1 / x
+    """
+    rate = as_scalar(-log_decay(beta2))
+    t = as_scalar(step)
+    y = 0.5 * rate * t
+    small = jnp.minimum(y, 1)
+    large = jnp.maximum(y, 1)
+    half_rate = jnp.minimum(0.5 * rate, 1)
+    rho_inf = jnp.where(
+        0.5 * rate < 1,
+        1 / half_rate + _langevin(half_rate),
+        1 / jnp.tanh(jnp.maximum(0.5 * rate, 1)),
+    )
+    first = jnp.where(0.5 * rate < 1, _langevin(half_rate), rho_inf - 1 / (0.5 * rate))
+    complement = jnp.where(
+        y < 1, 1 - _langevin(small), 1 / large - 2 / jnp.expm1(2 * large)
+    )
+    return first + t * complement, rho_inf
+
+
+def rectification(beta2: Any, step: Array) -> Array:
+    """What RAdam multiplies ``m / (sqrt(v) + eps)`` with, and 0 where it does not.
+
+    ``r_t sqrt(1 - beta2^t)``, where ``r_t`` is the variance rectification term, if
+    ``rho_t > 5``.
+    """
+    rho_t, rho_inf = approximated_sma_length(beta2, step)
+    tractable = rho_t > 5
+    rho = jnp.where(tractable, rho_t, 6)
+    limit = jnp.where(tractable, rho_inf, 6)
+    square = (rho - 4) / (limit - 4) * ((rho - 2) / (limit - 2)) * (limit / rho)
+    root = jnp.sqrt(square * one_minus_power(beta2, step))
+    return jnp.where(tractable, root, 0)
+
+
+@transformation
+class scale_by_radam(GradientTransformation):
+    """Adam's direction, rectified; the mean alone while too few steps are done.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        rho_inf = 2 / (1 - betas[1]) - 1
+        rho_t = rho_inf - 2 t betas[1]^t / (1 - betas[1]^t)
+        r_t = sqrt((rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t))
+        u = m / (1 - betas[0]^t) * r_t * sqrt(1 - betas[1]^t) / (sqrt(v) + eps)
+            if rho_t > 5,  else  m / (1 - betas[0]^t)
+
+    **State:** `ScaleByRadamState`; its trees have the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.999)
+    eps: Value = 1e-8
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByRadamState:
+        return ScaleByRadamState(
+            step=jnp.zeros((), jnp.int32),
+            exp_avg=zeros_like(params),
+            exp_avg_sq=zeros_like(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByRadamState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByRadamState]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        updates, exp_avg, exp_avg_sq = _radam(
+            updates,
+            state.exp_avg,
+            state.exp_avg_sq,
+            weight1=1 - beta1,
+            beta2=beta2,
+            weight2=1 - beta2,
+            correction1=one_minus_power(beta1, step),
+            rectification=rectification(beta2, step),
+            eps=self.eps,
+        )
+        return updates, ScaleByRadamState(step, exp_avg, exp_avg_sq)
+
+
+def radam(
+    lr: Hyperparameter = 1e-3,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    decoupled_weight_decay: bool = False,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.RAdam`: Adam that waits until its second moment can be trusted.
+
+    ::
+
+        g = g + weight_decay * p                              (coupled decay)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        rho_inf = 2 / (1 - betas[1]) - 1
+        rho_t = rho_inf - 2 t betas[1]^t / (1 - betas[1]^t)
+        r_t = sqrt((rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t))
+        u = -lr * m / (1 - betas[0]^t) * r_t * sqrt(1 - betas[1]^t) / (sqrt(v) + eps)
+            if rho_t > 5,  else  -lr * m / (1 - betas[0]^t)
+
+    ``eps`` is added before the correction of the root, as in torch and unlike Adam.
+    ``rho_t`` is computed without cancellation (see `approximated_sma_length`).
+
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments, each
+    in [0, 1); ``eps``: added to the root; ``weight_decay``: L2 penalty, or with
+    ``decoupled_weight_decay`` the decay of `adamw`; ``maximize``: climb instead of
+    descending. Each number may be an array or a schedule.
+
+    **State:** `ScaleByRadamState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond",
+    2020, arXiv:1908.03265.
+    """
+    decay = decayed(weight_decay)
+    return chain(
+        *oriented(maximize),
+        *([] if decoupled_weight_decay else decay),
+        scale_by_radam(betas, eps),
+        *(decay if decoupled_weight_decay else []),
+        scale_by_learning_rate(lr),
+    )

@@ -1,0 +1,142 @@
+"""RMSprop."""
+
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from .._dataclass import static
+from .._hyperparameters import Hyperparameter, Value, check_range
+from .._numerics import is_zero, lerp, second_moment, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise, zeros_like
+from ..transforms._chain import chain
+from ..transforms._momentum import momentum as momentum_buffer
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed, oriented
+
+
+class ScaleByRmspropState(NamedTuple):
+    """State of `scale_by_rmsprop`."""
+
+    square_avg: PyTree  # like params
+    grad_avg: PyTree  # like params, or None if not centered
+
+
+@elementwise(outputs=2)
+def _rmsprop(
+    updates: Array, square_avg: Array, *, alpha: Array, weight: Array, eps: Array
+) -> tuple[Array, Array]:
+    square_avg = second_moment(square_avg, updates, alpha, weight)
+    return updates / (sqrt(square_avg) + eps), square_avg
+
+
+@elementwise(outputs=3)
+def _centered_rmsprop(
+    updates: Array,
+    square_avg: Array,
+    grad_avg: Array,
+    *,
+    alpha: Array,
+    weight: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    square_avg = second_moment(square_avg, updates, alpha, weight)
+    grad_avg = lerp(grad_avg, updates, weight)
+    deviation = sqrt(square_avg - grad_avg * grad_avg)
+    return updates / (deviation + eps), square_avg, grad_avg
+
+
+@transformation
+class scale_by_rmsprop(GradientTransformation):
+    """Divide by the root of the mean square of the gradients, or by their deviation.
+
+    ::
+
+        v = alpha * v + (1 - alpha) * g^2
+        a = alpha * a + (1 - alpha) * g                       (if centered)
+        u = g / (sqrt(v - a^2) + eps)  if centered,  else  g / (sqrt(v) + eps)
+
+    **State:** `ScaleByRmspropState`; its trees have the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    alpha: Value = 0.99
+    eps: Value = 1e-8
+    centered: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        check_range("alpha", self.alpha, at_least=0)
+        check_range("eps", self.eps, at_least=0)
+
+    def init(self, params: PyTree) -> ScaleByRmspropState:
+        return ScaleByRmspropState(
+            square_avg=zeros_like(params),
+            grad_avg=zeros_like(params) if self.centered else None,
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByRmspropState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByRmspropState]:
+        scalars = {"alpha": self.alpha, "weight": 1 - self.alpha, "eps": self.eps}
+        if self.centered:
+            updates, *trees = _centered_rmsprop(
+                updates, state.square_avg, state.grad_avg, **scalars
+            )
+            return updates, ScaleByRmspropState(*trees)
+        updates, square_avg = _rmsprop(updates, state.square_avg, **scalars)
+        return updates, ScaleByRmspropState(square_avg, None)
+
+
+def rmsprop(
+    lr: Hyperparameter = 1e-2,
+    alpha: Hyperparameter = 0.99,
+    eps: Hyperparameter = 1e-8,
+    weight_decay: Hyperparameter = 0.0,
+    momentum: Hyperparameter = 0.0,
+    centered: bool = False,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.RMSprop`: divide by a moving average of the gradient's size.
+
+    ::
+
+        g = g + weight_decay * p
+        v = alpha * v + (1 - alpha) * g^2
+        a = alpha * a + (1 - alpha) * g                       (if centered)
+        d = g / (sqrt(v - a^2) + eps)  if centered,  else  g / (sqrt(v) + eps)
+        b = momentum * b + d                                  (with momentum)
+        u = -lr * b
+
+    The variance ``v - a^2`` is not clamped, as in torch: a gradient that stays the
+    same may make it negative by rounding, and the update NaN.
+
+    **Arguments:** ``lr``: the learning rate; ``alpha``: decay rate of the averages, at
+    least 0; ``eps``: added to the root; ``weight_decay``: L2 penalty; ``momentum``: how
+    much of the buffer is kept (the number 0: no buffer); ``centered``: divide by the
+    deviation from the mean; ``maximize``: climb instead of descending. Each number may
+    be an array or a schedule.
+
+    **State:** `ScaleByRmspropState` and, with momentum, `MomentumState`, their trees in
+    the parameters' shapes and dtypes. (torch also counts steps there, and does not use
+    the count.)
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own, as in torch; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; centered: Graves,
+    "Generating Sequences With Recurrent Neural Networks", 2013, arXiv:1308.0850.
+    """
+    return chain(
+        *oriented(maximize),
+        *decayed(weight_decay),
+        scale_by_rmsprop(alpha, eps, centered),
+        *([] if is_zero(momentum) else [momentum_buffer(momentum)]),
+        scale_by_learning_rate(lr),
+    )
