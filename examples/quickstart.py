@@ -1,0 +1,190 @@
+"""Train a small network on handwritten digits, and draw what happened.
+
+A plain JAX network on the 1,797 digits that come with scikit-learn, trained with
+AdamW under a warm-up and cosine schedule, with the gradient's norm clipped at 1.
+
+    python examples/quickstart.py --epochs 40 --output digits.png
+"""
+
+import argparse
+import itertools
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from tqdm import trange
+
+import optifunc as of
+
+matplotlib.use("Agg")  # draws into a file; needs no screen
+import matplotlib.pyplot as plt
+
+BATCH_SIZE = 64
+LAYER_SIZES = (64, 256, 256, 10)
+COLORS = ("tab:red", "tab:blue", "tab:green")
+
+
+class Digits(NamedTuple):
+    images: np.ndarray  # float32 [n, 64], in [0, 1]
+    labels: np.ndarray  # int32 [n]
+
+
+class Record(NamedTuple):
+    epoch: int
+    loss: float  # mean over the epoch's training batches
+    accuracy: float  # on the test digits
+    lr: float  # of the next update
+
+
+def load_data(seed):
+    """The digits: four fifths to train on, one fifth to test on."""
+    pixels, labels = load_digits(return_X_y=True)
+    images, labels = (pixels / 16).astype(np.float32), labels.astype(np.int32)
+    train_images, test_images, train_labels, test_labels = train_test_split(
+        images, labels, test_size=0.2, stratify=labels, random_state=seed
+    )
+    return Digits(train_images, train_labels), Digits(test_images, test_labels)
+
+
+def batches(digits, rng):
+    """One epoch: every digit once, in a new order, without the incomplete last batch."""
+    order = rng.permutation(len(digits.labels))
+    for start in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE):
+        chosen = order[start : start + BATCH_SIZE]
+        yield Digits(digits.images[chosen], digits.labels[chosen])
+
+
+def initialize(key):
+    """The parameters of a fully connected network: a list of layers."""
+    layers = []
+    for fan_in, fan_out in itertools.pairwise(LAYER_SIZES):
+        key, layer_key = jax.random.split(key)
+        kernel = jax.random.normal(layer_key, (fan_in, fan_out)) * (2 / fan_in) ** 0.5
+        layers.append({"kernel": kernel, "bias": jnp.zeros(fan_out)})
+    return layers
+
+
+def logits(params, images):
+    *hidden, last = params
+    for layer in hidden:
+        images = jax.nn.relu(images @ layer["kernel"] + layer["bias"])
+    return images @ last["kernel"] + last["bias"]
+
+
+def loss_fn(params, digits):
+    """The cross-entropy, averaged over the batch."""
+    log_probabilities = jax.nn.log_softmax(logits(params, digits.images))
+    chosen = jnp.take_along_axis(log_probabilities, digits.labels[:, None], axis=1)
+    return -jnp.mean(chosen)
+
+
+@jax.jit
+def train_step(tx, params, state, digits):
+    """One update. The transformation is an argument like any other: a value."""
+    loss, grads = jax.value_and_grad(loss_fn)(params, digits)
+    updates, state = tx.update(grads, state, params)
+    return of.apply_updates(params, updates), state, loss
+
+
+@jax.jit
+def accuracy(params, digits):
+    return jnp.mean(jnp.argmax(logits(params, digits.images), axis=1) == digits.labels)
+
+
+def train(epochs, seed):
+    """Train from scratch; returns the curves as a list with one `Record` an epoch."""
+    train_digits, test_digits = load_data(seed)
+    rng = np.random.default_rng(seed)
+    steps = epochs * (len(train_digits.labels) // BATCH_SIZE)
+
+    params = initialize(jax.random.key(seed))
+    lr = of.schedules.warmup_cosine(3e-3, warmup_steps=steps // 10, total_steps=steps)
+    tx = of.chain(of.clip_by_global_norm(1.0), of.adamw(lr=lr))
+    state = tx.init(params)
+
+    curves = []
+    progress = trange(epochs, unit="epoch")
+    for epoch in progress:
+        losses = []
+        for digits in batches(train_digits, rng):
+            params, state, loss = train_step(tx, params, state, digits)
+            losses.append(loss)
+        record = Record(
+            epoch=epoch + 1,
+            loss=float(np.mean(losses)),
+            accuracy=float(accuracy(params, test_digits)),
+            lr=float(of.current_hyperparameters(tx, state)["lr"]),
+        )
+        curves.append(record)
+        progress.set_postfix(
+            loss=f"{record.loss:.4f}", accuracy=f"{record.accuracy:.2%}"
+        )
+    return curves
+
+
+def draw(curves, path):
+    """Save a picture of the curves: loss, test accuracy and learning rate."""
+    epochs = [record.epoch for record in curves]
+    panels = {
+        "training loss": [record.loss for record in curves],
+        "test accuracy": [record.accuracy for record in curves],
+        "learning rate": [record.lr for record in curves],
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
+    for ax, color, (title, values) in zip(axes, COLORS, panels.items(), strict=True):
+        ax.plot(epochs, values, color=color, linewidth=2)
+        ax.set_title(title)
+        ax.set_xlabel("epoch")
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yscale("log")
+    axes[1].yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description="Train a small network on handwritten digits with optifunc."
+    )
+    parser.add_argument(
+        "--epochs", type=positive, default=40, help="passes over the data (default: 40)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of split, start and order (default: 0)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("quickstart.png"),
+        help="where to save the picture of the curves (default: quickstart.png)",
+    )
+    arguments = parser.parse_args()
+
+    start = time.perf_counter()
+    curves = train(arguments.epochs, arguments.seed)
+    seconds = time.perf_counter() - start
+    draw(curves, arguments.output)
+    print(f"trained {len(curves)} epochs in {seconds:.1f} s")
+    print(f"training loss: {curves[-1].loss:.4f}")
+    print(f"test accuracy: {curves[-1].accuracy:.2%}")
+    print(f"curves: {arguments.output.resolve()}")
+
+
+if __name__ == "__main__":
+    main()
