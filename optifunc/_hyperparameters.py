@@ -201,22 +201,23 @@ def _edit(
     if state is not None and hasattr(tx, "in_force"):
         tx = tx.in_force(state)
     changes = {}
-    for field in data_field_names(type(tx)):
+    children_of = {
+        field: _children(getattr(tx, field)) for field in data_field_names(type(tx))
+    }
+    several = sum(None in children for children in children_of.values()) > 1
+    for field, children in children_of.items():
         value = getattr(tx, field)
-        children = _children(value)
         if not children:
             if not isinstance(value, tuple | dict) or value:
                 changes[field] = edit(f"{prefix}{field}", value)
             continue
-        edited = {
-            key: _edit(
-                child,
-                _state_of(state, field, key),
-                edit,
-                prefix if key is None else f"{prefix}{key}.",
+        edited = {}
+        for key, child in children.items():
+            # A transformation's only inner one adds nothing to the names.
+            part = (f"{field}." if several else "") if key is None else f"{key}."
+            edited[key] = _edit(
+                child, _state_of(state, field, key), edit, prefix + part
             )
-            for key, child in children.items()
-        }
         if None in edited:
             changes[field] = edited[None]
         else:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._hyperparameters import Hyperparameter, Value, check_range
-from .._numerics import as_scalar, increment
+from .._numerics import Scalar, as_scalar, increment
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, elementwise, zeros_like
 from ..transforms._chain import chain
@@ -32,7 +32,7 @@ def _asgd(
     return new_updates, ax
 
 
-def asgd_step_size(step: Array, lr: Any, lambd: Any, alpha: Any) -> Array:
+def asgd_step_size(step: Array, lr: Scalar, lambd: Scalar, alpha: Scalar) -> Array:
     """``lr / (1 + lambd * lr * t)^alpha``."""
     return lr / (1 + (lambd * lr) * as_scalar(step)) ** alpha
 

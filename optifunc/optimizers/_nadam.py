@@ -8,6 +8,7 @@ from jax import Array
 
 from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
 from .._numerics import (
+    Scalar,
     as_scalar,
     increment,
     lerp,
@@ -52,7 +53,7 @@ def _nadam(
     return direction, exp_avg, exp_avg_sq
 
 
-def nadam_momentum(step: Array, beta1: Any, momentum_decay: Any) -> Array:
+def nadam_momentum(step: Array, beta1: Scalar, momentum_decay: Scalar) -> Array:
     """The momentum of step ``t``: ``beta1 * (1 - 0.96^(t * momentum_decay) / 2)``."""
     decay = jnp.exp(as_scalar(step) * (momentum_decay * math.log(0.96)))
     return beta1 * (1 - 0.5 * decay)
@@ -144,11 +145,11 @@ def nadam(
                    + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
             / (sqrt(v / (1 - betas[1]^t)) + eps)
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments, each
-    in [0, 1); ``eps``: added to the corrected root; ``weight_decay``: L2 penalty, or
-    with ``decoupled_weight_decay`` the decay of `adamw`; ``momentum_decay``: how fast
-    the momentum grows from half of ``betas[0]`` towards all of it; ``maximize``: climb
-    instead of descending. Each number may be an array or a schedule.
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments,
+    each in [0, 1); ``eps``: added to the corrected root; ``weight_decay``: L2 penalty,
+    or with ``decoupled_weight_decay`` the decay of `adamw`; ``momentum_decay``: how
+    fast the momentum grows from half of ``betas[0]`` towards all of it; ``maximize``:
+    climb instead of descending. Each number may be an array or a schedule.
 
     **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes.
 

@@ -50,8 +50,8 @@ def _radam(
     return jnp.where(rectification > 0, adapted, mean), exp_avg, exp_avg_sq
 
 
-# Coefficients of coth(x) - 1/x = sum_k c_k x^(2k + 1), c_k = 2^(2k+2) B_(2k+2) / (2k+2)!
-# with the Bernoulli numbers B; the ratio of neighbours tends to -1 / pi^2.
+# coth(x) - 1/x = sum_k c_k x^(2k + 1) with c_k = 2^n B_n / n!, n = 2k + 2, and the
+# Bernoulli numbers B; neighbours have a ratio near -1 / pi^2.
 _LANGEVIN = (
     1 / 3,
     -1 / 45,
@@ -199,8 +199,8 @@ def radam(
     ``eps`` is added before the correction of the root, as in torch and unlike Adam.
     ``rho_t`` is computed without cancellation (see `approximated_sma_length`).
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments, each
-    in [0, 1); ``eps``: added to the root; ``weight_decay``: L2 penalty, or with
+    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments,
+    each in [0, 1); ``eps``: added to the root; ``weight_decay``: L2 penalty, or with
     ``decoupled_weight_decay`` the decay of `adamw`; ``maximize``: climb instead of
     descending. Each number may be an array or a schedule.
 

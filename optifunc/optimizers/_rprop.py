@@ -125,8 +125,8 @@ def rprop(
     descending. Each number may be an array or a schedule (of ``lr`` the first value
     counts).
 
-    **State:** `StepByRpropState`, its trees in the parameters' shapes and dtypes. (torch
-    also counts steps there, and does not use the count.)
+    **State:** `StepByRpropState`, its trees in the parameters' shapes and dtypes.
+    (torch also counts steps there, and does not use the count.)
 
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
