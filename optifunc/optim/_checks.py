@@ -1,0 +1,55 @@
+"""Checks of constructor arguments, with torch's exceptions and messages.
+
+Comparisons are such that NaN fails them.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._arrays import is_tensor
+
+
+def require(
+    holds: Any, message: str, error: type[Exception] = ValueError
+) -> None:
+    """Raise ``error`` with ``message`` unless ``holds``."""
+    if not holds:
+        raise error(message)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a hyperparameter is an array (torch: a Tensor) and not a number."""
+    return isinstance(value, np.ndarray | jax.Array) or is_tensor(value)
+
+
+def check_array_lr(lr: Any) -> None:
+    """Check that a learning rate that is an array has one element."""
+    if is_array(lr):
+        require(np.size(lr) == 1, "Tensor lr must be 1-element")
+
+
+def check_lr(lr: Any) -> None:
+    """Check a learning rate."""
+    check_array_lr(lr)
+    require(0.0 <= lr, f"Invalid learning rate: {lr}")
+
+
+def check_eps(eps: Any) -> None:
+    """Check what is added to a denominator."""
+    require(0.0 <= eps, f"Invalid epsilon value: {eps}")
+
+
+def check_not_negative(**values: Any) -> None:
+    """Check hyperparameters that must not be negative."""
+    for name, value in values.items():
+        require(0.0 <= value, f"Invalid {name} value: {value}")
+
+
+def check_betas(betas: Any) -> None:
+    """Check two decay rates."""
+    for i in range(2):
+        require(
+            0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}"
+        )

@@ -1,0 +1,70 @@
+"""Any pure transformation, driven statefully."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._hyperparameters import current_hyperparameters, replace_hyperparameters
+from .._transformation import GradientTransformation
+from .._tree import PyTree, path_name
+from ..transforms._chain import as_transformation
+from ._cohorts import columns_of
+from ._optimizer import Optimizer, hooked
+from ._parameters import Group
+
+
+class Functional(Optimizer):
+    """Drive a gradient transformation with the methods of `Optimizer`.
+
+    ::
+
+        tx = of.chain(of.clip_by_global_norm(1.0), of.adamw(3e-4))
+        optimizer = of.optim.Functional(tx, params)
+
+    The transformation's hyperparameters, under the names that
+    `optifunc.current_hyperparameters` gives them, are the groups' keys: assigning to
+    ``param_groups[0]["lr"]`` replaces the number from the next step on. State is
+    kept by path: ``state`` is ``{path: {number of the parameter: array}}``, and a
+    value that parameters have in common has the number -1.
+
+    **Arguments:** ``tx``: a transformation of this library or of optax; ``params``: as
+    `Optimizer`'s.
+
+    **Raises:** `TypeError` if ``tx`` is no transformation.
+    """
+
+    no_sparse = None
+
+    def __init__(self, tx: Any, params: Any) -> None:
+        self.tx = as_transformation(tx)
+        super().__init__(params, current_hyperparameters(self.tx, None))
+
+    def _transformation(self, group: Group) -> GradientTransformation:
+        changed = {
+            name: group[name]
+            for name, value in self.defaults.items()
+            if group[name] is not value
+        }
+        return replace_hyperparameters(self.tx, **changed)
+
+    def _key(self, path: Sequence[Any]) -> str:
+        return path_name(path)
+
+    @hooked
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        *,
+        grads: PyTree = None,
+        **extra: Any,
+    ) -> Any:
+        """Update the parameters, as `Optimizer.step`.
+
+        **Arguments:** ``extra``: arrays that the transformation's update needs besides,
+        such as ``value``.
+        """
+        loss = None if closure is None else closure()
+        self._update(grads, extra)
+        return loss

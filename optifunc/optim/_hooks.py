@@ -1,0 +1,93 @@
+"""Functions that run before and after a step, a save and a load."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+Hook = Callable[..., Any]
+
+
+class RemovableHandle:
+    """What a registration returns: ``remove()`` takes the hook out again."""
+
+    def __init__(self, hooks: "OrderedDict[int, Hook]") -> None:
+        self._hooks = hooks
+        self.id = max(hooks, default=-1) + 1
+
+    def remove(self) -> None:
+        """Take the hook out; once more does nothing."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> "RemovableHandle":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class Hooks:
+    """The six places of an optimizer where a user's functions run, as in torch.
+
+    Hooks run in the order of their registration; ``prepend`` puts one first. They are
+    not part of a pickle or a copy.
+    """
+
+    def __init__(self) -> None:
+        self._step_pre: OrderedDict[int, Hook] = OrderedDict()
+        self._step_post: OrderedDict[int, Hook] = OrderedDict()
+        self._save_pre: OrderedDict[int, Hook] = OrderedDict()
+        self._save_post: OrderedDict[int, Hook] = OrderedDict()
+        self._load_pre: OrderedDict[int, Hook] = OrderedDict()
+        self._load_post: OrderedDict[int, Hook] = OrderedDict()
+
+    @staticmethod
+    def _register(
+        hooks: "OrderedDict[int, Hook]", hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        if prepend:
+            hooks.move_to_end(handle.id, last=False)
+        return handle
+
+    def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step.
+
+        ``args`` starts with the optimizer. The hook returns None, or the pair
+        ``(args, kwargs)`` to go on with.
+        """
+        return self._register(self._step_pre, hook)
+
+    def register_step_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return self._register(self._step_post, hook)
+
+    def register_state_dict_pre_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before `state_dict`."""
+        return self._register(self._save_pre, hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after `state_dict`.
+
+        The hook returns None, or the state dict to return instead.
+        """
+        return self._register(self._save_post, hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before `load_state_dict`.
+
+        The hook gets a shallow copy; it returns None, or the state dict to load.
+        """
+        return self._register(self._load_pre, hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Hook, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after `load_state_dict`."""
+        return self._register(self._load_post, hook, prepend)
