@@ -37,11 +37,30 @@ from .optimizers._rmsprop import (
 )
 from .optimizers._rprop import rprop as rprop, step_by_rprop as step_by_rprop
 from .optimizers._sgd import sgd as sgd
+from .transforms._accumulation import accumulate_gradients as accumulate_gradients
+from .transforms._averaging import (
+    average_parameters as average_parameters,
+    ema_parameters as ema_parameters,
+)
+from .transforms._centralize import centralize as centralize
 from .transforms._chain import (
     as_transformation as as_transformation,
     chain as chain,
 )
+from .transforms._clipping import (
+    adaptive_grad_clip as adaptive_grad_clip,
+    clip as clip,
+    clip_by_block_rms as clip_by_block_rms,
+    clip_by_global_norm as clip_by_global_norm,
+)
+from .transforms._conditional import conditionally as conditionally
+from .transforms._masking import masked as masked, partition as partition
 from .transforms._momentum import momentum as momentum
+from .transforms._noise import add_noise as add_noise
+from .transforms._non_finite import (
+    skip_not_finite as skip_not_finite,
+    zero_nans as zero_nans,
+)
 from .transforms._scaling import (
     negate as negate,
     scale as scale,

@@ -54,16 +54,17 @@ def _structure_difference(
     surplus = [name for name in found if name not in expected]
     parts = [f"{names[0]} must have the structure of {names[1]}"]
     if missing:
-        parts.append(f"{names[0]} has no leaf at {_listed(missing)}")
+        parts.append(f"{names[0]} has no leaf at {listed(missing)}")
     if surplus:
-        parts.append(f"{names[1]} has no leaf at {_listed(surplus)}")
+        parts.append(f"{names[1]} has no leaf at {listed(surplus)}")
     if not missing and not surplus:
         found_structure, expected_structure = map(jax.tree.structure, (tree, reference))
         parts.append(f"found {found_structure}, expected {expected_structure}")
     return "; ".join(parts)
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
@@ -272,7 +273,7 @@ def _shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueErr
     for name, tree in zip(names[1:], trees[1:], strict=True):
         others = flatten_like(tree, trees[0], (name, names[0]))
         for path, leaf, other in zip(paths, leaves, others, strict=True):
-            if np.shape(leaf) != np.shape(other):
+            if other is not None and np.shape(leaf) != np.shape(other):
                 return ValueError(
                     f"{names[0]} and {name} differ in shape at {path!r}: "
                     f"{np.shape(leaf)} and {np.shape(other)}"

@@ -10,6 +10,16 @@ from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree
 
 
+def accepted_arguments(
+    function: Callable[..., Any], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Those of the named ``arguments`` that a function from elsewhere takes."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return arguments
+    return {name: arguments[name] for name in arguments if name in parameters}
+
+
 @transformation
 class wrapped(GradientTransformation):
     """A pair of functions from elsewhere, such as an optax transformation.
@@ -26,9 +36,7 @@ class wrapped(GradientTransformation):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        accepted = inspect.signature(self.update_fn).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
-            extra = {name: extra[name] for name in extra if name in accepted}
+        extra = accepted_arguments(self.update_fn, extra)
         new_updates, new_state = self.update_fn(updates, state, params, **extra)
         return new_updates, new_state
 
