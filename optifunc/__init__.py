@@ -1,6 +1,6 @@
 """torch.optim's mathematics as pure, chainable JAX gradient transformations."""
 
-from . import schedules as schedules
+from . import interop as interop, schedules as schedules
 from ._dataclass import static as static
 from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
@@ -29,6 +29,7 @@ from .optimizers._adam import (
 )
 from .optimizers._adamax import adamax as adamax, scale_by_adamax as scale_by_adamax
 from .optimizers._asgd import asgd as asgd, step_by_asgd as step_by_asgd
+from .optimizers._lbfgs import lbfgs as lbfgs, step_by_lbfgs as step_by_lbfgs
 from .optimizers._nadam import nadam as nadam, scale_by_nadam as scale_by_nadam
 from .optimizers._radam import radam as radam, scale_by_radam as scale_by_radam
 from .optimizers._rmsprop import (

@@ -31,14 +31,13 @@ def _adam(
     exp_avg_sq: Array,
     *,
     weight1: Array,
-    beta2: Array,
     weight2: Array,
     correction1: Array,
     root_correction2: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
     exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     scale = sqrt(exp_avg_sq) / root_correction2 + eps
     return exp_avg / correction1 / scale, exp_avg, exp_avg_sq
 
@@ -51,14 +50,13 @@ def _amsgrad(
     max_exp_avg_sq: Array,
     *,
     weight1: Array,
-    beta2: Array,
     weight2: Array,
     correction1: Array,
     root_correction2: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array, Array]:
     exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
     scale = sqrt(max_exp_avg_sq) / root_correction2 + eps
     return exp_avg / correction1 / scale, exp_avg, exp_avg_sq, max_exp_avg_sq
@@ -109,7 +107,6 @@ class scale_by_adam(GradientTransformation):
         step = increment(state.step)
         scalars = {
             "weight1": 1 - beta1,
-            "beta2": beta2,
             "weight2": 1 - beta2,
             "correction1": one_minus_power(beta1, step),
             "root_correction2": jnp.sqrt(one_minus_power(beta2, step)),

@@ -24,9 +24,9 @@ class ScaleByRmspropState(NamedTuple):
 
 @elementwise(outputs=2)
 def _rmsprop(
-    updates: Array, square_avg: Array, *, alpha: Array, weight: Array, eps: Array
+    updates: Array, square_avg: Array, *, weight: Array, eps: Array
 ) -> tuple[Array, Array]:
-    square_avg = second_moment(square_avg, updates, alpha, weight)
+    square_avg = second_moment(square_avg, updates, weight)
     return updates / (sqrt(square_avg) + eps), square_avg
 
 
@@ -36,11 +36,10 @@ def _centered_rmsprop(
     square_avg: Array,
     grad_avg: Array,
     *,
-    alpha: Array,
     weight: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
-    square_avg = second_moment(square_avg, updates, alpha, weight)
+    square_avg = second_moment(square_avg, updates, weight)
     grad_avg = lerp(grad_avg, updates, weight)
     deviation = sqrt(square_avg - grad_avg * grad_avg)
     return updates / (deviation + eps), square_avg, grad_avg
@@ -82,7 +81,7 @@ class scale_by_rmsprop(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByRmspropState]:
-        scalars = {"alpha": self.alpha, "weight": 1 - self.alpha, "eps": self.eps}
+        scalars = {"weight": 1 - self.alpha, "eps": self.eps}
         if self.centered:
             updates, *trees = _centered_rmsprop(
                 updates, state.square_avg, state.grad_avg, **scalars
