@@ -63,6 +63,21 @@ def nadam_momentum(
     return beta1 * (1 - decay), (1 - beta1) + beta1 * decay
 
 
+def nadam_shares(
+    step: Array, mu_product: Array, beta1: Scalar, momentum_decay: Scalar
+) -> tuple[Array, Array, Array]:
+    """What step ``t`` takes of the gradient and of the average, and the next product.
+
+    ``(1 - mu_t) / (1 - mu_1 ... mu_t)`` and ``mu_{t+1} / (1 - mu_1 ... mu_{t+1})``;
+    ``mu_product`` is ``mu_1 ... mu_{t-1}``.
+    """
+    mu, complement = nadam_momentum(step, beta1, momentum_decay)
+    mu_next, _ = nadam_momentum(step + 1, beta1, momentum_decay)
+    mu_product = mu_product * mu.astype(mu_product.dtype)
+    product = as_scalar(mu_product)
+    return complement / (1 - product), mu_next / (1 - product * mu_next), mu_product
+
+
 @transformation
 class scale_by_nadam(GradientTransformation):
     """Adam's direction with Nesterov's look ahead.
@@ -108,10 +123,9 @@ class scale_by_nadam(GradientTransformation):
     ) -> tuple[PyTree, ScaleByNadamState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
-        mu, complement = nadam_momentum(step, beta1, self.momentum_decay)
-        mu_next, _ = nadam_momentum(step + 1, beta1, self.momentum_decay)
-        mu_product = state.mu_product * mu.astype(jnp.float32)
-        product = as_scalar(mu_product)
+        grad_share, average_share, mu_product = nadam_shares(
+            step, state.mu_product, beta1, self.momentum_decay
+        )
         updates, exp_avg, exp_avg_sq = _nadam(
             updates,
             state.exp_avg,
@@ -119,8 +133,8 @@ class scale_by_nadam(GradientTransformation):
             weight1=1 - beta1,
             weight2=1 - beta2,
             correction2=one_minus_power(beta2, step),
-            grad_share=complement / (1 - product),
-            average_share=mu_next / (1 - product * mu_next),
+            grad_share=grad_share,
+            average_share=average_share,
             eps=self.eps,
         )
         return updates, ScaleByNadamState(step, mu_product, exp_avg, exp_avg_sq)
