@@ -1,5 +1,6 @@
 """Transformations one after another."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +52,8 @@ def as_transformation(tx: Any) -> GradientTransformation:
 
     **Raises:** `TypeError` for anything else.
     """
-    if isinstance(tx, GradientTransformation):
+    # A subclass that lacks the decorator has no fields: it is a pair of functions.
+    if isinstance(tx, GradientTransformation) and dataclasses.is_dataclass(tx):
         return with_schedules(tx)
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)
     if callable(init) and callable(update):
