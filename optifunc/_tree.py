@@ -12,6 +12,7 @@ from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
 from ._numerics import sqrt
+from ._sparse import summed, with_data
 
 PyTree: TypeAlias = Any
 
@@ -105,7 +106,7 @@ class leafwise:
       its scalars arrive in that dtype (in its real dtype, where that is complex).
     - Output ``i`` is rounded to the dtype of leaf ``i``.
     - All trees must have the structure of the first. ``None`` may stand for a leaf of
-      any other tree, and reaches the rule as ``None``.
+      any other tree or for the whole of it, and reaches the rule as ``None``.
     - The rule is compiled as a function of its own: leaves of one shape and dtype are
       traced once, however many there are.
 
@@ -144,7 +145,11 @@ class leafwise:
             leaves, treedef = jax.tree.flatten(first, is_leaf=is_sparse)
             columns = [leaves]
             for name, tree in zip(names[1:], rest, strict=True):
-                columns.append(flatten_like(tree, first, (name, names[0])))
+                columns.append(
+                    [None] * len(leaves)
+                    if tree is None
+                    else flatten_like(tree, first, (name, names[0]))
+                )
             for leaf in leaves:
                 if not _is_differentiable(jnp.result_type(_values(leaf))):
                     raise _not_differentiable(first, names[0])
@@ -159,7 +164,8 @@ class leafwise:
                 for row in zip(*columns, strict=True)
             ]
             trees = tuple(
-                treedef.unflatten(row[i] for row in rows) for i in range(outputs)
+                None if tree is None else treedef.unflatten(row[i] for row in rows)
+                for i, tree in enumerate((first, *rest)[:outputs])
             )
             return trees if outputs > 1 else trees[0]
 
@@ -198,17 +204,14 @@ class elementwise(leafwise):
             ]
         results = leafwise._call_rule(rule, leaves, scalars)
         if is_complex:
-            results = tuple(lax.complex(x[0], x[1]) for x in results)
+            results = tuple(
+                None if x is None else lax.complex(x[0], x[1]) for x in results
+            )
         return results
 
 
 def _values(leaf: Any) -> Any:
     return leaf.data if is_sparse(leaf) else leaf
-
-
-def _summed(leaf: Any) -> Any:
-    """A sparse leaf with each index once; static shapes keep the number of entries."""
-    return leaf if leaf.unique_indices else leaf.sum_duplicates(nse=leaf.nse)
 
 
 def _apply(
@@ -226,16 +229,9 @@ def _apply(
             "only sparse_adam takes sparse gradients (use partition to give it the "
             "sparse leaves and the others a dense optimizer)"
         )
-    first = _summed(first)
+    first = summed(first)
     (data,) = compiled(first.data, **scalars)
-    return (
-        BCOO(
-            (data, first.indices),
-            shape=first.shape,
-            indices_sorted=first.indices_sorted,
-            unique_indices=first.unique_indices,
-        ),
-    )
+    return (with_data(first, data),)
 
 
 def _cast(leaf: Any, dtype: Any) -> Any:
@@ -268,9 +264,37 @@ def _not_differentiable(tree: PyTree, name: str) -> TypeError:
     )
 
 
+def check_real(tree: PyTree, names: tuple[str, str]) -> None:
+    """Check that no leaf is complex.
+
+    **Raises:** `TypeError` that names the first such leaf; ``names`` says what to call
+    the one who asks, and the tree.
+    """
+    for path, leaf in leaves_with_names(tree):
+        dtype = jnp.result_type(_values(leaf))
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            raise TypeError(
+                f"{names[0]} takes only real {names[1]}, found {dtype} at {path!r}"
+            )
+
+
+def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
+    """Check that two trees have one structure and the same shapes.
+
+    **Raises:** `ValueError` that names the first leaf where they differ; ``names``
+    says what to call the two trees.
+    """
+    leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
+    others = flatten_like(reference, tree, (names[1], names[0]))
+    if any(np.shape(x) != np.shape(y) for x, y in zip(leaves, others, strict=True)):
+        raise _shape_difference((tree, reference), names)
+
+
 def _shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueError:
     paths, leaves = zip(*leaves_with_names(trees[0]), strict=True)
     for name, tree in zip(names[1:], trees[1:], strict=True):
+        if tree is None:
+            continue
         others = flatten_like(tree, trees[0], (name, names[0]))
         for path, leaf, other in zip(paths, leaves, others, strict=True):
             if other is not None and np.shape(leaf) != np.shape(other):
@@ -304,7 +328,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
-    values = jnp.asarray(_summed(leaf).data if is_sparse(leaf) else leaf)
+    values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)
     if jnp.iscomplexobj(values):
         return squared_norm(values.real) + squared_norm(values.imag)
     values = lax.convert_element_type(values, compute_dtype(values.dtype))
