@@ -18,6 +18,10 @@ from .optimizers._adadelta import (
     adadelta as adadelta,
     scale_by_adadelta as scale_by_adadelta,
 )
+from .optimizers._adafactor import (
+    adafactor as adafactor,
+    step_by_adafactor as step_by_adafactor,
+)
 from .optimizers._adagrad import (
     adagrad as adagrad,
     scale_by_adagrad as scale_by_adagrad,
@@ -30,6 +34,11 @@ from .optimizers._adam import (
 from .optimizers._adamax import adamax as adamax, scale_by_adamax as scale_by_adamax
 from .optimizers._asgd import asgd as asgd, step_by_asgd as step_by_asgd
 from .optimizers._lbfgs import lbfgs as lbfgs, step_by_lbfgs as step_by_lbfgs
+from .optimizers._muon import (
+    muon as muon,
+    orthogonalize as orthogonalize,
+    scale_by_muon as scale_by_muon,
+)
 from .optimizers._nadam import nadam as nadam, scale_by_nadam as scale_by_nadam
 from .optimizers._radam import radam as radam, scale_by_radam as scale_by_radam
 from .optimizers._rmsprop import (
@@ -38,6 +47,10 @@ from .optimizers._rmsprop import (
 )
 from .optimizers._rprop import rprop as rprop, step_by_rprop as step_by_rprop
 from .optimizers._sgd import sgd as sgd
+from .optimizers._sparse_adam import (
+    scale_by_sparse_adam as scale_by_sparse_adam,
+    sparse_adam as sparse_adam,
+)
 from .transforms._accumulation import accumulate_gradients as accumulate_gradients
 from .transforms._averaging import (
     average_parameters as average_parameters,
