@@ -168,7 +168,9 @@ def _edit(
             changes[field] = edited[None]
         else:
             changes[field] = (
-                edited if isinstance(value, dict) else tuple(edited.values())
+                type(value)(edited)
+                if isinstance(value, dict)
+                else tuple(edited.values())
             )
     if all(getattr(tx, name) is value for name, value in changes.items()):
         return tx

@@ -131,7 +131,7 @@ class leafwise:
             dtype = compute_dtype(*(d for d in dtypes if d is not None))
             real = real_dtype(dtype)
             scalars = {
-                name: value if name in static else _as_scalar(name, value, real)
+                name: value if name in static else _cast(value, real)
                 for name, value in scalars.items()
             }
             results = call_rule(rule, [_cast(x, dtype) for x in leaves], scalars)
@@ -142,6 +142,8 @@ class leafwise:
 
         def tree_rule(first: PyTree, *rest: PyTree, **scalars: Any) -> Any:
             treedef: Any
+            for name in scalars.keys() - static:
+                _check_scalar(name, scalars[name])
             leaves, treedef = jax.tree.flatten(first, is_leaf=is_sparse)
             columns = [leaves]
             for name, tree in zip(names[1:], rest, strict=True):
@@ -238,7 +240,7 @@ def _cast(leaf: Any, dtype: Any) -> Any:
     return None if leaf is None else lax.convert_element_type(leaf, dtype)
 
 
-def _as_scalar(name: str, value: Any, dtype: Any) -> Array:
+def _check_scalar(name: str, value: Any) -> None:
     if callable(value):
         raise TypeError(
             f"{name} is a schedule, {value!r}, where a value is needed: wrap the "
@@ -249,7 +251,6 @@ def _as_scalar(name: str, value: Any, dtype: Any) -> Array:
             f"{name} must be a scalar, found an array of shape {np.shape(value)}; "
             "to train with several values at once, jax.vmap over the transformation"
         )
-    return lax.convert_element_type(value, dtype)
 
 
 def _not_differentiable(tree: PyTree, name: str) -> TypeError:

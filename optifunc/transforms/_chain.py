@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ def as_transformation(tx: Any) -> GradientTransformation:
     if isinstance(tx, GradientTransformation) and dataclasses.is_dataclass(tx):
         return with_schedules(tx)
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)
-    if callable(init) and callable(update):
+    if callable(init) and callable(update) and not isinstance(tx, type):
         return wrapped(init, update)
     raise TypeError(
         "expected a gradient transformation (an object with init and update), "
@@ -90,8 +91,9 @@ class chain(GradientTransformation):
                 f"chain takes members by position or by name, found {len(members)} "
                 f"by position besides {sorted(named)}"
             )
+        # JAX would sort the keys of a plain dict, and the order has a meaning.
         own: Any = (
-            {name: as_transformation(tx) for name, tx in named.items()}
+            OrderedDict((name, as_transformation(tx)) for name, tx in named.items())
             if named
             else tuple(map(as_transformation, members))
         )
@@ -116,7 +118,9 @@ class chain(GradientTransformation):
             if isinstance(self.members, dict)
             else dict(enumerate(self.members))
         )
-        if type(state) is not (dict if named else tuple) or len(state) != len(members):
+        if type(state) is not (dict if named else tuple) or (
+            state.keys() != members.keys() if named else len(state) != len(members)
+        ):
             raise ValueError(
                 f"this state is not one of a chain of {len(members)} members "
                 f"({', '.join(map(str, members))}); found {_described(state)}"
