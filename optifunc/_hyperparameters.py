@@ -1,90 +1,30 @@
-"""Hyperparameters: range checks, values that follow a schedule, reading and editing."""
+"""Hyperparameters: values that follow a schedule, reading and editing."""
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
+from ._checks import (
+    check_betas as check_betas,
+    check_choice as check_choice,
+    check_integer as check_integer,
+    check_pair as check_pair,
+    check_range as check_range,
+)
 from ._dataclass import data_field_names, replace
-from ._numerics import increment, is_number
+from ._numerics import increment
 from ._transformation import GradientTransformation, State, transformation
 from ._tree import PyTree
+from .schedules._function import as_schedule
 
 # What a user gives: a number, an array, or a schedule (a function of the step).
 Hyperparameter: TypeAlias = float | Array | Callable[[Any], Array]
 # The same as a field of a transformation: a number or an array by the time of an
 # update, because `scheduled` has put values in the places of schedules.
 Value: TypeAlias = Any
-
-
-def check_range(
-    name: str,
-    value: Any,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-) -> None:
-    """Check a hyperparameter where a user gives it.
-
-    Numbers must lie in the given range, which excludes NaN. Arrays, traced values and
-    schedules are let through.
-
-    **Raises:** `ValueError` for a number out of range, `TypeError` for what is no
-    number, array or schedule; both name the argument and the value found.
-    """
-    if not is_number(value):
-        if isinstance(value, str) or not (callable(value) or hasattr(value, "dtype")):
-            raise TypeError(
-                f"{name} must be a number, an array or a schedule, found {value!r}"
-            )
-        return
-    bounds = (
-        ("at least", at_least, operator.ge),
-        ("above", above, operator.gt),
-        ("at most", at_most, operator.le),
-        ("below", below, operator.lt),
-    )
-    given = [(word, b, holds) for word, b, holds in bounds if b is not None]
-    if not all(holds(value, bound) for _, bound, holds in given) or value != value:
-        expected = " and ".join(f"{word} {bound}" for word, bound, _ in given)
-        raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
-
-
-def check_betas(betas: Any) -> None:
-    """Check a pair of decay rates, each in [0, 1)."""
-    check_pair("betas", betas)
-    for i, beta in enumerate(betas):
-        check_range(f"betas[{i}]", beta, at_least=0, below=1)
-
-
-def check_pair(name: str, value: Any) -> None:
-    """Check that ``value`` is a pair: a tuple or list of two, or an array of two."""
-    if (
-        isinstance(value, str)
-        or not (hasattr(value, "__len__") or hasattr(value, "shape"))
-        or len(value) != 2
-    ):
-        raise ValueError(f"{name} must be a pair, found {value!r}")
-
-
-def check_integer(name: str, value: Any, *, at_least: int) -> None:
-    """Check a static count."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, found {value!r}")
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, found {value!r}")
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Check that ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, found {value!r}")
 
 
 def _is_schedule(value: Any) -> bool:
@@ -118,16 +58,17 @@ class scheduled(GradientTransformation):
 
     evaluates_schedules: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        inner = jax.tree.map(as_schedule, self.inner, is_leaf=_is_whole)
+        object.__setattr__(self, "inner", inner)
+
     def at(self, step: Any) -> GradientTransformation:
         """The inner transformation with the values of update number ``step``."""
 
         def value(leaf: Any) -> Any:
             return leaf(step) if _is_schedule(leaf) else leaf
 
-        def is_leaf(node: Any) -> bool:
-            return _is_schedule(node) or _evaluates_schedules(node)
-
-        tx: GradientTransformation = jax.tree.map(value, self.inner, is_leaf=is_leaf)
+        tx: GradientTransformation = jax.tree.map(value, self.inner, is_leaf=_is_whole)
         return tx
 
     def in_force(self, state: ScheduledState) -> "scheduled":
@@ -151,6 +92,11 @@ class scheduled(GradientTransformation):
 
 def _evaluates_schedules(node: Any) -> bool:
     return getattr(type(node), "evaluates_schedules", False)
+
+
+def _is_whole(node: Any) -> bool:
+    """Whether `scheduled` treats ``node`` as one: a schedule, or what has its own."""
+    return _is_schedule(node) or _evaluates_schedules(node)
 
 
 def with_schedules(tx: GradientTransformation) -> GradientTransformation:
@@ -222,7 +168,9 @@ def _edit(
             changes[field] = edited[None]
         else:
             changes[field] = (
-                edited if isinstance(value, dict) else tuple(edited.values())
+                type(value)(edited)
+                if isinstance(value, dict)
+                else tuple(edited.values())
             )
     if all(getattr(tx, name) is value for name, value in changes.items()):
         return tx

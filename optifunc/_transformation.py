@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, TypeVar, dataclass_transform
 import jax
 
 from ._dataclass import pytree_dataclass, static
-from ._tree import PyTree, elementwise, flatten_like, is_sparse
+from ._sparse import entries, summed, with_entries
+from ._tree import PyTree, elementwise, flatten_like, is_sparse, leaves_with_names
 
 State: TypeAlias = PyTree
 C = TypeVar("C", bound=type)
@@ -119,9 +120,9 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     """``params + updates``, leaf by leaf, in each parameter's own dtype.
 
     **Arguments:** ``params``: a pytree of arrays; ``updates``: a tree of the same
-    structure and shapes. An update may be a sparse row update
-    (`jax.experimental.sparse.BCOO`), which changes only its own rows. An update that
-    is ``None`` leaves its parameter (or subtree) as it is.
+    structure and shapes. A sparse update (`jax.experimental.sparse.BCOO`) changes its
+    parameter only at the update's indices. An update that is ``None`` leaves its
+    parameter (or subtree) as it is.
 
     **Returns:** the new parameters: shapes and dtypes of ``params``. The sum is taken
     in the wider of the two dtypes and rounded once.
@@ -139,18 +140,21 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     )
     moved = treedef.flatten_up_to(_add(kept, treedef.unflatten(dense)))
     return treedef.unflatten(
-        new if u is not None else _add_rows(p, change)
-        for p, u, new, change in zip(leaves, dense, moved, changes, strict=True)
+        new if u is not None else _add_entries(name, p, change)
+        for (name, p), u, new, change in zip(
+            leaves_with_names(params), dense, moved, changes, strict=True
+        )
     )
 
 
-def _add_rows(param: Any, update: Any) -> Any:
-    """Add a sparse update, given once for each row, or nothing where it is None."""
+def _add_entries(name: str, param: Any, update: Any) -> Any:
+    """Add a sparse update at its own indices, or nothing where it is None."""
     if update is None:
         return param
     if update.shape != param.shape:
         raise ValueError(
-            f"updates and params differ in shape: {update.shape} and {param.shape}"
+            f"updates and params differ in shape at {name!r}: "
+            f"{update.shape} and {param.shape}"
         )
-    rows = tuple(update.indices.T)
-    return param.at[rows].add(update.data.astype(param.dtype), mode="drop")
+    update = summed(update)
+    return with_entries(param, update, _add(entries(param, update), update.data))

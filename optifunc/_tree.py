@@ -12,6 +12,7 @@ from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
 from ._numerics import sqrt
+from ._sparse import summed, with_data
 
 PyTree: TypeAlias = Any
 
@@ -54,16 +55,17 @@ def _structure_difference(
     surplus = [name for name in found if name not in expected]
     parts = [f"{names[0]} must have the structure of {names[1]}"]
     if missing:
-        parts.append(f"{names[0]} has no leaf at {_listed(missing)}")
+        parts.append(f"{names[0]} has no leaf at {listed(missing)}")
     if surplus:
-        parts.append(f"{names[1]} has no leaf at {_listed(surplus)}")
+        parts.append(f"{names[1]} has no leaf at {listed(surplus)}")
     if not missing and not surplus:
         found_structure, expected_structure = map(jax.tree.structure, (tree, reference))
         parts.append(f"found {found_structure}, expected {expected_structure}")
     return "; ".join(parts)
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
@@ -104,7 +106,7 @@ class leafwise:
       its scalars arrive in that dtype (in its real dtype, where that is complex).
     - Output ``i`` is rounded to the dtype of leaf ``i``.
     - All trees must have the structure of the first. ``None`` may stand for a leaf of
-      any other tree, and reaches the rule as ``None``.
+      any other tree or for the whole of it, and reaches the rule as ``None``.
     - The rule is compiled as a function of its own: leaves of one shape and dtype are
       traced once, however many there are.
 
@@ -129,7 +131,7 @@ class leafwise:
             dtype = compute_dtype(*(d for d in dtypes if d is not None))
             real = real_dtype(dtype)
             scalars = {
-                name: value if name in static else _as_scalar(name, value, real)
+                name: value if name in static else _cast(value, real)
                 for name, value in scalars.items()
             }
             results = call_rule(rule, [_cast(x, dtype) for x in leaves], scalars)
@@ -140,10 +142,16 @@ class leafwise:
 
         def tree_rule(first: PyTree, *rest: PyTree, **scalars: Any) -> Any:
             treedef: Any
+            for name in scalars.keys() - static:
+                _check_scalar(name, scalars[name])
             leaves, treedef = jax.tree.flatten(first, is_leaf=is_sparse)
             columns = [leaves]
             for name, tree in zip(names[1:], rest, strict=True):
-                columns.append(flatten_like(tree, first, (name, names[0])))
+                columns.append(
+                    [None] * len(leaves)
+                    if tree is None
+                    else flatten_like(tree, first, (name, names[0]))
+                )
             for leaf in leaves:
                 if not _is_differentiable(jnp.result_type(_values(leaf))):
                     raise _not_differentiable(first, names[0])
@@ -158,7 +166,8 @@ class leafwise:
                 for row in zip(*columns, strict=True)
             ]
             trees = tuple(
-                treedef.unflatten(row[i] for row in rows) for i in range(outputs)
+                None if tree is None else treedef.unflatten(row[i] for row in rows)
+                for i, tree in enumerate((first, *rest)[:outputs])
             )
             return trees if outputs > 1 else trees[0]
 
@@ -197,17 +206,14 @@ class elementwise(leafwise):
             ]
         results = leafwise._call_rule(rule, leaves, scalars)
         if is_complex:
-            results = tuple(lax.complex(x[0], x[1]) for x in results)
+            results = tuple(
+                None if x is None else lax.complex(x[0], x[1]) for x in results
+            )
         return results
 
 
 def _values(leaf: Any) -> Any:
     return leaf.data if is_sparse(leaf) else leaf
-
-
-def _summed(leaf: Any) -> Any:
-    """A sparse leaf with each index once; static shapes keep the number of entries."""
-    return leaf if leaf.unique_indices else leaf.sum_duplicates(nse=leaf.nse)
 
 
 def _apply(
@@ -225,23 +231,16 @@ def _apply(
             "only sparse_adam takes sparse gradients (use partition to give it the "
             "sparse leaves and the others a dense optimizer)"
         )
-    first = _summed(first)
+    first = summed(first)
     (data,) = compiled(first.data, **scalars)
-    return (
-        BCOO(
-            (data, first.indices),
-            shape=first.shape,
-            indices_sorted=first.indices_sorted,
-            unique_indices=first.unique_indices,
-        ),
-    )
+    return (with_data(first, data),)
 
 
 def _cast(leaf: Any, dtype: Any) -> Any:
     return None if leaf is None else lax.convert_element_type(leaf, dtype)
 
 
-def _as_scalar(name: str, value: Any, dtype: Any) -> Array:
+def _check_scalar(name: str, value: Any) -> None:
     if callable(value):
         raise TypeError(
             f"{name} is a schedule, {value!r}, where a value is needed: wrap the "
@@ -252,7 +251,6 @@ def _as_scalar(name: str, value: Any, dtype: Any) -> Array:
             f"{name} must be a scalar, found an array of shape {np.shape(value)}; "
             "to train with several values at once, jax.vmap over the transformation"
         )
-    return lax.convert_element_type(value, dtype)
 
 
 def _not_differentiable(tree: PyTree, name: str) -> TypeError:
@@ -267,12 +265,40 @@ def _not_differentiable(tree: PyTree, name: str) -> TypeError:
     )
 
 
+def check_real(tree: PyTree, names: tuple[str, str]) -> None:
+    """Check that no leaf is complex.
+
+    **Raises:** `TypeError` that names the first such leaf; ``names`` says what to call
+    the one who asks, and the tree.
+    """
+    for path, leaf in leaves_with_names(tree):
+        dtype = jnp.result_type(_values(leaf))
+        if jnp.issubdtype(dtype, jnp.complexfloating):
+            raise TypeError(
+                f"{names[0]} takes only real {names[1]}, found {dtype} at {path!r}"
+            )
+
+
+def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
+    """Check that two trees have one structure and the same shapes.
+
+    **Raises:** `ValueError` that names the first leaf where they differ; ``names``
+    says what to call the two trees.
+    """
+    leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
+    others = flatten_like(reference, tree, (names[1], names[0]))
+    if any(np.shape(x) != np.shape(y) for x, y in zip(leaves, others, strict=True)):
+        raise _shape_difference((tree, reference), names)
+
+
 def _shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueError:
     paths, leaves = zip(*leaves_with_names(trees[0]), strict=True)
     for name, tree in zip(names[1:], trees[1:], strict=True):
+        if tree is None:
+            continue
         others = flatten_like(tree, trees[0], (name, names[0]))
         for path, leaf, other in zip(paths, leaves, others, strict=True):
-            if np.shape(leaf) != np.shape(other):
+            if other is not None and np.shape(leaf) != np.shape(other):
                 return ValueError(
                     f"{names[0]} and {name} differ in shape at {path!r}: "
                     f"{np.shape(leaf)} and {np.shape(other)}"
@@ -303,7 +329,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
-    values = jnp.asarray(_summed(leaf).data if is_sparse(leaf) else leaf)
+    values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)
     if jnp.iscomplexobj(values):
         return squared_norm(values.real) + squared_norm(values.imag)
     values = lax.convert_element_type(values, compute_dtype(values.dtype))

@@ -26,13 +26,12 @@ def _adadelta(
     square_avg: Array,
     acc_delta: Array,
     *,
-    rho: Array,
     weight: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
-    square_avg = second_moment(square_avg, updates, rho, weight)
+    square_avg = second_moment(square_avg, updates, weight)
     delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * updates
-    return delta, square_avg, second_moment(acc_delta, delta, rho, weight)
+    return delta, square_avg, second_moment(acc_delta, delta, weight)
 
 
 @transformation
@@ -71,7 +70,6 @@ class scale_by_adadelta(GradientTransformation):
             updates,
             state.square_avg,
             state.acc_delta,
-            rho=self.rho,
             weight=1 - self.rho,
             eps=self.eps,
         )

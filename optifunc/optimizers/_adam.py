@@ -24,43 +24,25 @@ class ScaleByAdamState(NamedTuple):
     max_exp_avg_sq: PyTree  # like params, or None without amsgrad
 
 
-@elementwise(outputs=3)
+@elementwise(outputs=4)
 def _adam(
     updates: Array,
     exp_avg: Array,
     exp_avg_sq: Array,
+    max_exp_avg_sq: Array | None,
     *,
     weight1: Array,
-    beta2: Array,
     weight2: Array,
     correction1: Array,
     root_correction2: Array,
     eps: Array,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array | None]:
     exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
-    scale = sqrt(exp_avg_sq) / root_correction2 + eps
-    return exp_avg / correction1 / scale, exp_avg, exp_avg_sq
-
-
-@elementwise(outputs=4)
-def _amsgrad(
-    updates: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    max_exp_avg_sq: Array,
-    *,
-    weight1: Array,
-    beta2: Array,
-    weight2: Array,
-    correction1: Array,
-    root_correction2: Array,
-    eps: Array,
-) -> tuple[Array, Array, Array, Array]:
-    exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
-    max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
-    scale = sqrt(max_exp_avg_sq) / root_correction2 + eps
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
+    square = exp_avg_sq
+    if max_exp_avg_sq is not None:
+        square = max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
+    scale = sqrt(square) / root_correction2 + eps
     return exp_avg / correction1 / scale, exp_avg, exp_avg_sq, max_exp_avg_sq
 
 
@@ -107,22 +89,17 @@ class scale_by_adam(GradientTransformation):
     ) -> tuple[PyTree, ScaleByAdamState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
-        scalars = {
-            "weight1": 1 - beta1,
-            "beta2": beta2,
-            "weight2": 1 - beta2,
-            "correction1": one_minus_power(beta1, step),
-            "root_correction2": jnp.sqrt(one_minus_power(beta2, step)),
-            "eps": self.eps,
-        }
-        moments = state.exp_avg, state.exp_avg_sq
-        if self.amsgrad:
-            updates, *trees = _amsgrad(
-                updates, *moments, state.max_exp_avg_sq, **scalars
-            )
-        else:
-            updates, *trees = _adam(updates, *moments, **scalars)
-            trees.append(None)
+        updates, *trees = _adam(
+            updates,
+            state.exp_avg,
+            state.exp_avg_sq,
+            state.max_exp_avg_sq,
+            weight1=1 - beta1,
+            weight2=1 - beta2,
+            correction1=one_minus_power(beta1, step),
+            root_correction2=jnp.sqrt(one_minus_power(beta2, step)),
+            eps=self.eps,
+        )
         return updates, ScaleByAdamState(step, *trees)
 
 

@@ -39,7 +39,6 @@ def _nadam(
     exp_avg_sq: Array,
     *,
     weight1: Array,
-    beta2: Array,
     weight2: Array,
     correction2: Array,
     grad_share: Array,
@@ -47,16 +46,36 @@ def _nadam(
     eps: Array,
 ) -> tuple[Array, Array, Array]:
     exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     scale = sqrt(exp_avg_sq / correction2) + eps
     direction = grad_share * updates / scale + average_share * exp_avg / scale
     return direction, exp_avg, exp_avg_sq
 
 
-def nadam_momentum(step: Array, beta1: Scalar, momentum_decay: Scalar) -> Array:
-    """The momentum of step ``t``: ``beta1 * (1 - 0.96^(t * momentum_decay) / 2)``."""
-    decay = jnp.exp(as_scalar(step) * (momentum_decay * math.log(0.96)))
-    return beta1 * (1 - 0.5 * decay)
+def nadam_momentum(
+    step: Array, beta1: Scalar, momentum_decay: Scalar
+) -> tuple[Array, Array]:
+    """The momentum of step ``t`` and what it lacks to 1, without cancellation.
+
+    ``beta1 * (1 - 0.96^(t * momentum_decay) / 2)``
+    """
+    decay = 0.5 * jnp.exp(as_scalar(step) * (momentum_decay * math.log(0.96)))
+    return beta1 * (1 - decay), (1 - beta1) + beta1 * decay
+
+
+def nadam_shares(
+    step: Array, mu_product: Array, beta1: Scalar, momentum_decay: Scalar
+) -> tuple[Array, Array, Array]:
+    """What step ``t`` takes of the gradient and of the average, and the next product.
+
+    ``(1 - mu_t) / (1 - mu_1 ... mu_t)`` and ``mu_{t+1} / (1 - mu_1 ... mu_{t+1})``;
+    ``mu_product`` is ``mu_1 ... mu_{t-1}``.
+    """
+    mu, complement = nadam_momentum(step, beta1, momentum_decay)
+    mu_next, _ = nadam_momentum(step + 1, beta1, momentum_decay)
+    mu_product = mu_product * mu.astype(mu_product.dtype)
+    product = as_scalar(mu_product)
+    return complement / (1 - product), mu_next / (1 - product * mu_next), mu_product
 
 
 @transformation
@@ -104,20 +123,18 @@ class scale_by_nadam(GradientTransformation):
     ) -> tuple[PyTree, ScaleByNadamState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
-        mu = nadam_momentum(step, beta1, self.momentum_decay)
-        mu_next = nadam_momentum(step + 1, beta1, self.momentum_decay)
-        mu_product = state.mu_product * mu.astype(jnp.float32)
-        product = as_scalar(mu_product)
+        grad_share, average_share, mu_product = nadam_shares(
+            step, state.mu_product, beta1, self.momentum_decay
+        )
         updates, exp_avg, exp_avg_sq = _nadam(
             updates,
             state.exp_avg,
             state.exp_avg_sq,
             weight1=1 - beta1,
-            beta2=beta2,
             weight2=1 - beta2,
             correction2=one_minus_power(beta2, step),
-            grad_share=(1 - mu) / (1 - product),
-            average_share=mu_next / (1 - product * mu_next),
+            grad_share=grad_share,
+            average_share=average_share,
             eps=self.eps,
         )
         return updates, ScaleByNadamState(step, mu_product, exp_avg, exp_avg_sq)

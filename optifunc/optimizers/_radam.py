@@ -37,14 +37,13 @@ def _radam(
     exp_avg_sq: Array,
     *,
     weight1: Array,
-    beta2: Array,
     weight2: Array,
     correction1: Array,
     rectification: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
     exp_avg = lerp(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, beta2, weight2)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     mean = exp_avg / correction1
     adapted = mean * rectification / (sqrt(exp_avg_sq) + eps)
     return jnp.where(rectification > 0, adapted, mean), exp_avg, exp_avg_sq
@@ -165,7 +164,6 @@ class scale_by_radam(GradientTransformation):
             state.exp_avg,
             state.exp_avg_sq,
             weight1=1 - beta1,
-            beta2=beta2,
             weight2=1 - beta2,
             correction1=one_minus_power(beta1, step),
             rectification=rectification(beta2, step),

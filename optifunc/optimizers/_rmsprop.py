@@ -22,28 +22,21 @@ class ScaleByRmspropState(NamedTuple):
     grad_avg: PyTree  # like params, or None if not centered
 
 
-@elementwise(outputs=2)
-def _rmsprop(
-    updates: Array, square_avg: Array, *, alpha: Array, weight: Array, eps: Array
-) -> tuple[Array, Array]:
-    square_avg = second_moment(square_avg, updates, alpha, weight)
-    return updates / (sqrt(square_avg) + eps), square_avg
-
-
 @elementwise(outputs=3)
-def _centered_rmsprop(
+def _rmsprop(
     updates: Array,
     square_avg: Array,
-    grad_avg: Array,
+    grad_avg: Array | None,
     *,
-    alpha: Array,
     weight: Array,
     eps: Array,
-) -> tuple[Array, Array, Array]:
-    square_avg = second_moment(square_avg, updates, alpha, weight)
-    grad_avg = lerp(grad_avg, updates, weight)
-    deviation = sqrt(square_avg - grad_avg * grad_avg)
-    return updates / (deviation + eps), square_avg, grad_avg
+) -> tuple[Array, Array, Array | None]:
+    square_avg = second_moment(square_avg, updates, weight)
+    variance = square_avg
+    if grad_avg is not None:
+        grad_avg = lerp(grad_avg, updates, weight)
+        variance = square_avg - grad_avg * grad_avg
+    return updates / (sqrt(variance) + eps), square_avg, grad_avg
 
 
 @transformation
@@ -82,14 +75,14 @@ class scale_by_rmsprop(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByRmspropState]:
-        scalars = {"alpha": self.alpha, "weight": 1 - self.alpha, "eps": self.eps}
-        if self.centered:
-            updates, *trees = _centered_rmsprop(
-                updates, state.square_avg, state.grad_avg, **scalars
-            )
-            return updates, ScaleByRmspropState(*trees)
-        updates, square_avg = _rmsprop(updates, state.square_avg, **scalars)
-        return updates, ScaleByRmspropState(square_avg, None)
+        updates, *trees = _rmsprop(
+            updates,
+            state.square_avg,
+            state.grad_avg,
+            weight=1 - self.alpha,
+            eps=self.eps,
+        )
+        return updates, ScaleByRmspropState(*trees)
 
 
 def rmsprop(

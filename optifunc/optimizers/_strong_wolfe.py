@@ -45,6 +45,8 @@ class Search(NamedTuple):
 
     step_size: Array  # the step to evaluate next
     start: Point  # step 0
+    span: Array  # the largest change of a parameter for a step of 1
+    most: Array  # int32 [], how many evaluations there may be after the first
     first: Point  # one end of the bracket; while bracketing, the previous trial
     second: Point  # the other end
     second_is_low: Array  # bool [], which end has the lower value
@@ -64,33 +66,36 @@ def select(condition: Array, new: T, old: T) -> T:
     return chosen
 
 
-def start_search(step_size: Array, value: Array, slope: Array, grad: Array) -> Search:
-    """A search that first tries ``step_size``, from what is known at step 0."""
-    start = Point(jnp.zeros_like(step_size), value, slope, grad)
+def start_search(start: Point, step_size: Array, span: Array, most: Array) -> Search:
+    """A search that first tries ``step_size``; ``start`` is known, at step 0."""
     no, none = jnp.zeros((), bool), jnp.zeros((), jnp.int32)
-    return Search(step_size, start, start, start, no, none, no, no, no)
+    return Search(
+        step_size=step_size,
+        start=start,
+        span=span,
+        most=most,
+        first=start,
+        second=start,
+        second_is_low=no,
+        trials=none,
+        zooming=no,
+        stalled=no,
+        done=no,
+    )
 
 
-def advance(
-    search: Search, value: Array, slope: Array, grad: Array, *, span: Array, most: Array
-) -> Search:
-    """Take in what was found at ``search.step_size``: end the search, or go on.
-
-    **Arguments:** ``value``, ``slope``, ``grad``: of the trial; ``span``: the largest
-    change of a parameter for a step of 1; ``most``: how many evaluations there may be
-    after the first.
-    """
+def advance(search: Search, value: Array, slope: Array, grad: Array) -> Search:
+    """Take in what was found at ``search.step_size``: end the search, or go on."""
     trial = Point(search.step_size, value, slope, grad)
-    bracketed = _bracket(search, trial, most)
-    search = select(search.zooming, _narrow(search, trial), bracketed)
-    return select(search.zooming, _divide(search, span, most), search)
+    search = select(search.zooming, _narrow(search, trial), _bracket(search, trial))
+    return select(search.zooming, _divide(search), search)
 
 
-def _bracket(search: Search, trial: Point, most: Array) -> Search:
+def _bracket(search: Search, trial: Point) -> Search:
     """Lengthen the step, unless the last two trials enclose a solution."""
     previous = search.first
     # With no trial left, the better one of the start and this trial is the result.
-    exhausted = search.trials >= most
+    exhausted = search.trials >= search.most
     # A rise against the previous trial counts from the third trial on, as in torch.
     rising = (search.trials > 1) & (trial.value >= previous.value)
     rising |= _is_too_high(search, trial)
@@ -139,7 +144,7 @@ def _narrow(search: Search, trial: Point) -> Search:
     )
 
 
-def _divide(search: Search, span: Array, most: Array) -> Search:
+def _divide(search: Search) -> Search:
     """Choose the next trial within the bracket, or give up."""
     ends = search.first.step_size, search.second.step_size
     left, right = jnp.minimum(*ends), jnp.maximum(*ends)
@@ -158,7 +163,9 @@ def _divide(search: Search, span: Array, most: Array) -> Search:
     return search._replace(
         step_size=jnp.where(moved, inside, step_size),
         stalled=near & ~moved,
-        done=search.done | (search.trials >= most) | (width * span < SHORTEST),
+        done=search.done
+        | (search.trials >= search.most)
+        | (width * search.span < SHORTEST),
     )
 
 

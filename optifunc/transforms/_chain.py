@@ -1,6 +1,8 @@
 """Transformations one after another."""
 
+import dataclasses
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,16 @@ from .._dataclass import static
 from .._hyperparameters import with_schedules
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree
+
+
+def accepted_arguments(
+    function: Callable[..., Any], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Those of the named ``arguments`` that a function from elsewhere takes."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return arguments
+    return {name: arguments[name] for name in arguments if name in parameters}
 
 
 @transformation
@@ -26,9 +38,7 @@ class wrapped(GradientTransformation):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        accepted = inspect.signature(self.update_fn).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
-            extra = {name: extra[name] for name in extra if name in accepted}
+        extra = accepted_arguments(self.update_fn, extra)
         new_updates, new_state = self.update_fn(updates, state, params, **extra)
         return new_updates, new_state
 
@@ -43,10 +53,11 @@ def as_transformation(tx: Any) -> GradientTransformation:
 
     **Raises:** `TypeError` for anything else.
     """
-    if isinstance(tx, GradientTransformation):
+    # A subclass that lacks the decorator has no fields: it is a pair of functions.
+    if isinstance(tx, GradientTransformation) and dataclasses.is_dataclass(tx):
         return with_schedules(tx)
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)
-    if callable(init) and callable(update):
+    if callable(init) and callable(update) and not isinstance(tx, type):
         return wrapped(init, update)
     raise TypeError(
         "expected a gradient transformation (an object with init and update), "
@@ -80,8 +91,9 @@ class chain(GradientTransformation):
                 f"chain takes members by position or by name, found {len(members)} "
                 f"by position besides {sorted(named)}"
             )
+        # JAX would sort the keys of a plain dict, and the order has a meaning.
         own: Any = (
-            {name: as_transformation(tx) for name, tx in named.items()}
+            OrderedDict((name, as_transformation(tx)) for name, tx in named.items())
             if named
             else tuple(map(as_transformation, members))
         )
@@ -106,7 +118,9 @@ class chain(GradientTransformation):
             if isinstance(self.members, dict)
             else dict(enumerate(self.members))
         )
-        if type(state) is not (dict if named else tuple) or len(state) != len(members):
+        if type(state) is not (dict if named else tuple) or (
+            state.keys() != members.keys() if named else len(state) != len(members)
+        ):
             raise ValueError(
                 f"this state is not one of a chain of {len(members)} members "
                 f"({', '.join(map(str, members))}); found {_described(state)}"

@@ -1,0 +1,63 @@
+"""Sparse leaves: gradients and updates of a few entries of a large parameter."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental.sparse import BCOO
+
+
+def summed(leaf: BCOO) -> BCOO:
+    """``leaf`` with each index once, and 0 where an index lies outside of its shape.
+
+    Such indices are padding: the number of entries is part of the (static) shape and
+    stays what it was.
+    """
+    if not leaf.unique_indices:
+        leaf = leaf.sum_duplicates(nse=leaf.nse)
+    sizes = leaf.shape[leaf.n_batch : leaf.n_batch + leaf.n_sparse]
+    ends = jnp.broadcast_to(jnp.asarray(sizes, leaf.indices.dtype), leaf.indices.shape)
+    inside = jnp.all((leaf.indices >= 0) & (leaf.indices < ends), axis=-1)
+    inside = lax.expand_dims(inside, range(inside.ndim, leaf.data.ndim))
+    return with_data(leaf, jnp.where(inside, leaf.data, jnp.zeros_like(leaf.data)))
+
+
+def with_data(leaf: BCOO, data: Array) -> BCOO:
+    """``leaf`` with other data at the same indices."""
+    return BCOO(
+        (data, leaf.indices),
+        shape=leaf.shape,
+        indices_sorted=leaf.indices_sorted,
+        unique_indices=leaf.unique_indices,
+    )
+
+
+def entries(array: Array, leaf: BCOO) -> Array:
+    """What stands in ``array`` at the indices of ``leaf``, in the layout of its data.
+
+    0 at padding.
+    """
+    found: Array = _at(array, leaf).get(
+        mode="fill", fill_value=0, wrap_negative_indices=False
+    )
+    return found
+
+
+def with_entries(array: Array, leaf: BCOO, values: Array) -> Array:
+    """``array`` with ``values`` at the indices of ``leaf``, each of which occurs once.
+
+    All else keeps its bits, and nothing is written at padding.
+    """
+    changed: Array = _at(array, leaf).set(
+        values, mode="drop", wrap_negative_indices=False
+    )
+    return changed
+
+
+def _at(array: Array, leaf: BCOO) -> Any:
+    if leaf.n_batch or not leaf.n_sparse:
+        raise ValueError(
+            "a sparse leaf must have n_batch=0 and n_sparse of at least 1, found "
+            f"n_batch={leaf.n_batch}, n_sparse={leaf.n_sparse} and shape {leaf.shape}"
+        )
+    return jnp.asarray(array).at[tuple(leaf.indices.T)]

@@ -1,0 +1,36 @@
+"""Transformations as optax's own type."""
+
+from typing import TYPE_CHECKING
+
+from .._transformation import GradientTransformation
+from ..transforms._chain import as_transformation
+
+if TYPE_CHECKING:
+    import optax
+
+
+def to_optax(tx: GradientTransformation) -> "optax.GradientTransformationExtraArgs":
+    """``tx`` as an `optax.GradientTransformationExtraArgs`.
+
+    Most code written for optax only calls ``init`` and ``update``, and takes ``tx``
+    as it is. This is for code that looks at the type: `optax.chain` and optax's
+    wrappers hand extra arguments (``value``, ``value_fn``) to no other type, and
+    NumPyro's SVI accepts no other. In the other direction nothing is needed: `chain`
+    takes optax's transformations as they are.
+
+    **Arguments:** ``tx``: a transformation; a schedule among its hyperparameters is
+    followed, as in a chain.
+
+    **Returns:** the pair of functions; its states and updates are those of ``tx``. Its
+    hyperparameters are no longer leaves, but part of the functions.
+
+    **Raises:** `ImportError` if optax is not installed, `TypeError` if ``tx`` is no
+    transformation.
+    """
+    try:
+        import optax
+    except ImportError as error:
+        raise ImportError(
+            "to_optax needs optax, which optifunc does not install: pip install optax"
+        ) from error
+    return optax.GradientTransformationExtraArgs(*as_transformation(tx))

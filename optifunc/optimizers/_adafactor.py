@@ -1,0 +1,221 @@
+"""Adafactor."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .._hyperparameters import Hyperparameter, Value, check_pair, check_range
+from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
+from .._transformation import GradientTransformation, require_params, transformation
+from .._tree import PyTree, check_real, check_shapes, leafwise, zeros_like
+from ..transforms._chain import chain
+from ._gradient import oriented
+
+
+class StepByAdafactorState(NamedTuple):
+    """State of `step_by_adafactor`.
+
+    A leaf of two or more axes has row and column variances, any other a variance;
+    ``None`` stands for the one that it does not have.
+    """
+
+    step: Array  # int32 [], updates done so far
+    row_var: PyTree  # like params, the last axis reduced to 1
+    col_var: PyTree  # like params, the last but one axis reduced to 1
+    variance: PyTree  # like params
+
+
+def _mean(x: Array, axis: int | None = None) -> Array:
+    """The mean along an axis that is kept, or of all elements; 0 if there are none."""
+    count = x.size if axis is None else x.shape[axis]
+    return jnp.sum(x, axis, keepdims=axis is not None) / max(count, 1)
+
+
+def _root_mean_square(x: Array) -> Array:
+    return sqrt(_mean(x * x))
+
+
+@leafwise(outputs=4)
+def _adafactor(
+    updates: Array,
+    row_var: Array | None,
+    col_var: Array | None,
+    variance: Array | None,
+    params: Array,
+    *,
+    weight: Array,
+    rho: Array,
+    shrinkage: Array,
+    eps1: Array,
+    eps1_squared: Array,
+    eps2: Array,
+    d: Array,
+) -> tuple[Array, Array | None, Array | None, Array | None]:
+    squares = updates * updates
+    if row_var is not None and col_var is not None:
+        row_var = lerp(row_var, _mean(squares, -1), weight)
+        col_var = lerp(col_var, _mean(squares, -2), weight)
+        total = jnp.maximum(_mean(row_var, -2), eps1)
+        # Divided before the product, which could leave the range of float32.
+        estimate = row_var / jnp.where(total > 0, total, 1) * col_var
+    else:
+        assert variance is not None
+        estimate = variance = lerp(variance, squares, weight)
+    estimate = jnp.maximum(estimate, eps1_squared)
+    # An estimate of 0 (its floor, too, may round to 0) goes with a gradient of 0.
+    direction = jnp.where(
+        estimate > 0, updates * lax.rsqrt(jnp.where(estimate > 0, estimate, 1)), 0
+    )
+    size = jnp.maximum(eps2, _root_mean_square(params)) * rho
+    clipped = jnp.maximum(1, _root_mean_square(direction) / d)
+    updates = -size / clipped * direction - shrinkage * params
+    return updates, row_var, col_var, variance
+
+
+def adafactor_weight(step: Array, beta2_decay: Scalar) -> Array:
+    """The weight of the newest square, ``t^beta2_decay``: 1 at the first step."""
+    return as_scalar(step) ** as_scalar(beta2_decay)
+
+
+def _reduced_zeros(leaf: Any, axis: int) -> Array:
+    """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
+    shape = list(jnp.shape(leaf))
+    shape[axis] = 1
+    # Inside jit there is no sharding to read; the compiler chooses it.
+    sharding = None if isinstance(leaf, jax.core.Tracer) else leaf.sharding
+    if isinstance(sharding, NamedSharding):
+        spec = [*sharding.spec, *[None] * (len(shape) - len(sharding.spec))]
+        spec[axis] = None
+        sharding = NamedSharding(sharding.mesh, PartitionSpec(*spec))
+    return lax.full_like(leaf, 0, shape=shape, sharding=sharding)
+
+
+@transformation
+class step_by_adafactor(GradientTransformation):
+    """Adafactor's step; see `adafactor`, which also says what the arguments are.
+
+    The learning rate is an argument because it bounds the relative step size: no factor
+    after the transformation could stand for it.
+
+    **State:** `StepByAdafactorState`, its trees in the parameters' dtypes.
+
+    **Raises:** as `adafactor`.
+    """
+
+    lr: Value = 1e-2
+    beta2_decay: Value = -0.8
+    eps: tuple[Value | None, Value] = (None, 1e-3)
+    d: Value = 1.0
+    weight_decay: Value = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("lr", self.lr, at_least=0)
+        check_range("beta2_decay", self.beta2_decay, at_most=0)
+        check_pair("eps", self.eps)
+        if self.eps[0] is not None:
+            check_range("eps[0]", self.eps[0], at_least=0)
+        check_range("eps[1]", self.eps[1], at_least=0)
+        check_range("d", self.d, at_least=1)
+        check_range("weight_decay", self.weight_decay, at_least=0)
+
+    def init(self, params: PyTree) -> StepByAdafactorState:
+        check_real(params, ("adafactor", "parameters"))
+
+        def reduced(axis: int) -> PyTree:
+            return jax.tree.map(
+                lambda p: _reduced_zeros(p, axis) if jnp.ndim(p) > 1 else None, params
+            )
+
+        vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
+        return StepByAdafactorState(
+            step=jnp.zeros((), jnp.int32),
+            row_var=reduced(-1),
+            col_var=reduced(-2),
+            variance=zeros_like(vectors),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: StepByAdafactorState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, StepByAdafactorState]:
+        params = require_params(params, "adafactor")
+        check_real(updates, ("adafactor", "gradients"))
+        check_shapes(updates, params, ("updates", "params"))
+        leaves = jax.tree.leaves(params)
+        if not leaves:
+            return updates, state._replace(step=increment(state.step))
+        step = increment(state.step)
+        lr = as_scalar(self.lr)
+        eps1, eps2 = self.eps
+        if eps1 is None:
+            eps1 = float(jnp.finfo(leaves[0].dtype).eps)
+        updates, *variances = _adafactor(
+            updates,
+            state.row_var,
+            state.col_var,
+            state.variance,
+            params,
+            weight=adafactor_weight(step, self.beta2_decay),
+            rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
+            shrinkage=self.lr * self.weight_decay,
+            eps1=eps1,
+            eps1_squared=eps1 * eps1,
+            eps2=eps2,
+            d=self.d,
+        )
+        return updates, StepByAdafactorState(step, *variances)
+
+
+def adafactor(
+    lr: Hyperparameter = 1e-2,
+    beta2_decay: Hyperparameter = -0.8,
+    eps: tuple[Hyperparameter | None, Hyperparameter] = (None, 1e-3),
+    d: Hyperparameter = 1.0,
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """`torch.optim.Adafactor`: steps like Adam's, from row and column variances only.
+
+    ::
+
+        w = t^beta2_decay
+        R = (1 - w) * R + w * mean(g^2, columns)              (two or more axes)
+        C = (1 - w) * C + w * mean(g^2, rows)
+        V = R C / max(mean(R), eps[0])
+        V = (1 - w) * V + w * g^2                             (fewer axes)
+        s = g / sqrt(max(V, eps[0]^2))
+        a = max(eps[1], RMS(p)) * min(lr, 1 / sqrt(t))
+        u = -a / max(1, RMS(s) / d) * s - lr * weight_decay * p
+
+    Variances are factored along the last two axes, whatever their sizes; the axes
+    before them are those of a batch. ``RMS`` is the root of the mean of the squares of
+    a leaf's elements.
+
+    **Arguments:** ``lr``: the largest relative step size; ``beta2_decay``: the (never
+    positive) power of ``t`` with which the newest squares are weighted; ``eps``: the
+    floor of the variances, and of a parameter's size; a first one of ``None`` is the
+    machine epsilon of the dtype of the **first** leaf of the parameters, for all of
+    them, as in torch; ``d``: the RMS of ``s`` above which it is clipped, at least 1;
+    ``weight_decay``: decoupled decay, scaled by ``lr`` itself; ``maximize``: climb
+    instead of descending. Each number may be an array or a schedule.
+
+    **State:** `StepByAdafactorState`, in the parameters' dtypes: for a leaf of shape
+    ``[..., n, m]`` variances of shapes ``[..., n, 1]`` and ``[..., 1, m]``.
+
+    **Raises:** `ValueError` for a number out of range, for a gradient of another shape
+    and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and
+    for sparse gradients.
+
+    **Source:** Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear
+    Memory Cost", ICML 2018, arXiv:1804.04235.
+    """
+    return chain(
+        *oriented(maximize), step_by_adafactor(lr, beta2_decay, eps, d, weight_decay)
+    )

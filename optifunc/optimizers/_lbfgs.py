@@ -1,0 +1,458 @@
+"""Limited-memory BFGS."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .._dataclass import static
+from .._hyperparameters import (
+    Hyperparameter,
+    Value,
+    check_choice,
+    check_integer,
+    check_range,
+)
+from .._numerics import as_scalar
+from .._transformation import GradientTransformation, require_params, transformation
+from .._tree import (
+    PyTree,
+    check_shapes,
+    compute_dtype,
+    elementwise,
+    flatten_like,
+    is_sparse,
+    leaves_with_names,
+    real_dtype,
+)
+from ..transforms._chain import chain
+from ._strong_wolfe import Point, Search, advance, select, start_search
+
+# A pair with less curvature than this would spoil the estimate of the Hessian.
+LEAST_CURVATURE = 1e-10
+
+
+class StepByLbfgsState(NamedTuple):
+    """State of `step_by_lbfgs`.
+
+    The vectors hold all N numbers of the parameters, leaf after leaf, a complex number
+    as its real and its imaginary part. The pairs lie in a ring: number ``i`` of those
+    stored so far is row ``i % history_size`` of ``old_dirs``, ``old_stps``, ``ro`` and
+    ``al``, and the last ``min(num_pairs, history_size)`` of them are in use.
+    """
+
+    func_evals: Array  # int32 [], evaluations of the function so far
+    n_iter: Array  # int32 [], iterations so far
+    al: Array  # [history_size], coefficients of the last backward recursion
+    d: Array  # [N], direction of the last iteration
+    t: Array  # [], its step size
+    old_dirs: Array  # [history_size, N], changes of the gradient
+    old_stps: Array  # [history_size, N], changes of the parameters
+    ro: Array  # [history_size], 1 / their products
+    H_diag: Array  # [], scale of the initial inverse Hessian
+    prev_flat_grad: Array  # [N], gradient where the last iteration began
+    prev_loss: Array  # [], value there
+    num_pairs: Array  # int32 [], pairs stored so far
+
+
+class _Progress(NamedTuple):
+    """Where one update stands, between two evaluations."""
+
+    params: PyTree  # where the iteration under way began
+    trial: PyTree  # where the function is evaluated next
+    state: StepByLbfgsState
+    search: Search | None
+    n_iter: Array  # int32 [], iterations of this update
+    evals: Array  # int32 [], evaluations of this update
+    stopped: Array  # bool []
+
+
+def _gradient(updates: PyTree, params: PyTree) -> PyTree:
+    """``updates`` with a dense leaf for each parameter; what is None is zeros."""
+    leaves = flatten_like(updates, params, ("updates", "params"))
+    treedef: Any = jax.tree.structure(params)
+    dense = [leaf.todense() if is_sparse(leaf) else leaf for leaf in leaves]
+    filled = [
+        jnp.zeros_like(param) if leaf is None else leaf
+        for leaf, param in zip(dense, jax.tree.leaves(params), strict=True)
+    ]
+    gradient = treedef.unflatten(filled)
+    check_shapes(gradient, params, ("updates", "params"))
+    return gradient
+
+
+@elementwise()
+def _difference(updates: Array, new_params: Array, params: Array) -> Array:
+    return new_params - params
+
+
+def _strong(leaf: Any) -> Array:
+    """A leaf whose dtype is its own: a Python number adapts to what it meets."""
+    return lax.convert_element_type(leaf, jnp.result_type(leaf))
+
+
+def _flat_dtype(params: PyTree) -> Any:
+    dtypes = []
+    for name, leaf in leaves_with_names(params):
+        dtypes.append(jnp.result_type(leaf))
+        if not jnp.issubdtype(dtypes[-1], jnp.inexact):
+            raise TypeError(
+                "params must be floating point or complex, found "
+                f"{dtypes[-1]} at {name!r}; leave such leaves out with partition"
+            )
+    return compute_dtype(*map(real_dtype, dtypes))
+
+
+def _flat_sizes(params: PyTree) -> list[int]:
+    return [
+        math.prod(np.shape(leaf)) * (2 if jnp.iscomplexobj(leaf) else 1)
+        for leaf in jax.tree.leaves(params)
+    ]
+
+
+def _flat(tree: PyTree, dtype: Any) -> Array:
+    """All numbers of ``tree`` in one vector."""
+
+    def vector(leaf: Array) -> Array:
+        if jnp.iscomplexobj(leaf):
+            leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
+        return lax.convert_element_type(leaf, dtype).ravel()
+
+    return jnp.concatenate([jnp.zeros(0, dtype), *map(vector, jax.tree.leaves(tree))])
+
+
+def _moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
+    """``params + step_size * direction``, in each parameter's own dtype."""
+    treedef: Any
+    leaves, treedef = jax.tree.flatten(params)
+    step = lax.convert_element_type(step_size, direction.dtype) * direction
+    ends = np.cumsum(_flat_sizes(params))[:-1]
+    new = []
+    for leaf, change in zip(leaves, jnp.split(step, ends), strict=True):
+        if jnp.iscomplexobj(leaf):
+            change = lax.complex(change[0::2], change[1::2])
+        wide = lax.convert_element_type(leaf, change.dtype)
+        new.append((wide + change.reshape(leaf.shape)).astype(leaf.dtype))
+    return treedef.unflatten(new)
+
+
+def _dot(x: Array, y: Array) -> Array:
+    # Some accelerators round the factors of a product unless told not to.
+    return jnp.dot(x, y, precision=lax.Precision.HIGHEST)
+
+
+def _largest(vector: Array) -> Array:
+    return jnp.max(jnp.abs(vector), initial=0)
+
+
+def _first_size(grad: Array) -> Array:
+    """``min(1, 1 / sum(|g|))``, and 1 for a gradient that is not finite."""
+    size = 1 / as_scalar(jnp.sum(jnp.abs(grad)))
+    return jnp.where(size < 1, size, 1)
+
+
+def _check_state(state: StepByLbfgsState, params: PyTree, history_size: int) -> None:
+    expected = history_size, sum(_flat_sizes(params))
+    if state.old_dirs.shape != expected:
+        raise ValueError(
+            f"state must hold {expected[0]} vectors of {expected[1]} numbers, as many "
+            f"as params has; found old_dirs of shape {state.old_dirs.shape}"
+        )
+
+
+def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
+    """Store what the last iteration showed of the curvature, if ``wanted``."""
+    row = state.num_pairs % state.ro.size
+    y = grad - state.prev_flat_grad
+    s = state.d * state.t.astype(state.d.dtype)
+    product = _dot(y, s)
+    stored = wanted & (product > LEAST_CURVATURE)
+
+    # One row is written, not a buffer selected: the loop can do that in place.
+    def put(buffer: Array, new: Array) -> Array:
+        return buffer.at[row].set(jnp.where(stored, new, buffer[row]))
+
+    return state._replace(
+        old_dirs=put(state.old_dirs, y),
+        old_stps=put(state.old_stps, s),
+        ro=put(state.ro, 1 / product),
+        H_diag=jnp.where(stored, product / _dot(y, y), state.H_diag),
+        num_pairs=jnp.where(stored, state.num_pairs + 1, state.num_pairs),
+    )
+
+
+def _direction(
+    state: StepByLbfgsState, grad: Array, wanted: Array
+) -> tuple[Array, Array]:
+    """``-H g`` by the two-loop recursion, and its coefficients.
+
+    Where it is not ``wanted`` the result means nothing, and costs little.
+    """
+    size = state.ro.size
+    pairs = jnp.where(wanted, jnp.minimum(state.num_pairs, size), 0)
+
+    def backward(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        q, al = carry
+        row = (state.num_pairs - 1 - i) % size
+        weight = _dot(state.old_stps[row], q) * state.ro[row]
+        return q - weight * state.old_dirs[row], al.at[row].set(weight)
+
+    def forward(i: Array, r: Array) -> Array:
+        row = (state.num_pairs - pairs + i) % size
+        weight = _dot(state.old_dirs[row], r) * state.ro[row]
+        r += (al[row] - weight) * state.old_stps[row]
+        return r
+
+    q, al = lax.fori_loop(0, pairs, backward, (-grad, state.al))
+    d: Array = lax.fori_loop(0, pairs, forward, q * state.H_diag)
+    return d, al
+
+
+@transformation
+class step_by_lbfgs(GradientTransformation):
+    """Minimise a function by up to ``max_iter`` iterations of L-BFGS.
+
+    The arithmetic of `lbfgs`, which describes it.
+
+    **State:** `StepByLbfgsState`.
+
+    **Raises:** what `lbfgs` does.
+    """
+
+    lr: Value = 1.0
+    max_iter: int = static(default=20)
+    max_eval: int | None = static(default=None)
+    tolerance_grad: Value = 1e-7
+    tolerance_change: Value = 1e-9
+    history_size: int = static(default=100)
+    line_search_fn: str | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        check_range("lr", self.lr, at_least=0)
+        check_integer("max_iter", self.max_iter, at_least=1)
+        if self.max_eval is not None:
+            check_integer("max_eval", self.max_eval, at_least=1)
+        check_range("tolerance_grad", self.tolerance_grad)
+        check_range("tolerance_change", self.tolerance_change)
+        check_integer("history_size", self.history_size, at_least=1)
+        check_choice("line_search_fn", self.line_search_fn, (None, "strong_wolfe"))
+
+    def init(self, params: PyTree) -> StepByLbfgsState:
+        dtype, length = _flat_dtype(params), sum(_flat_sizes(params))
+        # Each field is an array of its own, so that the state can be donated.
+        return StepByLbfgsState(
+            func_evals=jnp.zeros((), jnp.int32),
+            n_iter=jnp.zeros((), jnp.int32),
+            al=jnp.zeros(self.history_size, dtype),
+            d=jnp.zeros(length, dtype),
+            t=as_scalar(0),
+            old_dirs=jnp.zeros((self.history_size, length), dtype),
+            old_stps=jnp.zeros((self.history_size, length), dtype),
+            ro=jnp.zeros(self.history_size, dtype),
+            H_diag=jnp.ones((), dtype),
+            prev_flat_grad=jnp.zeros(length, dtype),
+            prev_loss=as_scalar(0),
+            num_pairs=jnp.zeros((), jnp.int32),
+        )
+
+    def update(  # type: ignore[override]  # what it needs is required
+        self,
+        updates: PyTree,
+        state: StepByLbfgsState,
+        params: PyTree | None = None,
+        *,
+        value_fn: Callable[[PyTree], Array],
+        value: Any = None,
+        **extra: Any,
+    ) -> tuple[PyTree, StepByLbfgsState]:
+        params = jax.tree.map(_strong, require_params(params, "lbfgs"))
+        gradient = _gradient(updates, params)
+        _check_state(state, params, self.history_size)
+
+        def evaluate(point: PyTree) -> tuple[Array, Array]:
+            found, grad = jax.value_and_grad(value_fn)(point)
+            # The gradient of a complex parameter is the conjugate of what JAX gives.
+            grad = jax.tree.map(jnp.conj, grad)
+            return as_scalar(found), _flat(grad, state.d.dtype)
+
+        def body(progress: _Progress) -> _Progress:
+            if value is None:
+                found = evaluate(progress.trial)
+            else:
+                given = as_scalar(value), _flat(gradient, state.d.dtype)
+                first = progress.evals == 0
+                found = lax.cond(first, lambda _: given, evaluate, progress.trial)
+            return self._advance(progress, *found)
+
+        end = lax.while_loop(
+            lambda progress: ~progress.stopped, body, self._start(state, params)
+        )
+        return _difference(gradient, end.params, params), end.state
+
+    def _start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
+        none = jnp.zeros((), jnp.int32)
+        search = None
+        if self.line_search_fn is not None:
+            # Only its structure counts: the first iteration starts a search.
+            nowhere = Point(state.t, state.prev_loss, state.prev_loss, state.d)
+            search = start_search(nowhere, state.t, state.t, none)
+        return _Progress(params, params, state, search, none, none, none != none)
+
+    def _advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:
+        """Take in what was found at ``progress.trial``, and choose the next trial.
+
+        One pass serves the evaluation that opens an update, those within a line search
+        and those that end an iteration: ``opening``, ``arrived`` and ``begun`` say
+        which changes hold. So the function and the recursion occur once in the program.
+        """
+        state, search, params = progress.state, progress.search, progress.params
+        opening = progress.evals == 0
+        evals = progress.evals + 1
+        max_iter, max_eval = self.max_iter, self.max_eval
+        if max_eval is None:
+            max_eval = max_iter * 5 // 4
+
+        if search is None:
+            arrived = jnp.ones((), bool)
+            params, t = progress.trial, state.t
+        else:
+            slope = as_scalar(_dot(grad, state.d))
+            search = advance(search, value, slope, grad)
+            found = search.done & ~opening
+            arrived = search.done | opening
+            best = search.best()
+            t, value, grad = select(
+                found, (best.step_size, best.value, best.grad), (state.t, value, grad)
+            )
+            params = select(found, _moved(params, t, state.d), params)
+
+        tolerance_change = as_scalar(self.tolerance_change)
+        change = as_scalar(_largest(state.d * t.astype(state.d.dtype)))
+        stopped = (progress.n_iter >= max_iter) | (evals >= max_eval)
+        stopped |= change <= tolerance_change
+        stopped |= jnp.abs(value - state.prev_loss) < tolerance_change
+        stopped &= ~opening
+        stopped |= as_scalar(_largest(grad)) <= as_scalar(self.tolerance_grad)
+        stopped &= arrived
+        begun = arrived & ~stopped
+
+        # The next iteration, which changes nothing unless it is begun.
+        state = _remember(
+            state._replace(func_evals=state.func_evals + 1, t=t), grad, begun
+        )
+        d, al = _direction(state, grad, begun)
+        slope = as_scalar(_dot(grad, d))
+        first_size = jnp.where(state.n_iter == 0, _first_size(grad), 1)
+        changes = {
+            "n_iter": state.n_iter + 1,
+            "al": al,
+            "d": d,
+            "t": as_scalar(self.lr) * first_size,
+            "prev_flat_grad": grad,
+            "prev_loss": value,
+        }
+        old = {name: getattr(state, name) for name in changes}
+        state = state._replace(**select(begun, changes, old))
+        n_iter = jnp.where(begun, progress.n_iter + 1, progress.n_iter)
+        # Too flat to go on: as in torch the direction stays in the state untried.
+        stopped |= begun & (slope > -tolerance_change)
+
+        t = state.t
+        if search is not None:
+            start = Point(jnp.zeros_like(t), value, slope, grad)
+            span = as_scalar(_largest(state.d))
+            search = select(
+                begun, start_search(start, t, span, max_eval - evals), search
+            )
+            t = search.step_size
+        trial = _moved(params, t, state.d)
+        if search is None:
+            # Where the last step leads is not evaluated: the next update does that.
+            last = ~stopped & (n_iter >= max_iter)
+            params = select(last, trial, params)
+            stopped |= last
+        return _Progress(params, trial, state, search, n_iter, evals, stopped)
+
+
+def lbfgs(
+    lr: Hyperparameter = 1.0,
+    max_iter: int = 20,
+    max_eval: int | None = None,
+    tolerance_grad: Hyperparameter = 1e-7,
+    tolerance_change: Hyperparameter = 1e-9,
+    history_size: int = 100,
+    line_search_fn: str | None = None,
+) -> GradientTransformation:
+    """`torch.optim.LBFGS`: Newton's method, with a Hessian learnt from the last steps.
+
+    One update is a small minimisation: it evaluates ``value_fn`` at several points, in
+    one compiled loop, until a limit or a tolerance is met. One iteration, with the
+    pairs ``s = p_k - p_{k-1}``, ``y = g_k - g_{k-1}`` of the last ``history_size``
+    iterations with ``y.s > 1e-10``::
+
+        d = -H g,  where H starts as (y.s / y.y) I of the last pair (I without pairs)
+                   and takes in each pair, the oldest first:
+                   H = (I - s y^T / y.s) H (I - y s^T / y.s) + s s^T / y.s
+        t = lr,  in the first iteration of all  lr * min(1, 1 / sum(|g|))
+        stop if  g.d > -tolerance_change
+        with a line search: t from the search that begins with t
+        p = p + t * d
+        stop after max_iter iterations or max_eval evaluations, or if max(|g|) <=
+        tolerance_grad, max(|t * d|) <= tolerance_change or the value changed by less
+        than tolerance_change
+
+    The update takes the function as an extra argument::
+
+        @jax.jit
+        def step(params, state):
+            updates, state = tx.update(params, state, params, value_fn=loss)
+            return of.apply_updates(params, updates), state
+
+    - ``value_fn``: a function of the parameters with a real scalar as its value. It is
+      evaluated, with its gradient, at ``params`` first.
+    - ``value``: the value at ``params``, if it is known: then it and ``updates`` (the
+      gradient, where None means zeros) are taken for this first evaluation, which is
+      counted all the same. Without it only the structure of ``updates`` matters.
+
+    The updates lead from ``params`` to the point found. What stands before `lbfgs` in
+    a chain sees only the first gradient of each update; what stands after it changes
+    the step, of which the state then knows nothing.
+
+    **Arguments:** ``lr``: size of each step, and with a line search of the first one
+    tried; ``max_iter``: most iterations of one update; ``max_eval``: the number of
+    evaluations after which an update ends (default ``max_iter * 5 // 4``);
+    ``tolerance_grad``, ``tolerance_change``: see above; ``history_size``: most pairs
+    kept; ``line_search_fn``: None or ``"strong_wolfe"``. The learning rate and the
+    tolerances may be arrays or schedules (of the number of updates).
+
+    **State:** `StepByLbfgsState`: vectors of all N numbers of the parameters in their
+    widest real dtype and at least float32, and ``2 * history_size`` such vectors. Give
+    the state to a jitted function as a donated argument to have it updated in place.
+
+    **Complex parameters:** real and imaginary parts are parameters of their own, as in
+    torch. ``updates`` is the conjugate of `jax.grad`'s result; ``value_fn`` is
+    differentiated accordingly.
+
+    **Raises:** `ValueError` for a number out of range or an unknown line search; at
+    `update` `TypeError` if ``value_fn`` is missing, and `ValueError` if ``params`` is
+    missing, if ``updates`` differs from it in structure or shape, or if the state is
+    that of other parameters.
+
+    **Source:** Liu and Nocedal, "On the limited memory BFGS method for large scale
+    optimization", Math. Programming 45, 1989.
+    """
+    return chain(
+        step_by_lbfgs(
+            lr,
+            max_iter,
+            max_eval,
+            tolerance_grad,
+            tolerance_change,
+            history_size,
+            line_search_fn,
+        )
+    )

@@ -1,0 +1,316 @@
+"""Muon."""
+
+import math
+from collections import defaultdict
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._dataclass import static
+from .._hyperparameters import (
+    Hyperparameter,
+    Value,
+    check_choice,
+    check_integer,
+    check_range,
+)
+from .._numerics import lerp, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import (
+    PyTree,
+    check_real,
+    compute_dtype,
+    elementwise,
+    leaves_with_names,
+    zeros_like,
+)
+from ..transforms._chain import chain
+from ..transforms._scaling import scale_by_learning_rate
+from ._gradient import decayed
+
+# A quintic whose slope at 0 is large: small singular values grow in few iterations, and
+# all end near 1 without converging to it (Jordan et al., 2024).
+NS_COEFFICIENTS = (3.4445, -4.775, 2.0315)
+
+
+class ScaleByMuonState(NamedTuple):
+    """State of `scale_by_muon`."""
+
+    momentum_buffer: PyTree  # like params
+
+
+def orthogonalize(
+    matrices: Array,
+    *,
+    ns_coefficients: tuple[Value, Value, Value] = NS_COEFFICIENTS,
+    eps: Value = 1e-7,
+    ns_steps: int = 5,
+    ns_dtype: Any = jnp.bfloat16,
+) -> Array:
+    """Bring the singular values of matrices near 1, by Newton-Schulz iterations.
+
+    ::
+
+        X = M / max(||M||_F, eps)
+        A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
+
+    With the default coefficients the singular values end between about 0.7 and 1.2
+    (those that start near 0, below it). Each line is rounded once to ``ns_dtype``;
+    products are summed in float32 at least.
+
+    **Arguments:** ``matrices``: real, of shape ``[..., n, m]``; ``ns_coefficients``:
+    ``a``, ``b`` and ``c``; ``eps``: the floor of the norm; ``ns_steps``: the number of
+    iterations; ``ns_dtype``: the dtype to compute in.
+
+    **Returns:** an array of the shape and dtype of ``matrices``.
+
+    **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
+    networks", 2024.
+    """
+    # A wide matrix has the smaller X X^T.
+    result = _newton_schulz(
+        _wide(matrices),
+        tuple(ns_coefficients),
+        eps,
+        steps=ns_steps,
+        dtype=ns_dtype,
+    )
+    return _oriented_like(matrices, result)
+
+
+def _transposed(matrices: Array) -> Array:
+    return jnp.swapaxes(matrices, -2, -1)
+
+
+def _is_tall(matrices: Array) -> bool:
+    return matrices.shape[-2] > matrices.shape[-1]
+
+
+def _wide(matrices: Array) -> Array:
+    return _transposed(matrices) if _is_tall(matrices) else matrices
+
+
+def _oriented_like(reference: Array, matrices: Array) -> Array:
+    """Wide ``matrices``, transposed where ``reference`` is tall."""
+    return _transposed(matrices) if _is_tall(reference) else matrices
+
+
+@partial(jax.jit, static_argnames=("steps", "dtype"))
+def _newton_schulz(
+    matrices: Array,
+    coefficients: tuple[Value, Value, Value],
+    eps: Value,
+    *,
+    steps: int,
+    dtype: Any,
+) -> Array:
+    wide = compute_dtype(dtype)
+    a, b, c = (lax.convert_element_type(x, wide) for x in coefficients)
+    eps = lax.convert_element_type(eps, dtype)
+
+    def product(x: Array, y: Array) -> Array:
+        # "highest" because a float32 asked for should not be computed in less.
+        return jnp.matmul(x, y, precision="highest", preferred_element_type=wide)
+
+    def iteration(_: Any, x: Array) -> Array:
+        gram = product(x, _transposed(x)).astype(dtype)
+        square = product(gram, gram)
+        polynomial = (b * gram.astype(wide) + c * square).astype(dtype)
+        return (a * x.astype(wide) + product(polynomial, x)).astype(dtype)
+
+    x = matrices.astype(dtype)
+    squares = jnp.square(x.astype(wide))
+    norm = sqrt(jnp.sum(squares, axis=(-2, -1), keepdims=True)).astype(dtype)
+    x = (x.astype(wide) / jnp.maximum(norm, eps).astype(wide)).astype(dtype)
+    result: Array = lax.fori_loop(0, steps, iteration, x)
+    return result.astype(matrices.dtype)
+
+
+@elementwise(outputs=2, static=("nesterov",))
+def _averaged(
+    updates: Array,
+    momentum_buffer: Array,
+    *,
+    momentum: Array,
+    weight: Array,
+    nesterov: bool,
+) -> tuple[Array, Array]:
+    momentum_buffer = lerp(momentum_buffer, updates, weight)
+    if nesterov:
+        return lerp(updates, momentum_buffer, momentum), momentum_buffer
+    return momentum_buffer, momentum_buffer
+
+
+def _shape_factor(shape: tuple[int, ...], adjust_lr_fn: str | None) -> float:
+    rows, columns = shape
+    if adjust_lr_fn == "match_rms_adamw":
+        return 0.2 * math.sqrt(max(rows, columns))
+    return math.sqrt(max(1, rows / max(columns, 1)))
+
+
+@transformation
+class scale_by_muon(GradientTransformation):
+    """Average the gradients, orthogonalise the averages, scale them by their shape.
+
+    ::
+
+        b = momentum * b + (1 - momentum) * g
+        u = factor * orthogonalize((1 - momentum) * g + momentum * b  if nesterov
+                                   else  b)
+
+    All matrices of one shape and dtype, and those of the transposed shape, are
+    orthogonalised by one batched call of `orthogonalize`.
+
+    **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
+
+    **Raises:** as `muon`, which also says what the arguments are.
+    """
+
+    momentum: Value = 0.95
+    nesterov: bool = static(default=True)
+    ns_coefficients: tuple[Value, Value, Value] = NS_COEFFICIENTS
+    eps: Value = 1e-7
+    ns_steps: int = static(default=5)
+    adjust_lr_fn: str | None = static(default=None)
+    ns_dtype: Any = static(default=jnp.bfloat16)
+
+    def __post_init__(self) -> None:
+        check_range("momentum", self.momentum, at_least=0)
+        if len(self.ns_coefficients) != 3:
+            raise ValueError(
+                f"ns_coefficients must be three numbers, found {self.ns_coefficients!r}"
+            )
+        for i, coefficient in enumerate(self.ns_coefficients):
+            check_range(f"ns_coefficients[{i}]", coefficient)
+        check_range("eps", self.eps, at_least=0)
+        check_integer("ns_steps", self.ns_steps, at_least=0)
+        # As in torch: a sensible number is below 10.
+        check_range("ns_steps", self.ns_steps, below=100)
+        check_choice(
+            "adjust_lr_fn", self.adjust_lr_fn, (None, "original", "match_rms_adamw")
+        )
+        if not jnp.issubdtype(self.ns_dtype, jnp.floating):
+            raise ValueError(
+                f"ns_dtype must be a real floating point dtype, found {self.ns_dtype!r}"
+            )
+        # One form of each dtype, so that equal transformations compile once.
+        object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
+
+    def init(self, params: PyTree) -> ScaleByMuonState:
+        check_real(params, ("muon", "parameters"))
+        for name, leaf in leaves_with_names(params):
+            if jnp.ndim(leaf) != 2:
+                raise ValueError(
+                    f"muon takes only matrices, found shape {jnp.shape(leaf)} at "
+                    f"{name!r}; give the others to another optimizer: "
+                    "partition({'matrix': muon(), 'other': adamw()}, "
+                    "lambda path, leaf: 'matrix' if leaf.ndim == 2 else 'other')"
+                )
+        return ScaleByMuonState(zeros_like(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByMuonState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByMuonState]:
+        averages, momentum_buffer = _averaged(
+            updates,
+            state.momentum_buffer,
+            momentum=self.momentum,
+            weight=1 - self.momentum,
+            nesterov=self.nesterov,
+        )
+        treedef: Any
+        leaves, treedef = jax.tree.flatten(averages)
+        updates = treedef.unflatten(self._orthogonalized(leaves))
+        return updates, ScaleByMuonState(momentum_buffer)
+
+    def _orthogonalized(self, matrices: list[Array]) -> list[Array]:
+        batches = defaultdict(list)
+        for i, matrix in enumerate(matrices):
+            batches[tuple(sorted(matrix.shape)), matrix.dtype].append(i)
+        results = list(matrices)
+        for members in batches.values():
+            batch = orthogonalize(
+                jnp.stack([_wide(matrices[i]) for i in members]),
+                ns_coefficients=self.ns_coefficients,
+                eps=self.eps,
+                ns_steps=self.ns_steps,
+                ns_dtype=self.ns_dtype,
+            )
+            for i, result in zip(members, batch, strict=True):
+                factor = _shape_factor(matrices[i].shape, self.adjust_lr_fn)
+                results[i] = factor * _oriented_like(matrices[i], result)
+        return results
+
+
+def muon(
+    lr: Hyperparameter = 1e-3,
+    weight_decay: Hyperparameter = 0.1,
+    momentum: Hyperparameter = 0.95,
+    nesterov: bool = True,
+    ns_coefficients: tuple[Hyperparameter, Hyperparameter, Hyperparameter] = (
+        NS_COEFFICIENTS
+    ),
+    eps: Hyperparameter = 1e-7,
+    ns_steps: int = 5,
+    adjust_lr_fn: str | None = None,
+    *,
+    ns_dtype: Any = jnp.bfloat16,
+) -> GradientTransformation:
+    """`torch.optim.Muon`: momentum whose singular values are all brought near 1.
+
+    ::
+
+        b = momentum * b + (1 - momentum) * g
+        X = (1 - momentum) * g + momentum * b  if nesterov,  else  b
+        X = X / max(||X||_F, eps)
+        A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
+        u = -lr * (factor * X + weight_decay * p)
+
+    where ``a, b, c = ns_coefficients`` and, for a matrix of shape ``[rows, columns]``,
+    ``factor`` is ``sqrt(max(1, rows / columns))``, or with
+    ``adjust_lr_fn="match_rms_adamw"`` it is ``0.2 * sqrt(max(rows, columns))``, which
+    lets a learning rate found for `adamw` serve here. Layers in torch keep their
+    weights as ``[outputs, inputs]``, most layers in JAX the other way round, for which
+    the first factor is another one: give those a learning rate of their own or the
+    second factor, which does not depend on the order.
+
+    Muon is for the matrices inside a network; embeddings, the last layer, biases and
+    scales are better left to `adamw`::
+
+        tx = of.partition(
+            {"matrix": of.muon(0.02), "other": of.adamw(3e-4)},
+            lambda path, leaf: "matrix" if leaf.ndim == 2 else "other",
+        )
+
+    **Arguments:** ``lr``: the learning rate; ``weight_decay``: decoupled decay, in
+    units of ``lr``; ``momentum``: the share of the old average in the new one, which is
+    not corrected for starting at 0; ``nesterov``: average once more with the gradient;
+    ``ns_coefficients``, ``eps``, ``ns_steps``: of the orthogonalisation, see
+    `orthogonalize`; ``adjust_lr_fn``: None, ``"original"`` (the same) or
+    ``"match_rms_adamw"``; ``ns_dtype``: the dtype of the orthogonalisation, bfloat16 in
+    torch. Each number but ``ns_steps`` may be an array or a schedule.
+
+    **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
+
+    **Raises:** `ValueError` for a number out of range, at `init` for a parameter that
+    is no matrix, and at `update` if ``params`` is missing (unless ``weight_decay`` is
+    0); `TypeError` for complex parameters and for sparse gradients.
+
+    **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
+    networks", 2024; the second factor: Liu et al., "Muon is Scalable for LLM
+    Training", 2025, arXiv:2502.16982.
+    """
+    return chain(
+        scale_by_muon(
+            momentum, nesterov, ns_coefficients, eps, ns_steps, adjust_lr_fn, ns_dtype
+        ),
+        *decayed(weight_decay),
+        scale_by_learning_rate(lr),
+    )

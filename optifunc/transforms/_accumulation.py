@@ -1,0 +1,132 @@
+"""One update from the gradients of several micro-batches."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .._dataclass import replace, static
+from .._hyperparameters import (
+    Hyperparameter,
+    check_choice,
+    check_integer,
+    check_range,
+)
+from .._numerics import as_scalar, increment, is_number
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, compute_dtype, elementwise
+from ._chain import as_transformation
+from ._conditional import update_with_either
+from ._scaling import set_to_zero
+
+
+class AccumulationState(NamedTuple):
+    """State of `accumulate_gradients`."""
+
+    micro_step: Array  # int32 [], gradients accumulated since the last inner update
+    step: Array  # int32 [], inner updates done so far
+    accumulated: PyTree  # like params; stale where micro_step is 0
+    inner: State
+
+
+@elementwise(outputs=2, static=("reduction",))
+def _accumulated(
+    updates: Array, accumulated: Array, *, count: Array, reduction: str
+) -> tuple[Array, Array]:
+    # Not `0 * accumulated`, which would keep an infinity of an earlier update.
+    before = jnp.where(count > 1, accumulated, 0)
+    # A running mean does not overflow where a sum of float16 would.
+    change = (updates - before) / count if reduction == "mean" else updates
+    return before + change, before + change
+
+
+@transformation
+class accumulate_gradients(GradientTransformation):
+    """Update once in ``every`` micro-batches, with the mean or sum of their gradients.
+
+    ::
+
+        u, inner = inner.update(mean(g_1, ..., g_every))    at every last micro-batch
+        u = 0, inner as it is                               at the others
+
+    The inner transformation is computed only where it is due; it sees the ``params``
+    and extra arguments of that micro-batch. With the mean, ``every`` micro-batches of
+    one size give the step of one batch as large as all of them.
+
+    **Arguments:** ``inner``: a transformation; ``every``: an integer, or a schedule of
+    it, which is evaluated at the number of inner updates done; ``reduction``:
+    ``"mean"`` or ``"sum"``; ``accumulator_dtype``: the dtype to accumulate real leaves
+    in. By default that is each parameter's, and at least float32, as the mean of many
+    bfloat16 gradients would lose what it is taken for; complex leaves keep theirs. The
+    inner transformation gets the result in the gradients' dtypes.
+
+    **Raises:** `TypeError` or `ValueError` if ``every`` is no integer of at least 1,
+    `ValueError` for an unknown ``reduction``; `TypeError` for sparse gradients.
+    """
+
+    inner: GradientTransformation
+    every: Hyperparameter
+    reduction: str = static(default="mean")
+    accumulator_dtype: Any = static(default=None)
+
+    evaluates_schedules: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if is_number(self.every):
+            check_integer("every", self.every, at_least=1)
+        check_range("every", self.every)
+        check_choice("reduction", self.reduction, ("mean", "sum"))
+        if self.accumulator_dtype is not None:
+            dtype = np.dtype(self.accumulator_dtype)
+            object.__setattr__(self, "accumulator_dtype", dtype)
+            if not jnp.issubdtype(dtype, jnp.floating):
+                raise ValueError(f"accumulator_dtype must be a float, found {dtype}")
+        object.__setattr__(self, "inner", as_transformation(self.inner))
+
+    def _every(self, step: Array) -> Any:
+        return self.every(step) if callable(self.every) else self.every
+
+    def in_force(self, state: AccumulationState) -> "accumulate_gradients":
+        return replace(self, every=self._every(state.step))
+
+    def init(self, params: PyTree) -> AccumulationState:
+        def zeros(param: Any) -> Array:
+            dtype = jnp.result_type(param)
+            if self.accumulator_dtype is None or jnp.issubdtype(
+                dtype, jnp.complexfloating
+            ):
+                return lax.full_like(param, 0, compute_dtype(dtype))
+            return lax.full_like(param, 0, self.accumulator_dtype)
+
+        zero = jnp.zeros((), jnp.int32)
+        accumulated = jax.tree.map(zeros, params)
+        return AccumulationState(zero, zero, accumulated, self.inner.init(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: AccumulationState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, AccumulationState]:
+        count = increment(state.micro_step)
+        due = as_scalar(count) >= as_scalar(self._every(state.step))
+        reduced, accumulated = _accumulated(
+            updates, state.accumulated, count=count, reduction=self.reduction
+        )
+        updates, (inner, _) = update_with_either(
+            due,
+            (self.inner, set_to_zero()),
+            (state.inner, ()),
+            reduced,
+            params,
+            extra,
+        )
+        return updates, AccumulationState(
+            jnp.where(due, 0, count),
+            jnp.where(due, increment(state.step), state.step),
+            accumulated,
+            inner,
+        )

@@ -1,0 +1,124 @@
+"""Averages of the parameters over the steps of a run."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .._hyperparameters import Hyperparameter, check_integer, check_range
+from .._numerics import Scalar, as_scalar, increment, is_number, lerp
+from .._transformation import (
+    GradientTransformation,
+    apply_updates,
+    require_params,
+    transformation,
+)
+from .._tree import PyTree, elementwise
+
+
+class AverageState(NamedTuple):
+    """State of `ema_parameters` and of `average_parameters`."""
+
+    step: Array  # int32 [], updates done so far
+    average: PyTree  # like params
+
+
+@elementwise()
+def _moved(average: Array, params: Array, *, weight: Array) -> Array:
+    return lerp(average, params, weight)
+
+
+def _init(params: PyTree) -> AverageState:
+    # A copy, so that parameters and state can both be donated to a compiled step.
+    average = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
+    return AverageState(jnp.zeros((), jnp.int32), average)
+
+
+def _update(
+    updates: PyTree, state: AverageState, params: PyTree | None, weight: Any, name: str
+) -> AverageState:
+    params = apply_updates(require_params(params, name), updates)
+    average = _moved(state.average, params, weight=weight)
+    return AverageState(increment(state.step), average)
+
+
+@transformation
+class ema_parameters(GradientTransformation):
+    """Keep an exponential moving average of the parameters; leave the updates alone.
+
+    ::
+
+        a_1 = p_1
+        a_t = decay * a_{t-1} + (1 - decay) * p_t
+
+    where ``p_t`` are the parameters after update ``t``, so it must stand last in a
+    chain. ``state.average`` has the dtypes of the parameters and is a copy of them
+    before the first update. As `torch.optim.swa_utils.AveragedModel` with
+    ``get_ema_multi_avg_fn(decay)``, updated after every step.
+
+    **Raises:** `ValueError` if ``decay`` is not in [0, 1], and at `update` if
+    ``params`` is missing.
+    """
+
+    decay: Hyperparameter = 0.999
+
+    def __post_init__(self) -> None:
+        check_range("decay", self.decay, at_least=0, at_most=1)
+
+    def init(self, params: PyTree) -> AverageState:
+        return _init(params)
+
+    def update(
+        self,
+        updates: PyTree,
+        state: AverageState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, AverageState]:
+        new = as_scalar(1 - self.decay)  # type: ignore[operator]
+        weight = jnp.where(state.step == 0, 1, new)
+        return updates, _update(updates, state, params, weight, "ema_parameters")
+
+
+@transformation
+class average_parameters(GradientTransformation):
+    """Keep the mean of the parameters; leave the updates alone.
+
+    ::
+
+        a_t = p_t                                       for t <= start + 1
+        a_t = a_{t-1} + (p_t - a_{t-1}) / (t - start)   after
+
+    where ``p_t`` are the parameters after update ``t``, so it must stand last in a
+    chain. ``state.average`` has the dtypes of the parameters. This is the averaging of
+    Polyak and Juditsky (1992, "Acceleration of stochastic approximation by averaging")
+    and of stochastic weight averaging (Izmailov et al., 2018, arXiv:1803.05407); as
+    `torch.optim.swa_utils.AveragedModel`, updated after every step from ``start`` on.
+
+    **Arguments:** ``start``: how many updates to let pass before the mean begins.
+
+    **Raises:** `TypeError` or `ValueError` if ``start`` is no integer of at least 0,
+    and `ValueError` at `update` if ``params`` is missing.
+    """
+
+    start: Scalar = 0
+
+    def __post_init__(self) -> None:
+        if is_number(self.start):
+            check_integer("start", self.start, at_least=0)
+        check_range("start", self.start)
+
+    def init(self, params: PyTree) -> AverageState:
+        return _init(params)
+
+    def update(
+        self,
+        updates: PyTree,
+        state: AverageState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, AverageState]:
+        averaged = jnp.maximum(as_scalar(state.step) - as_scalar(self.start), 0)
+        weight = 1 / (averaged + 1)
+        return updates, _update(updates, state, params, weight, "average_parameters")

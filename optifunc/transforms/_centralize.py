@@ -1,0 +1,54 @@
+"""Gradient centralization."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._dataclass import static
+from .._hyperparameters import check_integer
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, leafwise
+
+
+@leafwise(static=("output_axis",))
+def _centralized(updates: Array, *, output_axis: int) -> Array:
+    if updates.ndim < 2 or updates.size == 0:
+        return updates
+    if not -updates.ndim <= output_axis < updates.ndim:
+        raise ValueError(
+            f"output_axis is {output_axis}, which a leaf of shape {updates.shape} "
+            "does not have"
+        )
+    axes = tuple(i for i in range(updates.ndim) if i != output_axis % updates.ndim)
+    mean = jnp.mean(updates, axis=axes, keepdims=True)
+    return updates - jnp.broadcast_to(mean, updates.shape)
+
+
+@transformation
+class centralize(GradientTransformation):
+    """Subtract from each output unit's gradient its mean: ``u = g - mean(g)``.
+
+    The mean is over all axes but ``output_axis``, in leaves of two axes or more;
+    scalars and vectors stay as they are (Yong et al., 2020, "Gradient centralization: a
+    new optimization technique for deep neural networks", arXiv:2004.01461).
+
+    **Arguments:** ``output_axis``: the axis that counts a kernel's output units. It is
+    the last in the kernels of JAX's libraries; give 0 for torch's layout.
+
+    **Raises:** `TypeError` if ``output_axis`` is no integer, and at `update` for a
+    sparse leaf; `ValueError` at `update` for a matrix or kernel without that axis.
+    """
+
+    output_axis: int = static(default=-1)
+
+    def __post_init__(self) -> None:
+        check_integer("output_axis", self.output_axis, at_least=-32)
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        return _centralized(updates, output_axis=self.output_axis), state

@@ -1,0 +1,195 @@
+"""Clipping: by element, by the norm of all gradients, by block, by parameter norm."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._dataclass import static
+from .._hyperparameters import Hyperparameter, check_range
+from .._numerics import as_scalar, sqrt
+from .._transformation import (
+    GradientTransformation,
+    State,
+    require_params,
+    transformation,
+)
+from .._tree import PyTree, elementwise, global_norm, leafwise
+from ._scaling import _scaled
+
+
+@elementwise()
+def _clipped(updates: Array, *, max_value: Array) -> Array:
+    return lax.clamp(-max_value, updates, max_value)
+
+
+@transformation
+class clip(GradientTransformation):
+    """Clip each element: ``u = min(max(g, -max_value), max_value)``.
+
+    As `torch.nn.utils.clip_grad_value_`; of a complex element the real and the
+    imaginary part, each by itself. Serves sparse leaves too.
+
+    **Raises:** `ValueError` if ``max_value`` is negative or NaN.
+    """
+
+    max_value: Hyperparameter
+
+    def __post_init__(self) -> None:
+        check_range("max_value", self.max_value, at_least=0)
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        return _clipped(updates, max_value=self.max_value), state
+
+
+@transformation
+class clip_by_global_norm(GradientTransformation):
+    """Shorten the updates, all leaves together, to ``max_norm`` where they are longer.
+
+    ::
+
+        u = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = global_norm(g)
+
+    This is `torch.nn.utils.clip_grad_norm_` (Pascanu et al., 2013, "On the difficulty
+    of training recurrent neural networks"). optax leaves the 1e-6 out; the two differ
+    by the fraction ``1e-6 / norm(g)`` of an update, which matters for a ``max_norm``
+    near 1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is.
+    The norm is accumulated in float32 at least; sparse leaves count their elements.
+    A norm that is infinite or NaN makes updates NaN (see `skip_not_finite`).
+
+    **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
+    """
+
+    max_norm: Hyperparameter
+
+    def __post_init__(self) -> None:
+        check_range("max_norm", self.max_norm, at_least=0)
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        ratio = as_scalar(self.max_norm) / (global_norm(updates) + 1e-6)
+        return _scaled(updates, factor=jnp.minimum(ratio, 1)), state
+
+
+def _squared(leaf: Array) -> Array:
+    """Squared magnitudes; `abs` of a complex zero has no derivative."""
+    if jnp.iscomplexobj(leaf):
+        return leaf.real * leaf.real + leaf.imag * leaf.imag
+    return leaf * leaf
+
+
+@leafwise()
+def _clipped_by_rms(updates: Array, *, threshold: Array) -> Array:
+    mean_square = jnp.sum(_squared(updates)) / max(updates.size, 1)
+    excess = jnp.maximum(sqrt(mean_square) / threshold, 1)
+    return updates / excess.astype(updates.dtype)
+
+
+@transformation
+class clip_by_block_rms(GradientTransformation):
+    """Bound the root mean square of each leaf: ``u = g / max(1, rms(g) / threshold)``.
+
+    The "update clipping" of Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235). The
+    mean is over all elements of a leaf, accumulated in float32 at least.
+
+    **Raises:** `ValueError` if ``threshold`` is not positive, and `TypeError` at
+    `update` for a sparse leaf.
+    """
+
+    threshold: Hyperparameter
+
+    def __post_init__(self) -> None:
+        check_range("threshold", self.threshold, above=0)
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        return _clipped_by_rms(updates, threshold=self.threshold), state
+
+
+def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that one unit's weights extend over, in JAX's layouts of kernels."""
+    if sum(size != 1 for size in shape) <= 1:
+        return tuple(range(len(shape)))
+    if len(shape) <= 3:
+        return (0,)
+    if len(shape) <= 5:
+        return tuple(range(len(shape) - 1))
+    raise ValueError(
+        f"adaptive_grad_clip knows no units for a leaf of shape {shape}: it has more "
+        "than 5 axes; give axis"
+    )
+
+
+@leafwise(static=("axis",))
+def _clipped_by_unit(
+    updates: Array,
+    params: Array,
+    *,
+    clipping: Array,
+    eps: Array,
+    axis: int | tuple[int, ...] | None,
+) -> Array:
+    axes = _unit_axes(updates.shape) if axis is None else axis
+
+    def norm(leaf: Array) -> Array:
+        return sqrt(jnp.sum(_squared(leaf), axis=axes, keepdims=True))
+
+    norms = norm(updates)
+    max_norms = clipping * jnp.maximum(norm(params), eps)
+    factor = jnp.where(norms < max_norms, 1, max_norms / jnp.maximum(norms, 1e-6))
+    return updates * jnp.broadcast_to(factor, updates.shape).astype(updates.dtype)
+
+
+@transformation
+class adaptive_grad_clip(GradientTransformation):
+    """Bound each unit's gradient by a fraction of the norm of the unit's weights.
+
+    ::
+
+        m = clipping * max(norm(p), eps)
+        u = g                  where norm(g) < m
+            g * m / norm(g)    elsewhere
+
+    with the norms of one unit each (Brock et al., 2021, "High-performance large-scale
+    image recognition without normalization", arXiv:2102.06171). A unit is: a whole
+    scalar or vector (also one with further axes of length 1); a column of a matrix,
+    and what lies along axis 0 of an array of 3 axes; all weights of an output channel
+    in a kernel of 4 or 5 axes, whose channels are the last axis. For other layouts
+    (torch has the output first) ``axis`` gives the axes that the norms are taken over.
+
+    **Raises:** `ValueError` if ``clipping`` or ``eps`` is not positive; at `update` if
+    ``params`` is missing, or for a leaf of more than 5 axes without ``axis``.
+    """
+
+    clipping: Hyperparameter
+    eps: Hyperparameter = 1e-3
+    axis: int | tuple[int, ...] | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        check_range("clipping", self.clipping, above=0)
+        check_range("eps", self.eps, above=0)
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        params = require_params(params, "adaptive_grad_clip")
+        updates = _clipped_by_unit(
+            updates, params, clipping=self.clipping, eps=self.eps, axis=self.axis
+        )
+        return updates, state

@@ -1,0 +1,82 @@
+"""Gradient noise."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .._hyperparameters import Hyperparameter, check_integer, check_range
+from .._numerics import Scalar, as_scalar, increment, is_number, sqrt
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, elementwise
+
+
+class NoiseState(NamedTuple):
+    """State of `add_noise`."""
+
+    key: Array  # uint32 [2], the same throughout a run
+    step: Array  # int32 [], updates done so far
+
+
+@elementwise()
+def _with_noise(updates: Array, noise: Array, *, deviation: Array) -> Array:
+    return updates + deviation * noise
+
+
+def _standard_normal(key: Array, leaf: Any) -> Array:
+    """Noise in float32 whatever the leaf's dtype, so that it is the same for all."""
+    if not jnp.iscomplexobj(leaf):
+        return jax.random.normal(key, np.shape(leaf), jnp.float32)
+    parts = jax.random.normal(key, (2, *np.shape(leaf)), jnp.float32)
+    return lax.complex(parts[0], parts[1])
+
+
+@transformation
+class add_noise(GradientTransformation):
+    """Add Gaussian noise that fades: ``u = g + N(0, eta / (1 + t)**gamma)``.
+
+    ``t`` counts the updates from 0 (Neelakantan et al., 2015, "Adding gradient noise
+    improves learning for very deep networks", arXiv:1511.06807). Both parts of a
+    complex element get noise of that variance. The noise depends on the seed, the
+    step and a leaf's place and shape alone, not on its dtype.
+
+    **Arguments:** ``eta``: the variance at the first update; ``gamma``: how fast it
+    decreases; ``seed``: an integer, used by `init`.
+
+    **Raises:** `ValueError` if ``eta`` or ``gamma`` is negative or NaN, `TypeError` if
+    ``seed`` is no integer.
+    """
+
+    eta: Hyperparameter
+    gamma: Hyperparameter = 0.55
+    seed: Scalar = 0
+
+    def __post_init__(self) -> None:
+        check_range("eta", self.eta, at_least=0)
+        check_range("gamma", self.gamma, at_least=0)
+        if is_number(self.seed):
+            check_integer("seed", self.seed, at_least=0)
+        check_range("seed", self.seed)
+
+    def init(self, params: PyTree) -> NoiseState:
+        # Raw data and not a typed key: it can be saved like any other array.
+        key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
+        return NoiseState(key, jnp.zeros((), jnp.int32))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: NoiseState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, NoiseState]:
+        key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
+        leaves, treedef = jax.tree.flatten(updates)
+        keys = jax.random.split(jax.random.fold_in(key, state.step), len(leaves))
+        noise = jax.tree.unflatten(treedef, map(_standard_normal, keys, leaves))
+        fading = jnp.log1p(as_scalar(state.step)) * as_scalar(self.gamma)
+        deviation = sqrt(as_scalar(self.eta) * jnp.exp(-fading))
+        updates = _with_noise(updates, noise, deviation=deviation)
+        return updates, NoiseState(state.key, increment(state.step))

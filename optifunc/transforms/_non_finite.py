@@ -1,0 +1,102 @@
+"""Gradients that are infinite or not a number."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .._dataclass import static
+from .._hyperparameters import check_integer
+from .._numerics import increment
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, elementwise, is_sparse
+from ._chain import as_transformation
+from ._conditional import update_with_either
+from ._scaling import set_to_zero
+
+
+def _all_finite(tree: PyTree) -> Array:
+    leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
+    finite = [jnp.all(jnp.isfinite(x.data if is_sparse(x) else x)) for x in leaves]
+    return jnp.all(jnp.array(finite, dtype=bool))
+
+
+class SkipNotFiniteState(NamedTuple):
+    """State of `skip_not_finite`."""
+
+    skipped: Array  # int32 [], updates skipped so far
+    consecutive: Array  # int32 [], non-finite updates since the last finite one
+    inner: State
+
+
+@transformation
+class skip_not_finite(GradientTransformation):
+    """Skip an update if any element of any leaf is infinite or NaN.
+
+    ``u, inner = inner.update(g)`` if all of ``g`` is finite, else ``u = 0`` and the
+    inner state stays as it is. ``state.skipped`` says how often that happened.
+
+    **Arguments:** ``inner``: a transformation; ``max_consecutive``: let an update
+    through if as many before it, one after another, were not finite either, so that a
+    run that is lost is seen to be; ``None`` skips without end.
+
+    **Raises:** `TypeError` or `ValueError` if ``max_consecutive`` is no integer of at
+    least 0.
+    """
+
+    inner: GradientTransformation
+    max_consecutive: int | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        if self.max_consecutive is not None:
+            check_integer("max_consecutive", self.max_consecutive, at_least=0)
+        object.__setattr__(self, "inner", as_transformation(self.inner))
+
+    def init(self, params: PyTree) -> SkipNotFiniteState:
+        zero = jnp.zeros((), jnp.int32)
+        return SkipNotFiniteState(zero, zero, self.inner.init(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: SkipNotFiniteState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, SkipNotFiniteState]:
+        finite = _all_finite(updates)
+        consecutive = jnp.where(finite, 0, increment(state.consecutive))
+        applied = finite
+        if self.max_consecutive is not None:
+            applied = finite | (consecutive > self.max_consecutive)
+        updates, (inner, _) = update_with_either(
+            applied,
+            (self.inner, set_to_zero()),
+            (state.inner, ()),
+            updates,
+            params,
+            extra,
+        )
+        skipped = jnp.where(applied, state.skipped, increment(state.skipped))
+        return updates, SkipNotFiniteState(skipped, consecutive, inner)
+
+
+@elementwise()
+def _without_nans(updates: Array) -> Array:
+    return jnp.where(jnp.isnan(updates), 0, updates)
+
+
+@transformation
+class zero_nans(GradientTransformation):
+    """Replace NaN by 0: ``u = 0`` where ``g`` is NaN, ``g`` elsewhere.
+
+    Infinite elements stay; of a complex element each part is treated by itself.
+    """
+
+    def init(self, params: PyTree) -> State:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        return _without_nans(updates), state

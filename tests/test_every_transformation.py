@@ -1,0 +1,248 @@
+"""Each property once, over the table of all transformations."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import optifunc as of
+
+from .table import ROWS, Row
+
+STEPS = 3
+
+
+def every_row(*columns: str):
+    """Parametrise over the rows in which all ``columns`` are true."""
+    rows = [row for row in ROWS if all(getattr(row, c) for c in columns)]
+    return pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
+
+
+def parameters(row: Row, dtype: str = "float32") -> dict:
+    """A nested tree with a matrix, and where the row allows a vector and a scalar."""
+    values = np.linspace(-0.9, 1.0, 12).reshape(4, 3)
+    if np.issubdtype(jnp.dtype(dtype), np.complexfloating):
+        values = values * (1 + 0.5j)
+    params = {"kernel": jnp.asarray(values, dtype)}
+    if not row.matrices:
+        params["layer"] = [jnp.asarray(values[0], dtype), None]
+        if not row.sparse:
+            params["scalar"] = jnp.asarray(values[1, 1], dtype)
+            params["nothing"] = jnp.zeros((0, 3), dtype)
+    return params
+
+
+def run(row: Row, tx: of.GradientTransformation, params, steps: int = STEPS):
+    """Some steps under `lax.scan`, which holds state to one structure and dtype."""
+
+    def step(carry, _):
+        params, state = carry
+        grads = row.gradient(params)
+        updates, state = tx.update(grads, state, params, **row.extra(params))
+        if not row.sparse:
+            chex.assert_trees_all_equal_shapes_and_dtypes(updates, grads)
+        return (of.apply_updates(params, updates), state), None
+
+    return jax.lax.scan(step, (params, tx.init(params)), None, steps)[0]
+
+
+class Variants(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.named_parameters((row.name, row) for row in ROWS)
+    def test_with_and_without_jit(self, row):
+        tx, params = row.build(), parameters(row)
+
+        @self.variant
+        def step(params, state):
+            grads = row.gradient(params)
+            return tx.update(grads, state, params, **row.extra(params))
+
+        updates, state = step(params, self.variant(tx.init)(params))
+        expected = jax.jit(
+            lambda: tx.update(
+                row.gradient(params), tx.init(params), params, **row.extra(params)
+            )
+        )()
+        # Fusion may change the last digits of values of order 1.
+        chex.assert_trees_all_close((updates, state), expected, rtol=2e-5, atol=1e-6)
+
+
+@every_row()
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_dtypes(row, dtype):
+    params = parameters(row, dtype)
+    new_params, state = jax.jit(lambda p: run(row, row.build(), p))(params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(new_params, params)
+    chex.assert_tree_all_finite((new_params, state))
+    # An independent yardstick: the same steps from the same numbers in float32.
+    wide = jax.tree.map(lambda p: p.astype(jnp.float32), params)
+    reference, _ = jax.jit(lambda p: run(row, row.build(), p))(wide)
+    # A few roundings of parameters and updates of order 1 in each of STEPS steps;
+    # Rprop and noise aside, no rule amplifies them.
+    atol = 16 * STEPS * float(jnp.finfo(dtype).eps)
+    if row.name not in ("add_noise",):  # draws its noise in the leaf's dtype
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda p: p.astype(jnp.float32), new_params),
+            reference,
+            atol=atol,
+        )
+
+
+@every_row()
+def test_float64(row, x64):
+    params = parameters(row, "float64")
+    new_params, state = jax.jit(lambda p: run(row, row.build(), p))(params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(new_params, params)
+    chex.assert_tree_all_finite((new_params, state))
+
+
+@every_row("complex")
+def test_complex_leaves_are_pairs_of_real_ones(row):
+    if row.name in ("clip_by_block_rms", "adaptive_grad_clip", "add_noise"):
+        pytest.skip("works on the magnitudes of complex leaves, or draws other noise")
+    params = {"kernel": parameters(row, "complex64")["kernel"]}
+    pairs = {"kernel_re": params["kernel"].real, "kernel_im": params["kernel"].imag}
+
+    def grads(params):
+        # Real coefficients, so that both parts follow one real function.
+        return jax.tree.map(lambda p: 0.5 * p, params)
+
+    def steps(params):
+        tx = row.build()
+        state = tx.init(params)
+        for _ in range(STEPS):
+            extra = {"value": jnp.ones(())} if row.value else {}
+            if row.value_fn:
+                extra["value_fn"] = lambda params: sum(
+                    0.25 * jnp.real(jnp.sum(p * jnp.conj(p))) for p in params.values()
+                )
+            updates, state = tx.update(grads(params), state, params, **extra)
+            params = of.apply_updates(params, updates)
+        return params
+
+    result, expected = jax.jit(steps)(params)["kernel"], jax.jit(steps)(pairs)
+    assert result.dtype == jnp.complex64
+    # float32, values of order 1, other fusions
+    np.testing.assert_allclose(result.real, expected["kernel_re"], atol=2e-6)
+    np.testing.assert_allclose(result.imag, expected["kernel_im"], atol=2e-6)
+
+
+@every_row("empty")
+def test_a_tree_without_leaves(row):
+    tx = row.build()
+    for params in ({}, {"a": None, "b": ()}):
+        state = tx.init(params)
+        updates, _ = tx.update(params, state, params, **row.extra(params))
+        assert jax.tree.structure(updates) == jax.tree.structure(params)
+
+
+@every_row()
+def test_vmap_equals_single_runs(row):
+    many = jax.tree.map(
+        lambda p: jnp.stack([p, 0.5 * p, -p]), parameters(row), is_leaf=None
+    )
+    mapped, _ = jax.jit(jax.vmap(lambda p: run(row, row.build(), p)))(many)
+    single = jax.jit(lambda p: run(row, row.build(), p))
+    for i in range(3):
+        one, _ = single(jax.tree.map(lambda p, i=i: p[i], many))
+        # Batched kernels may sum in another order; bfloat16 inside Muon.
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda p, i=i: p[i], mapped), one, rtol=1e-4, atol=1e-5
+        )
+
+
+@every_row()
+def test_init_on_shapes_alone(row):
+    tx, params = row.build(), parameters(row)
+    shapes = jax.eval_shape(lambda: params)
+    state = jax.eval_shape(tx.init, shapes)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, tx.init(params))
+
+
+@every_row()
+def test_one_compilation(row):
+    params = parameters(row)
+    tx = row.build()
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(tx, params, state):
+        grads = row.gradient(params)
+        updates, state = tx.update(grads, state, params, **row.extra(params))
+        return of.apply_updates(params, updates), state
+
+    state = tx.init(params)
+    for factor in (1.0, 0.5, 0.25):
+        numbers = jax.tree.map(
+            lambda x, f=factor: x * f if isinstance(x, float) else x, tx
+        )
+        params, state = step(numbers, params, state)
+
+
+@every_row()
+def test_sharded_parameters_have_sharded_state(row):
+    if row.value_fn or row.sparse:
+        pytest.skip("flat vectors and sparse rows have a layout of their own")
+    mesh = Mesh(np.array(jax.devices("cpu")[:8]), ("x",))
+    sharding = NamedSharding(mesh, PartitionSpec("x", None))
+    params = {"kernel": jax.device_put(jnp.linspace(0, 1, 64).reshape(16, 4), sharding)}
+    tx = row.build()
+    state = tx.init(params)
+
+    @jax.jit
+    def step(params, state):
+        grads = row.gradient(params)
+        updates, state = tx.update(grads, state, params, **row.extra(params))
+        return of.apply_updates(params, updates), state
+
+    new_params, new_state = step(params, state)
+    for tree in (state, new_params, new_state):
+        for leaf in jax.tree.leaves(tree):
+            if leaf.shape == (16, 4):
+                assert leaf.sharding.is_equivalent_to(sharding, 2)
+    plain = {"kernel": jnp.asarray(np.asarray(params["kernel"]))}
+    expected, _ = step(plain, tx.init(plain))
+    # Partial sums of norms and means are added in another order.
+    chex.assert_trees_all_close(new_params, expected, rtol=1e-4, atol=1e-5)
+
+
+@every_row("needs_params")
+def test_missing_params_are_named(row):
+    tx, params = row.build(), parameters(row)
+    state = tx.init(params)
+    with pytest.raises(ValueError, match="params"):
+        tx.update(row.gradient(params), state, **row.extra(params))
+
+
+def one_step(row: Row, tx: of.GradientTransformation, params, grads):
+    # Plain SGD has nothing to compare gradients with until they are applied.
+    updates, _ = tx.update(grads, tx.init(params), params, **row.extra(params))
+    return of.apply_updates(params, updates)
+
+
+@every_row("optimizer")
+def test_gradients_of_another_shape_are_named(row):
+    tx, params = row.build(), parameters(row)
+    grads = row.gradient({**params, "kernel": jnp.ones((5, 3))})
+    with pytest.raises(ValueError, match="kernel"):
+        one_step(row, tx, params, grads)
+
+
+@every_row("optimizer")
+def test_gradients_of_another_structure_are_named(row):
+    tx, params = row.build(), parameters(row)
+    grads = row.gradient({**params, "surplus": jnp.ones((4, 3))})
+    with pytest.raises(ValueError, match="surplus"):
+        one_step(row, tx, params, grads)
+
+
+@every_row("optimizer")
+def test_integer_parameters_are_refused(row):
+    tx = row.build()
+    params = {"kernel": jnp.ones((4, 3), jnp.int32)}
+    with pytest.raises(TypeError, match="kernel"):
+        tx.update(params, tx.init(params), params, **row.extra(parameters(row)))
