@@ -1,7 +1,7 @@
 """Optimizers that divide by past gradients: Adagrad, Adadelta, RMSprop, Adafactor."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -33,7 +33,7 @@ class Adagrad(Optimizer):
     """
 
     fields = ("step", "sum")
-    later_keys = {
+    later_keys: ClassVar = {
         "foreach": None,
         "maximize": False,
         "differentiable": False,
@@ -96,7 +96,7 @@ class Adadelta(Optimizer):
     """
 
     fields = ("step", "square_avg", "acc_delta")
-    later_keys = {
+    later_keys: ClassVar = {
         "foreach": None,
         "maximize": False,
         "differentiable": False,
@@ -152,7 +152,7 @@ class RMSprop(Optimizer):
     """
 
     fields = ("step", "square_avg", "momentum_buffer", "grad_avg")
-    later_keys = {
+    later_keys: ClassVar = {
         "momentum": 0,
         "centered": False,
         "foreach": None,
@@ -215,7 +215,7 @@ class Adafactor(Optimizer):
     """
 
     fields = ("step", "row_var", "col_var", "variance")
-    later_keys = {"foreach": None}
+    later_keys: ClassVar = {"foreach": None}
 
     def __init__(
         self,
@@ -230,15 +230,15 @@ class Adafactor(Optimizer):
         maximize: bool = False,
     ) -> None:
         check_array_lr(lr)
-        require(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
-        require(0.0 >= beta2_decay, f"beta2_decay should be <= 0 but is: {beta2_decay}")
+        require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}")
+        require(beta2_decay <= 0.0, f"beta2_decay should be <= 0 but is: {beta2_decay}")
         require(
             eps[0] is None or eps[0] >= 0.0, f"epsilon1 should be >= 0 but is: {eps[0]}"
         )
-        require(0.0 <= eps[1], f"epsilon2 should be >= 0 but is: {eps[1]}")
-        require(1.0 <= d, f"Clipping threshold d should be >= 1 but is: {d}")
+        require(eps[1] >= 0.0, f"epsilon2 should be >= 0 but is: {eps[1]}")
+        require(d >= 1.0, f"Clipping threshold d should be >= 1 but is: {d}")
         require(
-            0.0 <= weight_decay, f"weight_decay should be >= 0 but is: {weight_decay}"
+            weight_decay >= 0.0, f"weight_decay should be >= 0 but is: {weight_decay}"
         )
         super().__init__(
             params,

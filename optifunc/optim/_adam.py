@@ -1,7 +1,7 @@
 """Adam and its relatives: AdamW, NAdam, RAdam, Adamax, SparseAdam."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ class Adam(Optimizer):
     """
 
     fields = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    later_keys = {
+    later_keys: ClassVar = {
         "amsgrad": False,
         **LATER_KEYS,
         "fused": None,
@@ -86,10 +86,14 @@ class Adam(Optimizer):
                 require(np.size(beta) == 1, f"Tensor betas[{i}] must be 1-element")
         if fused:
             require(
-                not differentiable, "`fused` does not support `differentiable`", RuntimeError
+                not differentiable,
+                "`fused` does not support `differentiable`",
+                RuntimeError,
             )
             require(
-                not foreach, "`fused` and `foreach` cannot be `True` together.", RuntimeError
+                not foreach,
+                "`fused` and `foreach` cannot be `True` together.",
+                RuntimeError,
             )
         super().__init__(
             params,
@@ -168,7 +172,7 @@ class NAdam(Optimizer):
     """
 
     fields = ("step", "mu_product", "exp_avg", "exp_avg_sq")
-    later_keys = {**LATER_KEYS, "decoupled_weight_decay": False}
+    later_keys: ClassVar = {**LATER_KEYS, "decoupled_weight_decay": False}
 
     def __init__(
         self,
@@ -224,7 +228,7 @@ class RAdam(Optimizer):
     """
 
     fields = ("step", "exp_avg", "exp_avg_sq")
-    later_keys = {**LATER_KEYS, "decoupled_weight_decay": False}
+    later_keys: ClassVar = {**LATER_KEYS, "decoupled_weight_decay": False}
 
     def __init__(
         self,
@@ -341,8 +345,8 @@ class SparseAdam(Optimizer):
         maximize: bool = False,
     ) -> None:
         check_array_lr(lr)
-        require(0.0 < lr, f"Invalid learning rate: {lr}")
-        require(0.0 < eps, f"Invalid epsilon value: {eps}")
+        require(lr > 0.0, f"Invalid learning rate: {lr}")
+        require(eps > 0.0, f"Invalid epsilon value: {eps}")
         check_betas(betas)
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize}
@@ -376,6 +380,4 @@ class SparseAdam(Optimizer):
         return int(value) if key == "step" else super()._exported(key, value)
 
     def _transformation(self, group: Group) -> GradientTransformation:
-        return sparse_adam(
-            group["lr"], group["betas"], group["eps"], group["maximize"]
-        )
+        return sparse_adam(group["lr"], group["betas"], group["eps"], group["maximize"])

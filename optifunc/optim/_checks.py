@@ -11,9 +11,7 @@ import numpy as np
 from ._arrays import is_tensor
 
 
-def require(
-    holds: Any, message: str, error: type[Exception] = ValueError
-) -> None:
+def require(holds: Any, message: str, error: type[Exception] = ValueError) -> None:
     """Raise ``error`` with ``message`` unless ``holds``."""
     if not holds:
         raise error(message)
@@ -33,18 +31,18 @@ def check_array_lr(lr: Any) -> None:
 def check_lr(lr: Any) -> None:
     """Check a learning rate."""
     check_array_lr(lr)
-    require(0.0 <= lr, f"Invalid learning rate: {lr}")
+    require(lr >= 0.0, f"Invalid learning rate: {lr}")
 
 
 def check_eps(eps: Any) -> None:
     """Check what is added to a denominator."""
-    require(0.0 <= eps, f"Invalid epsilon value: {eps}")
+    require(eps >= 0.0, f"Invalid epsilon value: {eps}")
 
 
 def check_not_negative(**values: Any) -> None:
     """Check hyperparameters that must not be negative."""
     for name, value in values.items():
-        require(0.0 <= value, f"Invalid {name} value: {value}")
+        require(value >= 0.0, f"Invalid {name} value: {value}")
 
 
 def check_betas(betas: Any) -> None:

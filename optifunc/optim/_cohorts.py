@@ -7,7 +7,7 @@ cohort.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -140,7 +140,8 @@ def fitted(
     columns = columns_of(cohort, params, key)
     leaves, treedef = jax.tree.flatten(params)
     chosen = select(leaves, treedef, cohort.members)
-    structure = jax.tree.structure(chosen)
+    structure: Any = jax.tree.structure(chosen)
+    state_structure: Any
     template = tx.init(chosen)
     nodes, state_structure = _nodes(template, structure)
     # SGD and Muon have no count in torch: any number but 0 says that there is state.
@@ -156,7 +157,7 @@ def fitted(
             filled.append(_like(shared.get(name, node), node, name))
             continue
         column = columns.own.get(name, {})
-        values = []
+        values: list[Any] = []
         for i, part in zip(cohort.members, parts, strict=True):
             if part is None:
                 values.append(None)
@@ -258,16 +259,22 @@ class by_part(GradientTransformation):
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
         params = require_params(params, "an optimizer with several groups")
+        treedef: Any
         leaves, treedef = jax.tree.flatten(params)
         grads = flatten_like(updates, params, ("updates", "params"))
         result: list[Any] = [None] * len(leaves)
         states = []
         for tx, part, own in zip(self.members, self.parts, state, strict=True):
             new, own = tx.update(
-                select(grads, treedef, part), own, select(leaves, treedef, part), **extra
+                select(grads, treedef, part),
+                own,
+                select(leaves, treedef, part),
+                **extra,
             )
             states.append(own)
-            for i, leaf in zip(part, jax.tree.leaves(new, is_leaf=is_sparse), strict=True):
+            for i, leaf in zip(
+                part, jax.tree.leaves(new, is_leaf=is_sparse), strict=True
+            ):
                 result[i] = leaf
         return treedef.unflatten(result), tuple(states)
 
@@ -306,28 +313,31 @@ def assembled(
     )
 
 
-def disassembled(
-    cohorts: Sequence[Cohort], count: int, state: State
-) -> list[Cohort]:
+def disassembled(cohorts: Sequence[Cohort], count: int, state: State) -> list[Cohort]:
     """The cohorts with their parts of ``state``: the inverse of `assembled`."""
     whole = len(cohorts) == 1 and len(cohorts[0].members) == count
     states = (state,) if whole else state
     return [
-        dataclasses.replace(c, state=own) for c, own in zip(cohorts, states, strict=True)
+        dataclasses.replace(c, state=own)
+        for c, own in zip(cohorts, states, strict=True)
     ]
 
 
 def parameter_state(
-    cohorts: Iterable[Cohort], params: PyTree, fields: Sequence[str]
+    cohorts: Iterable[Cohort],
+    params: PyTree,
+    fields: Sequence[str] | None,
+    key: Callable[[Sequence[Any]], str] = field_name,
 ) -> dict[int, dict[str, Any]]:
-    """The cohorts' states by parameter, with ``fields`` in torch's order."""
+    """The cohorts' states by parameter: ``fields`` in this order, or all of them."""
     result: dict[int, dict[str, Any]] = {}
     for cohort in cohorts:
-        columns = columns_of(cohort, params)
+        columns = columns_of(cohort, params, key)
+        names = [*columns.shared, *columns.own] if fields is None else fields
         for i in cohort.members:
             entry: dict[str, Any] = {}
-            for name in fields:
-                if name in SHARED and name in columns.shared:
+            for name in names:
+                if name in columns.shared:
                     entry[name] = columns.shared[name]
                 elif i in columns.own.get(name, {}):
                     entry[name] = columns.own[name][i]
@@ -336,15 +346,18 @@ def parameter_state(
 
 
 def cohorts_of(
-    state: Mapping[int, Mapping[str, Any]], group_of: Sequence[int]
+    state: Mapping[int, Mapping[str, Any]],
+    group_of: Sequence[int],
+    shared_fields: Collection[str] = SHARED,
 ) -> list[Cohort]:
     """Parameters' states as cohorts: the inverse of `parameter_state`."""
     found: dict[Any, tuple[list[int], Columns]] = {}
     for i, entry in state.items():
-        shared = {k: v for k, v in entry.items() if k in SHARED}
-        own = {k: v for k, v in entry.items() if k not in SHARED}
+        shared = {k: v for k, v in entry.items() if k in shared_fields}
+        own = {k: v for k, v in entry.items() if k not in shared_fields}
         values = tuple(
-            (name, np.asarray(value).tobytes()) for name, value in sorted(shared.items())
+            (name, np.asarray(value).tobytes())
+            for name, value in sorted(shared.items())
         )
         members, columns = found.setdefault(
             (group_of[i], values, frozenset(own)), ([], Columns(shared, {}))

@@ -1,16 +1,15 @@
 """Any pure transformation, driven statefully."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from .._hyperparameters import current_hyperparameters, replace_hyperparameters
 from .._transformation import GradientTransformation
 from .._tree import PyTree, path_name
 from ..transforms._chain import as_transformation
-from ._cohorts import columns_of
+from ._cohorts import Cohort, cohorts_of, columns_of
 from ._optimizer import Optimizer, hooked
 from ._parameters import Group
 
@@ -25,9 +24,8 @@ class Functional(Optimizer):
 
     The transformation's hyperparameters, under the names that
     `optifunc.current_hyperparameters` gives them, are the groups' keys: assigning to
-    ``param_groups[0]["lr"]`` replaces the number from the next step on. State is
-    kept by path: ``state`` is ``{path: {number of the parameter: array}}``, and a
-    value that parameters have in common has the number -1.
+    ``param_groups[0]["lr"]`` replaces the number from the next step on. The keys of a
+    parameter's state are the paths of the fields (``"1.exp_avg"``).
 
     **Arguments:** ``tx``: a transformation of this library or of optax; ``params``: as
     `Optimizer`'s.
@@ -35,6 +33,7 @@ class Functional(Optimizer):
     **Raises:** `TypeError` if ``tx`` is no transformation.
     """
 
+    fields = None
     no_sparse = None
 
     def __init__(self, tx: Any, params: Any) -> None:
@@ -51,6 +50,20 @@ class Functional(Optimizer):
 
     def _key(self, path: Sequence[Any]) -> str:
         return path_name(path)
+
+    def _exported(self, key: str, value: Any) -> Any:
+        return np.array(value)
+
+    def _loaded_cohorts(
+        self,
+        state: Mapping[int, Mapping[str, Any]],
+        transformations: Sequence[GradientTransformation],
+    ) -> list[Cohort]:
+        # Which fields parameters have in common, the transformation says.
+        everything = tuple(range(len(self._gradients)))
+        new = Cohort(0, everything, 0, self.tx, self.tx.init(self.params))
+        shared = columns_of(new, self.params, self._key).shared
+        return cohorts_of(state, self._group_of(), shared)
 
     @hooked
     def step(

@@ -108,9 +108,7 @@ class LBFGS(Optimizer):
         )
 
     @hooked
-    def step(  # type: ignore[override]  # the closure is required, as in torch
-        self, closure: Callable[..., Any], *args: Any
-    ) -> Any:
+    def step(self, closure: Callable[..., Any], *args: Any) -> Any:
         """Minimise ``closure(params, *args)`` by up to ``max_iter`` iterations.
 
         **Returns:** the loss before the first of them.

@@ -150,7 +150,7 @@ class Optimizer(Hooks):
     """
 
     # The keys of a parameter's state, in torch's order.
-    fields: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...] | None] = ()
     # Fields that start anew when a group's hyperparameters ask for them in mid-run.
     lazy_fields: ClassVar[frozenset[str]] = frozenset()
     # Group keys that torch added over time; old checkpoints lack them.
@@ -256,9 +256,12 @@ class Optimizer(Hooks):
 
     def _gradient_leaves(self, grads: PyTree) -> list[Any]:
         params = self.params
-        if isinstance(params, OrderedDict) and isinstance(grads, Mapping):
-            if set(grads) == set(params):
-                grads = OrderedDict((name, grads[name]) for name in params)
+        if (
+            isinstance(params, OrderedDict)
+            and isinstance(grads, Mapping)
+            and set(grads) == set(params)
+        ):
+            grads = OrderedDict((name, grads[name]) for name in params)
         leaves = flatten_like(grads, params, ("grads", "params"))
         pairs = zip(leaves_with_names(params), leaves, strict=True)
         for (name, param), grad in pairs:
@@ -386,8 +389,8 @@ class Optimizer(Hooks):
         if cohort.tx is tx:
             return cohort
         if cohort.tx is not None:
-            old, new = jax.tree.structure(cohort.tx), jax.tree.structure(tx)
-            if old == new:
+            old: Any = jax.tree.structure(cohort.tx)
+            if old == jax.tree.structure(tx):
                 return dataclasses.replace(cohort, tx=tx)
         return fitted(cohort, tx, params, self._key, self.lazy_fields)
 
@@ -475,7 +478,7 @@ class Optimizer(Hooks):
         Numbers count the parameters of all groups. A parameter without a gradient so
         far has no entry.
         """
-        found = parameter_state(self._cohorts, self.params, self.fields)
+        found = parameter_state(self._cohorts, self.params, self.fields, self._key)
         return {
             i: {key: self._exported(key, value) for key, value in found[i].items()}
             for i in self._order
@@ -552,7 +555,9 @@ class Optimizer(Hooks):
         leaves = jax.tree.leaves(self.params)
         position = {number: i for i, number in enumerate(numbers)}
         state = {
-            position[number]: cast_like(without_tensors(entry), leaves[position[number]])
+            position[number]: cast_like(
+                without_tensors(entry), leaves[position[number]]
+            )
             for number, entry in state_dict["state"].items()
             if number in position
         }

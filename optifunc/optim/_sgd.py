@@ -1,7 +1,7 @@
 """SGD, ASGD, Rprop and Muon."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class SGD(Optimizer):
 
     fields = ("momentum_buffer",)
     lazy_fields = frozenset({"momentum_buffer"})
-    later_keys = {
+    later_keys: ClassVar = {
         "nesterov": False,
         "maximize": False,
         "foreach": None,
@@ -143,7 +143,7 @@ class ASGD(Optimizer):
 
 
 class Rprop(Optimizer):
-    """`torch.optim.Rprop`: steps by signs, for full batches; `optifunc.rprop`, stateful.
+    """`torch.optim.Rprop`: steps by signs, for full batches; `optifunc.rprop`.
 
     ``lr`` is the first step size and read only when a parameter gets its first
     gradient, as in torch.
@@ -212,10 +212,10 @@ class Muon(Optimizer):
         adjust_lr_fn: str | None = None,
     ) -> None:
         check_array_lr(lr)
-        require(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
-        require(0.0 <= momentum, f"momentum should be >= 0 but is: {momentum}")
+        require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}")
+        require(momentum >= 0.0, f"momentum should be >= 0 but is: {momentum}")
         require(
-            0.0 <= weight_decay, f"weight decay should be >= 0 but is: {weight_decay}"
+            weight_decay >= 0.0, f"weight decay should be >= 0 but is: {weight_decay}"
         )
         require(
             adjust_lr_fn in (None, "original", "match_rms_adamw"),
