@@ -1,5 +1,10 @@
 """torch.optim's interface: optimizers that hold their parameters and state."""
 
+from . import (
+    clip_grad as clip_grad,
+    lr_scheduler as lr_scheduler,
+    swa_utils as swa_utils,
+)
 from ._adagrad import (
     Adadelta as Adadelta,
     Adafactor as Adafactor,

@@ -1,0 +1,145 @@
+"""Clipping of an optimizer's gradients between `backward` and `step`.
+
+As `torch.nn.utils.clip_grad_norm_` and its kin; for the pure face see
+`optifunc.clip_by_global_norm` and `optifunc.clip`.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._hyperparameters import check_range
+from .._numerics import Scalar, as_scalar
+from .._sparse import summed
+from .._tree import PyTree, compute_dtype, global_norm, is_sparse
+from ..transforms._clipping import clip
+from ..transforms._scaling import scale
+from ._optimizer import Optimizer
+
+
+def get_total_norm(
+    tensors: Optimizer | PyTree,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Array:
+    """The norm of all gradients together: ``sum(|g_i| ** p) ** (1 / p)``.
+
+    **Arguments:** ``tensors``: an optimizer, whose `grads` are meant, or a pytree.
+    ``norm_type``: the order ``p``; ``inf`` (or ``"inf"``) is the largest magnitude. As
+    in torch the norm is that of the leaves' norms, which is the same for all orders
+    but 0.
+
+    **Returns:** a real scalar in the widest float that JAX is set to, accumulated in
+    float32 at least; 0 without gradients.
+
+    **Raises:** `RuntimeError` if the norm is infinite or NaN and
+    ``error_if_nonfinite``; `ValueError` if ``norm_type`` is NaN.
+    """
+    grads = tensors.grads if isinstance(tensors, Optimizer) else tensors
+    norm: Array = _norm(grads, _order(norm_type))
+    if error_if_nonfinite:
+        _check_finite(norm, norm_type)
+    return norm
+
+
+def clip_grad_norm_(
+    optimizer: Optimizer,
+    max_norm: Scalar,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Array:
+    """Shorten ``optimizer.grads``, all together, where their norm exceeds ``max_norm``.
+
+    ::
+
+        g = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = get_total_norm(g)
+
+    From Pascanu et al. (2013), "On the difficulty of training recurrent neural
+    networks". Another ``max_norm`` compiles nothing anew.
+
+    **Returns:** the norm before, as `get_total_norm`.
+
+    **Raises:** as `get_total_norm`, and `ValueError` if ``max_norm`` is negative or
+    NaN, `TypeError` if ``optimizer`` is none; the gradients are then as before.
+    """
+    _check_optimizer(optimizer)
+    check_range("max_norm", max_norm, at_least=0)
+    norm: Array
+    norm, clipped = _clipped_by_norm(optimizer.grads, max_norm, _order(norm_type))
+    if error_if_nonfinite:
+        _check_finite(norm, norm_type)
+    optimizer.grads = clipped
+    return norm
+
+
+def clip_grad_value_(optimizer: Optimizer, clip_value: Scalar) -> None:
+    """Clip each element of ``optimizer.grads`` to [``-clip_value``, ``clip_value``].
+
+    **Raises:** `ValueError` if ``clip_value`` is negative or NaN, `TypeError` if
+    ``optimizer`` is none.
+    """
+    _check_optimizer(optimizer)
+    check_range("clip_value", clip_value, at_least=0)
+    optimizer.grads = _clipped_by_value(optimizer.grads, clip_value)
+
+
+def _check_optimizer(optimizer: object) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            "the gradients to clip are an optimizer's, found "
+            f"{type(optimizer).__name__}; of a pytree use clip_by_global_norm or clip"
+        )
+
+
+def _check_finite(norm: Array, norm_type: float) -> None:
+    if not jnp.isfinite(norm):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients is non-finite ({norm}),"
+            " so it cannot be clipped: with error_if_nonfinite=False they are scaled "
+            "all the same"
+        )
+
+
+def _order(norm_type: float) -> float:
+    order = float(norm_type)
+    if math.isnan(order):
+        raise ValueError(f"norm_type must be a number, found {norm_type!r}")
+    return order
+
+
+@partial(jax.jit, static_argnames="order")
+def _norm(grads: PyTree, order: float) -> Array:
+    if order == 2:
+        return global_norm(grads)
+    leaves = [
+        jnp.ravel(summed(leaf).data if is_sparse(leaf) else leaf)
+        for leaf in jax.tree.leaves(grads, is_leaf=is_sparse)
+    ]
+    norms = [
+        as_scalar(jnp.linalg.norm(leaf.astype(compute_dtype(leaf.dtype)), ord=order))
+        for leaf in leaves
+        if leaf.size
+    ]
+    if not norms:
+        return as_scalar(0.0)
+    total: Array = jnp.linalg.norm(jnp.stack(norms), ord=order)
+    return total
+
+
+@partial(jax.jit, static_argnames="order")
+def _clipped_by_norm(
+    grads: PyTree, max_norm: Scalar, order: float
+) -> tuple[Array, PyTree]:
+    norm = _norm(grads, order)
+    factor = lax.min(as_scalar(max_norm) / (norm + 1e-6), as_scalar(1))
+    clipped, _ = scale(factor).update(grads, ())
+    return norm, clipped
+
+
+@jax.jit
+def _clipped_by_value(grads: PyTree, clip_value: Scalar) -> PyTree:
+    clipped, _ = clip(clip_value).update(grads, ())
+    return clipped

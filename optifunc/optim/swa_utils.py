@@ -1,0 +1,369 @@
+"""Averages of parameters over a run: stochastic weight averaging, moving averages.
+
+As `torch.optim.swa_utils`, over pytrees; for the pure face see
+`optifunc.average_parameters` and `optifunc.ema_parameters`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from .._numerics import lerp
+from .._tree import (
+    PyTree,
+    check_shapes,
+    compute_dtype,
+    flatten_like,
+    leaves_with_names,
+    listed,
+)
+from ._arrays import as_numpy
+from .lr_scheduler._scheduler import (
+    LRScheduler,
+    check_optimizer,
+    get_number,
+    one_for_each_group,
+)
+
+AverageFn: TypeAlias = Callable[[Array, Array, Any], Array]
+MultiAverageFn: TypeAlias = Callable[[list[Array], list[Array], Any], list[Array]]
+
+
+def get_ema_avg_fn(decay: float = 0.999) -> AverageFn:
+    """An exponential moving average: ``decay * average + (1 - decay) * current``.
+
+    **Returns:** a function of one averaged leaf, the current one and the number of
+    averaged models.
+
+    **Raises:** `ValueError` if ``decay`` is not in [0, 1].
+    """
+    _check_decay(decay)
+
+    def average(averaged: Array, current: Array, num_averaged: Any) -> Array:
+        return decay * averaged + (1 - decay) * current
+
+    return average
+
+
+def get_swa_avg_fn() -> AverageFn:
+    """The mean of all: ``average + (current - average) / (num_averaged + 1)``.
+
+    **Returns:** a function of one averaged leaf, the current one and the number of
+    averaged models.
+    """
+    return _mean
+
+
+def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverageFn:
+    """As `get_ema_avg_fn`, for lists of leaves.
+
+    **Returns:** a function of the averaged leaves, the current ones and the number of
+    averaged models, that returns the new averages.
+
+    **Raises:** `ValueError` if ``decay`` is not in [0, 1].
+    """
+    _check_decay(decay)
+    weight: Any = 1 - decay
+
+    def average(
+        averaged: list[Array], current: list[Array], num_averaged: Any
+    ) -> list[Array]:
+        return [lerp(a, c, weight) for a, c in zip(averaged, current, strict=True)]
+
+    return average
+
+
+def get_swa_multi_avg_fn() -> MultiAverageFn:
+    """As `get_swa_avg_fn`, for lists of leaves.
+
+    **Returns:** a function of the averaged leaves, the current ones and the number of
+    averaged models, that returns the new averages.
+    """
+    return _means
+
+
+def _check_decay(decay: float) -> None:
+    if not 0 <= decay <= 1:
+        raise ValueError(
+            f"Invalid decay value {decay} provided. Please provide a value in [0,1] "
+            "range."
+        )
+
+
+def _mean(averaged: Array, current: Array, num_averaged: Any) -> Array:
+    mean: Array = averaged + (current - averaged) / (num_averaged + 1)
+    return mean
+
+
+def _means(
+    averaged: list[Array], current: list[Array], num_averaged: Any
+) -> list[Array]:
+    weight = 1 / (num_averaged + 1)
+    return [lerp(a, c, weight) for a, c in zip(averaged, current, strict=True)]
+
+
+@partial(jax.jit, static_argnames=("avg_fn", "multi_avg_fn"))
+def _averaged(
+    averaged: list[Array],
+    current: list[Array],
+    num_averaged: int,
+    avg_fn: AverageFn | None,
+    multi_avg_fn: MultiAverageFn,
+) -> list[Array]:
+    """Average in float32 at least, and round to the dtypes of the averages."""
+    dtypes = [a.dtype for a in averaged]
+    wide = [compute_dtype(dtype) for dtype in dtypes]
+    averaged = list(map(lax.convert_element_type, averaged, wide))
+    current = list(map(lax.convert_element_type, current, wide))
+    if avg_fn is None:
+        new = multi_avg_fn(averaged, current, num_averaged)
+    else:
+        pairs = zip(averaged, current, strict=True)
+        new = [avg_fn(a, c, num_averaged) for a, c in pairs]
+    return list(map(lax.convert_element_type, new, dtypes))
+
+
+def _copied(tree: PyTree, device: Any) -> PyTree:
+    return jax.tree.map(lambda x: jax.device_put(jnp.array(x, copy=True), device), tree)
+
+
+def _check_like(tree: PyTree, reference: PyTree, name: str) -> None:
+    names = (name, f"the averaged {name}")
+    flatten_like(tree, reference, names)
+    check_shapes(tree, reference, names)
+
+
+class AveragedModel:
+    """An average of the parameters of a model, updated when the user says so.
+
+    The first update takes the parameters as they are, each later one applies the
+    averaging function: by default the mean of all, which is stochastic weight averaging
+    (`Izmailov et al., 2018 <https://arxiv.org/abs/1803.05407>`_). ::
+
+        averaged = AveragedModel(optimizer.params)
+        for epoch in range(epochs):
+            ...
+            averaged.update_parameters(optimizer.params)
+        predictions = apply(averaged.params, x)
+
+    Averages are computed in float32 at least and kept in the dtypes that ``params``
+    came in.
+
+    **Arguments:**
+
+    - ``params``: a pytree of arrays, of which a copy is kept.
+    - ``device``: a device or sharding to keep the averages on.
+    - ``avg_fn``: ``(averaged leaf, current leaf, num_averaged) -> averaged leaf``.
+    - ``multi_avg_fn``: the same for the lists of all leaves.
+    - ``use_buffers``: whether the buffers are averaged too; otherwise the latest are
+      kept.
+    - ``buffers``: a pytree of what a model has besides parameters, such as the
+      statistics of batch normalisation.
+
+    An averaging function is compiled: it must be pure, and ``num_averaged`` is traced.
+
+    **Raises:** `AssertionError` (as torch) if both functions are given.
+    """
+
+    def __init__(
+        self,
+        params: PyTree,
+        device: Any = None,
+        avg_fn: AverageFn | None = None,
+        multi_avg_fn: MultiAverageFn | None = None,
+        use_buffers: bool = False,
+        *,
+        buffers: PyTree = None,
+    ) -> None:
+        if avg_fn is not None and multi_avg_fn is not None:
+            raise AssertionError(
+                "Only one of avg_fn and multi_avg_fn should be provided"
+            )
+        self.params = _copied(params, device)
+        self.buffers = _copied(buffers, device)
+        self.n_averaged = 0
+        self.use_buffers = use_buffers
+        self.avg_fn = avg_fn
+        self.multi_avg_fn = multi_avg_fn
+
+    def update_parameters(self, params: PyTree, buffers: PyTree = None) -> None:
+        """Take ``params`` (and ``buffers``) into the average.
+
+        **Raises:** `ValueError` if they differ in structure or shape from the average,
+        which is then as before.
+        """
+        new_params = self._next(self.params, params, "params", True)
+        self.buffers = self._next(self.buffers, buffers, "buffers", self.use_buffers)
+        self.params = new_params
+        self.n_averaged += 1
+
+    def _next(
+        self, averaged: PyTree, current: PyTree, name: str, is_average: bool
+    ) -> PyTree:
+        _check_like(current, averaged, name)
+        structure: Any
+        old, structure = jax.tree.flatten(averaged)
+        pairs = zip(jax.tree.leaves(current), old, strict=True)
+        new = [jax.device_put(x, a.sharding) for x, a in pairs]
+        if is_average and self.n_averaged:
+            multi_avg_fn = self.multi_avg_fn or _means
+            new = _averaged(old, new, self.n_averaged, self.avg_fn, multi_avg_fn)
+        else:
+            # Copies: the parameters may be donated to a compiled step.
+            pairs = zip(new, old, strict=True)
+            new = [jnp.array(x, a.dtype, copy=True) for x, a in pairs]
+        return structure.unflatten(new)
+
+    def state_dict(self) -> dict[str, Any]:
+        """``n_averaged``, ``module.<path>`` of parameters, ``buffers.<path>``."""
+        return {"n_averaged": np.array(self.n_averaged), **self._named_leaves()}
+
+    def _named_leaves(self) -> dict[str, Any]:
+        return {
+            f"{prefix}.{path}" if path else prefix: leaf
+            for prefix, tree in (("module", self.params), ("buffers", self.buffers))
+            for path, leaf in leaves_with_names(tree)
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`; its arrays may be of NumPy, JAX or torch.
+
+        **Raises:** `ValueError` for a missing or unknown key or another shape; nothing
+        is changed then.
+        """
+        own = self._named_leaves()
+        known = {"n_averaged", *own}
+        missing, surplus = known - set(state_dict), set(state_dict) - known
+        if missing or surplus:
+            raise ValueError(
+                "state_dict must have the keys of this model: it lacks "
+                f"[{listed(sorted(missing))}] and has besides "
+                f"[{listed(sorted(surplus))}]"
+            )
+        leaves = []
+        for key, old in own.items():
+            new = as_numpy(state_dict[key])
+            if new.shape != old.shape:
+                raise ValueError(
+                    f"state_dict has shape {new.shape} at {key!r}, expected {old.shape}"
+                )
+            leaves.append(jax.device_put(new.astype(old.dtype), old.sharding))
+        structure: Any = jax.tree.structure((self.params, self.buffers))
+        self.params, self.buffers = structure.unflatten(leaves)
+        self.n_averaged = int(state_dict["n_averaged"])
+
+
+def update_bn(
+    loader: Iterable[Any],
+    model: AveragedModel,
+    statistics_fn: Callable[[PyTree, Any], PyTree],
+    device: Any = None,
+) -> None:
+    """Compute the statistics of batch normalisation anew, for averaged parameters.
+
+    ``model.buffers`` becomes the mean over all batches of
+    ``statistics_fn(model.params, batch)``, which gives the statistics of one batch: a
+    pytree of floating point arrays like ``model.buffers``, if there are any yet.
+    Without batches nothing changes.
+
+    **Arguments:** ``loader``: batches; of a tuple or list the first entry is used, as
+    torch's data loaders give inputs and targets. ``statistics_fn``: is compiled, once
+    for each shape of batch. ``device``: where to put each batch.
+
+    **Raises:** `ValueError` if the statistics are not like ``model.buffers``.
+    """
+    compiled = jax.jit(statistics_fn)
+    mean: PyTree = None
+    structure: Any
+    for number, batch in enumerate(loader):
+        if isinstance(batch, list | tuple):
+            batch = batch[0]
+        if device is not None:
+            batch = jax.device_put(batch, device)
+        statistics = compiled(model.params, batch)
+        if number == 0:
+            if model.buffers is not None:
+                _check_like(statistics, model.buffers, "statistics")
+            mean = statistics
+        else:
+            leaves, structure = jax.tree.flatten(mean)
+            new = jax.tree.leaves(statistics)
+            mean = structure.unflatten(_averaged(leaves, new, number, None, _means))
+    if mean is not None:
+        model.buffers = mean
+
+
+class SWALR(LRScheduler):
+    """Go from each group's learning rate to ``swa_lr``, and stay there.
+
+    ::
+
+        a_t  = (1 - cos(pi * p)) / 2 for "cos", p for "linear",  p = t / anneal_epochs
+        lr_t = swa_lr * a_t + (lr_{t-1} - swa_lr * a_{t-1}) / (1 - a_{t-1}) * (1 - a_t)
+
+    **Arguments:** ``swa_lr``: a number, or a list of one for each group.
+
+    **Raises:** `ValueError` if ``swa_lr`` has another length, ``anneal_strategy`` is
+    unknown or ``anneal_epochs`` is no integer of at least 0.
+    """
+
+    _anneal_strategy: str
+
+    def __init__(
+        self,
+        optimizer: Any,
+        swa_lr: float | list[float],
+        anneal_epochs: int = 10,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        last_epoch: int = -1,
+    ) -> None:
+        check_optimizer(optimizer)
+        swa_lrs = one_for_each_group("swa_lr", optimizer, swa_lr)
+        _check_strategy(anneal_strategy)
+        if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
+            raise ValueError(
+                f"anneal_epochs must be equal or greater than 0, got {anneal_epochs!r}"
+            )
+        for group, value in zip(optimizer.param_groups, swa_lrs, strict=True):
+            group["swa_lr"] = value
+        self._anneal_strategy = anneal_strategy
+        self.anneal_epochs = anneal_epochs
+        super().__init__(optimizer, last_epoch)
+
+    def _share(self, step: int) -> float:
+        """How much of ``swa_lr`` there is in the learning rate of a step."""
+        fraction = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
+        if self._anneal_strategy == "linear":
+            return fraction
+        return (1 - math.cos(math.pi * fraction)) / 2
+
+    def _next_lrs(self) -> list[float]:
+        step = self._step_count - 1
+        if self.anneal_epochs == 0:
+            step = max(1, step)
+        before, now = self._share(step - 1), self._share(step)
+        lrs = []
+        for group in self.optimizer.param_groups:
+            end = get_number(group, "swa_lr")
+            start = end
+            if before != 1:
+                start = (get_number(group, "lr") - before * end) / (1 - before)
+            lrs.append(end * now + start * (1 - now))
+        return lrs
+
+    def _check_state(self, state_dict: Any) -> None:
+        super()._check_state(state_dict)
+        _check_strategy(state_dict["_anneal_strategy"])
+
+
+def _check_strategy(strategy: Any) -> None:
+    if strategy not in ("cos", "linear"):
+        raise ValueError(
+            f"anneal_strategy must be one of 'cos' or 'linear', instead got {strategy}"
+        )
