@@ -25,7 +25,9 @@ class Functional(Optimizer):
     The transformation's hyperparameters, under the names that
     `optifunc.current_hyperparameters` gives them, are the groups' keys: assigning to
     ``param_groups[0]["lr"]`` replaces the number from the next step on. The keys of a
-    parameter's state are the paths of the fields (``"1.exp_avg"``).
+    parameter's state are the paths of the fields (``"1.exp_avg"``). Parameters whose
+    numbers of steps differ, because gradients were None, are updated apart: what
+    takes them together, such as a global norm, then sees those of one age.
 
     **Arguments:** ``tx``: a transformation of this library or of optax; ``params``: as
     `Optimizer`'s.
@@ -50,6 +52,9 @@ class Functional(Optimizer):
 
     def _key(self, path: Sequence[Any]) -> str:
         return path_name(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "tx": self.tx}
 
     def _exported(self, key: str, value: Any) -> Any:
         return np.array(value)
