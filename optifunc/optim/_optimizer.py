@@ -487,8 +487,8 @@ class Optimizer(Hooks):
 
     def _exported(self, key: str, value: Any) -> Any:
         if key == "step":
-            # torch counts in its default float.
-            return np.asarray(value, jnp.result_type(float))
+            # torch counts in float32, whatever the parameters are.
+            return np.asarray(value, np.float32)
         return np.array(value)
 
     def state_dict(self) -> StateDict:
@@ -583,11 +583,10 @@ class Optimizer(Hooks):
 
     def _loaded_group(self, old: Group, new: Group) -> Group:
         """A checkpoint's group with the parameters of the live one."""
-        loaded = {k: v for k, v in new.items() if k != "params"}
-        loaded = {"params": old["params"], **self.later_keys, **loaded}
+        loaded = {**new, "params": old["params"]}
         if "param_names" in old:
             loaded.setdefault("param_names", old["param_names"])
-        return loaded
+        return loaded | {k: v for k, v in self.later_keys.items() if k not in loaded}
 
     def _loaded_cohorts(
         self,

@@ -1,0 +1,357 @@
+"""Checkpoints to torch, from torch and in files."""
+
+import copy
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optifunc as of
+from optifunc.interop.torch import (
+    from_torch,
+    load_safetensors,
+    save_safetensors,
+    to_torch,
+)
+
+from .harness import (
+    OPTIMIZERS,
+    assert_same,
+    ours,
+    start,
+    step_ours,
+    step_theirs,
+    tensors,
+    theirs,
+    tolerance,
+    torch,
+    torch_params,
+)
+
+pytestmark = pytest.mark.torch
+
+
+def in_torch(name, values, kwargs):
+    """torch's optimizer with two groups, the second with a learning rate of its own."""
+    first, second = tensors(values[:2]), tensors(values[2:3])
+    groups = [{"params": first}, {"params": second, "lr": 0.5 * kwargs["lr"]}]
+    return theirs(name, groups, **kwargs)
+
+
+def in_optifunc(name, values, kwargs):
+    arrays = list(map(jnp.asarray, values))
+    groups = [
+        {"params": arrays[:2]},
+        {"params": arrays[2:3], "lr": 0.5 * kwargs["lr"]},
+    ]
+    return ours(name, groups, **kwargs)
+
+
+def values_of(optimizer):
+    if isinstance(optimizer, of.optim.Optimizer):
+        return list(map(np.asarray, jax.tree.leaves(optimizer.params)))
+    return [p.detach().numpy().copy() for p in torch_params(optimizer)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_relay(name):
+    """torch, optifunc, torch, 10 steps each, are 30 steps of torch."""
+    kwargs = OPTIMIZERS[name]
+    *values, late = start(name)
+    added = {"lr": 2 * kwargs["lr"]}
+
+    whole = in_torch(name, values, kwargs)
+    runner = in_torch(name, values, kwargs)
+    for _ in range(5):
+        step_theirs(whole)
+        step_theirs(runner)
+    for optimizer in (whole, runner):
+        optimizer.add_param_group({"params": tensors([late]), **added})
+    for _ in range(5):
+        step_theirs(whole)
+        step_theirs(runner)
+
+    *here, late_here = values_of(runner)
+    ours_ = in_optifunc(name, here, kwargs)
+    ours_.add_param_group({"params": [jnp.asarray(late_here)], **added})
+    ours_.load_state_dict(runner.state_dict())
+    assert_same(ours_, runner, 0.0)
+    for _ in range(10):
+        step_theirs(whole)
+        step_ours(ours_)
+    assert_same(ours_, whole, tolerance(name, kwargs["lr"]))
+
+    *here, late_here = values_of(ours_)
+    back = in_torch(name, here, kwargs)
+    back.add_param_group({"params": tensors([late_here]), **added})
+    back.load_state_dict(to_torch(ours_.state_dict()))
+    for _ in range(10):
+        step_theirs(whole)
+        step_theirs(back)
+    for found, expected in zip(values_of(back), values_of(whole), strict=True):
+        np.testing.assert_allclose(
+            found, expected, rtol=0, atol=tolerance(name, kwargs["lr"])
+        )
+
+
+@pytest.mark.parametrize("name", ["SGD", "NAdam", "RMSprop", "SparseAdam"])
+def test_a_group_added_later_has_a_state_of_its_own(name):
+    kwargs = OPTIMIZERS[name]
+    *values, late = start(name)
+    optimizer, reference = (
+        in_optifunc(name, values, kwargs),
+        in_torch(name, values, kwargs),
+    )
+    step_ours(optimizer)
+    step_theirs(reference)
+    optimizer.add_param_group({"params": jnp.asarray(late), "lr": 0.1})
+    reference.add_param_group({"params": tensors([late]), "lr": 0.1})
+    for _ in range(3):
+        step_ours(optimizer)
+        step_theirs(reference)
+    # "lr" comes first in the group that has one of its own; its order is the user's.
+    assert_same(optimizer, reference, tolerance(name))
+
+
+def test_lbfgs_goes_on_from_torch_and_back(x64):
+    def torch_loss(x):
+        return torch.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    def loss(params):
+        x = params["x"]
+        return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    def torch_steps(optimizer, count):
+        (x,) = torch_params(optimizer)
+
+        def closure():
+            optimizer.zero_grad()
+            value = torch_loss(x)
+            value.backward()
+            return value
+
+        for _ in range(count):
+            optimizer.step(closure)
+
+    def optimizer_at(values):
+        return torch.optim.LBFGS(tensors(values), **kwargs)
+
+    kwargs = {"line_search_fn": "strong_wolfe", "max_iter": 4, "history_size": 5}
+    values = [np.linspace(-1.0, 1.0, 5)]
+    whole, runner = optimizer_at(values), optimizer_at(values)
+    torch_steps(whole, 6)
+    torch_steps(runner, 2)
+    ours_ = of.optim.LBFGS({"x": jnp.asarray(values_of(runner)[0])}, **kwargs)
+    ours_.load_state_dict(runner.state_dict())
+    for _ in range(2):
+        ours_.step(loss)
+    back = optimizer_at(values_of(ours_))
+    back.load_state_dict(to_torch(ours_.state_dict()))
+    torch_steps(back, 2)
+    # Rosenbrock's function multiplies a difference by up to 1e3 in each iteration.
+    np.testing.assert_allclose(values_of(back)[0], values_of(whole)[0], atol=1e-7)
+    found, expected = back.state_dict()["state"][0], whole.state_dict()["state"][0]
+    for key in ("func_evals", "n_iter"):
+        assert found[key] == expected[key]
+
+
+def test_bfloat16_parameters():
+    """Moments come in the parameters' dtype, and steps as float32."""
+    value = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    param = torch.tensor(value, dtype=torch.bfloat16, requires_grad=True)
+    reference = torch.optim.Adam([param], lr=0.1)
+    reference.zero_grad()
+    param.grad = param.detach()
+    reference.step()
+    current = jnp.asarray(param.detach().float().numpy(), jnp.bfloat16)
+    optimizer = of.optim.Adam([current], lr=0.1)
+    optimizer.load_state_dict(reference.state_dict())
+    entry = optimizer.state[0]
+    assert entry["step"].dtype == np.float32
+    assert entry["exp_avg"].dtype == jnp.bfloat16
+    back = to_torch(optimizer.state_dict())["state"][0]
+    for key, expected in reference.state_dict()["state"][0].items():
+        assert torch.equal(back[key], expected)
+        assert back[key].dtype == expected.dtype
+
+
+def test_moments_of_float32_load_into_bfloat16():
+    source = of.optim.Adam([jnp.ones(3)])
+    step_ours(source)
+    optimizer = of.optim.Adam([jnp.ones(3, jnp.bfloat16)])
+    optimizer.load_state_dict(source.state_dict())
+    assert optimizer.state[0]["exp_avg"].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_old_checkpoints_lack_keys(name):
+    """What torch adds to the groups of an old checkpoint, we add."""
+    values = start(name, count=2)
+    reference = theirs(name, tensors(values), **OPTIMIZERS[name])
+    step_theirs(reference)
+    old = reference.state_dict()
+    later = {*getattr(of.optim, name).later_keys}
+    for group in old["param_groups"]:
+        for key in later:
+            group.pop(key)
+    reference.load_state_dict(old)
+    optimizer = ours(name, list(map(jnp.asarray, values)), **OPTIMIZERS[name])
+    optimizer.load_state_dict(old)
+    (found,), (expected,) = (
+        o.state_dict()["param_groups"] for o in (optimizer, reference)
+    )
+    assert {k: found[k] for k in later} == {k: expected[k] for k in later}
+    assert set(found) == set(expected)
+
+
+def test_adamw_stays_decoupled_whatever_an_old_checkpoint_says():
+    optimizer = of.optim.AdamW([jnp.ones(2)])
+    old = optimizer.state_dict()
+    old["param_groups"][0]["decoupled_weight_decay"] = False
+    optimizer.load_state_dict(old)
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+
+
+def test_a_field_that_the_checkpoint_lacks_is_missed_at_the_step():
+    plain = of.optim.Adam([jnp.ones(2)])
+    step_ours(plain)
+    optimizer = of.optim.Adam([jnp.ones(2)], amsgrad=True)
+    state_dict = plain.state_dict()
+    state_dict["param_groups"][0]["amsgrad"] = True
+    optimizer.load_state_dict(state_dict)
+    with pytest.raises(KeyError, match="max_exp_avg_sq"):
+        step_ours(optimizer)
+    assert set(optimizer.state[0]) == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_fields_without_a_use_are_kept():
+    source = of.optim.SGD([jnp.ones(2)], momentum=0.9)
+    step_ours(source)
+    buffer = source.state[0]["momentum_buffer"]
+    source.param_groups[0]["momentum"] = 0
+    step_ours(source)
+    np.testing.assert_array_equal(source.state[0]["momentum_buffer"], buffer)
+
+
+def test_names_order_and_transposition():
+    """Linear weights are transposed kernels, and so are their moments."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+    )
+    inputs = torch.randn(5, 3)
+    reference = torch.optim.Adam(model.named_parameters(), lr=0.1)
+
+    def torch_step():
+        reference.zero_grad()
+        model(inputs).square().sum().backward()
+        reference.step()
+
+    def kernels():
+        return {
+            name: {
+                "kernel": jnp.asarray(layer.weight.detach().numpy().T),
+                "bias": jnp.asarray(layer.bias.detach().numpy()),
+            }
+            for name, layer in (("first", model[0]), ("last", model[2]))
+        }
+
+    def loss(params, x):
+        hidden = jnp.tanh(x @ params["first"]["kernel"] + params["first"]["bias"][None])
+        out = hidden @ params["last"]["kernel"] + params["last"]["bias"][None]
+        return jnp.sum(out**2)
+
+    def transposed(name, x):
+        return x.T if x.ndim == 2 else x
+
+    to_ours = {"0.weight": "first.kernel", "0.bias": "first.bias"}
+    to_ours |= {"2.weight": "last.kernel", "2.bias": "last.bias"}
+    torch_step()
+    optimizer = of.optim.Adam(kernels(), lr=0.1)
+    assert optimizer.parameter_names() == [
+        ["first.bias", "first.kernel", "last.bias", "last.kernel"]
+    ]
+    optimizer.load_state_dict(
+        from_torch(
+            reference.state_dict(),
+            target=optimizer.parameter_names(),
+            rename=to_ours.__getitem__,
+            transform=transposed,
+        )
+    )
+    for _ in range(3):
+        optimizer.backward(loss, jnp.asarray(inputs.numpy()))
+        optimizer.step()
+        optimizer.zero_grad()
+        torch_step()
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5),
+        optimizer.params,
+        kernels(),
+    )
+    to_theirs = {ours: name for name, ours in to_ours.items()}
+    back = to_torch(
+        optimizer.state_dict(),
+        source=optimizer.parameter_names(),
+        target=[[name for name, _ in model.named_parameters()]],
+        rename=to_theirs.__getitem__,
+        transform=transposed,
+    )
+    for number, entry in reference.state_dict()["state"].items():
+        for key, value in entry.items():
+            np.testing.assert_allclose(back["state"][number][key], value, atol=1e-5)
+    with pytest.raises(ValueError, match="no parameter is named"):
+        from_torch(reference.state_dict(), target=optimizer.parameter_names())
+    with pytest.raises(ValueError, match="and no names; give source="):
+        to_torch(of.optim.SGD(kernels()).state_dict(), rename=to_theirs.__getitem__)
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "LBFGS"])
+def test_safetensors_pickle_and_copies(name, tmp_path):
+    kwargs = {**OPTIMIZERS, "LBFGS": {"max_iter": 3}}[name]
+    values = list(map(jnp.asarray, start(name, count=2)))
+    optimizer = ours(name, values, **kwargs)
+
+    def step(o):
+        if name == "LBFGS":
+            o.step(sum_of_squares)
+        else:
+            step_ours(o)
+
+    for _ in range(2):
+        step(optimizer)
+    pytest.importorskip("safetensors", reason="needs the extra `checkpoints`")
+    path = tmp_path / "optimizer.safetensors"
+    save_safetensors(optimizer.state_dict(), path)
+    loaded = ours(name, optimizer.params, **kwargs)
+    loaded.load_state_dict(load_safetensors(path))
+    others = [
+        loaded,
+        copy.deepcopy(optimizer),
+        pickle.loads(pickle.dumps(optimizer)),
+        copy.copy(optimizer),
+    ]
+    step(optimizer)
+    for other in others[:-1]:
+        step(other)
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            (other.params, other.state_dict()),
+            (optimizer.params, optimizer.state_dict()),
+        )
+
+
+def sum_of_squares(params):
+    return sum(jnp.sum((p - 1) ** 2 + p**4) for p in params)
+
+
+def test_a_file_of_someone_else(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy", reason="extra `checkpoints`")
+    path = tmp_path / "model.safetensors"
+    numpy.save_file({"w": np.ones(2)}, path)
+    with pytest.raises(ValueError, match="no state dict written by save_safetensors"):
+        load_safetensors(path)
+    with pytest.raises(TypeError, match=r"at 'param_groups\.0\.hook'"):
+        save_safetensors({"param_groups": [{"hook": print}]}, path)
