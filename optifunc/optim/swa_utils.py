@@ -133,8 +133,7 @@ def _copied(tree: PyTree, device: Any) -> PyTree:
     return jax.tree.map(lambda x: jax.device_put(jnp.array(x, copy=True), device), tree)
 
 
-def _check_like(tree: PyTree, reference: PyTree, name: str) -> None:
-    names = (name, f"the averaged {name}")
+def _check_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
     flatten_like(tree, reference, names)
     check_shapes(tree, reference, names)
 
@@ -206,7 +205,7 @@ class AveragedModel:
     def _next(
         self, averaged: PyTree, current: PyTree, name: str, is_average: bool
     ) -> PyTree:
-        _check_like(current, averaged, name)
+        _check_like(current, averaged, (name, f"the averaged {name}"))
         structure: Any
         old, structure = jax.tree.flatten(averaged)
         pairs = zip(jax.tree.leaves(current), old, strict=True)
@@ -289,7 +288,8 @@ def update_bn(
         statistics = compiled(model.params, batch)
         if number == 0:
             if model.buffers is not None:
-                _check_like(statistics, model.buffers, "statistics")
+                names = ("statistics", "model.buffers")
+                _check_like(statistics, model.buffers, names)
             mean = statistics
         else:
             leaves, structure = jax.tree.flatten(mean)

@@ -9,7 +9,9 @@ import math
 import pickle
 import warnings
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -451,6 +453,31 @@ def test_the_learning_rate_reaches_the_step():
         scheduler.step()
     # 1 - (1 + 1/2 + 1/4), exact in float32
     assert optimizer.params[0].tolist() == [-0.75, -0.75]
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_training_with_cycled_momentum_follows_torch_and_compiles_once(kind, caplog):
+    mine, reference = optimizers((0.1, 0.2), kind)
+    runs = [(ours, mine), (theirs, reference)]
+    schedulers = [library.OneCycleLR(o, [0.1, 0.2], 12) for library, o in runs]
+    compiled = []
+    for i in range(12):
+        grads = [[math.cos(i), -1.0], [0.5, math.sin(i)]]
+        caplog.clear()
+        with jax.log_compiles():
+            mine.step(grads=[[jnp.array(g)] for g in grads])
+        compiled.append(sum("Compiling" in r.message for r in caplog.records))
+        for group, grad in zip(reference.param_groups, grads, strict=True):
+            group["params"][0].grad = torch.tensor(grad)
+        reference.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    # State is made at the first step and only read and written from the second on.
+    assert compiled[2:] == [0] * 10
+    for found, expected in zip(mine.params, reference.param_groups, strict=True):
+        # Twelve updates in float32.
+        expected = expected["params"][0].detach().numpy()
+        np.testing.assert_allclose(found[0], expected, rtol=2e-6)
 
 
 def test_an_array_stays_an_array():

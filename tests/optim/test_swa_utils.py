@@ -237,7 +237,7 @@ def test_update_bn_follows_torch():
         # Sums of at most 8 terms in float32, in another order.
         np.testing.assert_allclose(model.buffers["mean"], norm.running_mean, rtol=1e-5)
         np.testing.assert_allclose(model.buffers["var"], norm.running_var, rtol=1e-5)
-    with pytest.raises(ValueError, match="statistics must have the structure of"):
+    with pytest.raises(ValueError, match="statistics must have the structure of model"):
         ours.update_bn(batches, model, lambda params, x: {"mean": x[0]})
 
 

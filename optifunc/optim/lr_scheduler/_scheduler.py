@@ -155,8 +155,7 @@ class LRScheduler:
 
         **Arguments:** ``epoch``: the epoch to go to (deprecated, as in torch).
         """
-        stepped = getattr(self.optimizer, "_opt_called", False)
-        if self._step_count == 1 and not stepped:
+        if self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: in "
                 "this order the first value of the schedule is never used. Call "
