@@ -1,0 +1,1 @@
+"""Measurements, as ratios of contenders that run side by side."""
