@@ -104,6 +104,10 @@ def test_chains_nest_and_take_members_from_elsewhere():
             r"found a dict of \['a'\]",
         ),
         (
+            lambda: of.chain(of.identity()).update(GRADS, None),
+            r"a chain of 1 members \(0\); found a NoneType",
+        ),
+        (
             lambda: of.chain(a=of.identity()).update(GRADS, {"b": ()}),
             r"a chain of 1 members \(a\); found a dict of \['b'\]",
         ),
