@@ -266,16 +266,17 @@ def _not_differentiable(tree: PyTree, name: str) -> TypeError:
 
 
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
-    """Check that no leaf is complex.
+    """Check that every leaf is a real floating-point number.
 
     **Raises:** `TypeError` that names the first such leaf; ``names`` says what to call
     the one who asks, and the tree.
     """
     for path, leaf in leaves_with_names(tree):
         dtype = jnp.result_type(_values(leaf))
-        if jnp.issubdtype(dtype, jnp.complexfloating):
+        if not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
-                f"{names[0]} takes only real {names[1]}, found {dtype} at {path!r}"
+                f"{names[0]} takes only real floating-point {names[1]}, "
+                f"found {dtype} at {path!r}"
             )
 
 

@@ -154,7 +154,7 @@ class step_by_adafactor(GradientTransformation):
         lr = as_scalar(self.lr)
         eps1, eps2 = self.eps
         if eps1 is None:
-            eps1 = float(jnp.finfo(leaves[0].dtype).eps)
+            eps1 = float(jnp.finfo(jnp.result_type(leaves[0])).eps)
         updates, *variances = _adafactor(
             updates,
             state.row_var,
