@@ -1,5 +1,7 @@
 """Each property once, over the table of all transformations."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -163,12 +165,13 @@ def test_init_on_shapes_alone(row):
 
 
 @every_row()
-def test_one_compilation(row):
+def test_one_compilation_and_donation(row):
     params = parameters(row)
     tx = row.build()
     chex.clear_trace_counter()
 
-    @jax.jit
+    # Parameters and state are donated: no two fields may share a buffer.
+    @partial(jax.jit, donate_argnums=(1, 2))
     @chex.assert_max_traces(n=1)
     def step(tx, params, state):
         grads = row.gradient(params)

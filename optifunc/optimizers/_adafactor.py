@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._hyperparameters import Hyperparameter, Value, check_pair, check_range
+from .._checks import check_pair, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, leafwise, zeros_like
