@@ -317,8 +317,11 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
         dtype = jnp.result_type(leaf)
         if both_parts and jnp.issubdtype(dtype, jnp.complexfloating):
             part = lax.convert_element_type(value, real_dtype(dtype))
-            return lax.full_like(leaf, lax.complex(part, part), dtype)
-        return lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
+            filled = lax.full_like(leaf, lax.complex(part, part), dtype)
+        else:
+            filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
+        # A scalar leaf may have become ``value`` itself, and be donated some day.
+        return jnp.array(filled, copy=True) if filled.ndim == 0 else filled
 
     return jax.tree.map(fill, tree, is_leaf=is_sparse)
 

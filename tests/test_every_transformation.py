@@ -249,3 +249,20 @@ def test_integer_parameters_are_refused(row):
     params = {"kernel": jnp.ones((4, 3), jnp.int32)}
     with pytest.raises(TypeError, match="kernel"):
         tx.update(params, tx.init(params), params, **row.extra(parameters(row)))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        of.rprop,
+        of.asgd,
+        of.reduce_on_plateau,
+        lambda x: of.adagrad(initial_accumulator_value=x),
+    ],
+)
+def test_donating_the_state_leaves_the_hyperparameters(build):
+    number, params = jnp.float32(0.1), jnp.float32(1.0)
+    state = build(number).init(params)
+    jax.jit(lambda state: state, donate_argnums=0)(state)
+    assert not number.is_deleted()
+    assert float(number) == np.float32(0.1)

@@ -69,7 +69,8 @@ class step_by_asgd(GradientTransformation):
     def init(self, params: PyTree) -> StepByAsgdState:
         return StepByAsgdState(
             step=jnp.zeros((), jnp.int32),
-            eta=as_scalar(self.lr).astype(jnp.float32),
+            # A copy: the state may be donated, the transformation stays.
+            eta=jnp.array(as_scalar(self.lr), jnp.float32, copy=True),
             mu=jnp.ones((), jnp.float32),
             ax=zeros_like(params),
         )
