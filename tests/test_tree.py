@@ -40,6 +40,11 @@ def halved(first, *, factor):
     return factor * first
 
 
+@elementwise()
+def squared(first):
+    return first * first
+
+
 @leafwise()
 def centered(first):
     return first - jnp.mean(first)
@@ -101,15 +106,15 @@ def test_none_may_stand_for_a_leaf_of_another_tree():
     np.testing.assert_array_equal(mixed["b"], first["b"])
 
 
-def test_sparse_leaves_keep_their_rows():
+def test_sparse_leaves_keep_their_rows_and_sum_those_given_twice():
     rows = BCOO(
         (jnp.array([[1.0, 2.0], [3.0, 4.0]], jnp.bfloat16), jnp.array([[2], [2]])),
         shape=(3, 2),
     )
-    found = jax.jit(lambda t: halved(t, factor=0.5))({"t": rows})["t"]
+    found = jax.jit(lambda t: squared(t))({"t": rows})["t"]
     assert found.dtype == jnp.bfloat16
     np.testing.assert_array_equal(
-        found.todense().astype(jnp.float32), [[0, 0], [0, 0], [2, 3]]
+        found.todense().astype(jnp.float32), [[0, 0], [0, 0], [16, 36]]
     )
 
 
