@@ -80,7 +80,7 @@ def draw(curves, rates, path):
         steps = np.arange(losses.shape[1] + 1)
         edges = np.geomspace(rates[0], rates[-1], len(rates) + 1)
         mesh = ax.pcolormesh(
-            steps, edges, losses, cmap=colors, norm=LogNorm(0.02, 3), rasterized=True
+            steps, edges, losses, cmap=colors, norm=LogNorm(0.01, 3), rasterized=True
         )
         ax.set_yscale("log")
         ax.set_title(name, family="monospace")

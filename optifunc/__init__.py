@@ -75,6 +75,7 @@ from .transforms._non_finite import (
     skip_not_finite as skip_not_finite,
     zero_nans as zero_nans,
 )
+from .transforms._plateau import reduce_on_plateau as reduce_on_plateau
 from .transforms._scaling import (
     negate as negate,
     scale as scale,

@@ -7,13 +7,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ._checks import (
-    check_betas as check_betas,
-    check_choice as check_choice,
-    check_integer as check_integer,
-    check_pair as check_pair,
-    check_range as check_range,
-)
 from ._dataclass import data_field_names, replace
 from ._numerics import increment
 from ._transformation import GradientTransformation, State, transformation

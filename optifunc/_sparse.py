@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
+from jax.experimental.sparse import BCOO, bcoo_sum_duplicates
 
 
 def summed(leaf: BCOO) -> BCOO:
@@ -14,7 +14,8 @@ def summed(leaf: BCOO) -> BCOO:
     stays what it was.
     """
     if not leaf.unique_indices:
-        leaf = leaf.sum_duplicates(nse=leaf.nse)
+        # The method of the same name would drop explicit zeros.
+        leaf = bcoo_sum_duplicates(leaf, nse=leaf.nse)
     sizes = leaf.shape[leaf.n_batch : leaf.n_batch + leaf.n_sparse]
     ends = jnp.broadcast_to(jnp.asarray(sizes, leaf.indices.dtype), leaf.indices.shape)
     inside = jnp.all((leaf.indices >= 0) & (leaf.indices < ends), axis=-1)

@@ -266,16 +266,17 @@ def _not_differentiable(tree: PyTree, name: str) -> TypeError:
 
 
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
-    """Check that no leaf is complex.
+    """Check that every leaf is a real floating-point number.
 
     **Raises:** `TypeError` that names the first such leaf; ``names`` says what to call
     the one who asks, and the tree.
     """
     for path, leaf in leaves_with_names(tree):
         dtype = jnp.result_type(_values(leaf))
-        if jnp.issubdtype(dtype, jnp.complexfloating):
+        if not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
-                f"{names[0]} takes only real {names[1]}, found {dtype} at {path!r}"
+                f"{names[0]} takes only real floating-point {names[1]}, "
+                f"found {dtype} at {path!r}"
             )
 
 
@@ -316,8 +317,11 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
         dtype = jnp.result_type(leaf)
         if both_parts and jnp.issubdtype(dtype, jnp.complexfloating):
             part = lax.convert_element_type(value, real_dtype(dtype))
-            return lax.full_like(leaf, lax.complex(part, part), dtype)
-        return lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
+            filled = lax.full_like(leaf, lax.complex(part, part), dtype)
+        else:
+            filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
+        # A scalar leaf may have become ``value`` itself, and be donated some day.
+        return jnp.array(filled, copy=True) if filled.ndim == 0 else filled
 
     return jax.tree.map(fill, tree, is_leaf=is_sparse)
 

@@ -31,7 +31,9 @@ def final(tx, apply_updates, dtype, seed):
         return params
 
     arrays = (jnp.asarray(x, dtype) for x in (curvature, start, minimum, noise))
-    found = run(*arrays)
+    # optax counts on promotion in float64.
+    with jax.numpy_dtype_promotion("standard"):
+        found = run(*arrays)
     assert found.dtype == dtype
     return np.asarray(found, np.float64)
 

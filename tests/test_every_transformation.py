@@ -1,5 +1,7 @@
 """Each property once, over the table of all transformations."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -163,12 +165,13 @@ def test_init_on_shapes_alone(row):
 
 
 @every_row()
-def test_one_compilation(row):
+def test_one_compilation_and_donation(row):
     params = parameters(row)
     tx = row.build()
     chex.clear_trace_counter()
 
-    @jax.jit
+    # Parameters and state are donated: no two fields may share a buffer.
+    @partial(jax.jit, donate_argnums=(1, 2))
     @chex.assert_max_traces(n=1)
     def step(tx, params, state):
         grads = row.gradient(params)
@@ -246,3 +249,20 @@ def test_integer_parameters_are_refused(row):
     params = {"kernel": jnp.ones((4, 3), jnp.int32)}
     with pytest.raises(TypeError, match="kernel"):
         tx.update(params, tx.init(params), params, **row.extra(parameters(row)))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        of.rprop,
+        of.asgd,
+        of.reduce_on_plateau,
+        lambda x: of.adagrad(initial_accumulator_value=x),
+    ],
+)
+def test_donating_the_state_leaves_the_hyperparameters(build):
+    number, params = jnp.float32(0.1), jnp.float32(1.0)
+    state = build(number).init(params)
+    jax.jit(lambda state: state, donate_argnums=0)(state)
+    assert not number.is_deleted()
+    assert float(number) == np.float32(0.1)

@@ -14,9 +14,10 @@ def to_optax(tx: GradientTransformation) -> "optax.GradientTransformationExtraAr
 
     Most code written for optax only calls ``init`` and ``update``, and takes ``tx``
     as it is. This is for code that looks at the type: `optax.chain` and optax's
-    wrappers hand extra arguments (``value``, ``value_fn``) to no other type, and
-    NumPyro's SVI accepts no other. In the other direction nothing is needed: `chain`
-    takes optax's transformations as they are.
+    wrappers hand extra arguments (``value``, ``value_fn``) to no other type, NumPyro's
+    SVI accepts no other, and `flax.nnx.Optimizer` none with arrays for hyperparameters.
+    In the other direction nothing is needed: `chain` takes optax's transformations as
+    they are.
 
     **Arguments:** ``tx``: a transformation; a schedule among its hyperparameters is
     followed, as in a chain.

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._hyperparameters import Hyperparameter, Value, check_pair, check_range
+from .._checks import check_pair, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, leafwise, zeros_like
@@ -154,7 +155,7 @@ class step_by_adafactor(GradientTransformation):
         lr = as_scalar(self.lr)
         eps1, eps2 = self.eps
         if eps1 is None:
-            eps1 = float(jnp.finfo(leaves[0].dtype).eps)
+            eps1 = float(jnp.finfo(jnp.result_type(leaves[0])).eps)
         updates, *variances = _adafactor(
             updates,
             state.row_var,

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from .._checks import check_betas, check_range
 from .._dataclass import static
-from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import increment, lerp, one_minus_power, second_moment, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, zeros_like

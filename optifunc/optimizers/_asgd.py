@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, Value, check_range
+from .._checks import check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import Scalar, as_scalar, increment
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, elementwise, zeros_like
@@ -68,7 +69,8 @@ class step_by_asgd(GradientTransformation):
     def init(self, params: PyTree) -> StepByAsgdState:
         return StepByAsgdState(
             step=jnp.zeros((), jnp.int32),
-            eta=as_scalar(self.lr).astype(jnp.float32),
+            # A copy: the state may be donated, the transformation stays.
+            eta=jnp.array(as_scalar(self.lr), jnp.float32, copy=True),
             mu=jnp.ones((), jnp.float32),
             ax=zeros_like(params),
         )

@@ -9,14 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
-from .._hyperparameters import (
-    Hyperparameter,
-    Value,
-    check_choice,
-    check_integer,
-    check_range,
-)
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
@@ -130,9 +125,10 @@ def _moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
     treedef: Any
     leaves, treedef = jax.tree.flatten(params)
     step = lax.convert_element_type(step_size, direction.dtype) * direction
-    ends = np.cumsum(_flat_sizes(params))[:-1]
+    ends = np.cumsum(_flat_sizes(params))
     new = []
-    for leaf, change in zip(leaves, jnp.split(step, ends), strict=True):
+    # What is left after the last end is nothing.
+    for leaf, change in zip(leaves, jnp.split(step, ends)[:-1], strict=True):
         if jnp.iscomplexobj(leaf):
             change = lax.complex(change[0::2], change[1::2])
         wide = lax.convert_element_type(leaf, change.dtype)

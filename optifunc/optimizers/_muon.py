@@ -9,14 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
-from .._hyperparameters import (
-    Hyperparameter,
-    Value,
-    check_choice,
-    check_integer,
-    check_range,
-)
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import lerp, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import (

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._checks import check_betas, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import (
     Scalar,
     as_scalar,

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from .._checks import check_range
 from .._dataclass import static
-from .._hyperparameters import Hyperparameter, Value, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import is_zero, lerp, second_moment, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, zeros_like

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, Value, check_pair, check_range
+from .._checks import check_pair, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import is_number
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, full_like, zeros_like

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._hyperparameters import Hyperparameter, Value, check_betas, check_range
+from .._checks import check_betas, check_range
+from .._hyperparameters import Hyperparameter, Value
 from .._numerics import increment, one_minus_power, sqrt
 from .._sparse import entries, summed, with_data, with_entries
 from .._transformation import GradientTransformation, transformation

@@ -1,4 +1,40 @@
 """Schedules: hyperparameters as pure functions of the number of updates done."""
 
-from ._function import from_function as from_function
-from ._schedule import Schedule as Schedule, schedule as schedule
+from ._constant import constant as constant
+from ._cosine import (
+    cosine_annealing as cosine_annealing,
+    cosine_annealing_warm_restarts as cosine_annealing_warm_restarts,
+)
+from ._cyclic import cyclic as cyclic
+from ._decay import (
+    exponential as exponential,
+    linear as linear,
+    multi_step as multi_step,
+    polynomial as polynomial,
+    step as step,
+)
+from ._function import (
+    from_function as from_function,
+    lambda_ as lambda_,
+    multiplicative as multiplicative,
+)
+from ._joining import chained as chained, sequential as sequential
+from ._one_cycle import (
+    one_cycle as one_cycle,
+    one_cycle_momentum as one_cycle_momentum,
+)
+from ._piecewise import (
+    piecewise_constant as piecewise_constant,
+    piecewise_interpolated as piecewise_interpolated,
+)
+from ._schedule import (
+    MultiplicativeSchedule as MultiplicativeSchedule,
+    Schedule as Schedule,
+    schedule as schedule,
+)
+from ._warmup import (
+    inverse_square_root as inverse_square_root,
+    warmup_cosine as warmup_cosine,
+    warmup_linear as warmup_linear,
+    warmup_stable_decay as warmup_stable_decay,
+)

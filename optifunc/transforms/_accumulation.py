@@ -7,13 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._checks import check_choice, check_integer, check_range
 from .._dataclass import replace, static
-from .._hyperparameters import (
-    Hyperparameter,
-    check_choice,
-    check_integer,
-    check_range,
-)
+from .._hyperparameters import Value
 from .._numerics import as_scalar, increment, is_number
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype, elementwise
@@ -67,7 +63,7 @@ class accumulate_gradients(GradientTransformation):
     """
 
     inner: GradientTransformation
-    every: Hyperparameter
+    every: Value
     reduction: str = static(default="mean")
     accumulator_dtype: Any = static(default=None)
 
@@ -100,9 +96,12 @@ class accumulate_gradients(GradientTransformation):
                 return lax.full_like(param, 0, compute_dtype(dtype))
             return lax.full_like(param, 0, self.accumulator_dtype)
 
-        zero = jnp.zeros((), jnp.int32)
-        accumulated = jax.tree.map(zeros, params)
-        return AccumulationState(zero, zero, accumulated, self.inner.init(params))
+        return AccumulationState(
+            micro_step=jnp.zeros((), jnp.int32),
+            step=jnp.zeros((), jnp.int32),
+            accumulated=jax.tree.map(zeros, params),
+            inner=self.inner.init(params),
+        )
 
     def update(
         self,

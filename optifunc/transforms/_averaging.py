@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Hyperparameter, check_integer, check_range
+from .._checks import check_integer, check_range
+from .._hyperparameters import Value
 from .._numerics import Scalar, as_scalar, increment, is_number, lerp
 from .._transformation import (
     GradientTransformation,
@@ -61,7 +62,7 @@ class ema_parameters(GradientTransformation):
     ``params`` is missing.
     """
 
-    decay: Hyperparameter = 0.999
+    decay: Value = 0.999
 
     def __post_init__(self) -> None:
         check_range("decay", self.decay, at_least=0, at_most=1)
@@ -76,7 +77,7 @@ class ema_parameters(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, AverageState]:
-        new = as_scalar(1 - self.decay)  # type: ignore[operator]
+        new = as_scalar(1 - self.decay)
         weight = jnp.where(state.step == 0, 1, new)
         return updates, _update(updates, state, params, weight, "ema_parameters")
 

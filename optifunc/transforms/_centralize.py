@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from .._checks import check_integer
 from .._dataclass import static
-from .._hyperparameters import check_integer
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, leafwise
 

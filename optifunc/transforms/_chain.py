@@ -118,9 +118,8 @@ class chain(GradientTransformation):
             if isinstance(self.members, dict)
             else dict(enumerate(self.members))
         )
-        if type(state) is not (dict if named else tuple) or (
-            state.keys() != members.keys() if named else len(state) != len(members)
-        ):
+        fits = type(state) is (dict if named else tuple)
+        if not fits or {*(state if named else range(len(state)))} != {*members}:
             raise ValueError(
                 f"this state is not one of a chain of {len(members)} members "
                 f"({', '.join(map(str, members))}); found {_described(state)}"

@@ -5,8 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .._checks import check_range
 from .._dataclass import static
-from .._hyperparameters import Hyperparameter, check_range
+from .._hyperparameters import Value
 from .._numerics import as_scalar, sqrt
 from .._transformation import (
     GradientTransformation,
@@ -33,7 +34,7 @@ class clip(GradientTransformation):
     **Raises:** `ValueError` if ``max_value`` is negative or NaN.
     """
 
-    max_value: Hyperparameter
+    max_value: Value
 
     def __post_init__(self) -> None:
         check_range("max_value", self.max_value, at_least=0)
@@ -65,7 +66,7 @@ class clip_by_global_norm(GradientTransformation):
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
     """
 
-    max_norm: Hyperparameter
+    max_norm: Value
 
     def __post_init__(self) -> None:
         check_range("max_norm", self.max_norm, at_least=0)
@@ -105,7 +106,7 @@ class clip_by_block_rms(GradientTransformation):
     `update` for a sparse leaf.
     """
 
-    threshold: Hyperparameter
+    threshold: Value
 
     def __post_init__(self) -> None:
         check_range("threshold", self.threshold, above=0)
@@ -174,8 +175,8 @@ class adaptive_grad_clip(GradientTransformation):
     ``params`` is missing, or for a leaf of more than 5 axes without ``axis``.
     """
 
-    clipping: Hyperparameter
-    eps: Hyperparameter = 1e-3
+    clipping: Value
+    eps: Value = 1e-3
     axis: int | tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from .._checks import check_range
 from .._dataclass import static
-from .._hyperparameters import Value, check_range
+from .._hyperparameters import Value
 from .._numerics import increment, is_number
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise, zeros_like

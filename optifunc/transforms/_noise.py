@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._hyperparameters import Hyperparameter, check_integer, check_range
+from .._checks import check_integer, check_range
+from .._hyperparameters import Value
 from .._numerics import Scalar, as_scalar, increment, is_number, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise
@@ -49,8 +50,8 @@ class add_noise(GradientTransformation):
     ``seed`` is no integer.
     """
 
-    eta: Hyperparameter
-    gamma: Hyperparameter = 0.55
+    eta: Value
+    gamma: Value = 0.55
     seed: Scalar = 0
 
     def __post_init__(self) -> None:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .._checks import check_integer
 from .._dataclass import static
-from .._hyperparameters import check_integer
 from .._numerics import increment
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise, is_sparse
@@ -54,8 +54,11 @@ class skip_not_finite(GradientTransformation):
         object.__setattr__(self, "inner", as_transformation(self.inner))
 
     def init(self, params: PyTree) -> SkipNotFiniteState:
-        zero = jnp.zeros((), jnp.int32)
-        return SkipNotFiniteState(zero, zero, self.inner.init(params))
+        return SkipNotFiniteState(
+            skipped=jnp.zeros((), jnp.int32),
+            consecutive=jnp.zeros((), jnp.int32),
+            inner=self.inner.init(params),
+        )
 
     def update(
         self,

@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from .._hyperparameters import Value, check_range
+from .._checks import check_range
+from .._hyperparameters import Value
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise
 

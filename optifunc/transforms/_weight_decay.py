@@ -4,7 +4,8 @@ from typing import Any
 
 from jax import Array
 
-from .._hyperparameters import Value, check_range
+from .._checks import check_range
+from .._hyperparameters import Value
 from .._transformation import (
     GradientTransformation,
     State,

@@ -18,6 +18,11 @@ FOLDER = pathlib.Path(__file__).parent
 EVERY = 10  # steps between two recorded points
 
 
+def recorded(case: Case) -> slice:
+    """The steps of a case that are kept: few of many, all of the few of L-BFGS."""
+    return slice(None) if case.optimizer == "LBFGS" else slice(EVERY - 1, None, EVERY)
+
+
 def load() -> list[tuple[Case, dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """The recorded cases: each with its path and its last state."""
     rows = json.loads((FOLDER / "cases.json").read_text())["cases"]
@@ -49,7 +54,7 @@ def main() -> None:
     arrays = {}
     for i, case in enumerate(CASES):
         path, state = run_torch(case)
-        arrays |= {f"{i}/path/{k}": v[EVERY - 1 :: EVERY] for k, v in path.items()}
+        arrays |= {f"{i}/path/{k}": v[recorded(case)] for k, v in path.items()}
         arrays |= {f"{i}/state/{k}": v for k, v in state.items()}
     np.savez_compressed(FOLDER / "trajectories.npz", **arrays)
     rows = [dataclasses.asdict(case) for case in CASES]

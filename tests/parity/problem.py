@@ -5,8 +5,8 @@ ones. They are written once, for NumPy-like functions of either library.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax.experimental.sparse import BCOO
 import optifunc as of
 
 STEPS = 50
+LBFGS_STEPS = 4  # each of up to 25 evaluations; after that, rounding decides
 
 SHAPES = {"matrix": (3, 2), "vector": (4,), "tensor": (2, 3, 4), "scalar": ()}
 MATRICES = {"tall": (6, 3), "wide": (3, 5), "square": (4, 4), "wide_too": (3, 5)}
@@ -54,6 +55,7 @@ FACTORIES: dict[str, Callable[..., of.GradientTransformation]] = {
     "Adafactor": of.adafactor,
     "Muon": of.muon,
     "SparseAdam": of.sparse_adam,
+    "LBFGS": of.lbfgs,
 }
 
 
@@ -67,16 +69,29 @@ def start(optimizer: str, dtype: str) -> dict[str, np.ndarray]:
 
 
 def gradient(param: Any, scale: Any, sin: Callable[[Any], Any]) -> Any:
-    """The gradient of ``0.1 p^2 + 0.05 cos(2 p) + 0.07 p``, times ``scale``."""
+    """The gradient of `objective`, in each element."""
     return scale * (0.2 * param - 0.1 * sin(2 * param) + 0.07)
+
+
+def objective(params: Iterable[Any], scale: Any, cos: Callable[[Any], Any]) -> Any:
+    """The sum over all elements of ``0.1 p^2 + 0.05 cos(2 p) + 0.07 p``."""
+    return sum(
+        (scale * (0.1 * p * p + 0.05 * cos(2 * p) + 0.07 * p)).sum() for p in params
+    )
 
 
 # --- torch ---------------------------------------------------------------------------
 
 
-def run_torch(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+Run: TypeAlias = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+
+
+def run_torch(case: Case) -> Run:
     """Parameters after each step ("name": [STEPS, ...]), and the state at the end."""
     import torch
+
+    if case.optimizer == "LBFGS":
+        return _run_torch_lbfgs(case)
 
     params = {
         name: torch.tensor(value, requires_grad=True)
@@ -87,11 +102,13 @@ def run_torch(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     for step in range(STEPS):
         if case.halved and step == STEPS // 2:
             optimizer.param_groups[0]["lr"] *= 0.5
-        for name, param in params.items():
+        for param in params.values():
             grad = gradient(param.detach(), case.scale, torch.sin)
             if case.optimizer == "SparseAdam":
                 rows = torch.tensor(ROWS)
-                grad = torch.sparse_coo_tensor(rows[None], grad[rows], grad.shape)
+                grad = torch.sparse_coo_tensor(
+                    rows[None], grad[rows], grad.shape, check_invariants=True
+                )
             param.grad = grad
         optimizer.step()
         for name, param in params.items():
@@ -102,6 +119,33 @@ def run_torch(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
         for field, value in optimizer.state[param].items()
     }
     return {name: np.stack(values) for name, values in path.items()}, state
+
+
+def _run_torch_lbfgs(case: Case) -> Run:
+    import torch
+
+    params = {
+        name: torch.tensor(value, requires_grad=True)
+        for name, value in start(case.optimizer, case.dtype).items()
+    }
+    optimizer = torch.optim.LBFGS(params.values(), **case.kwargs)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = objective(params.values(), case.scale, torch.cos)
+        loss.backward()
+        return loss
+
+    path: dict[str, list[np.ndarray]] = {name: [] for name in params}
+    for step in range(LBFGS_STEPS):
+        if case.halved and step == LBFGS_STEPS // 2:
+            optimizer.param_groups[0]["lr"] *= 0.5
+        optimizer.step(closure)
+        for name, param in params.items():
+            path[name].append(param.detach().numpy().copy())
+    (state,) = optimizer.state.values()
+    counts = {name: np.asarray(state[name]) for name in ("func_evals", "n_iter")}
+    return {name: np.stack(values) for name, values in path.items()}, counts
 
 
 # --- optifunc ------------------------------------------------------------------------
@@ -126,15 +170,18 @@ def _half(tx: Any, state: Any, params: Any, scale: Any) -> Any:
 
 
 def _rows(grad: Any) -> BCOO:
-    return BCOO((grad[ROWS], jnp.asarray(ROWS)[:, None]), shape=grad.shape)
+    rows = jnp.asarray(ROWS, jnp.int32)
+    return BCOO((grad[rows], rows[:, None]), shape=grad.shape)
 
 
 def _is_sparse(state: Any) -> bool:
     return any("SparseAdam" in type(s).__name__ for s in named_tuples(state))
 
 
-def run_optifunc(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def run_optifunc(case: Case) -> Run:
     """The same as `run_torch`; the transformation is an argument of the program."""
+    if case.optimizer == "LBFGS":
+        return _run_optifunc_lbfgs(case)
     with jax.enable_x64(case.dtype == "float64"):
         tx = FACTORIES[case.optimizer](**case.kwargs)
         params = jax.tree.map(jnp.asarray, start(case.optimizer, case.dtype))
@@ -147,6 +194,30 @@ def run_optifunc(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
         (params, state), second = _half(tx, state, params, scale)
         path = {k: np.concatenate([first[k], second[k]]) for k in params}
         return path, _state_by_parameter(state, params)
+
+
+@jax.jit
+def _lbfgs_step(tx: Any, state: Any, params: Any, scale: Any) -> Any:
+    def value_fn(params: Any) -> Any:
+        return objective(params.values(), scale.astype(params["vector"].dtype), jnp.cos)
+
+    updates, state = tx.update(params, state, params, value_fn=value_fn)
+    return of.apply_updates(params, updates), state
+
+
+def _run_optifunc_lbfgs(case: Case) -> Run:
+    with jax.enable_x64(case.dtype == "float64"):
+        tx = of.lbfgs(**case.kwargs)
+        params = jax.tree.map(jnp.asarray, start(case.optimizer, case.dtype))
+        state, path = tx.init(params), []
+        for step in range(LBFGS_STEPS):
+            if case.halved and step == LBFGS_STEPS // 2:
+                lr = of.current_hyperparameters(tx, state)["lr"]
+                tx = of.replace_hyperparameters(tx, lr=0.5 * lr)
+            params, state = _lbfgs_step(tx, state, params, jnp.asarray(case.scale))
+            path.append(params)
+        counts = {k: np.asarray(getattr(state[0], k)) for k in ("func_evals", "n_iter")}
+        return {k: np.stack([p[k] for p in path]) for k in params}, counts
 
 
 def named_tuples(state: Any) -> Iterator[Any]:
@@ -186,8 +257,8 @@ def tolerance(case: Case) -> float:
 
 def assert_parity(
     case: Case,
-    ours: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
-    reference: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+    ours: Run,
+    reference: Run,
 ) -> None:
     """Every parameter after every step, and every field of torch's state we keep."""
     path, state = ours

@@ -11,8 +11,6 @@ from .database import configurations
 
 pytestmark = pytest.mark.torch
 
-# LBFGS needs a function and not gradients: tests/parity/test_lbfgs.py.
-CONFIGURATIONS = [c for c in configurations() if c[0] != "LBFGS"]
 VARIANTS = [
     {"scale": 1.0},
     {"scale": 1e-6},  # where a misplaced eps shows
@@ -20,9 +18,12 @@ VARIANTS = [
 ]
 CASES = [
     Case(optimizer, kwargs, dtype=dtype, **variant)
-    for optimizer, kwargs in CONFIGURATIONS
+    for optimizer, kwargs in configurations()
     for dtype in ("float32", "float64")
     for variant in VARIANTS
+    # In float32 the test of a tolerance may fall either way: tests/parity/test_lbfgs.py
+    # has L-BFGS in float32, and each field of its state.
+    if (optimizer, dtype) != ("LBFGS", "float32")
 ]
 
 

@@ -46,7 +46,8 @@ def test_named_members_keep_their_order_through_jax():
     assert_equal(updates_of(rebuilt)[0], wanted)
     assert_equal(jax.jit(lambda tx: updates_of(tx)[0])(tx), wanted)
     other = of.replace_hyperparameters(rebuilt, factor=4.0)
-    assert_equal(updates_of(other)[0], wanted)
+    again = jax.tree.map(lambda x: x, other)
+    assert_equal(updates_of(again)[0], wanted)
 
 
 def test_an_empty_chain_is_the_identity():
@@ -102,6 +103,10 @@ def test_chains_nest_and_take_members_from_elsewhere():
         (
             lambda: of.chain(of.identity()).update(GRADS, {"a": ()}),
             r"found a dict of \['a'\]",
+        ),
+        (
+            lambda: of.chain(of.identity()).update(GRADS, None),
+            r"a chain of 1 members \(0\); found a NoneType",
         ),
         (
             lambda: of.chain(a=of.identity()).update(GRADS, {"b": ()}),

@@ -1,0 +1,172 @@
+"""Decays: along a line or a power, and geometrically."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._numerics import Scalar, as_scalar
+from ._arguments import (
+    Count,
+    as_count,
+    as_counts,
+    as_members,
+    check_count,
+    check_milestones,
+    check_number,
+)
+from ._curves import between, fractions, geometric
+from ._schedule import MultiplicativeSchedule, schedule
+
+
+@schedule
+class linear(MultiplicativeSchedule):
+    """Along a line, then constant: `torch.optim.lr_scheduler.LinearLR`.
+
+    ::
+
+        p = min(t / total_iters, 1)
+        value(t) = base * (start_factor * (1 - p) + end_factor * p)
+
+    As in torch, ``total_iters=0`` stays at ``base * start_factor``.
+
+    **Arguments:** ``base``: a number; ``start_factor``: in (0, 1]; ``end_factor``: in
+    [0, 1]; ``total_iters``: an integer.
+
+    **Raises:** `ValueError` if a factor or ``total_iters`` is out of range, `TypeError`
+    if ``total_iters`` is no integer.
+    """
+
+    base: Scalar
+    start_factor: Scalar = 1 / 3
+    end_factor: Scalar = 1.0
+    total_iters: Count = 5
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_number("start_factor", self.start_factor, above=0, at_most=1)
+        check_number("end_factor", self.end_factor, at_least=0, at_most=1)
+        check_count("total_iters", self.total_iters, at_least=0)
+
+    def multiplier(self, step: Array) -> Array:
+        total_iters = as_count(self.total_iters)
+        done = jnp.minimum(step, total_iters)
+        return between(self.start_factor, self.end_factor, done, total_iters - done)
+
+
+@schedule
+class polynomial(MultiplicativeSchedule):
+    """Down to 0 along a power: `torch.optim.lr_scheduler.PolynomialLR`.
+
+    ::
+
+        value(t) = base * (1 - min(t / total_iters, 1))**power
+
+    As in torch, ``total_iters=0`` stays at ``base``.
+
+    **Arguments:** ``base``: a number; ``total_iters``: an integer; ``power``: a number.
+
+    **Raises:** `ValueError` if ``total_iters`` or ``power`` is negative, `TypeError` if
+    ``total_iters`` is no integer.
+    """
+
+    base: Scalar
+    total_iters: Count = 5
+    power: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_count("total_iters", self.total_iters, at_least=0)
+        check_number("power", self.power, at_least=0)
+
+    def multiplier(self, step: Array) -> Array:
+        total_iters = as_count(self.total_iters)
+        done = jnp.minimum(step, total_iters)
+        left, _ = fractions(done, total_iters - done)
+        return jnp.power(left, as_scalar(self.power))
+
+
+@schedule
+class exponential(MultiplicativeSchedule):
+    """Geometric decay: `torch.optim.lr_scheduler.ExponentialLR`.
+
+    ::
+
+        value(t) = base * gamma**t
+
+    **Arguments:** ``base``: a number; ``gamma``: the ratio of one value to the one
+    before. In float32 the relative error is ``1e-7 * (1 + t * abs(log(gamma)))`` for a
+    Python number ``gamma``; an array that is already rounded to float32 has lost
+    ``t * 6e-8`` before.
+
+    **Raises:** `ValueError` if ``gamma`` is negative or NaN.
+    """
+
+    base: Scalar
+    gamma: Scalar
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_number("gamma", self.gamma, at_least=0)
+
+    def multiplier(self, step: Array) -> Array:
+        return geometric(self.gamma, step)
+
+
+@schedule
+class step(MultiplicativeSchedule):
+    """Decay every ``step_size`` updates: `torch.optim.lr_scheduler.StepLR`.
+
+    ::
+
+        value(t) = base * gamma**(t // step_size)
+
+    **Arguments:** ``base``: a number; ``step_size``: an integer; ``gamma``: a number.
+
+    **Raises:** `ValueError` if ``step_size`` is below 1 or ``gamma`` is negative,
+    `TypeError` if ``step_size`` is no integer.
+    """
+
+    base: Scalar
+    step_size: Count
+    gamma: Scalar = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_count("step_size", self.step_size, at_least=1)
+        check_number("gamma", self.gamma, at_least=0)
+
+    def multiplier(self, step: Array) -> Array:
+        return geometric(self.gamma, step // as_count(self.step_size))
+
+
+@schedule
+class multi_step(MultiplicativeSchedule):
+    """Decay at given updates: `torch.optim.lr_scheduler.MultiStepLR`.
+
+    ::
+
+        value(t) = base * gamma**n,   n = number of milestones m <= t
+
+    **Arguments:** ``base``: a number; ``milestones``: integers in any order (one given
+    twice counts twice, as in torch), a sequence or an integer array; ``gamma``: a
+    number.
+
+    **Raises:** `ValueError` if a milestone or ``gamma`` is negative, `TypeError` if a
+    milestone is no integer.
+    """
+
+    base: Scalar
+    milestones: Sequence[Count] | Array
+    gamma: Scalar = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        milestones = as_members("milestones", self.milestones)
+        check_milestones("milestones", milestones, increasing=False)
+        check_number("gamma", self.gamma, at_least=0)
+        object.__setattr__(self, "milestones", milestones)
+
+    def multiplier(self, step: Array) -> Array:
+        reached = jnp.sum(as_counts(self.milestones) <= step, dtype=step.dtype)
+        return geometric(self.gamma, reached)

@@ -1,0 +1,153 @@
+"""The one-cycle policy (Smith and Topin, 2019)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._checks import check_choice
+from .._dataclass import static
+from .._numerics import Scalar, as_scalar
+from ._arguments import Count, as_count, check_count, check_number
+from ._curves import Curve, between
+from ._schedule import Schedule, as_step, schedule
+
+Anneal: TypeAlias = Literal["cos", "linear"]
+CURVES: dict[Anneal, Curve] = {"cos": "cosine", "linear": "linear"}
+
+
+@schedule
+class one_cycle(Schedule):
+    """Up to a maximum, then down far below the start:
+    `torch.optim.lr_scheduler.OneCycleLR`.
+
+    With ``initial = max_lr / div_factor``, ``final = initial / final_div_factor`` and
+    ``n = total_steps``::
+
+        initial -> max_lr     until t = pct_start * n - 1
+        max_lr -> final       until t = n - 1
+
+    or, with ``three_phase``, ``max_lr -> initial`` until ``t = 2 * pct_start * n - 2``
+    and then ``initial -> final``. At ``t = n``, which torch reaches after the last
+    update, the last phase is extrapolated as it is there (along a line, to below
+    ``final``). Later steps, an error in torch, have the value ``final``. The momentum
+    that torch cycles at the same time is `one_cycle_momentum`.
+
+    Smith and Topin (2019), "Super-convergence: very fast training of neural networks
+    using large learning rates", arXiv:1708.07120.
+
+    **Arguments:** ``max_lr``: the largest value; ``total_steps``: an integer, or
+    ``None`` for ``epochs * steps_per_epoch``; ``pct_start``: the rising part, in
+    [0, 1]; ``anneal_strategy``: ``"cos"`` or ``"linear"``; ``div_factor``,
+    ``final_div_factor``: numbers; ``three_phase``: a flag.
+
+    **Raises:** `ValueError` if an argument is out of range or no number of steps is
+    given, `TypeError` if one is given that is no integer.
+    """
+
+    max_lr: Scalar
+    total_steps: Count | None = None
+    epochs: Count | None = None
+    steps_per_epoch: Count | None = None
+    pct_start: Scalar = 0.3
+    anneal_strategy: Anneal = static(default="cos")
+    div_factor: Scalar = 25.0
+    final_div_factor: Scalar = 1e4
+    three_phase: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        check_number("max_lr", self.max_lr)
+        check_number("div_factor", self.div_factor, above=0)
+        check_number("final_div_factor", self.final_div_factor, above=0)
+        _check_phases(self)
+
+    def __call__(self, step: Any) -> Array:
+        top = as_scalar(self.max_lr)
+        initial = top / as_scalar(self.div_factor)
+        final = initial / as_scalar(self.final_div_factor)
+        middle = (initial,) if self.three_phase else ()
+        return _at_phase(self, (initial, top, *middle, final), as_step(step))
+
+
+@schedule
+class one_cycle_momentum(Schedule):
+    """The momentum to go with `one_cycle`: down as the learning rate goes up, and back.
+
+    With the same ``n = total_steps``::
+
+        max_momentum -> base_momentum   until t = pct_start * n - 1
+        base_momentum -> max_momentum   until t = n - 1, or 2 * pct_start * n - 2
+                                        with three_phase, and constant afterwards
+
+    It serves any hyperparameter in [0, 1), such as the first of Adam's ``betas``::
+
+        betas=(of.schedules.one_cycle_momentum(0.85, 0.95, total_steps=10_000), 0.999)
+
+    **Arguments:** ``base_momentum``: the smallest value; ``max_momentum``: the largest;
+    the others as of `one_cycle`.
+
+    **Raises:** as `one_cycle`.
+    """
+
+    base_momentum: Scalar = 0.85
+    max_momentum: Scalar = 0.95
+    total_steps: Count | None = None
+    epochs: Count | None = None
+    steps_per_epoch: Count | None = None
+    pct_start: Scalar = 0.3
+    anneal_strategy: Anneal = static(default="cos")
+    three_phase: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        check_number("base_momentum", self.base_momentum)
+        check_number("max_momentum", self.max_momentum)
+        _check_phases(self)
+
+    def __call__(self, step: Any) -> Array:
+        base, top = as_scalar(self.base_momentum), as_scalar(self.max_momentum)
+        middle = (top,) if self.three_phase else ()
+        return _at_phase(self, (top, base, *middle, top), as_step(step))
+
+
+def _check_phases(cycle: one_cycle | one_cycle_momentum) -> None:
+    names = (
+        ("total_steps",)
+        if cycle.total_steps is not None
+        else ("epochs", "steps_per_epoch")
+    )
+    for name in names:
+        count = getattr(cycle, name)
+        if count is None:
+            raise ValueError(
+                "the number of steps must be given, as total_steps or as both epochs "
+                f"and steps_per_epoch; found total_steps=None and {name}=None"
+            )
+        check_count(name, count, at_least=1)
+    check_number("pct_start", cycle.pct_start, at_least=0, at_most=1)
+    check_choice("anneal_strategy", cycle.anneal_strategy, tuple(CURVES))
+
+
+def _at_phase(
+    cycle: one_cycle | one_cycle_momentum, levels: Sequence[Array], step: Array
+) -> Array:
+    """The value at ``step`` on the way from each of ``levels`` to the next."""
+    total_steps = (
+        as_count(cycle.total_steps)
+        if cycle.total_steps is not None
+        else as_count(cycle.epochs) * as_count(cycle.steps_per_epoch)
+    )
+    t, last = as_scalar(step), as_scalar(total_steps - 1)
+    rising = as_scalar(cycle.pct_start) * as_scalar(total_steps)
+    middle = (2 * rising - 2,) if cycle.three_phase else ()
+    ends = (rising - 1, *middle, last)
+    starts = (jnp.zeros_like(t), *ends[:-1])
+    curve = CURVES[cycle.anneal_strategy]
+    phases = [
+        between(levels[i], levels[i + 1], t - start, end - t, curve)
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    value = jnp.where(step > total_steps, levels[-1], phases[-1])
+    for end, phase in zip(ends[-2::-1], phases[-2::-1], strict=True):
+        value = jnp.where(t <= end, phase, value)
+    return value

@@ -1,0 +1,226 @@
+"""Warm-ups, and the decays that commonly follow them."""
+
+from typing import Any, Literal, TypeAlias
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._checks import check_choice
+from .._dataclass import static
+from .._numerics import Scalar, as_scalar, is_number, is_zero
+from ._arguments import Count, as_count, check_count, check_number
+from ._curves import between, fractions, raised_cosine
+from ._schedule import Schedule, as_step, schedule
+
+Decay: TypeAlias = Literal["linear", "cosine", "sqrt"]
+
+
+def _check_warmup(
+    cycle: "warmup_cosine | warmup_linear",
+) -> None:
+    check_number("base", cycle.base)
+    check_count("warmup_steps", cycle.warmup_steps, at_least=0)
+    least = cycle.warmup_steps + 1 if is_number(cycle.warmup_steps) else 1
+    check_count("total_steps", cycle.total_steps, at_least=least)  # type: ignore[arg-type]
+    check_number("initial_value", cycle.initial_value)
+    check_number("end_value", cycle.end_value)
+
+
+def _warmed_up(
+    value: Array, base: Scalar, initial_value: Scalar, warmup_steps: Count, step: Array
+) -> Array:
+    """``value``, after a line from ``initial_value`` up to ``base``."""
+    left = as_count(warmup_steps) - step
+    return jnp.where(left > 0, between(initial_value, base, step, left), value)
+
+
+def _decay_steps(
+    step: Array, warmup_steps: Count, total_steps: Count
+) -> tuple[Array, Array]:
+    """Steps of the decay after a warm-up that are done, and that are left."""
+    begin, end = as_count(warmup_steps), as_count(total_steps)
+    step = jnp.clip(step, begin, end)
+    return step - begin, end - step
+
+
+@schedule
+class warmup_cosine(Schedule):
+    """Up along a line, down along a cosine, and constant afterwards.
+
+    ::
+
+        value(t) = initial_value + (base - initial_value) * t / warmup_steps
+                                                           for t < warmup_steps
+                 = end_value + (base - end_value) * ((1 + cos(pi * p)) / 2)**exponent
+
+    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1. The
+    warm-up is the one of Goyal et al. (2017), arXiv:1706.02677, the decay that of
+    Loshchilov and Hutter (2017), arXiv:1608.03983.
+
+    **Arguments:** ``base``: the value at the peak; ``warmup_steps``, ``total_steps``:
+    integers, the second counted from the start of the warm-up; ``initial_value``,
+    ``end_value``: values at either end; ``exponent``: a number above 0.
+
+    **Raises:** `ValueError` unless ``0 <= warmup_steps < total_steps`` and
+    ``exponent > 0``, `TypeError` if a number of steps is no integer.
+    """
+
+    base: Scalar
+    warmup_steps: Count
+    total_steps: Count
+    initial_value: Scalar = 0.0
+    end_value: Scalar = 0.0
+    exponent: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self)
+        check_number("exponent", self.exponent, above=0)
+
+    def __call__(self, step: Any) -> Array:
+        t = as_step(step)
+        left, _ = fractions(*_decay_steps(t, self.warmup_steps, self.total_steps))
+        height = jnp.power(raised_cosine(left), as_scalar(self.exponent))
+        base, end_value = as_scalar(self.base), as_scalar(self.end_value)
+        value = height * base + (1 - height) * end_value
+        return _warmed_up(value, base, self.initial_value, self.warmup_steps, t)
+
+
+@schedule
+class warmup_linear(Schedule):
+    """Up along a line, down along a line, and constant afterwards.
+
+    ::
+
+        value(t) = initial_value + (base - initial_value) * t / warmup_steps
+                                                           for t < warmup_steps
+                 = base + (end_value - base) * p
+
+    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1. It is the
+    schedule of BERT (Devlin et al., 2019, arXiv:1810.04805).
+
+    **Arguments:** ``base``: the value at the peak; ``warmup_steps``, ``total_steps``:
+    integers, the second counted from the start of the warm-up; ``initial_value``,
+    ``end_value``: values at either end.
+
+    **Raises:** `ValueError` unless ``0 <= warmup_steps < total_steps``, `TypeError` if
+    one of them is no integer.
+    """
+
+    base: Scalar
+    warmup_steps: Count
+    total_steps: Count
+    initial_value: Scalar = 0.0
+    end_value: Scalar = 0.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self)
+
+    def __call__(self, step: Any) -> Array:
+        t = as_step(step)
+        done, left = _decay_steps(t, self.warmup_steps, self.total_steps)
+        value = between(self.base, self.end_value, done, left)
+        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
+
+
+@schedule
+class warmup_stable_decay(Schedule):
+    """Up along a line, constant for most of the run, and down at its end.
+
+    ::
+
+        value(t) = initial_value + (base - initial_value) * t / warmup_steps
+                                                 for t < warmup_steps
+                 = base                          for stable_steps more
+                 = end_value + (base - end_value) * (1 - f(p))
+        f(p) = p                                 "linear"
+             = (1 - cos(pi * p)) / 2             "cosine"
+             = sqrt(p)                           "sqrt"
+
+    with ``p = (t - warmup_steps - stable_steps) / decay_steps``, at most 1. Since the
+    value before the decay does not depend on the length of the run, the decay can be
+    begun from any checkpoint.
+
+    Hu et al. (2024), "MiniCPM", arXiv:2404.06395; the decays are compared by Hägele et
+    al. (2024), "Scaling laws and compute-optimal training beyond fixed training
+    durations", arXiv:2405.18392.
+
+    **Arguments:** ``base``: the constant value; ``warmup_steps``, ``stable_steps``,
+    ``decay_steps``: integers; ``initial_value``, ``end_value``: values at either end;
+    ``decay``: the curve at the end.
+
+    **Raises:** `ValueError` if a number of steps is negative (``decay_steps``: below 1)
+    or ``decay`` is unknown, `TypeError` if a number of steps is no integer.
+    """
+
+    base: Scalar
+    warmup_steps: Count
+    stable_steps: Count
+    decay_steps: Count
+    initial_value: Scalar = 0.0
+    end_value: Scalar = 0.0
+    decay: Decay = static(default="linear")
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_count("warmup_steps", self.warmup_steps, at_least=0)
+        check_count("stable_steps", self.stable_steps, at_least=0)
+        check_count("decay_steps", self.decay_steps, at_least=1)
+        check_number("initial_value", self.initial_value)
+        check_number("end_value", self.end_value)
+        check_choice("decay", self.decay, ("linear", "cosine", "sqrt"))
+
+    def __call__(self, step: Any) -> Array:
+        t = as_step(step)
+        begin = as_count(self.warmup_steps) + as_count(self.stable_steps)
+        done, left = _decay_steps(t, begin, begin + as_count(self.decay_steps))
+        value = between(self.base, self.end_value, done, left, self.decay)
+        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
+
+
+@schedule
+class inverse_square_root(Schedule):
+    """Up along a line, down with the inverse square root of the step.
+
+    ::
+
+        value(t) = initial_value + (base - initial_value) * t / warmup_steps
+                                                          for t < warmup_steps
+                 = base * sqrt(timescale / (timescale + t - warmup_steps))
+
+    With the default ``timescale`` of ``warmup_steps`` this is
+    ``base * sqrt(warmup_steps / t)``, the schedule of Vaswani et al. (2017), "Attention
+    is all you need", arXiv:1706.03762.
+
+    **Arguments:** ``base``: the value at the peak; ``warmup_steps``: an integer;
+    ``timescale``: how many steps after the warm-up the value is ``base / sqrt(2)``, a
+    number above 0 (``None``: ``warmup_steps``); ``initial_value``: the value at 0.
+
+    **Raises:** `ValueError` if ``warmup_steps`` is negative, or 0 without a
+    ``timescale``, or if ``timescale`` is not above 0; `TypeError` if ``warmup_steps``
+    is no integer.
+    """
+
+    base: Scalar
+    warmup_steps: Count
+    timescale: Scalar | None = None
+    initial_value: Scalar = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("base", self.base)
+        check_count("warmup_steps", self.warmup_steps, at_least=0)
+        if self.timescale is not None:
+            check_number("timescale", self.timescale, above=0)
+        elif is_zero(self.warmup_steps):
+            raise ValueError(
+                "timescale must be given without a warm-up, "
+                "found timescale=None and warmup_steps=0"
+            )
+        check_number("initial_value", self.initial_value)
+
+    def __call__(self, step: Any) -> Array:
+        t, warmup_steps = as_step(step), as_count(self.warmup_steps)
+        scale = warmup_steps if self.timescale is None else self.timescale
+        since = as_scalar(jnp.maximum(t - warmup_steps, 0))
+        ratio = as_scalar(scale) / (as_scalar(scale) + since)
+        value = as_scalar(self.base) * lax.sqrt(ratio)
+        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)

@@ -1,0 +1,229 @@
+"""Hyperparameters: checked, scheduled, read and replaced through every wrapper."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import optifunc as of
+from optifunc._hyperparameters import (
+    check_betas,
+    check_choice,
+    check_integer,
+    check_pair,
+    check_range,
+)
+
+PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.ones(())}
+
+
+def decay(step):
+    return 1.0 / (1.0 + jnp.asarray(step, jnp.float32))
+
+
+def inner():
+    """A transformation with a number and a schedule."""
+    return of.chain(of.momentum(0.5), of.scale_by_learning_rate(decay))
+
+
+def advanced(tx, updates=3, **extra):
+    state = tx.init(PARAMS)
+    for _ in range(updates):
+        state = jax.jit(tx.update)(PARAMS, state, PARAMS, **extra)[1]
+    return state
+
+
+WRAPPERS = {
+    "chain": lambda tx: of.chain(tx, of.clip(1.0)),
+    "named chain": lambda tx: of.chain(z=tx, clip=of.clip(1.0)),
+    "masked": lambda tx: of.masked(tx, lambda path, leaf: path == "w"),
+    "partition": lambda tx: of.partition(
+        {"train": tx, "freeze": of.set_to_zero()}, {"w": "train", "b": "freeze"}
+    ),
+    "accumulate": lambda tx: of.accumulate_gradients(tx, 1),
+    "conditionally": lambda tx: of.conditionally(tx, lambda step: step >= 0),
+    "otherwise": lambda tx: of.conditionally(of.clip(1), lambda step: step < 0, tx),
+    "skip_not_finite": of.skip_not_finite,
+    "all": lambda tx: of.chain(
+        of.skip_not_finite(of.accumulate_gradients(of.masked(of.chain(tx), True), 1))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_values_are_read_and_replaced_through(name):
+    tx = WRAPPERS[name](inner())
+    state = advanced(tx)
+    found = of.current_hyperparameters(tx, state)
+    assert found["momentum"] == 0.5
+    assert float(found["lr"]) == 0.25
+    assert found.get("every", 1) == 1
+    inside = jax.jit(lambda tx, state: of.current_hyperparameters(tx, state))
+    fixed = of.replace_hyperparameters(WRAPPERS[name](of.sgd(0.1, 0.5)), lr=0.75)
+    assert float(inside(fixed, fixed.init(PARAMS))["lr"]) == 0.75
+
+    other = of.replace_hyperparameters(tx, momentum=0.25)
+    assert of.current_hyperparameters(other, state)["momentum"] == 0.25
+    assert jax.tree.structure(other.init(PARAMS)) == jax.tree.structure(state)
+    # What is replaced is what is used: the same as built anew, from the same state.
+    anew = WRAPPERS[name](of.chain(of.momentum(0.25), of.scale_by_learning_rate(decay)))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        other.update(PARAMS, state, PARAMS),
+        anew.update(PARAMS, state, PARAMS),
+    )
+
+
+def test_names_that_occur_twice_are_qualified():
+    tx = of.chain(a=of.scale(2.0), b=of.scale(3.0), c=of.clip(1.0))
+    state = tx.init(PARAMS)
+    wanted = {"a.factor": 2.0, "b.factor": 3.0, "max_value": 1.0}
+    assert of.current_hyperparameters(tx, state) == wanted
+    other = of.replace_hyperparameters(tx, **{"a.factor": 5.0}, max_value=2.0)
+    assert list(of.current_hyperparameters(other, state).values()) == [5.0, 3.0, 2.0]
+    with pytest.raises(ValueError, match=r"several times; .* \['a.factor', 'b.factor'"):
+        of.replace_hyperparameters(tx, factor=1.0)
+    # A full name is understood where a short one would do.
+    full = of.replace_hyperparameters(tx, **{"c.max_value": 4.0})
+    assert full.members["c"].max_value == 4.0
+
+    either = of.conditionally(of.scale(2.0), lambda step: step < 1, of.scale(3.0))
+    found = of.current_hyperparameters(either, either.init(PARAMS))
+    assert found == {"inner.factor": 2.0, "otherwise.factor": 3.0}
+    other = of.replace_hyperparameters(either, **{"otherwise.factor": 7.0})
+    assert (other.inner.factor, other.otherwise.factor) == (2.0, 7.0)
+
+    parts = of.partition({"x": of.sgd(0.1), "y": of.sgd(0.2)}, {"w": "x", "b": "y"})
+    found = of.current_hyperparameters(parts, parts.init(PARAMS))
+    assert {n: v for n, v in found.items() if n.endswith("lr")} == {
+        "x.0.lr": 0.1,
+        "y.0.lr": 0.2,
+    }
+
+
+def test_replacing_compiles_nothing_anew_and_keeps_what_is_static():
+    compiled = []
+
+    @jax.jit
+    def step(tx, state):
+        compiled.append(tx)
+        return tx.update(PARAMS, state, PARAMS)
+
+    tx = of.masked(
+        of.accumulate_gradients(of.sgd(0.1, 0.9), 1, "sum"), {"w": True, "b": False}
+    )
+    state = tx.init(PARAMS)
+    for lr in (0.1, 0.2):
+        other = of.replace_hyperparameters(tx, lr=lr)
+        updates, _ = step(other, state)
+        np.testing.assert_allclose(updates["w"], -lr * PARAMS["w"], rtol=1e-6)
+        np.testing.assert_array_equal(updates["b"], PARAMS["b"])
+    assert len(compiled) == 1
+    assert other.inner.reduction == "sum"
+
+
+@pytest.mark.parametrize(
+    ("tx", "values", "message"),
+    [
+        (of.sgd(0.1, 0.9), {"lrr": 1}, r"unknown hyperparameter 'lrr'; known: \["),
+        (of.sgd(0.1, 0.9), {"nesterov": True}, "unknown hyperparameter 'nesterov'"),
+        (of.sgd(0.1, 0.9), {"lr": -1.0}, "lr must be at least 0, found -1.0"),
+        (of.sgd(0.1, 0.9), {"lr": decay}, "lr is 0.1 and cannot become a schedule"),
+        (of.masked(of.scale(1.0), True), {"factor": "2"}, "factor must be a number"),
+        (
+            of.accumulate_gradients(of.sgd(0.1), 2),
+            {"every": 0},
+            "every must be at least 1, found 0",
+        ),
+        (of.skip_not_finite(optax.sgd(0.1)), {"lr": 1.0}, r"'lr'; known: \[\]"),
+    ],
+)
+def test_replacing_by_what_does_not_fit(tx, values, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        of.replace_hyperparameters(tx, **values)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_schedule_is_evaluated_at_the_updates_done(alone):
+    build = of.scheduled if alone else of.chain
+    tx = build(of.scale(lambda step: 10.0 + jnp.asarray(step, jnp.float32)))
+    state = tx.init(PARAMS)
+    for t in range(3):
+        assert float(of.current_hyperparameters(tx, state)["factor"]) == 10 + t
+        updates, state = tx.update(PARAMS, state)
+        np.testing.assert_array_equal(updates["w"], (10 + t) * PARAMS["w"])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        of.clip,
+        of.clip_by_global_norm,
+        of.clip_by_block_rms,
+        of.adaptive_grad_clip,
+        of.ema_parameters,
+        lambda value: of.add_noise(value, value),
+        lambda value: of.momentum(value, value),
+        of.add_decayed_weights,
+    ],
+)
+def test_each_block_takes_a_schedule_in_a_chain(build):
+    tx = of.chain(build(lambda step: jnp.where(step == 0, 0.25, 0.5)))
+    state = tx.init(PARAMS)
+    for value in (0.25, 0.5):
+        wanted, _ = of.chain(build(value)).update(PARAMS, (state[0].inner,), PARAMS)
+        updates, state = tx.update(PARAMS, state, PARAMS)
+        jax.tree.map(
+            # Python numbers take part in float64 on the host, schedules in float32.
+            lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6),
+            updates,
+            wanted,
+        )
+
+
+def test_a_schedule_inside_counts_the_updates_of_its_own():
+    tx = of.accumulate_gradients(of.scale_by_learning_rate(decay), 2)
+    # Seven micro-batches are three inner updates.
+    found = of.current_hyperparameters(tx, advanced(tx, 7))
+    assert float(found["lr"]) == 0.25
+    tx = of.conditionally(of.scale(decay), lambda step: step % 3 == 0)
+    assert float(of.current_hyperparameters(tx, advanced(tx, 4))["factor"]) == (
+        pytest.approx(1 / 3)
+    )
+
+
+def test_checks_let_arrays_tracers_and_schedules_through():
+    for value in (0, 0.5, np.float32(0.5), jnp.ones(()), decay):
+        check_range("x", value, at_least=0, below=1)
+    jax.jit(lambda x: check_range("x", x, above=5))(1.0)
+    check_betas((0.9, jnp.ones(())))
+    check_betas(jnp.array([0.9, 0.999]))
+    check_integer("n", np.int32(3), at_least=3)
+    check_choice("mode", "a", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: check_range("x", 1, below=1), "x must be below 1, found 1"),
+        (lambda: check_range("x", 0, above=0), "x must be above 0, found 0"),
+        (
+            lambda: check_range("x", 2, at_least=0, at_most=1),
+            "x must be at least 0 and at most 1, found 2",
+        ),
+        (lambda: check_range("x", float("nan")), "x must be a number, found nan"),
+        (lambda: check_range("x", None), "x must be a number, an array or a schedule"),
+        (lambda: check_range("x", "1"), "found '1'"),
+        (lambda: check_betas((0.9, 1.0)), r"betas\[1\] must be .* found 1.0"),
+        (lambda: check_betas(0.9), "betas must be a pair, found 0.9"),
+        (lambda: check_pair("p", "ab"), "p must be a pair, found 'ab'"),
+        (lambda: check_pair("p", (1, 2, 3)), "p must be a pair"),
+        (lambda: check_integer("n", True, at_least=0), "n must be an integer"),
+        (lambda: check_integer("n", 2, at_least=3), "n must be at least 3, found 2"),
+        (lambda: check_choice("mode", "c", ("a",)), r"one of \('a',\), found 'c'"),
+    ],
+)
+def test_checks_name_the_argument(check, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        check()

@@ -1,0 +1,114 @@
+"""What holds of every public name: documented, typed and, if torch has it, torch's."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import optifunc as of
+
+ROOT = Path(__file__).parents[1]
+NAMESPACES = {
+    "optifunc": of,
+    "optifunc.interop": of.interop,
+    "optifunc.schedules": of.schedules,
+}
+# Arguments of torch that choose an implementation, or that we have no use for.
+TORCH_ONLY = {"params", "foreach", "fused", "capturable", "differentiable"}
+
+
+def public_names():
+    """Qualified name -> object, for all that a user can reach without underscores."""
+    return {
+        f"{namespace}.{name}": value
+        for namespace, module in NAMESPACES.items()
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+
+
+PUBLIC = public_names()
+SHORT = {name.rpartition(".")[2]: value for name, value in PUBLIC.items()}
+CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value)}
+
+
+def test_the_api_pages_list_each_public_name_once():
+    listed = [
+        name
+        for page in sorted((ROOT / "docs" / "api").glob("*.md"))
+        for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.MULTILINE)
+    ]
+    assert sorted(listed) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_a_summary_of_one_line(name):
+    value = PUBLIC[name]
+    # A dataclass without a docstring has one all the same: its signature.
+    doc = inspect.getdoc(value)
+    assert doc, f"{name} has no docstring"
+    assert not doc.startswith(f"{name.rpartition('.')[2]}("), f"{name} has no docstring"
+    summary, *rest = doc.splitlines()
+    assert summary.endswith("."), f"{name}: {summary!r}"
+    assert not rest or not rest[0].strip(), f"{name}: the summary runs on"
+    # The rest is read with `help` in a terminal.
+    assert max(map(len, doc.splitlines())) <= 88
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_public_callables_are_typed(name):
+    value = CALLABLES[name]
+    signature = inspect.signature(value)
+    untyped = [p.name for p in signature.parameters.values() if p.annotation is p.empty]
+    assert not untyped
+    assert inspect.isclass(value) or signature.return_annotation is not signature.empty
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_docstrings_name_every_argument(name):
+    doc = inspect.getdoc(CALLABLES[name])
+    # Arguments that two names share are described once: "as of `adam`".
+    for shared in re.findall(r"\b(?:as|of|see) `(\w+)`", doc):
+        doc += inspect.getdoc(SHORT.get(shared)) or ""
+    missing = [
+        p.name
+        for p in inspect.signature(CALLABLES[name]).parameters.values()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        and p.name != "cls"  # of a class decorator
+        and not re.search(rf"\b{p.name}\b", doc)
+    ]
+    assert not missing
+
+
+def torch_optimizers():
+    torch = pytest.importorskip("torch", reason="the real torch is not installed")
+    base = torch.optim.Optimizer
+    return {
+        name: cls
+        for name, cls in vars(torch.optim).items()
+        if inspect.isclass(cls) and issubclass(cls, base) and cls is not base
+    }
+
+
+def factory_name(torch_name):
+    return {"SparseAdam": "sparse_adam"}.get(torch_name, torch_name.lower())
+
+
+@pytest.mark.torch
+def test_factories_have_torchs_arguments():
+    """Names, order and defaults; what we add is by keyword and has a default."""
+    optimizers = torch_optimizers()
+    assert len(optimizers) == 15
+    for torch_name, cls in optimizers.items():
+        theirs = {
+            p.name: p.default
+            for p in inspect.signature(cls).parameters.values()
+            if p.name not in TORCH_ONLY
+        }
+        ours = inspect.signature(getattr(of, factory_name(torch_name))).parameters
+        shared = {name: p.default for name, p in ours.items() if name in theirs}
+        assert list(shared.items()) == list(theirs.items()), torch_name
+        added = [p for name, p in ours.items() if name not in theirs]
+        assert all(p.kind is p.KEYWORD_ONLY for p in added), torch_name
+        assert all(p.default is not p.empty for p in added), torch_name
