@@ -41,8 +41,6 @@ class CosineAnnealingLR(LRScheduler):
         lrs = current_lrs(self.optimizer)
         if self._is_initial:
             return lrs
-        if self._step_count == 1 and self.last_epoch > 0:
-            return self._get_closed_form_lr()
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             # The epoch before was a minimum, where the ratio of weights is 1/0.
             climb = (1 - math.cos(math.pi / self.T_max)) / 2
