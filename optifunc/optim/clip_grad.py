@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._hyperparameters import check_range
+from .._checks import check_range
 from .._numerics import Scalar, as_scalar
 from .._sparse import summed
 from .._tree import PyTree, compute_dtype, global_norm, is_sparse

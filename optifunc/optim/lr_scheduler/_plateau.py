@@ -1,7 +1,6 @@
 """A learning rate that is reduced when a metric stops getting better."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal, SupportsFloat
 
 from ._scheduler import (
@@ -141,10 +140,6 @@ class ReduceLROnPlateau(LRScheduler):
     def _check_state(self, state_dict: Any) -> None:
         super()._check_state(state_dict)
         _check_modes(state_dict["mode"], state_dict["threshold_mode"])
-
-    def _load(self, state_dict: Mapping[str, Any]) -> None:
-        super()._load(state_dict)
-        self.mode_worse = math.inf if self.mode == "min" else -math.inf
 
 
 def _check_modes(mode: str, threshold_mode: str) -> None:
