@@ -10,8 +10,7 @@ from .._transformation import GradientTransformation
 from .._tree import PyTree, path_name
 from ..transforms._chain import as_transformation
 from ._cohorts import Cohort, cohorts_of, columns_of
-from ._optimizer import Optimizer, hooked
-from ._parameters import Group
+from ._optimizer import Optimizer, hooked, normalised
 
 
 class Functional(Optimizer):
@@ -42,13 +41,14 @@ class Functional(Optimizer):
         self.tx = as_transformation(tx)
         super().__init__(params, current_hyperparameters(self.tx, None))
 
-    def _transformation(self, group: Group) -> GradientTransformation:
-        changed = {
-            name: group[name]
-            for name, value in self.defaults.items()
-            if group[name] is not value
+    def _build(self, values: Mapping[str, Any]) -> GradientTransformation:
+        numbers = normalised({name: values[name] for name in self.defaults})
+        # What was given as an integer, such as a seed, stays one.
+        given = {
+            name: values[name] if isinstance(default, int) else numbers[name]
+            for name, default in self.defaults.items()
         }
-        return replace_hyperparameters(self.tx, **changed)
+        return replace_hyperparameters(self.tx, **given)
 
     def _key(self, path: Sequence[Any]) -> str:
         return path_name(path)

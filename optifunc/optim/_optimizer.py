@@ -190,6 +190,10 @@ class Optimizer(Hooks):
         """The pure transformation that ``group``'s hyperparameters stand for."""
         raise NotImplementedError
 
+    def _build(self, values: Mapping[str, Any]) -> GradientTransformation:
+        """The transformation for a group's values as the user left them."""
+        return self._transformation(normalised(values))
+
     def _key(self, path: Sequence[Any]) -> str:
         """The name of the field at ``path`` in the pure state."""
         return field_name(path)
@@ -425,7 +429,7 @@ class Optimizer(Hooks):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
             if before is None or not _same(before[0], values):
-                before = values, self._transformation(_normalised(values))
+                before = values, self._build(values)
             built.append(before)
         self._built = built
         return [tx for _, tx in built]
@@ -562,9 +566,7 @@ class Optimizer(Hooks):
             if number in position
         }
         transformations: list[GradientTransformation] = [
-            self._transformation(
-                _normalised({k: v for k, v in group.items() if k != "params"})
-            )
+            self._build({k: v for k, v in group.items() if k != "params"})
             for group in groups
         ]
         cohorts = []
@@ -679,7 +681,7 @@ def _same(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     )
 
 
-def _normalised(group: Mapping[str, Any]) -> Group:
+def normalised(group: Mapping[str, Any]) -> Group:
     """Hyperparameters in one form each, so that no change of form compiles anew.
 
     The learning rate is an array: schedulers may move it anywhere, also by rounding

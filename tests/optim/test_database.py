@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from .harness import (
+    OPTIMIZERS,
     assert_same,
     loss,
     ours,
@@ -46,6 +47,39 @@ def test_same_parameters_and_state_dict_as_torch(name, kwargs):
         step_ours(optimizer)
         step_theirs(reference)
     assert_same(optimizer, reference, tolerance(name, kwargs.get("lr", 1e-3)))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_float64(name, x64):
+    values = start(name, "float64")
+    optimizer = ours(name, list(map(jnp.asarray, values)), **OPTIMIZERS[name])
+    reference = theirs(name, tensors(values), **OPTIMIZERS[name])
+    for _ in range(5):
+        step_ours(optimizer)
+        step_theirs(reference)
+    # Both keep some scalars in float32, which the updates then follow.
+    float32 = {"ASGD": 1e-8, "NAdam": 1e-8, "Muon": tolerance("Muon")}
+    assert_same(optimizer, reference, float32.get(name, 1e-9))
+
+
+@pytest.mark.parametrize(
+    "name", [x for x in OPTIMIZERS if x not in ("Adafactor", "Muon", "SparseAdam")]
+)
+def test_complex_parameters(name):
+    values = start(name, "complex64", count=2)
+    values = [value * np.complex64(0.6 + 0.8j) for value in values]
+    optimizer = ours(name, list(map(jnp.asarray, values)), **OPTIMIZERS[name])
+    params = tensors(values)
+    reference = theirs(name, params, **OPTIMIZERS[name])
+    for _ in range(5):
+        for p in params:
+            # Not the gradient of `loss`: its imaginary part almost vanishes, and an
+            # optimizer that divides by it magnifies rounding.
+            p.grad = 0.2 * p.detach() + (0.07 + 0.05j)
+        optimizer.step(grads=[jnp.asarray(p.grad.numpy()) for p in params])
+        reference.step()
+    # RMSprop's variance of an almost constant gradient cancels.
+    assert_same(optimizer, reference, 1e-3 if name == "RMSprop" else 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,16 @@ pytestmark = pytest.mark.torch
 PATTERNS = {
     "late": ["1100", "1100", "1110", "1111", "1111"],
     "alternating": ["1010", "0101", "1010", "0101", "1111", "1111"],
-    "ragged": ["1000", "1111", "0110", "0000", "1111", "0001", "1111"],
+    "ragged": ["1000", "1111", "0110", "0000", "1111"],
     "never": ["1110", "1110", "1110"],
 }
+CASES = [
+    *((name, "ragged") for name in OPTIMIZERS),
+    *((name, pattern) for name in ("SGD", "NAdam") for pattern in PATTERNS),
+]
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(("name", "pattern"), sorted(set(CASES)))
 def test_patterns_of_missing_gradients(name, pattern):
     kwargs = OPTIMIZERS[name]
     values = start(name)
@@ -63,11 +66,10 @@ def test_no_gradient_at_all_is_no_step():
     np.testing.assert_array_equal(optimizer.params[0], jnp.ones(2))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+# SparseAdam's gradients have entries or not.
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "SparseAdam"])
 def test_a_zero_gradient_is_not_a_missing_one(name):
     kwargs = OPTIMIZERS[name]
-    if name == "SparseAdam":
-        pytest.skip("its gradients have entries or not")
     values = start(name, count=2)
     optimizer = ours(name, list(map(jnp.asarray, values)), **kwargs)
     reference = theirs(name, tensors(values), **kwargs)

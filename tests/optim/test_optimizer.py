@@ -293,6 +293,38 @@ def test_optax_can_be_driven():
         Functional(0.1, network())
 
 
+def test_state_keeps_the_parameters_sharding():
+    mesh = jax.make_mesh((8,), ("data",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    param = jax.device_put(jnp.ones((16, 2)), sharding)
+    optimizer = Adam([param])
+    optimizer.step(grads=[param])
+    loaded = Adam([param])
+    loaded.load_state_dict(optimizer.state_dict())
+    for o in (optimizer, loaded):
+        for _ in range(2):
+            exp_avg = o.functional()[1][0].exp_avg[0]
+            assert exp_avg.sharding.is_equivalent_to(sharding, 2)
+            o.step(grads=[param])
+            assert o.params[0].sharding.is_equivalent_to(sharding, 2)
+
+
+def test_noise_goes_on_from_its_key():
+    def noisy():
+        tx = of.chain(of.add_noise(0.1, seed=1), of.sgd(0.1))
+        return Functional(tx, network())
+
+    first, second = noisy(), noisy()
+    first.step(grads=network())
+    second.load_state_dict(first.state_dict())
+    second.param_groups[0]["params"] = first.params
+    third = copy.deepcopy(first)
+    for optimizer in (first, second, third):
+        optimizer.step(grads=network())
+    assert_equal(second.params, first.params)
+    assert_equal(third.params, first.params)
+
+
 # --- hooks and Python ----------------------------------------------------------------
 
 
