@@ -124,10 +124,10 @@ def test_without_gradients():
 
 
 def test_low_precision_complex_and_sparse_leaves():
-    # 1,000 squares of 16 overflow nothing, but bfloat16 would stop adding at 256.
-    low = jnp.full((1000,), 16, jnp.bfloat16)
-    np.testing.assert_allclose(get_total_norm(low), 16 * 1000**0.5, rtol=1e-6)
-    np.testing.assert_allclose(get_total_norm(low, 1), 16000, rtol=1e-6)
+    # In bfloat16, of 8 bits, neither norm would be within 1e-3.
+    low = jnp.full((1001,), 16, jnp.bfloat16)
+    np.testing.assert_allclose(get_total_norm(low), 16 * 1001**0.5, rtol=1e-6)
+    np.testing.assert_allclose(get_total_norm(low, 1), 16016, rtol=1e-6)
     # |3 + 4i| = 5
     z = jnp.array([3 + 4j, 0, -5], jnp.complex64)
     for norm_type, expected in ((1, 10), (2, 50**0.5), (math.inf, 5)):
