@@ -55,45 +55,58 @@ def values_of(optimizer):
     return [p.detach().numpy().copy() for p in torch_params(optimizer)]
 
 
+def run(optimizer, scheduler, steps):
+    step = step_ours if isinstance(optimizer, of.optim.Optimizer) else step_theirs
+    for _ in range(steps):
+        step(optimizer)
+        scheduler.step()
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_relay(name):
-    """torch, optifunc, torch, 10 steps each, are 30 steps of torch."""
+    """torch, optifunc, torch, 10 steps each, are 30 steps of torch.
+
+    With two groups, one more after 5 steps, and a scheduler that moves along.
+    """
     kwargs = OPTIMIZERS[name]
     *values, late = start(name)
     added = {"lr": 2 * kwargs["lr"]}
 
-    whole = in_torch(name, values, kwargs)
-    runner = in_torch(name, values, kwargs)
-    for _ in range(5):
-        step_theirs(whole)
-        step_theirs(runner)
-    for optimizer in (whole, runner):
+    def in_torch_scheduled(values):
+        optimizer = in_torch(name, values, kwargs)
+        return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 4, gamma=0.8)
+
+    whole, whole_scheduler = in_torch_scheduled(values)
+    runner, scheduler = in_torch_scheduled(values)
+    for optimizer, its_scheduler in ((whole, whole_scheduler), (runner, scheduler)):
+        run(optimizer, its_scheduler, 5)
         optimizer.add_param_group({"params": tensors([late]), **added})
-    for _ in range(5):
-        step_theirs(whole)
-        step_theirs(runner)
+        run(optimizer, its_scheduler, 5)
 
     *here, late_here = values_of(runner)
     ours_ = in_optifunc(name, here, kwargs)
+    our_scheduler = of.optim.lr_scheduler.StepLR(ours_, 4, gamma=0.8)
     ours_.add_param_group({"params": [jnp.asarray(late_here)], **added})
+    our_scheduler.load_state_dict(scheduler.state_dict())
     ours_.load_state_dict(runner.state_dict())
     assert_same(ours_, runner, 0.0)
-    for _ in range(10):
-        step_theirs(whole)
-        step_ours(ours_)
+    run(ours_, our_scheduler, 10)
+    run(whole, whole_scheduler, 10)
     assert_same(ours_, whole, tolerance(name, kwargs["lr"]))
 
     *here, late_here = values_of(ours_)
-    back = in_torch(name, here, kwargs)
+    back, scheduler = in_torch_scheduled(here)
     back.add_param_group({"params": tensors([late_here]), **added})
+    scheduler.load_state_dict(our_scheduler.state_dict())
     back.load_state_dict(to_torch(ours_.state_dict()))
-    for _ in range(10):
-        step_theirs(whole)
-        step_theirs(back)
+    run(back, scheduler, 10)
+    run(whole, whole_scheduler, 10)
     for found, expected in zip(values_of(back), values_of(whole), strict=True):
         np.testing.assert_allclose(
             found, expected, rtol=0, atol=tolerance(name, kwargs["lr"])
         )
+    found, expected = (o.state_dict()["param_groups"] for o in (back, whole))
+    assert [g["lr"] for g in found] == pytest.approx([g["lr"] for g in expected])
 
 
 @pytest.mark.parametrize("name", ["SGD", "NAdam", "RMSprop", "SparseAdam"])
