@@ -267,19 +267,11 @@ class Optimizer(Hooks):
         ):
             grads = OrderedDict((name, grads[name]) for name in params)
         leaves = flatten_like(grads, params, ("grads", "params"))
-        pairs = zip(leaves_with_names(params), leaves, strict=True)
-        for (name, param), grad in pairs:
-            if grad is None:
-                continue
-            if not hasattr(grad, "shape") or not hasattr(grad, "dtype"):
-                raise TypeError(
-                    f"grads must hold arrays, found {type(grad).__name__} at {name!r}"
-                )
-            if grad.shape != param.shape:
-                raise ValueError(
-                    "grads and params differ in shape at "
-                    f"{name!r}: {grad.shape} and {param.shape}"
-                )
+        for i, (grad, param) in enumerate(
+            zip(leaves, jax.tree.leaves(params), strict=True)
+        ):
+            if grad is not None and getattr(grad, "shape", None) != param.shape:
+                raise _gradient_error(params, i, grad)
         return leaves
 
     # --- a step ----------------------------------------------------------------------
@@ -341,8 +333,8 @@ class Optimizer(Hooks):
     def _advance(self, present: Sequence[bool], run: Callable[..., Any]) -> Any:
         """Step the parameters that are ``present``; commit only what succeeded."""
         active, idle, order = self._plan(present)
-        self._opt_called = True
         if not active:
+            self._opt_called = True
             return None
         params = self.params
         tx, state = assembled(active, len(present))
@@ -351,6 +343,7 @@ class Optimizer(Hooks):
             dataclasses.replace(c, steps=c.steps + 1)
             for c in disassembled(active, len(present), new_state)
         ]
+        self._opt_called = True
         self._put(new_params)
         self._order = order
         self._cohorts = (
@@ -664,6 +657,18 @@ class Optimizer(Hooks):
         self._built = []
         self._opt_called = False
         self.__dict__.update(state)
+
+
+def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:
+    """What is wrong with the gradient of parameter ``number``."""
+    name, param = list(leaves_with_names(params))[number]
+    if not hasattr(grad, "shape"):
+        return TypeError(
+            f"grads must hold arrays, found {type(grad).__name__} at {name!r}"
+        )
+    return ValueError(
+        f"grads and params differ in shape at {name!r}: {grad.shape} and {param.shape}"
+    )
 
 
 def _zeroed(grad: Any) -> Any:
