@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import optifunc as of
-from optifunc._hyperparameters import (
+from optifunc._checks import (
     check_betas,
     check_choice,
     check_integer,
