@@ -1,5 +1,6 @@
 """Hyperparameters: values that follow a schedule, reading and editing."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -170,12 +171,22 @@ def _edit(
     return replace(tx, **changes)
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    """How a hyperparameter may be called: from the shortest to its full path.
+
+    Positions in a chain (``"decoder.2.lr"``) may be left out: ``"decoder.lr"``.
+    """
+    parts = name.split(".")
+    words = [part for part in parts if not part.isdigit()]
+    return tuple(dict.fromkeys((parts[-1], ".".join(words), name)))
+
+
 def _short_names(names: list[str]) -> dict[str, str]:
-    """For each qualified name the shortest that is not also another's."""
-    last = [name.rpartition(".")[2] for name in names]
+    """For each qualified name its shortest spelling that is not also another's."""
+    counts = Counter(spelling for name in names for spelling in _spellings(name))
     return {
-        name: short if last.count(short) == 1 else name
-        for name, short in zip(names, last, strict=True)
+        name: next((s for s in _spellings(name) if counts[s] == 1), name)
+        for name in names
     }
 
 
@@ -186,8 +197,9 @@ def current_hyperparameters(tx: GradientTransformation, state: State) -> dict[st
     its schedules stand. Works inside jit too.
 
     **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
-    of them. Where a name occurs several times, each is qualified by its place in the
-    chain or partition (``"0.eps"``, ``"decoder.lr"``).
+    of them. Where a name occurs several times, each is qualified by the names in a
+    chain or partition, and where these do not tell them apart by the positions in
+    chains (``"decoder.lr"``, ``"0.eps"``).
     """
     found: dict[str, Any] = {}
 
@@ -225,11 +237,11 @@ def replace_hyperparameters(
     chosen: dict[str, Any] = {}
     for given, value in values.items():
         matches = [name for name in names if given in (name, short[name])]
-        namesakes = [name for name in names if name.rpartition(".")[2] == given]
-        if not matches and namesakes:
+        matches = matches or [name for name in names if given in _spellings(name)]
+        if len(matches) > 1:
             raise ValueError(
                 f"the hyperparameter {given!r} occurs several times; "
-                f"choose from {sorted(namesakes)}"
+                f"choose from {sorted(short[name] for name in matches)}"
             )
         if not matches:
             raise ValueError(

@@ -42,11 +42,16 @@ def increment(step: Array) -> Array:
 
 
 def log_decay(beta: Scalar) -> Scalar:
-    """``log(beta)``; exact to rounding for ``beta`` near 1."""
+    """``log(beta)``; exact to rounding for ``beta`` near 1.
+
+    An array is bounded below by its rounding unit, to have a derivative at 0.
+    """
     if is_number(beta):
         return math.log(beta) if beta > 0 else -math.inf
+    beta = as_scalar(beta)
+    bounded = jnp.maximum(beta, jnp.finfo(beta.dtype).epsneg)
     # `beta - 1` is exact for beta in [0.5, 2], `log(beta)` would lose half the digits.
-    return jnp.log1p(as_scalar(beta) - 1)
+    return jnp.log1p(bounded - 1)
 
 
 def one_minus_power(beta: Scalar, step: Array) -> Array:
@@ -54,7 +59,14 @@ def one_minus_power(beta: Scalar, step: Array) -> Array:
 
     In float32 the naive formula is off by 1e-5 for ``beta = 0.999`` and small steps.
     """
-    return -jnp.expm1(as_scalar(step) * log_decay(beta))
+    t = as_scalar(step)
+    near_one = -jnp.expm1(t * log_decay(beta))
+    if is_number(beta):
+        return near_one
+    # Below 1/2 the power cancels nothing, and has the right derivative at 0.
+    beta = as_scalar(beta)
+    is_small = beta < 0.5
+    return jnp.where(is_small, 1 - jnp.where(is_small, beta, 0) ** t, near_one)
 
 
 def lerp(start: Array, end: Array, weight: Array) -> Array:

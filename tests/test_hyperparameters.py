@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import optifunc as of
-from optifunc._hyperparameters import (
+from optifunc._checks import (
     check_betas,
     check_choice,
     check_integer,
@@ -97,9 +97,16 @@ def test_names_that_occur_twice_are_qualified():
     parts = of.partition({"x": of.sgd(0.1), "y": of.sgd(0.2)}, {"w": "x", "b": "y"})
     found = of.current_hyperparameters(parts, parts.init(PARAMS))
     assert {n: v for n, v in found.items() if n.endswith("lr")} == {
-        "x.0.lr": 0.1,
-        "y.0.lr": 0.2,
+        "x.lr": 0.1,
+        "y.lr": 0.2,
     }
+    # A position in a chain may be given, and is needed where nothing else tells.
+    for name in ("y.lr", "y.0.lr"):
+        other = of.replace_hyperparameters(parts, **{name: 0.3})
+        assert of.current_hyperparameters(other, parts.init(PARAMS))["y.lr"] == 0.3
+    twins = of.chain(of.sgd(0.1), of.sgd(0.2))
+    with pytest.raises(ValueError, match=r"'0\.0\.lr', '1\.0\.lr'"):
+        of.replace_hyperparameters(twins, lr=0.3)
 
 
 def test_replacing_compiles_nothing_anew_and_keeps_what_is_static():

@@ -122,3 +122,14 @@ def test_decay_of_adagrad(evaluate, lr_decay):
 
     found, (lr_decay,) = evaluate(decay, lr_decay)
     close(found, 1 / (1 + (T - 1) * lr_decay))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 0.5, 0.9, 0.999])
+def test_derivatives_with_respect_to_beta(beta, x64):
+    t = jnp.asarray([1, 2, 6, 100_000])
+    slope = jax.jit(jax.vmap(jax.grad(one_minus_power), (None, 0)))(beta, t)
+    expected = [-k * beta ** (k - 1) for k in t.tolist()]
+    # Absolute: of 1 - beta^t, whatever is left of the power.
+    np.testing.assert_allclose(slope, expected, 1e-9, 1e-15)
+    slope = jax.jit(jax.vmap(jax.grad(rectification), (None, 0)))(beta, t)
+    assert np.all(np.isfinite(slope))

@@ -97,9 +97,9 @@ def approximated_sma_length(beta2: Any, step: Array) -> tuple[Array, Array]:
         1 / jnp.tanh(jnp.maximum(0.5 * rate, 1)),
     )
     first = jnp.where(0.5 * rate < 1, _langevin(half_rate), rho_inf - 1 / (0.5 * rate))
-    complement = jnp.where(
-        y < 1, 1 - _langevin(small), 1 / large - 2 / jnp.expm1(2 * large)
-    )
+    # Of the falling exponential, which has a derivative where the rising one overflows.
+    beyond_pole = 2 * jnp.exp(-2 * large) / jnp.expm1(-2 * large)
+    complement = jnp.where(y < 1, 1 - _langevin(small), 1 / large + beyond_pole)
     return first + t * complement, rho_inf
 
 

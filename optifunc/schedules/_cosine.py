@@ -55,10 +55,9 @@ class cosine_annealing(Schedule):
 
 @schedule
 class cosine_annealing_warm_restarts(Schedule):
-    """Down along a cosine, again and again, ever more slowly:
-    `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`.
+    """Down along a cosine, again and again, each time more slowly.
 
-    ::
+    It is `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`::
 
         value(t) = eta_min + (base - eta_min) * (1 + cos(pi * T_cur / T_i)) / 2
 

@@ -19,8 +19,7 @@ CURVES: dict[Anneal, Curve] = {"cos": "cosine", "linear": "linear"}
 
 @schedule
 class one_cycle(Schedule):
-    """Up to a maximum, then down far below the start:
-    `torch.optim.lr_scheduler.OneCycleLR`.
+    """Up to a maximum, then far down: `torch.optim.lr_scheduler.OneCycleLR`.
 
     With ``initial = max_lr / div_factor``, ``final = initial / final_div_factor`` and
     ``n = total_steps``::

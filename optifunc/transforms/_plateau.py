@@ -33,11 +33,10 @@ class ReduceOnPlateauState(NamedTuple):
 
 @transformation
 class reduce_on_plateau(GradientTransformation):
-    """Reduce the learning rate when the loss has stopped falling, as
-    `torch.optim.lr_scheduler.ReduceLROnPlateau` does.
+    """Reduce the learning rate when the loss has stopped falling.
 
-    It stands after an optimizer of learning rate ``lr`` and reads the loss from the
-    extra argument ``value``::
+    It is `torch.optim.lr_scheduler.ReduceLROnPlateau`, which stands after an optimizer
+    of learning rate ``lr`` and reads the loss from the extra argument ``value``::
 
         tx = of.chain(of.sgd(lr=0.1), of.reduce_on_plateau(lr=0.1, min_lr=1e-4))
         updates, state = tx.update(grads, state, params, value=loss)

@@ -148,7 +148,7 @@ def test_warm_restarts_far_out(T_mult):
     """
     schedule = jax.jit(ours.cosine_annealing_warm_restarts(1.0, 10, T_mult))
     begin, length = 0, 10
-    while begin + length < 10**8 and length < 10**8 and begin < 100_000 * T_mult**8:
+    while begin + length < (10**5 if T_mult == 1 else 10**8):
         last = np.sin(np.pi / 2 / length) ** 2
         np.testing.assert_allclose(schedule(begin), 1.0, rtol=1e-6)
         np.testing.assert_allclose(schedule(begin + length - 1), last, rtol=1e-6)
