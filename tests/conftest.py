@@ -15,6 +15,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_runtest_setup(item):
+    """Skip what is marked `torch` where the real torch is not installed."""
+    if item.get_closest_marker("torch"):
+        pytest.importorskip("torch", reason="needs the real torch (extra `parity`)")
+
+
 @pytest.fixture
 def x64():
     """Let JAX use float64 within a test."""

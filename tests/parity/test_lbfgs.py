@@ -183,38 +183,41 @@ def _assert_close(ours, theirs, rtol, name):
 
 
 WOLFE = {"line_search_fn": "strong_wolfe"}
+FIVE = {"max_iter": 5}  # one program for many cases
 CASES = {
     # name: (objective, arguments, number of updates)
     "rosenbrock": (rosenbrock, {"lr": 0.02}, 6),
     "rosenbrock, searched": (rosenbrock, WOLFE, 3),
     "quadratic": (quadratic, {"lr": 0.5}, 2),
-    "quadratic, searched": (quadratic, {**WOLFE, "max_iter": 5}, 4),
+    "quadratic, searched": (quadratic, {**WOLFE, **FIVE}, 4),
     "least squares": (least_squares, {"max_iter": 4}, 4),
     "least squares, searched": (least_squares, {**WOLFE, "max_iter": 4}, 4),
-    "logistic": (logistic, {"max_iter": 5}, 4),
-    "logistic, searched": (logistic, {**WOLFE, "max_iter": 5}, 4),
+    "logistic": (logistic, FIVE, 4),
+    "logistic, searched": (logistic, {**WOLFE, **FIVE}, 4),
     "history of 3": (rosenbrock, {"lr": 0.02, "history_size": 3}, 4),
-    "history of 3, searched": (
-        logistic,
-        {**WOLFE, "history_size": 3, "max_iter": 6},
-        4,
-    ),
+    "history of 3, searched": (logistic, {**WOLFE, "history_size": 3}, 2),
     "history of 1": (quadratic, {"lr": 0.5, "history_size": 1, "max_iter": 7}, 3),
-    "small gradients": (small, {}, 4),
-    "small gradients, searched": (small, WOLFE, 3),
-    "complex": (complex_fit, {"max_iter": 6}, 3),
-    "complex, searched": (complex_fit, {**WOLFE, "max_iter": 6}, 3),
-    "no iteration": (quadratic, {"tolerance_grad": 1e3}, 3),
+    "small gradients": (small, FIVE, 4),
+    "small gradients, searched": (small, {**WOLFE, **FIVE}, 3),
+    "complex": (complex_fit, FIVE, 3),
+    "complex, searched": (complex_fit, {**WOLFE, **FIVE}, 3),
+    "no iteration": (logistic, {**FIVE, "tolerance_grad": 1e3}, 3),
     "one iteration": (logistic, {"max_iter": 1}, 4),
     "one iteration, searched": (logistic, {**WOLFE, "max_iter": 1}, 4),
-    "early by gradient": (logistic, {"tolerance_grad": 1e-2}, 3),
-    "early by change": (logistic, {"tolerance_change": 1e-2}, 3),
-    "early by change, searched": (logistic, {**WOLFE, "tolerance_change": 1e-3}, 3),
+    "early by gradient": (logistic, {**FIVE, "tolerance_grad": 0.2}, 3),
+    "early by value": (logistic, {**FIVE, "tolerance_change": 1e-2}, 3),
+    "early by value, searched": (
+        logistic,
+        {**WOLFE, **FIVE, "tolerance_change": 1e-2},
+        3,
+    ),
+    # The first step is of length 1e-4, and the value falls by more than 1e-3.
+    "early by step": (rosenbrock, {"lr": 1e-4, "tolerance_change": 1e-3}, 3),
     "few evaluations": (logistic, {"max_eval": 3}, 4),
     "few evaluations, searched": (rosenbrock, {**WOLFE, "max_eval": 4}, 5),
-    "too long a step, searched": (logistic, {**WOLFE, "lr": 1e4, "max_iter": 3}, 2),
+    "too long a step, searched": (logistic, {**WOLFE, **FIVE, "lr": 1e4}, 2),
     # Not shorter: the cubic through two points close to each other is all rounding.
-    "too short a step, searched": (logistic, {**WOLFE, "lr": 0.01, "max_eval": 9}, 3),
+    "too short a step, searched": (logistic, {**WOLFE, **FIVE, "lr": 0.01}, 3),
 }
 
 
@@ -226,12 +229,12 @@ def test_same_steps_as_torch(name, x64):
 
 @pytest.mark.parametrize("search", [{}, WOLFE], ids=["fixed", "searched"])
 def test_a_value_that_is_given_counts_as_the_first_evaluation(search, x64):
-    compare(complex_fit, {**search, "max_iter": 6}, with_value=True)
+    compare(complex_fit, {**search, **FIVE}, with_value=True)
 
 
 @pytest.mark.parametrize("search", [{}, WOLFE], ids=["fixed", "searched"])
 def test_the_learning_rate_changes_midway(search, x64):
-    compare(logistic, {**search, "max_iter": 3}, rates=[None, 0.5, 0.1, None, 2.0])
+    compare(logistic, {**search, **FIVE}, rates=[None, 0.5, 0.1, None, 2.0])
 
 
 @pytest.mark.parametrize("search", [{"lr": 0.2}, WOLFE], ids=["fixed", "searched"])
@@ -249,7 +252,7 @@ def test_a_hundred_dimensions(search, x64):
 def test_the_configurations_of_torchs_database(kwargs, scale, x64):
     objective = logistic if scale == 1.0 else small
     rates = [None, None, 0.5 * kwargs.get("lr", 1.0), None]
-    compare(objective, {**kwargs, "max_iter": 5}, rates=rates)
+    compare(objective, {**kwargs, **FIVE}, rates=rates)
 
 
 @pytest.mark.parametrize("search", [{"lr": 0.5}, WOLFE], ids=["fixed", "searched"])
