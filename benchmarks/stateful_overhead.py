@@ -85,7 +85,7 @@ def main() -> None:
         print(f"{name:<10} {medians[name]:>7.0f} us {low:>9.0f} .. {high:.0f} us")
     print(f"ratio optim / pure: {medians['optim'] / medians['pure']:.2f}")
     print(
-        f"overhead a step, pair by pair: median {statistics.median(differences):.0f} us "
+        f"overhead a step, in pairs: median {statistics.median(differences):.0f} us "
         f"(quartiles {differences[quarter]:.0f} .. {differences[-quarter]:.0f} us)"
     )
 

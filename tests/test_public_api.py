@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 import optifunc as of
+import optifunc.interop.torch
 
 ROOT = Path(__file__).parents[1]
 NAMESPACES = {
     "optifunc": of,
     "optifunc.interop": of.interop,
+    "optifunc.interop.torch": optifunc.interop.torch,
+    "optifunc.optim": of.optim,
+    "optifunc.optim.clip_grad": of.optim.clip_grad,
+    "optifunc.optim.lr_scheduler": of.optim.lr_scheduler,
+    "optifunc.optim.swa_utils": of.optim.swa_utils,
     "optifunc.schedules": of.schedules,
 }
 # Arguments of torch that choose an implementation, or that we have no use for.
@@ -24,7 +30,10 @@ def public_names():
         f"{namespace}.{name}": value
         for namespace, module in NAMESPACES.items()
         for name, value in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
+        if not name.startswith("_")
+        and not inspect.ismodule(value)
+        # A package lists its names; a module has what it imports among them.
+        and (hasattr(module, "__path__") or value.__module__ == namespace)
     }
 
 
@@ -69,7 +78,7 @@ def test_public_callables_are_typed(name):
 def test_docstrings_name_every_argument(name):
     doc = inspect.getdoc(CALLABLES[name])
     # Arguments that two names share are described once: "as of `adam`".
-    for shared in re.findall(r"\b(?:as|of|see) `(\w+)`", doc):
+    for shared in re.findall(r"\b(?:as|of|see)\s+`(\w+)`", doc):
         doc += inspect.getdoc(SHORT.get(shared)) or ""
     missing = [
         p.name

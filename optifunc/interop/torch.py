@@ -152,7 +152,7 @@ def _transformed(
 def save_safetensors(
     state_dict: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> None:
-    """Write a state dict to a safetensors file, which holds no code.
+    """Write ``state_dict`` to the safetensors file ``path``, which holds no code.
 
     Arrays are stored under their paths (``state.0.exp_avg``), everything else (numbers,
     names, nesting) as JSON in the file's metadata. torch's tensors are taken too.
@@ -170,7 +170,7 @@ def save_safetensors(
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what `save_safetensors` wrote, with NumPy arrays.
+    """Read from ``path`` what `save_safetensors` wrote, with NumPy arrays.
 
     **Raises:** `ValueError` for a file that is not one of `save_safetensors`;
     `ImportError` without the package safetensors.

@@ -29,6 +29,9 @@ class Adagrad(Optimizer):
     The parameters of the constructor have state from the start. As in torch the
     ``initial_accumulator_value`` is the constructor's, whatever a group says.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adagrad`.
+
     **Raises:** `ValueError` for a number out of range.
     """
 
@@ -92,6 +95,9 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """`torch.optim.Adadelta`; `optifunc.adadelta`, stateful.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adadelta`.
+
     **Raises:** `ValueError` for a number out of range.
     """
 
@@ -147,6 +153,9 @@ class Adadelta(Optimizer):
 
 class RMSprop(Optimizer):
     """`torch.optim.RMSprop`; `optifunc.rmsprop`, stateful.
+
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `rmsprop`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -209,6 +218,9 @@ class RMSprop(Optimizer):
 
 class Adafactor(Optimizer):
     """`torch.optim.Adafactor`; `optifunc.adafactor`, stateful.
+
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adafactor`.
 
     **Raises:** `ValueError` for a number out of range; at the step `RuntimeError` for
     complex parameters.

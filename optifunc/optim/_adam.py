@@ -37,6 +37,9 @@ LATER_KEYS = {
 class Adam(Optimizer):
     """`torch.optim.Adam`; `optifunc.adam`, stateful.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adam`.
+
     **Raises:** `ValueError` for a number out of range, and for ``betas`` of which one
     is an array; `RuntimeError` for ``fused`` with ``foreach`` or ``differentiable``.
     """
@@ -127,6 +130,9 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """`torch.optim.AdamW`: Adam, with decoupled weight decay; `optifunc.adamw`.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adamw`.
+
     **Raises:** as `Adam`.
     """
 
@@ -167,6 +173,9 @@ class AdamW(Adam):
 
 class NAdam(Optimizer):
     """`torch.optim.NAdam`: Adam with Nesterov momentum; `optifunc.nadam`, stateful.
+
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `nadam`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -224,6 +233,9 @@ class NAdam(Optimizer):
 class RAdam(Optimizer):
     """`torch.optim.RAdam`: rectified Adam; `optifunc.radam`, stateful.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `radam`.
+
     **Raises:** `ValueError` for a number out of range.
     """
 
@@ -277,6 +289,9 @@ class RAdam(Optimizer):
 class Adamax(Optimizer):
     """`torch.optim.Adamax`: Adam with the largest gradient; `optifunc.adamax`.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `adamax`.
+
     **Raises:** `ValueError` for a number out of range.
     """
 
@@ -329,6 +344,9 @@ class SparseAdam(Optimizer):
 
     `optifunc.sparse_adam`, stateful. Gradients are `jax.experimental.sparse.BCOO`, so
     they come from ``step(grads=...)`` or an assignment to `grads`.
+
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `sparse_adam`.
 
     **Raises:** `ValueError` for a number out of range, and for sparse or complex
     parameters; at the step `RuntimeError` for a dense gradient.

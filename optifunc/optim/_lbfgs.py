@@ -49,6 +49,9 @@ class LBFGS(Optimizer):
 
     It is compiled once for each function and shape of the arguments after it.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `lbfgs`.
+
     **Raises:** `ValueError` for a learning rate out of range and for several groups;
     at the step `RuntimeError` for an unknown ``line_search_fn``, `TypeError` for a
     closure that is missing or returns nothing.

@@ -140,6 +140,9 @@ class Optimizer(Hooks):
     the gradient is the conjugate of `jax.grad`'s, as in torch; `backward` and
     `compile_step` see to that.
 
+    **Implementation flags:** ``foreach``, ``fused``, ``capturable`` and
+    ``differentiable`` are accepted and ignored, with one `UserWarning`.
+
     **Memory:** a step writes the new state over the old one; the parameters' old
     arrays stay valid.
 

@@ -28,6 +28,9 @@ LATER_KEYS = {
 class SGD(Optimizer):
     """`torch.optim.SGD`: gradient descent with momentum; `optifunc.sgd`, stateful.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `sgd`.
+
     **Raises:** `ValueError` for a number out of range, and for ``nesterov`` without
     momentum or with dampening.
     """
@@ -95,6 +98,9 @@ class ASGD(Optimizer):
     A changed ``lr`` acts one step late, as in torch. The average of the iterates is
     ``state[i]["ax"]``.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `asgd`.
+
     **Raises:** `ValueError` for a negative ``lr`` or ``weight_decay``, and for NaN.
     """
 
@@ -148,6 +154,9 @@ class Rprop(Optimizer):
     ``lr`` is the first step size and read only when a parameter gets its first
     gradient, as in torch.
 
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `rprop`.
+
     **Raises:** `ValueError` for a number out of range.
     """
 
@@ -192,6 +201,9 @@ class Rprop(Optimizer):
 
 class Muon(Optimizer):
     """`torch.optim.Muon`: orthogonalised momentum, for matrices; `optifunc.muon`.
+
+    **Arguments:** ``params``, and the flags that choose an implementation: as of
+    `Optimizer`; the others: as of `muon`.
 
     **Raises:** `ValueError` for a number out of range and for a parameter that is not
     two-dimensional; at the step `RuntimeError` for complex parameters.

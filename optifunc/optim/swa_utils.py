@@ -307,7 +307,8 @@ class SWALR(LRScheduler):
         a_t  = (1 - cos(pi * p)) / 2 for "cos", p for "linear",  p = t / anneal_epochs
         lr_t = swa_lr * a_t + (lr_{t-1} - swa_lr * a_{t-1}) / (1 - a_{t-1}) * (1 - a_t)
 
-    **Arguments:** ``swa_lr``: a number, or a list of one for each group.
+    **Arguments:** ``swa_lr``: a number, or a list of one for each group. ``optimizer``,
+    ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if ``swa_lr`` has another length, ``anneal_strategy`` is
     unknown or ``anneal_epochs`` is no integer of at least 0.

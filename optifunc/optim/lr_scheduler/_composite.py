@@ -72,7 +72,7 @@ class SequentialLR(_Composite):
     Each begins anew at its milestone, from the initial learning rate.
 
     **Arguments:** ``schedulers``: all of ``optimizer``. ``milestones``: epochs, one
-    fewer than schedulers.
+    fewer than schedulers. ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` for other numbers of them, for schedulers of another
     optimizer and for a `ReduceLROnPlateau`; `TypeError` for what is no scheduler.

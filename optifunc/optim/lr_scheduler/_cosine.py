@@ -16,6 +16,8 @@ class CosineAnnealingLR(LRScheduler):
 
     which is ``eta_min + (lr_0 - eta_min) * w_t`` where nothing else changes the
     learning rate. From `SGDR <https://arxiv.org/abs/1608.03983>`_, without restarts.
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     ``T_0`` at first, then ``T_mult`` times as many each time. From
     `SGDR <https://arxiv.org/abs/1608.03983>`_. `step` also takes an epoch with a
     fraction, to anneal within one: ``scheduler.step(epoch + i / batches)``.
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if ``T_0`` is no positive integer, ``T_mult`` no integer of
     at least 1, or ``eta_min`` no number.

@@ -79,7 +79,7 @@ class CyclicLR(_MomentumCycle):
     **Arguments:** ``base_lr``, ``max_lr``, ``base_momentum``, ``max_momentum``: a
     number, or a list of one for each group. ``step_size_down``: by default as
     ``step_size_up``. ``scale_fn``: in the place of ``mode``, a function of the cycle or
-    (with ``scale_mode="iterations"``) of ``t``.
+    (with ``scale_mode="iterations"``) of ``t``. ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` for an unknown ``mode``, a list of another length, or an
     optimizer without momentum (unless ``cycle_momentum=False``).
@@ -188,13 +188,15 @@ class OneCycleLR(_MomentumCycle):
         lr_t = end + (start - end) * (1 + cos(pi * p)) / 2    for "cos"
         lr_t = start + (end - start) * p                      for "linear"
 
+    With ``three_phase`` the way down is divided: as fast as up, then to almost nothing.
     With ``cycle_momentum`` the momentum, or the first of ``betas``, goes from
     ``max_momentum`` to ``base_momentum`` and back in the same way. To be called after
     every batch. From `Super-convergence <https://arxiv.org/abs/1708.07120>`_.
 
     **Arguments:** ``max_lr``, ``base_momentum``, ``max_momentum``: a number, or a list
     of one for each group. ``total_steps``: or else both ``epochs`` and
-    ``steps_per_epoch``, of which it is the product.
+    ``steps_per_epoch``, of which it is the product. ``last_epoch``: as of
+    `LRScheduler`.
 
     **Raises:** `ValueError` if the number of steps is not given or not a positive
     integer, ``pct_start`` is no float in [0, 1], ``anneal_strategy`` is unknown, a list

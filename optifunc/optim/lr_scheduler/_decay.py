@@ -14,6 +14,8 @@ class StepLR(FactorScheduler):
     ::
 
         lr_t = lr_0 * gamma ** (t // step_size)
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class MultiStepLR(FactorScheduler):
     ::
 
         lr_t = lr_0 * gamma ** n,    n = how many milestones are at most t
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
     """
 
     def __init__(
@@ -59,7 +63,10 @@ class MultiStepLR(FactorScheduler):
 
 
 class ExponentialLR(FactorScheduler):
-    """Multiply by ``gamma`` at every epoch: ``lr_t = lr_0 * gamma ** t``."""
+    """Multiply by ``gamma`` at every epoch: ``lr_t = lr_0 * gamma ** t``.
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+    """
 
     def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -78,6 +85,8 @@ class PolynomialLR(FactorScheduler):
     ::
 
         lr_t = lr_0 * (1 - t / total_iters) ** power    for t <= total_iters
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
     """
 
     def __init__(

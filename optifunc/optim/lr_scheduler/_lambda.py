@@ -64,7 +64,7 @@ class LambdaLR(_LambdaScheduler):
     """Multiply the initial learning rate by a function: ``lr_t = lr_0 * lr_lambda(t)``.
 
     **Arguments:** ``lr_lambda``: a function of the epoch, or a list of one for each
-    group.
+    group. ``optimizer``, ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if there is not one for each group, `TypeError` if it
     cannot be called.
@@ -79,7 +79,7 @@ class MultiplicativeLR(_LambdaScheduler):
     """Multiply by a function at every epoch: ``lr_t = lr_{t-1} * lr_lambda(t)``.
 
     **Arguments:** ``lr_lambda``: a function of the epoch, or a list of one for each
-    group.
+    group. ``optimizer``, ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if there is not one for each group, `TypeError` if it
     cannot be called.

@@ -13,6 +13,8 @@ class ConstantLR(FactorScheduler):
         lr_t = lr_0 * factor    for t < total_iters
         lr_t = lr_0             after
 
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+
     **Raises:** `ValueError` if ``factor`` is not in [0, 1].
     """
 
@@ -48,6 +50,8 @@ class LinearLR(FactorScheduler):
 
         f_t  = start_factor + (end_factor - start_factor) * min(t / total_iters, 1)
         lr_t = lr_0 * f_t
+
+    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if ``start_factor`` is not in (0, 1] or ``end_factor`` not
     in [0, 1].
