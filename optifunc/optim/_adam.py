@@ -131,7 +131,7 @@ class AdamW(Adam):
     """`torch.optim.AdamW`: Adam, with decoupled weight decay; `optifunc.adamw`.
 
     **Arguments:** ``params``, and the flags that choose an implementation: as of
-    `Optimizer`; the others: as of `adamw`.
+    `Optimizer`; the others: as of `adam`.
 
     **Raises:** as `Adam`.
     """

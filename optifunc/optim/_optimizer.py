@@ -520,6 +520,10 @@ class Optimizer(Hooks):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of this class or of torch's of the same name.
 
+        Parameters are matched by their order within each group; by their names, where
+        both sides have names and they are the same in another order. For other names or
+        axes see `optifunc.interop.torch.from_torch`.
+
         **Arguments:** ``state_dict``: what `state_dict` or torch's returned, tensors
         included (torch is not imported). Hyperparameters come from it; arrays get their
         parameter's dtype, except ``step``.
@@ -547,6 +551,10 @@ class Optimizer(Hooks):
                 "loaded state dict contains a parameter group "
                 "that doesn't match the size of optimizer's group"
             )
+        saved = [
+            _by_name(group, live)
+            for group, live in zip(saved, self.param_groups, strict=True)
+        ]
         numbers = [i for group in saved for i in group["params"]]
         groups = [
             self._loaded_group(old, new)
@@ -660,6 +668,15 @@ class Optimizer(Hooks):
         self._built = []
         self._opt_called = False
         self.__dict__.update(state)
+
+
+def _by_name(saved: Group, live: Group) -> Group:
+    """A checkpoint's group in the order of the live one, where names tell it."""
+    old, new = saved.get("param_names"), live.get("param_names")
+    if old is None or new is None or set(old) != set(new):
+        return saved
+    numbers = dict(zip(old, saved["params"], strict=True))
+    return {**saved, "params": [numbers[n] for n in new], "param_names": list(new)}
 
 
 def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:

@@ -368,3 +368,22 @@ def test_a_file_of_someone_else(tmp_path):
         load_safetensors(path)
     with pytest.raises(TypeError, match=r"at 'param_groups\.0\.hook'"):
         save_safetensors({"param_groups": [{"hook": print}]}, path)
+
+
+def test_the_same_names_in_another_order_are_matched_by_name():
+    named = [("a", jnp.ones(3)), ("b", jnp.full(3, 2.0))]
+    one = of.optim.Adam(named, lr=0.1)
+    one.step(grads={"a": jnp.ones(3), "b": -3 * jnp.ones(3)})
+    other = of.optim.Adam(named[::-1])
+    other.load_state_dict(one.state_dict())
+    for optimizer in (one, other):
+        optimizer.step(grads={"a": jnp.ones(3), "b": jnp.ones(3)})
+    # The second moments differ, so that a mix-up would show in the second step.
+    first, second = np.asarray(one.params["a"]), np.asarray(one.params["b"])
+    assert other.param_groups[0]["param_names"] == ["b", "a"]
+    np.testing.assert_array_equal(other.state[1]["exp_avg"], one.state[0]["exp_avg"])
+    np.testing.assert_array_equal(other.state[0]["exp_avg"], one.state[1]["exp_avg"])
+    moved_a = first - (1 - 0.1)  # the first step is lr times the gradient's sign
+    moved_b = second - (2 + 0.1)
+    np.testing.assert_allclose(other.params["a"] - 1, moved_a, atol=1e-6)
+    np.testing.assert_allclose(other.params["b"] - 2, moved_b, atol=1e-6)
