@@ -21,6 +21,13 @@ def pytest_runtest_setup(item):
         pytest.importorskip("torch", reason="needs the real torch (extra `parity`)")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _release_programs():
+    """Forget compiled programs after each file: thousands would fill the memory."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
     """Let JAX use float64 within a test."""

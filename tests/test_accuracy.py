@@ -8,6 +8,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 STEPS, SIZE = 20_000, 64
 
 

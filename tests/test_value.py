@@ -14,6 +14,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:

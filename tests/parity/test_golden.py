@@ -6,6 +6,8 @@ from tests.golden.record import load, recorded
 
 from .problem import assert_parity, run_optifunc
 
+pytestmark = pytest.mark.slow
+
 RECORDED = load()
 
 
