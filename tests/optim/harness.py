@@ -63,7 +63,8 @@ def gradients(params: Any) -> Any:
 @jax.jit
 def sparse(grad: Any) -> BCOO:
     """Some rows of a gradient."""
-    return BCOO((grad[ROWS], jnp.asarray(ROWS)[:, None]), shape=grad.shape)
+    rows = jnp.asarray(ROWS, jnp.int32)
+    return BCOO((grad[rows], rows[:, None]), shape=grad.shape)
 
 
 def tensors(values: Sequence[np.ndarray]) -> list[Any]:

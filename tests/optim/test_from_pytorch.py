@@ -52,7 +52,7 @@ def test_our_loop_runs_without_torch():
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_the_loops_are_as_long_as_each_other():
+def test_the_loops_are_of_one_length_and_mostly_the_same():
     (theirs,), (ours,) = (
         blocks('python title="PyTorch"'),
         blocks('python title="optifunc"'),
@@ -61,4 +61,4 @@ def test_the_loops_are_as_long_as_each_other():
     same = sum(
         a == b for a, b in zip(theirs.splitlines(), ours.splitlines(), strict=True)
     )
-    assert same >= 0.7 * len(ours.splitlines())
+    assert same >= 2 / 3 * len(ours.splitlines())
