@@ -20,7 +20,7 @@ from ._checks import (
     check_eps,
     check_lr,
     check_not_negative,
-    is_array,
+    is_array_valued,
     require,
 )
 from ._optimizer import Optimizer
@@ -72,13 +72,13 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         unsupported = "as a Tensor is not supported for capturable=False and foreach="
-        if is_array(lr):
+        if is_array_valued(lr):
             require(not foreach or capturable, f"lr {unsupported}True")
         check_lr(lr)
         check_eps(eps)
         check_betas(betas)
         check_not_negative(weight_decay=weight_decay)
-        arrays = [is_array(beta) for beta in betas]
+        arrays = [is_array_valued(beta) for beta in betas]
         require(
             all(arrays) or all(isinstance(beta, float) for beta in betas),
             "betas must be either both floats or both Tensors",

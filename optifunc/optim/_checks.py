@@ -5,10 +5,9 @@ Comparisons are such that NaN fails them.
 
 from typing import Any
 
-import jax
 import numpy as np
 
-from ._arrays import is_tensor
+from ._arrays import is_array
 
 
 def require(holds: Any, message: str, error: type[Exception] = ValueError) -> None:
@@ -17,14 +16,14 @@ def require(holds: Any, message: str, error: type[Exception] = ValueError) -> No
         raise error(message)
 
 
-def is_array(value: Any) -> bool:
+def is_array_valued(value: Any) -> bool:
     """Whether a hyperparameter is an array (torch: a Tensor) and not a number."""
-    return isinstance(value, np.ndarray | jax.Array) or is_tensor(value)
+    return is_array(value) and not isinstance(value, np.generic)
 
 
 def check_array_lr(lr: Any) -> None:
     """Check that a learning rate that is an array has one element."""
-    if is_array(lr):
+    if is_array_valued(lr):
         require(np.size(lr) == 1, "Tensor lr must be 1-element")
 
 
