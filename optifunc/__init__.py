@@ -1,6 +1,11 @@
 """torch.optim's mathematics as pure, chainable JAX gradient transformations."""
 
-from . import interop as interop, optim as optim, schedules as schedules
+from . import (
+    interop as interop,
+    losses as losses,
+    optim as optim,
+    schedules as schedules,
+)
 from ._dataclass import static as static
 from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,

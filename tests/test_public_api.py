@@ -14,6 +14,7 @@ NAMESPACES = {
     "optifunc": of,
     "optifunc.interop": of.interop,
     "optifunc.interop.torch": optifunc.interop.torch,
+    "optifunc.losses": of.losses,
     "optifunc.optim": of.optim,
     "optifunc.optim.clip_grad": of.optim.clip_grad,
     "optifunc.optim.lr_scheduler": of.optim.lr_scheduler,

@@ -1,0 +1,1 @@
+"""Losses: pure functions with the names and semantics of `torch.nn.functional`."""
