@@ -1,0 +1,130 @@
+"""Small image data sets for the examples, read with NumPy alone.
+
+Each reader returns `Images`: pixels as the files have them, in torch's layout
+[n, channels, height, width]. Without a path the images are the 1,797 handwritten
+digits that come with scikit-learn, brought to the size of the ones asked for.
+"""
+
+import gzip
+import io
+import pickle
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+FASHION = (
+    *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+
+
+class Images(NamedTuple):
+    pixels: np.ndarray  # uint8 [n, channels, height, width]
+    labels: np.ndarray  # int32 [n]
+    classes: tuple[str, ...]  # what each label stands for
+    source: str  # where they come from, in words
+
+
+def digits(size, channels=1, train=True):
+    """scikit-learn's digits, size x size: four fifths to train on, the rest to test."""
+    pixels, labels = load_digits(return_X_y=True)
+    split = train_test_split(
+        pixels, labels, test_size=0.2, stratify=labels, random_state=0
+    )
+    pixels, labels = (split[0], split[2]) if train else (split[1], split[3])
+    small = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
+    large = [Image.fromarray(image).resize((size, size)) for image in small]
+    pixels = np.repeat(np.stack(large)[:, None], channels, axis=1)
+    shape = f"{size}x{size}x{channels}" if channels > 1 else f"{size}x{size}"
+    source = f"scikit-learn's digits scaled to {shape}"
+    return Images(pixels, labels.astype(np.int32), tuple("0123456789"), source)
+
+
+def cifar10(data=None, train=True):
+    """CIFAR-10 from ``data``; `digits` at 32x32x3 if that is None.
+
+    ``data`` is one file, read whatever ``train`` is, or a folder with, at any depth,
+    the files of one of the forms of CIFAR-10: the binary batches (``data_batch_1.bin``,
+    ..., ``test_batch.bin``), the batches for Python (``data_batch_1``, ...), or JPEGs
+    packed in ``cifar10_train*.npz`` and ``cifar10_test*.npz``.
+    """
+    if data is None:
+        return digits(32, channels=3, train=train)
+    data = Path(data)
+    if data.is_file():
+        files = [data]
+    else:
+        batch = "data_batch_[1-5]" if train else "test_batch"
+        packed = "cifar10_train*.npz" if train else "cifar10_test*.npz"
+        for pattern in (f"{batch}.bin", batch, packed):
+            files = sorted(data.rglob(pattern))
+            if files:
+                break
+        else:
+            raise FileNotFoundError(
+                f"--data: found no {batch}.bin, {batch} or {packed} in {data}"
+            )
+    readers = {".npz": _read_packed, ".bin": _read_binary, "": _read_pickled}
+    if files[0].suffix not in readers:
+        raise ValueError(f"--data: expected a .npz or .bin file, found {data}")
+    batches = [readers[path.suffix](path) for path in files]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    names = ", ".join(path.name for path in files)
+    return Images(pixels, labels, CIFAR10, f"CIFAR-10 ({names})")
+
+
+def _read_binary(path):
+    """Records of one byte for the label and 3 x 32 x 32 for the image."""
+    records = np.fromfile(path, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int32)
+
+
+def _read_pickled(path):
+    with path.open("rb") as file:
+        batch = pickle.load(file, encoding="bytes")
+    pixels = batch[b"data"].reshape(-1, 3, 32, 32)
+    return pixels, np.asarray(batch[b"labels"], np.int32)
+
+
+def _read_packed(path):
+    """JPEG files one after another in `jpeg`; each starts where `offsets` says."""
+    with np.load(path) as arrays:
+        jpeg, offsets, labels = (arrays[k] for k in ("jpeg", "offsets", "labels"))
+    files = np.split(jpeg, offsets[1:-1])
+    images = [np.asarray(Image.open(io.BytesIO(file.tobytes()))) for file in files]
+    return np.stack(images).transpose(0, 3, 1, 2), labels.astype(np.int32)
+
+
+def fashion_mnist(data=None, train=True):
+    """Fashion-MNIST from the folder ``data``; `digits` at 28x28 if that is None.
+
+    The folder has, at any depth, the four IDX files under their original names
+    (``train-images-idx3-ubyte``, ...), as they are or with ``.gz``.
+    """
+    if data is None:
+        return digits(28, train=train)
+    split = "train" if train else "t10k"
+    pixels = _read_idx(data, f"{split}-images-idx3-ubyte")[:, None]
+    labels = _read_idx(data, f"{split}-labels-idx1-ubyte").astype(np.int32)
+    return Images(pixels, labels, FASHION, "Fashion-MNIST")
+
+
+def _read_idx(folder, name):
+    """Two zeros, a code of the type, the rank; the shape; the numbers, row by row."""
+    found = [p for n in (name, f"{name}.gz") for p in sorted(Path(folder).rglob(n))]
+    if not found:
+        raise FileNotFoundError(f"--data: found no {name} or {name}.gz in {folder}")
+    content = found[0].read_bytes()
+    if found[0].suffix == ".gz":
+        content = gzip.decompress(content)
+    rank = content[3]
+    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
