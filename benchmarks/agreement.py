@@ -1,0 +1,41 @@
+"""Contenders are compared only if they do the same."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+TOLERANCE = 1e-5
+
+
+class Disagreement(Exception):
+    """Two contenders end at different parameters."""
+
+
+def largest_difference(
+    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> tuple[float, str]:
+    """The largest ``|a - b| / max(1, |b|)`` and the leaf that it is in."""
+    differences = (
+        (np.max(np.abs(found[name] - b) / np.maximum(1, np.abs(b))).item(), name)
+        for name, b in expected.items()
+    )
+    return max(differences)
+
+
+def check_agreement(
+    name: str,
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    tolerance: float = TOLERANCE,
+) -> None:
+    """**Raises:** `Disagreement` unless all parameters are the same to ``tolerance``.
+
+    Both are relative to a parameter's size, and absolute below 1.
+    """
+    difference, leaf = largest_difference(found, expected)
+    # Not "difference > tolerance", which NaN would pass.
+    if not difference <= tolerance:
+        raise Disagreement(
+            f"{name} ends {difference:.1e} away from the others at {leaf!r}; "
+            f"at most {tolerance:.0e} is rounding"
+        )

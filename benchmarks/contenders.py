@@ -1,0 +1,179 @@
+"""What is measured side by side: one optimizer, driven in each library's ways."""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import optifunc as of
+
+from .optimizers import Optimizer, torch
+from .workloads import Workload
+
+Arrays = Mapping[str, jax.Array]
+
+
+class Contender(abc.ABC):
+    """An optimizer with its parameters, and the gradients that every step is given."""
+
+    @abc.abstractmethod
+    def step(self) -> None:
+        """One step, which may go on after the call returns."""
+
+    @abc.abstractmethod
+    def wait(self) -> None:
+        """Until all steps are done."""
+
+    @abc.abstractmethod
+    def params(self) -> dict[str, np.ndarray]: ...
+
+    @abc.abstractmethod
+    def state_bytes(self) -> int:
+        """The size of the optimizer's state."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A step over pure functions."""
+
+    make: Callable[[], Any]
+    apply_updates: Callable[[Any, Any], Any]
+    # Whether the transformation is an argument of the step, or part of it.
+    as_argument: bool = False
+
+    def jitted(self) -> Any:
+        """The step as a new function, of which nothing has been traced yet.
+
+        Parameters and state are donated.
+        """
+
+        def step(tx: Any, params: Any, state: Any, grads: Any) -> Any:
+            updates, state = tx.update(grads, state, params)
+            return self.apply_updates(params, updates), state
+
+        if self.as_argument:
+            return jax.jit(step, donate_argnums=(1, 2))
+        return jax.jit(partial(step, self.make()), donate_argnums=(0, 1))
+
+    def leading(self) -> tuple[Any, ...]:
+        """The arguments before parameters, state and gradients."""
+        return (self.make(),) if self.as_argument else ()
+
+    def arguments(self, workload: Workload) -> tuple[Any, ...]:
+        """All arguments, as shapes."""
+        params = {
+            name: jax.ShapeDtypeStruct(shape, np.float32)
+            for name, shape in workload.shapes.items()
+        }
+        state = jax.eval_shape(self.make().init, params)
+        return (*self.leading(), params, state, params)
+
+
+class Program(Contender):
+    """A jitted step over pure functions."""
+
+    def __init__(self, recipe: Recipe, params: Arrays, grads: Arrays) -> None:
+        # Donated, so they must not be those of another contender.
+        own = {name: jnp.array(p, copy=True) for name, p in params.items()}
+        self._carry = (own, jax.jit(recipe.make().init)(own))
+        self._leading, self._grads = recipe.leading(), dict(grads)
+        self._run = recipe.jitted()
+
+    def step(self) -> None:
+        self._carry = self._run(*self._leading, *self._carry, self._grads)
+
+    def wait(self) -> None:
+        jax.block_until_ready(self._carry)
+
+    def params(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(p) for name, p in self._carry[0].items()}
+
+    def state_bytes(self) -> int:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._carry[1]))
+
+
+class Stateful(Contender):
+    """An optimizer of `optifunc.optim`."""
+
+    def __init__(
+        self, make: Callable[[Any], Any], params: Arrays, grads: Arrays
+    ) -> None:
+        self._optimizer, self._grads = make(dict(params)), dict(grads)
+
+    def step(self) -> None:
+        self._optimizer.step(grads=self._grads)
+
+    def wait(self) -> None:
+        jax.block_until_ready(self._optimizer.params)
+
+    def params(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(p) for name, p in self._optimizer.params.items()}
+
+    def state_bytes(self) -> int:
+        states = self._optimizer.state.values()
+        return sum(x.nbytes for state in states for x in jax.tree.leaves(state))
+
+
+class Torch(Contender):
+    """An optimizer of `torch.optim`, on the device that JAX uses."""
+
+    def __init__(
+        self, make: Callable[[Any], Any], params: Arrays, grads: Arrays
+    ) -> None:
+        self._names = list(params)
+        self._params = [torch.from_dlpack(params[name]).clone() for name in params]
+        for name, p in zip(self._names, self._params, strict=True):
+            p.grad = torch.from_dlpack(grads[name])
+        self._optimizer = make(self._params)
+
+    def step(self) -> None:
+        self._optimizer.step()
+
+    def wait(self) -> None:
+        if self._params[0].is_cuda:
+            torch.cuda.synchronize()
+
+    def params(self) -> dict[str, np.ndarray]:
+        params = (p.detach().cpu().numpy() for p in self._params)
+        return dict(zip(self._names, params, strict=True))
+
+    def state_bytes(self) -> int:
+        states = self._optimizer.state.values()
+        tensors = (x for state in states for x in state.values() if x is not None)
+        return sum(x.nbytes for x in tensors)
+
+
+def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
+    """The contenders that are compiled by JAX, by name."""
+    found = {}
+    make_optax = optimizer.optax
+    if make_optax is not None:
+        found["optax"] = Recipe(make_optax, optax.apply_updates)
+    found["optifunc"] = Recipe(optimizer.pure, of.apply_updates)
+    found["optifunc, argument"] = replace(found["optifunc"], as_argument=True)
+    if make_optax is not None:
+        found["optax.flatten"] = Recipe(
+            lambda: optax.flatten(make_optax()), optax.apply_updates
+        )
+    return found
+
+
+def makers(optimizer: Optimizer) -> dict[str, Callable[[Arrays, Arrays], Contender]]:
+    """By name how to make each contender from parameters and gradients.
+
+    The first is the one the others are compared with.
+    """
+    found: dict[str, Callable[[Arrays, Arrays], Contender]] = {
+        name: partial(Program, recipe) for name, recipe in recipes(optimizer).items()
+    }
+    found["optifunc.optim"] = partial(Stateful, optimizer.stateful)
+    if optimizer.torch is not None:
+        for name, flags in optimizer.variants.items():
+            found[name] = partial(Torch, partial(optimizer.torch, **flags))
+    return found

@@ -1,0 +1,73 @@
+"""Contenders in turn, A B C A B C ..., and ratios of their times in pairs."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median and the quartiles about it."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0], 1)
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high, len(values))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how often to measure."""
+
+    seconds: float = 10.0
+    at_least: int = 5
+    at_most: int = 200
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage in the middle of a measurement."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def interleaved(
+    turns: Mapping[str, Callable[[], T]], budget: Budget
+) -> dict[str, list[T]]:
+    """Let each contender have its turn, round by round, until the budget is spent.
+
+    **Arguments:** ``turns``: by contender a function that measures once and returns
+    the result.
+
+    **Returns:** by contender one result a round. One whose first turn takes most of
+    the budget has no other, and a shorter list.
+    """
+    results: dict[str, list[T]] = {name: [] for name in turns}
+    remaining = dict(turns)
+    begin = time.perf_counter()
+    for done in range(budget.at_most):
+        if done >= budget.at_least and time.perf_counter() - begin >= budget.seconds:
+            break
+        for name, turn in list(remaining.items()):
+            before = time.perf_counter()
+            results[name].append(turn())
+            if time.perf_counter() - before > budget.seconds:
+                del remaining[name]
+    return results
