@@ -1,0 +1,326 @@
+"""The page of names: complete, of names that exist, and right where it says "same"."""
+
+import inspect
+import re
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import optifunc as of
+
+PAGE = (Path(__file__).parents[1] / "docs" / "names.md").read_text()
+TORCH_HALF, OPTAX_HALF = PAGE.split("\n## optax\n")
+OPTAX_VERSION = re.search(r"optax \(([\d.]+)\)", PAGE)[1]
+TORCH_VERSION = re.search(r"`torch\.optim` \(([\d.]+)\)", PAGE)[1]
+
+
+def rows(text):
+    """The cells of every table's body."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        for line in table.splitlines()[2:]:
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def names(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+OPTAX_ROWS = {name: row for row in rows(OPTAX_HALF) for name in names(row[1])}
+TORCH_ROWS = {name for row in rows(TORCH_HALF) for name in names(row[0])}
+
+same_optax = pytest.mark.skipif(
+    optax.__version__ != OPTAX_VERSION,
+    reason=f"the page lists optax {OPTAX_VERSION}, not {optax.__version__}",
+)
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """optax counts on implicit promotion."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def reached(module, dotted):
+    for part in dotted.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def test_names_of_ours_exist():
+    ours = set(re.findall(r"\bof((?:\.\w+)+)", PAGE))
+    assert len(ours) > 120
+    for name in sorted(ours):
+        assert reached(of, name[1:]) is not None
+
+
+def test_no_name_of_optax_stands_twice():
+    listed = [name for row in rows(OPTAX_HALF) for name in names(row[1])]
+    assert len(listed) == len(set(listed)) == len(OPTAX_ROWS)
+
+
+@same_optax
+def test_every_name_of_optax_is_there():
+    """A name is there if it is listed, or another name of the same object is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # names that have moved
+        modules = [optax] + [
+            module
+            for name, module in vars(optax).items()
+            if inspect.ismodule(module)
+            and not name.startswith("_")
+            and name != "experimental"  # which optax keeps out of its interface
+        ]
+        public = {
+            f"{module.__name__}.{name}": getattr(module, name)
+            for module in modules
+            for name in dir(module)
+            if not name.startswith("_")
+        }
+        listed = {id(reached(optax, name)) for name in OPTAX_ROWS}
+    missing = [
+        name
+        for name, value in public.items()
+        if not inspect.ismodule(value) and id(value) not in listed
+    ]
+    assert len(public) > 400
+    assert not missing
+
+
+@pytest.mark.torch
+def test_every_name_of_torch_is_there():
+    import torch
+    from torch.optim import Optimizer, lr_scheduler, swa_utils
+
+    if not torch.__version__.startswith(TORCH_VERSION):
+        pytest.skip(f"the page lists torch {TORCH_VERSION}, not {torch.__version__}")
+    utils = {
+        "clip_grads_with_norm_",
+        "get_total_norm",
+        *torch.nn.utils.clip_grad.__all__,
+    }
+    public = {
+        *(n for n, v in vars(torch.optim).items() if not inspect.ismodule(v)),
+        *(f"Optimizer.{n}" for n in dir(Optimizer)),
+        *lr_scheduler.__all__,
+        *swa_utils.__all__,
+        *utils,
+    }
+    public = {name for name in public if not re.search(r"(^|\.)_", name)}
+    assert public == TORCH_ROWS
+
+
+# --- what the page calls the same -----------------------------------------------------
+
+MASK = {"kernel": True, "bias": False}
+LABELS = {"kernel": "train", "bias": "freeze"}
+
+
+def falling(step):
+    return 0.1 / (1 + step)
+
+
+def early(step):
+    return step < 2
+
+
+def chained(*members):
+    return of.chain(*members, of.scale_by_learning_rate(0.1))
+
+
+def transformations():
+    """Name -> optax's, and what the page puts beside it."""
+    sgd, ours = optax.sgd(0.1), of.sgd(0.1)
+    decay = of.add_decayed_weights(0.2)
+    return {
+        "chain": (optax.chain(optax.clip(0.5), sgd), of.chain(of.clip(0.5), ours)),
+        "named_chain": (
+            optax.named_chain(("a", optax.clip(0.5)), ("b", sgd)),
+            of.chain(a=of.clip(0.5), b=ours),
+        ),
+        "identity": (optax.identity(), of.identity()),
+        "adadelta": (optax.adadelta(0.5), of.adadelta(0.5)),
+        "adam": (optax.adam(0.1), of.adam(0.1)),
+        "adamax": (optax.adamax(0.1), of.adamax(0.1)),
+        "adamaxw": (
+            optax.adamaxw(0.1, weight_decay=0.2),
+            chained(of.scale_by_adamax(), decay),
+        ),
+        "adamw": (
+            optax.adamw(0.1, weight_decay=0.2),
+            of.adamw(0.1, weight_decay=0.2),
+        ),
+        "sgd": (
+            optax.sgd(falling, momentum=0.9, nesterov=True),
+            of.sgd(falling, momentum=0.9, nesterov=True),
+        ),
+        "sign_sgd": (optax.sign_sgd(0.1), chained(of.scale_by_sign())),
+        "signum": (
+            optax.signum(0.1, beta=0.9),
+            chained(of.momentum(0.9), of.scale_by_sign()),
+        ),
+        "scale": (optax.scale(2.0), of.scale(2.0)),
+        "scale_by_learning_rate": (
+            optax.scale_by_learning_rate(falling),
+            of.chain(of.scale_by_learning_rate(falling)),
+        ),
+        "scale_by_schedule": (
+            optax.scale_by_schedule(falling),
+            of.chain(of.scale(falling)),
+        ),
+        "scale_by_adadelta": (optax.scale_by_adadelta(), of.scale_by_adadelta()),
+        "scale_by_adam": (optax.scale_by_adam(), of.scale_by_adam()),
+        "scale_by_adamax": (optax.scale_by_adamax(), of.scale_by_adamax()),
+        "scale_by_sign": (optax.scale_by_sign(), of.scale_by_sign()),
+        "trace": (optax.trace(0.9), of.momentum(0.9)),
+        "set_to_zero": (optax.set_to_zero(), of.set_to_zero()),
+        "add_decayed_weights": (
+            optax.add_decayed_weights(0.2, MASK),
+            of.masked(decay, MASK),
+        ),
+        "adaptive_grad_clip": (
+            optax.adaptive_grad_clip(0.1),
+            of.adaptive_grad_clip(0.1),
+        ),
+        "clip": (optax.clip(0.5), of.clip(0.5)),
+        "clip_by_block_rms": (optax.clip_by_block_rms(0.3), of.clip_by_block_rms(0.3)),
+        "conditionally_mask": (
+            optax.conditionally_mask(sgd, early),
+            of.conditionally(ours, early, of.set_to_zero()),
+        ),
+        "conditionally_transform": (
+            optax.conditionally_transform(sgd, early),
+            of.conditionally(ours, early),
+        ),
+        "masked": (optax.masked(sgd, MASK), of.masked(ours, MASK)),
+        "partition": (
+            optax.partition({"train": sgd, "freeze": optax.set_to_zero()}, LABELS),
+            of.partition({"train": ours, "freeze": of.set_to_zero()}, LABELS),
+        ),
+        "multi_transform": (
+            optax.multi_transform({"train": sgd, "freeze": optax.clip(0.1)}, LABELS),
+            of.partition({"train": ours, "freeze": of.clip(0.1)}, LABELS),
+        ),
+        "freeze": (optax.freeze(MASK), of.masked(of.set_to_zero(), MASK)),
+        "selective_transform": (
+            optax.selective_transform(sgd, freeze_mask={"kernel": False, "bias": True}),
+            of.partition({"train": ours, "freeze": of.set_to_zero()}, LABELS),
+        ),
+        "zero_nans": (optax.zero_nans(), of.zero_nans()),
+    }
+
+
+def schedules():
+    s = of.schedules
+    decay = optax.exponential_decay(2.0, 5, 0.5)
+    return {
+        "constant_schedule": (optax.constant_schedule(2.0), lambda step: 2.0),
+        "cosine_decay_schedule": (
+            optax.cosine_decay_schedule(2.0, 20, alpha=0.1),
+            s.warmup_cosine(2.0, 0, 20, end_value=0.2),
+        ),
+        "warmup_cosine_decay_schedule": (
+            optax.warmup_cosine_decay_schedule(0.1, 2.0, 5, 20, 0.3),
+            s.warmup_cosine(2.0, 5, 20, 0.1, 0.3),
+        ),
+        "warmup_constant_schedule": (
+            optax.warmup_constant_schedule(0.1, 2.0, 5),
+            s.warmup_stable_decay(2.0, 5, 0, 1, 0.1, end_value=2.0),
+        ),
+        "warmup_exponential_decay_schedule": (
+            optax.warmup_exponential_decay_schedule(0.5, 2.0, 5, 10, 0.5),
+            s.sequential(
+                [s.linear(2.0, 0.25, 1.0, 5), s.exponential(2.0, 0.5**0.1)], [5]
+            ),
+        ),
+        "linear_schedule": (
+            optax.linear_schedule(2.0, 0.5, 15),
+            s.linear(2.0, 1.0, 0.25, 15),
+        ),
+        "polynomial_schedule": (
+            optax.polynomial_schedule(2.0, 0.0, 3, 15),
+            s.polynomial(2.0, 15, 3),
+        ),
+        "exponential_decay": (decay, s.exponential(2.0, 0.5 ** (1 / 5))),
+        "piecewise_constant_schedule": (
+            optax.piecewise_constant_schedule(2.0, {5: 0.5, 10: 0.1}),
+            s.piecewise_constant(2.0, [5, 10], [0.5, 0.1]),
+        ),
+        "piecewise_interpolate_schedule": (
+            optax.piecewise_interpolate_schedule("cosine", 2.0, {5: 0.5, 10: 0.1}),
+            s.piecewise_interpolated(2.0, [5, 10], [0.5, 0.1], "cosine"),
+        ),
+        "join_schedules": (
+            optax.join_schedules([optax.constant_schedule(1.0), decay], [7]),
+            s.sequential([lambda step: 1.0, s.exponential(2.0, 0.5 ** (1 / 5))], [7]),
+        ),
+    }
+
+
+def functions():
+    rng = np.random.default_rng(0)
+    tree = {"kernel": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)}
+    return {
+        "apply_updates": tuple(m.apply_updates(tree, tree) for m in (optax, of)),
+        "tree.norm": (optax.tree.norm(tree), of.global_norm(tree)),
+    }
+
+
+TRANSFORMATIONS, SCHEDULES, FUNCTIONS = transformations(), schedules(), functions()
+
+
+def test_what_is_called_the_same_is_tested():
+    called = {name for name, row in OPTAX_ROWS.items() if row[0] == "="}
+    assert called - {"global_norm"} == {*TRANSFORMATIONS, *SCHEDULES, *FUNCTIONS}
+
+
+def after_updates(tx):
+    """Parameters after four updates with given gradients, some of them large."""
+    rng = np.random.default_rng(1)
+
+    def draw():
+        return {
+            "kernel": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32),
+            "bias": jnp.asarray(rng.normal(size=2), jnp.float32),
+        }
+
+    params = draw()
+    state = tx.init(params)
+    for _ in range(4):
+        updates, state = tx.update(draw(), state, params)
+        params = of.apply_updates(params, updates)
+    return params
+
+
+def assert_close(found, expected):
+    # Four steps of order 1; optax computes Adam's 1 - 0.999**t in float32, which is
+    # off by 2e-5.
+    jax.tree.map(
+        lambda f, e: np.testing.assert_allclose(f, e, rtol=5e-5, atol=5e-5),
+        found,
+        expected,
+    )
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_transformations_called_the_same_agree(name):
+    theirs, ours = TRANSFORMATIONS[name]
+    assert_close(after_updates(ours), after_updates(theirs))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_called_the_same_agree(name):
+    theirs, ours = SCHEDULES[name]
+    for step in (0, 1, 4, 5, 6, 9, 10, 11, 20, 30):
+        assert_close(ours(step), theirs(step))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_called_the_same_agree(name):
+    theirs, ours = FUNCTIONS[name]
+    assert_close(ours, theirs)
