@@ -1,0 +1,507 @@
+"""Compare optimizers on a parabola, and watch them walk through two landscapes.
+
+The experiment that most tutorials of `torch.optim` begin with: 1,000 points of
+y = x^2 with noise, a network with one hidden layer of 20 units, 12 epochs, and the
+losses of SGD, Momentum, RMSprop and Adam in one picture. Any other optimizer of the
+library can join in.
+
+    python examples/optimizer_comparison.py
+    python examples/optimizer_comparison.py --optimizers nadam muon lbfgs
+    python examples/optimizer_comparison.py --optimizers all --landscape
+
+`--data` takes a run recorded in PyTorch (points, order of the batches, initial weights
+and losses, as an .npz file), repeats it, and says how far the losses differ.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from jax.experimental.sparse import BCOO
+from PIL import Image, ImageSequence
+from tqdm import tqdm
+
+import optifunc as of
+
+matplotlib.use("Agg")  # draws into files; needs no screen
+import matplotlib.pyplot as plt
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, PowerNorm
+from matplotlib.patheffects import withStroke
+
+POINTS = 1000
+BATCH_SIZE = 32
+HIDDEN = 20
+
+
+# --- The optimizers, each a function of its learning rate ----------------------------
+
+
+@of.transformation
+class sparsify(of.GradientTransformation):
+    """Keep the entries of the gradient that are not 0: units that are off have none."""
+
+    def init(self, params):
+        return ()
+
+    def update(self, updates, state, params=None, **extra):
+        return jax.tree.map(lambda g: BCOO.fromdense(g, nse=g.size), updates), state
+
+
+def sparse_adam(lr=0.01):
+    return of.chain(sparsify(), of.sparse_adam(lr, betas=(0.9, 0.99)))
+
+
+def muon(lr=0.01):
+    """Muon is for matrices; Adam takes the biases."""
+    return of.partition(
+        {"matrix": of.muon(lr, weight_decay=0.0), "other": of.adam(lr)},
+        lambda path, leaf: "matrix" if leaf.ndim == 2 else "other",
+    )
+
+
+TUTORIAL = {
+    "sgd": lambda lr=0.01: of.sgd(lr),
+    "momentum": lambda lr=0.01: of.sgd(lr, momentum=0.8),
+    "rmsprop": lambda lr=0.01: of.rmsprop(lr, alpha=0.9),
+    "adam": lambda lr=0.01: of.adam(lr, betas=(0.9, 0.99)),
+}
+OTHERS = {
+    "nesterov": lambda lr=0.01: of.sgd(lr, momentum=0.8, nesterov=True),
+    "adagrad": lambda lr=0.05: of.adagrad(lr),
+    "adadelta": lambda lr=1.0: of.adadelta(lr),
+    "adamw": lambda lr=0.01: of.adamw(lr, betas=(0.9, 0.99)),
+    "adamax": lambda lr=0.01: of.adamax(lr),
+    "nadam": lambda lr=0.01: of.nadam(lr),
+    "radam": lambda lr=0.01: of.radam(lr),
+    "asgd": lambda lr=0.05: of.asgd(lr),
+    "adafactor": lambda lr=0.02: of.adafactor(lr),
+    "muon": muon,
+    "sparse_adam": sparse_adam,
+    "rprop": lambda lr=0.001: of.rprop(lr),
+    "lbfgs": lambda lr=1.0: of.lbfgs(lr, max_iter=4, line_search_fn="strong_wolfe"),
+}
+OPTIMIZERS = TUTORIAL | OTHERS
+
+# These two compare gradients of successive steps, so each step must see all points.
+FULL_BATCH = ("rprop", "lbfgs")
+
+FIRST_COLORS = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
+MORE_COLORS = plt.get_cmap("turbo")(np.linspace(0.03, 0.97, len(OTHERS)))
+COLORS = dict(zip(OPTIMIZERS, (*FIRST_COLORS, *MORE_COLORS), strict=True))
+
+
+# --- The parabola ---------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    x: jax.Array  # [n, 1]
+    y: jax.Array  # [n, 1]
+    order: np.ndarray  # [epochs, n], which point comes when
+    params: dict  # of the network, before training
+
+
+def make_problem(epochs, seed):
+    rng = np.random.default_rng(seed)
+    x = np.linspace(-1, 1, POINTS, dtype=np.float32)[:, None]
+    y = x**2 + 0.1 * rng.standard_normal(x.shape, np.float32)
+    order = np.stack([rng.permutation(POINTS) for _ in range(epochs)])
+
+    def layer(fan_in, fan_out):
+        """Uniform within 1 / sqrt(fan_in), as PyTorch initialises its layers."""
+        bound = fan_in**-0.5
+        kernel = rng.uniform(-bound, bound, (fan_in, fan_out))
+        bias = rng.uniform(-bound, bound, fan_out)
+        return {"kernel": jnp.float32(kernel), "bias": jnp.float32(bias)}
+
+    params = {"hidden": layer(1, HIDDEN), "output": layer(HIDDEN, 1)}
+    return Problem(jnp.asarray(x), jnp.asarray(y), order, params)
+
+
+def recorded_problem(recording, epochs):
+    """The points, order and weights that a PyTorch run had."""
+
+    def layer(name):
+        kernel = recording[f"init.{name}.weight"].T  # PyTorch has the outputs first
+        return {
+            "kernel": jnp.asarray(kernel),
+            "bias": jnp.asarray(recording[f"init.{name}.bias"]),
+        }
+
+    return Problem(
+        jnp.asarray(recording["x"]),
+        jnp.asarray(recording["y"]),
+        recording["order"][:epochs].astype(np.int32),
+        {"hidden": layer("0"), "output": layer("2")},
+    )
+
+
+def predict(params, x):
+    hidden = jax.nn.relu(
+        x @ params["hidden"]["kernel"] + params["hidden"]["bias"][None]
+    )
+    return hidden @ params["output"]["kernel"] + params["output"]["bias"][None]
+
+
+def mean_squared_error(params, x, y):
+    return jnp.mean((predict(params, x) - y) ** 2)
+
+
+@jax.jit
+def train_step(tx, params, state, x, y):
+    """One update. All optimizers are called alike: each takes what it needs."""
+
+    def loss_fn(params):
+        return mean_squared_error(params, x, y)
+
+    loss, grads = jax.value_and_grad(loss_fn)(params)
+    updates, state = tx.update(grads, state, params, value=loss, value_fn=loss_fn)
+    return of.apply_updates(params, updates), state, loss
+
+
+def train(tx, problem, full_batch, progress):
+    """The loss before each step, [epochs, steps], and the trained parameters."""
+    x, y, order, params = problem
+    state = tx.init(params)
+    curve = []
+    for epoch in order:
+        losses = []
+        for start in range(0, len(epoch), BATCH_SIZE):
+            batch = slice(None) if full_batch else epoch[start : start + BATCH_SIZE]
+            params, state, loss = train_step(tx, params, state, x[batch], y[batch])
+            losses.append(loss)
+        curve.append(losses)
+        progress.update()
+    return np.asarray(curve), params
+
+
+def draw_comparison(curves, fits, problem, recorded, path):
+    """Left the losses, step by step and as means of the epochs; right the fits."""
+    figure, (losses, points) = plt.subplots(
+        1, 2, figsize=(11, 4.2), width_ratios=(1.6, 1), layout="constrained"
+    )
+    x, y = np.asarray(problem.x)[:, 0], np.asarray(problem.y)[:, 0]
+    points.plot(x, y, ".", color="0.8", markersize=3, zorder=0)
+    for name, curve in curves.items():
+        epochs, steps = curve.shape
+        time = np.arange(curve.size) / steps
+        middles = np.arange(epochs) + 0.5
+        color = COLORS[name]
+        if len(curves) <= 8:
+            losses.plot(time, curve.ravel(), color=color, alpha=0.25, linewidth=0.7)
+        losses.plot(middles, curve.mean(axis=1), color=color, linewidth=2, label=name)
+        if name in recorded:
+            means = recorded[name].mean(axis=1)
+            losses.plot(middles, means, "o", color=color, markerfacecolor="white")
+        points.plot(x, fits[name], color=color, linewidth=1.5)
+
+    noise = float(np.mean((y - x**2) ** 2))
+    losses.axhline(noise, color="0.3", linestyle=":", linewidth=1)
+    losses.text(0, noise * 0.93, "noise of the data", color="0.3", fontsize=8, va="top")
+    losses.set(yscale="log", ylim=(noise / 2, 0.4), xlabel="epoch", ylabel="loss")
+    losses.grid(alpha=0.25)
+    title = "training loss: each step, and the mean of each epoch"
+    if recorded:
+        title += "\n(circles: the same run in PyTorch)"
+    losses.set_title(title, fontsize=10)
+    losses.legend(frameon=False, ncols=1 + len(curves) // 5, fontsize=8)
+    points.set_title("what each has learned", fontsize=10)
+    points.set(xlabel="x", ylabel="y", ylim=(-0.35, 1.35))
+    for ax in (losses, points):
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def compare(names, problem, recorded, path):
+    """Train with each of the optimizers; print and draw how they fared."""
+    curves, fits = {}, {}
+    print(f"{'optimizer':<12}  last epoch  all points" + "  PyTorch's" * bool(recorded))
+    with tqdm(total=len(names) * len(problem.order), unit="epoch") as progress:
+        for name in names:
+            progress.set_description(name)
+            tx = OPTIMIZERS[name]()
+            curve, params = train(tx, problem, name in FULL_BATCH, progress)
+            curves[name], fits[name] = curve, predict(params, problem.x)
+            final = float(mean_squared_error(params, problem.x, problem.y))
+            line = f"{name:<12}  {curve[-1].mean():10.5f}  {final:10.5f}"
+            if name in recorded:
+                difference = np.abs(curve - recorded[name]).max()
+                line += (
+                    f"  {recorded[name][-1].mean():9.5f}"
+                    f"  (each of {curve.size} losses within {difference:.1e})"
+                )
+            progress.write(line)
+    draw_comparison(curves, fits, problem, recorded, path)
+    print(f"losses: {path.resolve()}")
+
+
+# --- The landscapes -------------------------------------------------------------------
+
+
+class Landscape(NamedTuple):
+    height: Callable
+    start: tuple[float, float]
+    minimum: tuple[float, float]
+    window: tuple[float, float, float, float]  # left, right, bottom, top
+    levels: np.ndarray
+    norm: matplotlib.colors.Normalize
+
+
+def rosenbrock(x, y):
+    """A curved valley: easy to find, hard to follow."""
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+def rastrigin(x, y):
+    """A bowl full of dents."""
+    dents = jnp.cos(2 * jnp.pi * x) + jnp.cos(2 * jnp.pi * y)
+    return 20 + x**2 + y**2 - 10 * dents
+
+
+LANDSCAPES = {
+    "rosenbrock": Landscape(
+        rosenbrock,
+        start=(-2.0, 2.0),
+        minimum=(1.0, 1.0),
+        window=(-2.4, 2.0, -1.0, 3.4),
+        levels=np.geomspace(0.03, 4000, 22),
+        norm=LogNorm(0.03, 4000),
+    ),
+    "rastrigin": Landscape(
+        rastrigin,
+        start=(-2.0, 3.5),
+        minimum=(0.0, 0.0),
+        window=(-3.5, 2.5, -1.8, 4.2),
+        levels=np.linspace(0, 64, 13),
+        norm=PowerNorm(0.7, 0, 64),
+    ),
+}
+BACKGROUND = LinearSegmentedColormap.from_list(
+    "slate", ["#34495e", "#7f93a8", "#d5dee6", "#fbfcfd"]
+)
+OUTLINE = [withStroke(linewidth=3, foreground="white")]
+STEPS = 500
+RATES = np.geomspace(1e-5, 10, 128, dtype=np.float32)
+FRAMES = 60
+
+
+@jax.jit(static_argnums=(0, 1))
+def paths(build, height, start):
+    """Where the optimizer is before each step, for all `RATES` at once."""
+
+    def height_at(point):
+        return height(point[0, 0], point[0, 1])
+
+    def walk(lr):
+        tx = build(lr)
+
+        def step(carry, _):
+            point, state = carry
+            value, grad = jax.value_and_grad(height_at)(point)
+            updates, state = tx.update(
+                grad, state, point, value=value, value_fn=height_at
+            )
+            return (of.apply_updates(point, updates), state), (point[0], value)
+
+        # A matrix of one row, so that Muon moves it as well.
+        point = jnp.asarray([start])
+        return jax.lax.scan(step, (point, tx.init(point)), length=STEPS + 1)[1]
+
+    return jax.vmap(walk)(RATES)
+
+
+def score(walks, heights, landscape):
+    """How low the last tenth of each walk is; infinite for one that leaves the map."""
+    left, right, bottom, top = landscape.window
+    x, y = np.moveaxis(np.asarray(walks), -1, 0)
+    inside = (left < x) & (x < right) & (bottom < y) & (y < top)
+    ends = np.asarray(heights)[:, -STEPS // 10 :].mean(axis=1)
+    return np.where(inside.all(axis=1), ends, np.inf)
+
+
+def explore(names):
+    """The path of each optimizer through each landscape, at its best learning rate."""
+    found = {}
+    with tqdm(total=len(names) * len(LANDSCAPES), unit="path") as progress:
+        for title, landscape in LANDSCAPES.items():
+            found[title] = {}
+            for name in names:
+                progress.set_description(f"{title}, {name}")
+                walks, heights = paths(
+                    OPTIMIZERS[name], landscape.height, landscape.start
+                )
+                best = int(np.argmin(score(walks, heights, landscape)))
+                found[title][name] = np.asarray(walks[best])
+                progress.write(
+                    f"{title:<10}  {name:<12}  lr {RATES[best]:.1e}"
+                    f"  ends at height {heights[best, -1]:.1e}"
+                )
+                progress.update()
+    return found
+
+
+def draw_background(ax, landscape):
+    left, right, bottom, top = landscape.window
+    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
+    height = np.maximum(landscape.height(x, y), landscape.levels[0])
+    ax.contourf(
+        x,
+        y,
+        height,
+        landscape.levels,
+        cmap=BACKGROUND,
+        norm=landscape.norm,
+        extend="both",
+        antialiased=False,
+    )
+    ax.plot(*landscape.start, "o", color="black", markersize=6)
+    ax.plot(*landscape.minimum, "*", color="gold", markersize=15, markeredgecolor="k")
+    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
+
+
+def draw_paths(title, walks, path):
+    figure, ax = plt.subplots(figsize=(6, 6.4), layout="constrained")
+    draw_background(ax, LANDSCAPES[title])
+    for name, walk in walks.items():
+        ax.plot(
+            *walk.T, linewidth=1.6, color=COLORS[name], label=name, path_effects=OUTLINE
+        )
+        ax.plot(*walk[-1], "o", color=COLORS[name], path_effects=OUTLINE)
+    ax.set_title(f"{title.capitalize()}: {STEPS} steps, each at its best learning rate")
+    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def animate(found, path):
+    """Both landscapes side by side, slow at first and faster later on."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
+    lines = []
+    for ax, (title, walks) in zip(axes, found.items(), strict=True):
+        draw_background(ax, LANDSCAPES[title])
+        ax.set_title(title.capitalize(), fontsize=10)
+        for name, walk in walks.items():
+            style = {"color": COLORS[name], "path_effects": OUTLINE}
+            (line,) = ax.plot([], [], linewidth=1.4, label=name, **style)
+            (dot,) = ax.plot([], [], "o", **style)
+            lines.append((walk, line, dot))
+    entries = axes[1].get_legend_handles_labels()
+    figure.legend(
+        *entries, loc="outside lower center", ncols=6, frameon=False, fontsize=8
+    )
+    caption = figure.suptitle("step 0", fontsize=9, family="monospace")
+
+    def show(step):
+        caption.set_text(f"step {step:>3}")
+        for walk, line, dot in lines:
+            line.set_data(*walk[: step + 1].T)
+            dot.set_data(*walk[step : step + 1].T)
+
+    steps = np.unique(np.rint(STEPS * np.linspace(0, 1, FRAMES) ** 2).astype(int))
+    FuncAnimation(figure, show, steps).save(path, PillowWriter(fps=12), dpi=80)
+    plt.close(figure)
+    shrink(path)
+
+
+def shrink(path):
+    """Save an animation again: one palette for all, of each frame only what is new."""
+    with Image.open(path) as animation:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
+    palette = frames[-1].quantize(128)
+    first, *rest = [
+        frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
+    ]
+    first.save(
+        path,
+        save_all=True,
+        append_images=rest,
+        optimize=True,
+        duration=[80] * len(rest) + [2000],
+        loop=0,
+    )
+
+
+# --- The command ----------------------------------------------------------------------
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--epochs",
+        type=positive,
+        default=12,
+        help="passes over the points (default: 12)",
+    )
+    parser.add_argument(
+        "--optimizers",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        choices=[*OTHERS, "all"],
+        help=f"to compare with the four of the tutorial: {', '.join(OTHERS)}, or all",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a recorded PyTorch run to repeat (.npz)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of noise, start and order (default: 0)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("optimizer_comparison.png"),
+        help="where to save the picture (default: optimizer_comparison.png)",
+    )
+    parser.add_argument(
+        "--landscape",
+        action="store_true",
+        help="also draw the paths over Rosenbrock's and Rastrigin's functions: "
+        "landscape_rosenbrock.png, landscape_rastrigin.png and landscape.gif, "
+        "beside the picture",
+    )
+    arguments = parser.parse_args()
+
+    asked = OTHERS if "all" in arguments.optimizers else arguments.optimizers
+    names = list(dict.fromkeys([*TUTORIAL, *asked]))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+
+    recorded = {}
+    if arguments.data is None:
+        problem = make_problem(arguments.epochs, arguments.seed)
+    elif not arguments.data.is_file():
+        parser.error(f"--data: found no file {arguments.data}")
+    else:
+        with np.load(arguments.data) as recording:
+            problem = recorded_problem(recording, arguments.epochs)
+            for name in TUTORIAL:
+                recorded[name] = recording[f"{name}.step_loss"][: arguments.epochs]
+        if len(problem.order) < arguments.epochs:
+            parser.error(f"--epochs: only {len(problem.order)} were recorded")
+    compare(names, problem, recorded, arguments.output)
+
+    if arguments.landscape:
+        found = explore(names)
+        for title, walks in found.items():
+            path = arguments.output.with_name(f"landscape_{title}.png")
+            draw_paths(title, walks, path)
+            print(f"paths: {path.resolve()}")
+        path = arguments.output.with_name("landscape.gif")
+        animate(found, path)
+        print(f"animation: {path.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The comparison of optimizers, also with a recorded PyTorch run."""
+
+import importlib.util
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+import optifunc as of
+
+from .running import EXAMPLES, check_picture, run, shared_data
+
+Image = pytest.importorskip("PIL.Image", reason="the extra `examples` is not installed")
+tqdm = pytest.importorskip("tqdm", reason="the extra `examples` is not installed").tqdm
+
+
+@pytest.fixture(scope="module")
+def example():
+    path = EXAMPLES / "optimizer_comparison.py"
+    spec = importlib.util.spec_from_file_location("optimizer_comparison", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def factories():
+    """The names of the functions that stand for torch's optimizers."""
+    return {
+        name
+        for name, value in vars(of).items()
+        if inspect.isfunction(value)
+        and value.__module__.startswith("optifunc.optimizers.")
+        and "lr" in inspect.signature(value).parameters
+    }
+
+
+def table(printed):
+    """The two errors behind each name: of the last epoch, and of all points."""
+    rows = re.findall(r"^(\w+) +(\d\.\d+) +(\d\.\d+)", printed, re.MULTILINE)
+    return {name: (float(last), float(final)) for name, last, final in rows}
+
+
+def test_every_optimizer_learns_the_parabola(example, tmp_path):
+    assert factories() <= set(example.OPTIMIZERS)
+    picture = tmp_path / "pictures" / "losses.png"
+    small = ("--epochs", 3, "--seed", 1, "--output", picture)
+    printed = run("optimizer_comparison.py", "--optimizers", "all", *small)
+    errors = table(printed)
+    assert set(errors) == set(example.OPTIMIZERS)
+    y = np.asarray(example.make_problem(3, 1).y)
+    # Better than the best constant; worse than the noise, less what 61 weights fit.
+    assert all(0.8 * 0.1**2 < final < np.var(y) for _, final in errors.values()), errors
+    assert str(picture) in printed
+    check_picture(picture)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "rmsprop", "adam"])
+def test_follows_the_recorded_pytorch_run(example, name):
+    with np.load(shared_data("baseline_xsq.npz")) as recording:
+        problem = example.recorded_problem(recording, epochs=12)
+        expected = recording[f"{name}.step_loss"]
+        expected_final = recording[f"{name}.full_mse"]
+    curve, params = example.train(
+        example.TUTORIAL[name](), problem, False, tqdm(disable=True)
+    )
+    assert curve.shape == expected.shape == (12, 32)
+    # float32 rounds the largest loss, 0.35, to within 2e-8. One such error in each of
+    # the 384 steps, all in one direction, makes 8e-6; nothing here amplifies it, as
+    # the recorded run has no steep or chaotic stretch. (Seen: 8e-7 for RMSprop, which
+    # divides by roots of small numbers, and 6e-8 for the others.)
+    np.testing.assert_allclose(curve, expected, rtol=0, atol=8e-6)
+    final = float(example.mean_squared_error(params, problem.x, problem.y))
+    np.testing.assert_allclose(final, expected_final, rtol=0, atol=8e-6)
+
+
+def test_prints_how_far_a_recorded_run_is(tmp_path):
+    data = shared_data("baseline_xsq.npz")
+    picture = tmp_path / "losses.png"
+    printed = run(
+        "optimizer_comparison.py", "--data", data, "--epochs", 2, "--output", picture
+    )
+    found = re.findall(
+        r"^(\w+) .* ([\d.]+)  \(each of 64 losses within (.+)\)$", printed, re.MULTILINE
+    )
+    assert [name for name, *_ in found] == ["sgd", "momentum", "rmsprop", "adam"]
+    with np.load(data) as recording:
+        for name, last, difference in found:
+            expected = recording[f"{name}.step_loss"][1].mean()
+            assert float(last) == pytest.approx(expected, abs=5e-6)  # 5 decimals
+            assert float(difference) < 8e-6  # as above
+    check_picture(picture)
+
+
+def test_landscapes(tmp_path):
+    picture = tmp_path / "losses.png"
+    printed = run(
+        "optimizer_comparison.py", "--landscape", "--epochs", 1, "--output", picture
+    )
+    ends = re.findall(
+        r"^(rosenbrock|rastrigin) +(\w+) .* ends at height (.+)$", printed, re.MULTILINE
+    )
+    assert len(ends) == 8
+    # At the starts: 3^2 + 100 * (2 - 2^2)^2, and 20 + 2^2 + 3.5^2 - 10 + 10.
+    start = {"rosenbrock": 409, "rastrigin": 36.25}
+    for title, name, height in ends:
+        assert 0 <= float(height) < 0.5 * start[title], (title, name)
+    for title in start:
+        check_picture(tmp_path / f"landscape_{title}.png")
+    with Image.open(tmp_path / "landscape.gif") as animation:
+        assert animation.format == "GIF"
+        assert animation.n_frames > 20
+        first = np.asarray(animation.convert("RGB"), int)
+        animation.seek(animation.n_frames - 1)
+        last = np.asarray(animation.convert("RGB"), int)
+    assert first.shape == last.shape
+    assert first.std() > 10  # neither is blank,
+    changed = (np.abs(first - last).max(axis=-1) > 30).mean()
+    assert 0.005 < changed < 0.3  # and between them paths were drawn
+    assert (tmp_path / "landscape.gif").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--epochs", 0), "must be at least 1, found 0"),
+        (("--optimizers", "newton"), "newton"),
+        (("--data", "nowhere.npz"), "--data: found no file nowhere.npz"),
+    ],
+)
+def test_says_what_is_wrong(example, monkeypatch, capsys, arguments, message):
+    command = ["optimizer_comparison.py", *map(str, arguments)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit):
+        example.main()
+    assert message in capsys.readouterr().err
