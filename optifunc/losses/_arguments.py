@@ -1,4 +1,4 @@
-"""Arguments of losses: arrays of one float dtype, with the shapes and values documented.
+"""Arguments of losses: arrays of one dtype, of the shapes and values documented.
 
 Losses are computed in float32 at least and rounded once, to the dtype of their first
 argument: in float16 the square of 256 would overflow.
@@ -15,31 +15,37 @@ from jax import Array
 from .._tree import compute_dtype
 
 
-def as_floats(**values: Any) -> tuple[np.dtype[Any], tuple[Array, ...]]:
-    """The dtype of the first, and all in the dtype in which a loss is computed.
+def as_floats(**values: Any) -> tuple[np.dtype[Any], tuple[Any, ...]]:
+    """The dtype of the first, and all as arrays of the dtype in which to compute.
 
-    **Raises:** `TypeError` if the first is not of a floating dtype, or another one not
-    of real numbers.
+    `None`, of an argument that is left out, stays `None`.
+
+    **Raises:** `TypeError` if the first is not of a float dtype, or another one not of
+    real numbers.
     """
-    arrays = {name: jnp.asarray(value) for name, value in values.items()}
-    (first_name, first), *others = arrays.items()
-    if not jnp.issubdtype(first.dtype, jnp.floating):
-        raise TypeError(
-            f"{first_name} must be of a floating dtype, found {first.dtype}"
-        )
-    for name, array in others:
+    arrays: dict[str, Any] = {
+        k: None if v is None else jnp.asarray(v) for k, v in values.items()
+    }
+    first = next(iter(arrays.values()))
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        if array is first and not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"{name} must be of a float dtype, found {array.dtype}")
         if not jnp.isdtype(array.dtype, ("bool", "integral", "real floating")):
             raise TypeError(f"{name} must be of a real dtype, found {array.dtype}")
-    computed = compute_dtype(first.dtype)
-    return first.dtype, tuple(array.astype(computed) for array in arrays.values())
+    dtype = first.dtype
+    computed = compute_dtype(dtype)
+    return dtype, tuple(a if a is None else a.astype(computed) for a in arrays.values())
 
 
-def check_same_shape(**arrays: Array) -> None:
-    """Check that all have the shape of the first.
+def check_same_shape(**arrays: Array | None) -> None:
+    """Check that all that are given have the shape of the first.
 
     **Raises:** `ValueError`, naming the first one that has not.
     """
-    (first_name, first), *others = arrays.items()
+    given = {name: array for name, array in arrays.items() if array is not None}
+    (first_name, first), *others = given.items()
     for name, array in others:
         if array.shape != first.shape:
             raise ValueError(
@@ -48,37 +54,47 @@ def check_same_shape(**arrays: Array) -> None:
             )
 
 
-def broadcast(**arrays: Array) -> list[Array]:
-    """All in the shape that they have in common, by the rules of NumPy.
+def check_same_rank(**arrays: Array) -> None:
+    """Check that all have as many dimensions as the first.
+
+    **Raises:** `ValueError`, naming the first one that has not.
+    """
+    (first_name, first), *others = arrays.items()
+    for name, array in others:
+        if array.ndim != first.ndim:
+            raise ValueError(
+                f"{name} must have as many dimensions as {first_name}, {first.ndim}, "
+                f"found shape {array.shape}"
+            )
+
+
+def check_compatible(**arrays: Array) -> None:
+    """Check that all have one rank, and sizes that are equal or 1.
 
     **Raises:** `ValueError`, naming the first one that does not fit those before it.
     """
+    check_same_rank(**arrays)
     shape: tuple[int, ...] = ()
     for name, array in arrays.items():
         try:
             shape = np.broadcast_shapes(shape, array.shape)
         except ValueError:
             raise ValueError(
-                f"{name} must be broadcastable with {shape}, found {array.shape}"
+                f"{name} must be broadcastable with {shape}, found shape {array.shape}"
             ) from None
-    return [jnp.broadcast_to(array, shape) for array in arrays.values()]
 
 
-def broadcast_to(shape: tuple[int, ...], **arrays: Array) -> list[Array]:
-    """All in the given shape.
+def broadcast_to(shape: tuple[int, ...], name: str, array: Array) -> Array:
+    """``array`` in the given shape.
 
-    **Raises:** `ValueError`, naming the first one that does not fit.
+    **Raises:** `ValueError` if it does not fit.
     """
-    for name, array in arrays.items():
-        try:
-            fits = np.broadcast_shapes(shape, array.shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError(
-                f"{name} must be broadcastable to {shape}, found {array.shape}"
-            )
-    return [jnp.broadcast_to(array, shape) for array in arrays.values()]
+    try:
+        return jnp.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be broadcastable to {shape}, found shape {array.shape}"
+        ) from None
 
 
 def check_values(
@@ -88,7 +104,7 @@ def check_values(
 
     **Raises:** `ValueError`, with the first number that is not valid.
     """
-    if isinstance(value, jax.core.Tracer):
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
         return
     with jax.ensure_compile_time_eval():  # a constant in a traced function is seen too
         array = jnp.asarray(value)

@@ -7,7 +7,7 @@ from jax import Array, lax
 
 @jax.custom_jvp
 def softplus(x: Array) -> Array:
-    """``log(1 + exp(x))``, without overflow; ``softplus(-x)`` is ``-log(sigmoid(x))``."""
+    """``log(1 + exp(x))`` without overflow, which is ``-log(sigmoid(-x))``."""
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 

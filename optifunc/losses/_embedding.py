@@ -1,0 +1,95 @@
+"""Losses of whether two are alike."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .._numerics import Scalar
+from ._arguments import as_floats, check_same_shape, check_values
+from ._hinge import positive_part
+from ._reduction import Reduction, reduce
+
+
+def hinge_embedding_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: Scalar = 1.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """A distance, or how much it falls short of a margin.
+
+    ::
+
+        loss = input                     where target is 1
+               max(0, margin - input)    where target is -1
+
+    **Arguments:** ``input``: distances, floats of any shape; ``target``: of the same
+    shape, 1 (alike) or -1; ``margin``: a number; ``reduction``: ``"none"``,
+    ``"mean"`` or ``"sum"``.
+
+    **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input``.
+
+    **Raises:** `ValueError` if the shapes differ, ``reduction`` is unknown, or
+    ``target``, where it can be seen, has another number; `TypeError` if ``input`` is
+    not of a float dtype.
+
+    **Source:** Hadsell et al., 2006, "Dimensionality Reduction by Learning an Invariant
+    Mapping".
+    """
+    check_values("target", target, _is_sign, "1 or -1")
+    dtype, (x, y) = as_floats(input=input, target=target)
+    check_same_shape(input=x, target=y)
+    alike = jnp.where(y != -1, x, 0)
+    different = jnp.where(y != 1, positive_part(margin - x), 0)
+    return reduce(alike + different, reduction).astype(dtype)
+
+
+def cosine_embedding_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    margin: Scalar = 0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """How far the angle of two vectors is from what it should be, by its cosine.
+
+    ::
+
+        cos = sum(x * y) / sqrt((sum(x * x) + 1e-12) * (sum(y * y) + 1e-12))
+        loss = 1 - cos                   where target is 1
+               max(0, cos - margin)      where target is -1
+
+    **Arguments:** ``input1`` and ``input2``: floats of one shape, ``(N, D)`` or
+    ``(D,)``; ``target``: of shape ``(N,)`` or ``()``, 1 (alike) or -1; ``margin``: a
+    number; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** an array of the shape of ``target`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input1``.
+
+    **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
+    ``target``, where it can be seen, has another number; `TypeError` if ``input1`` is
+    not of a float dtype.
+    """
+    check_values("target", target, _is_sign, "1 or -1")
+    dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
+    if x1.ndim not in (1, 2):
+        raise ValueError(f"input1 must have 1 or 2 dimensions, found shape {x1.shape}")
+    check_same_shape(input1=x1, input2=x2)
+    if y.shape != x1.shape[:-1]:
+        raise ValueError(
+            f"target must be of shape {x1.shape[:-1]}, found shape {y.shape}"
+        )
+    # Two roots, where the one of a product would overflow.
+    cosine = jnp.sum(x1 * x2, axis=-1) / (_length(x1) * _length(x2))
+    alike = jnp.where(y == 1, 1 - cosine, 0)
+    different = jnp.where(y == -1, positive_part(cosine - margin), 0)
+    return reduce(alike + different, reduction).astype(dtype)
+
+
+def _length(x: Array) -> Array:
+    return jnp.sqrt(jnp.sum(jnp.square(x), axis=-1) + 1e-12)
+
+
+def _is_sign(y: Array) -> Array:
+    return jnp.abs(y) == 1

@@ -1,0 +1,157 @@
+"""Losses of distributions: negative log-likelihoods, and a divergence of two."""
+
+import math
+from typing import Literal
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from .._checks import check_choice
+from .._numerics import Scalar
+from ._arguments import as_floats, broadcast_to, check_same_shape, check_values
+from ._reduction import Reduction, reduce
+
+
+def poisson_nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    log_input: bool = True,
+    full: bool = False,
+    eps: Scalar = 1e-8,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Negative log-likelihood of counts, which are Poisson distributed.
+
+    ::
+
+        loss = exp(input) - target * log(exp(input))    if log_input else
+               input - target * log(input + eps)
+        loss += target * log(target) - target + log(2 * pi * target) / 2
+                where target > 1, if full
+
+    The last is Stirling's approximation of ``log(target!)``.
+
+    **Arguments:** ``input``: the expected counts or, with ``log_input``, their
+    logarithms, floats of any shape; ``target``: counts of the same shape;
+    ``log_input`` and ``full``: as above; ``eps``: a small number, so that ``log(0)`` is
+    not met; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input``.
+
+    **Raises:** `ValueError` if the shapes differ or ``reduction`` is unknown,
+    `TypeError` if ``input`` is not of a float dtype.
+    """
+    dtype, (x, y) = as_floats(input=input, target=target)
+    check_same_shape(input=x, target=y)
+    losses = jnp.exp(x) - y * x if log_input else x - y * jnp.log(x + eps)
+    if full:
+        is_large = y > 1
+        n = jnp.where(is_large, y, 1)  # no logarithm of 0, nor a derivative of it
+        stirling = n * jnp.log(n) - n + 0.5 * jnp.log(2 * math.pi * n)
+        losses = losses + jnp.where(is_large, stirling, 0)
+    return reduce(losses, reduction).astype(dtype)
+
+
+def gaussian_nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    var: ArrayLike,
+    full: bool = False,
+    eps: Scalar = 1e-6,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Negative log-likelihood of numbers, which are normally distributed.
+
+    ::
+
+        v = max(var, eps)
+        loss = (log(v) + (input - target)**2 / v) / 2
+        loss += log(2 * pi) / 2, if full
+
+    The bound ``eps`` is without derivative: below it ``var`` has the gradient of ``v``.
+
+    **Arguments:** ``input``: expectations, floats of any shape; ``target``: numbers of
+    the same shape, or of size 1 in some dimensions; ``var``: variances, at least 0: a
+    number, or of the shape of ``input``, or of that without the last dimension, or with
+    size 1 in one of them; ``full`` and ``eps``: as above; ``reduction``: ``"none"``,
+    ``"mean"`` or ``"sum"``.
+
+    **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input``.
+
+    **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
+    ``var``, where it can be seen, is negative; `TypeError` if ``input`` is not of a
+    float dtype.
+
+    **Source:** Nix and Weigend, 1994, "Estimating the mean and variance of the target
+    probability distribution".
+    """
+    check_values("var", var, lambda v: ~(v < 0), "at least 0")
+    dtype, (x, y, v) = as_floats(input=input, target=target, var=var)
+    if y.ndim != x.ndim:
+        check_same_shape(input=x, target=y)
+    y = broadcast_to(x.shape, "target", y)
+    v = _variance_of_each(v, x.shape)
+    bounded = jnp.where(v < eps, eps + (v - lax.stop_gradient(v)), v)
+    losses = 0.5 * (jnp.log(bounded) + jnp.square(x - y) / bounded)
+    if full:
+        losses = losses + 0.5 * math.log(2 * math.pi)
+    return reduce(losses, reduction).astype(dtype)
+
+
+def _variance_of_each(var: Array, shape: tuple[int, ...]) -> Array:
+    if var.shape in (shape, ()):
+        return jnp.broadcast_to(var, shape)
+    if var.shape == shape[:-1]:
+        return jnp.broadcast_to(var[..., None], shape)
+    different = [v for v, size in zip(var.shape, shape, strict=False) if v != size]
+    if var.ndim == len(shape) and different == [1]:
+        return jnp.broadcast_to(var, shape)
+    raise ValueError(
+        f"var must be a number, or of the shape of input, {shape}, or of that without "
+        f"the last dimension or with one dimension of size 1, found shape {var.shape}"
+    )
+
+
+def kl_div(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction | Literal["batchmean"] = "mean",
+    log_target: bool = False,
+) -> Array:
+    """Kullback-Leibler divergence of ``target`` from ``exp(input)``.
+
+    ::
+
+        loss = target * (log(target) - input)
+        loss = exp(target) * (target - input), if log_target
+
+    ``0 * log(0)`` is 0, and so is its derivative. The reduction ``"batchmean"`` is the
+    sum over the size of the first dimension: the divergence. ``"mean"``, the default as
+    in torch, divides by the number of classes besides.
+
+    **Arguments:** ``input``: logarithms of probabilities, floats of any shape;
+    ``target``: of the same shape, probabilities or, with ``log_target``, their
+    logarithms; ``reduction``: ``"none"``, ``"mean"``, ``"sum"`` or ``"batchmean"``.
+
+    **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input``.
+
+    **Raises:** `ValueError` if the shapes differ or ``reduction`` is unknown,
+    `TypeError` if ``input`` is not of a float dtype.
+
+    **Source:** Kullback and Leibler, 1951, "On Information and Sufficiency".
+    """
+    check_choice("reduction", reduction, ("none", "mean", "sum", "batchmean"))
+    dtype, (x, y) = as_floats(input=input, target=target)
+    check_same_shape(input=x, target=y)
+    if log_target:
+        losses = jnp.exp(y) * (y - x)
+    else:
+        losses = y * jnp.log(jnp.where(y == 0, 1, y)) - y * x
+    if reduction == "batchmean":
+        batch = x.shape[0] if x.ndim > 0 else 1
+        return (jnp.sum(losses) / batch).astype(dtype)
+    return reduce(losses, reduction).astype(dtype)

@@ -1,0 +1,151 @@
+"""Losses of which of two is nearer, or ranked higher."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .._checks import check_range
+from .._numerics import Scalar, sqrt
+from ._arguments import as_floats, check_compatible, check_same_rank
+from ._hinge import positive_part
+from ._reduction import Reduction, reduce
+
+
+def margin_ranking_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    margin: Scalar = 0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """How much two scores fall short of being ranked as they should, by a margin.
+
+    ::
+
+        loss = max(0, margin - target * (input1 - input2))
+
+    **Arguments:** ``input1`` and ``input2``: scores, floats; ``target``: 1 where
+    ``input1`` should be the higher one, -1 where ``input2``; the three have one rank,
+    and sizes that are equal or 1; ``margin``: a number; ``reduction``: ``"none"``,
+    ``"mean"`` or ``"sum"``.
+
+    **Returns:** for ``"none"``, an array of the shape that the three broadcast to,
+    otherwise a scalar; in the dtype of ``input1``.
+
+    **Raises:** `ValueError` if the shapes do not fit or ``reduction`` is unknown,
+    `TypeError` if ``input1`` is not of a float dtype.
+    """
+    dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
+    check_compatible(input1=x1, input2=x2, target=y)
+    return reduce(positive_part(margin - y * (x1 - x2)), reduction).astype(dtype)
+
+
+def triplet_margin_loss(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    margin: Scalar = 1.0,
+    p: float = 2,
+    eps: Scalar = 1e-6,
+    swap: bool = False,
+    reduction: Reduction = "mean",
+) -> Array:
+    """How much farther the positive example is than the negative one, with a margin.
+
+    ::
+
+        distance(x, y) = sum(abs(x - y + eps)**p)**(1/p),    over the last dimension
+        far = distance(anchor, negative)
+        far = min(far, distance(positive, negative)),    if swap
+        loss = max(0, margin + distance(anchor, positive) - far)
+
+    The derivative of the distance is 0 where it is 0, and where a difference is 0.
+
+    **Arguments:** ``anchor``, ``positive`` and ``negative``: floats of shape
+    ``(N, D)``, ``(D,)`` or any of one rank, with sizes that are equal or 1; ``margin``:
+    a number above 0; ``p``: a Python number, at least 0 (the number of differences that
+    are not 0) or infinite (the largest one); ``eps``: a number; ``swap``: whether the
+    anchor and the positive example may change places; ``reduction``: ``"none"``,
+    ``"mean"`` or ``"sum"``.
+
+    **Returns:** for ``"none"``, an array of the shape of the distances, otherwise a
+    scalar; in the dtype of ``anchor``.
+
+    **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown,
+    ``margin`` is not above 0 or ``p`` is negative; `TypeError` if ``anchor`` is not of
+    a float dtype.
+
+    **Source:** Balntas et al., 2016, "Learning local feature descriptors with triplets
+    and shallow convolutional neural networks".
+    """
+    check_range("margin", margin, above=0)
+    check_range("p", p, at_least=0)
+    dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
+    check_compatible(anchor=a, positive=x, negative=y)
+    losses = _triplet(partial(_distance, p=p, eps=eps), a, x, y, margin, swap)
+    return reduce(losses, reduction).astype(dtype)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    *,
+    distance_function: Callable[[Array, Array], Array] | None = None,
+    margin: Scalar = 1.0,
+    swap: bool = False,
+    reduction: Reduction = "mean",
+) -> Array:
+    """`triplet_margin_loss` with a distance of one's own.
+
+    **Arguments:** as of `triplet_margin_loss`, and ``distance_function``: a function of
+    two arrays of at least float32; without it, the Euclidean distance of
+    `triplet_margin_loss`. ``anchor``, ``positive`` and ``negative`` are of one rank,
+    and otherwise as the function takes them.
+
+    **Returns, raises:** as `triplet_margin_loss`.
+    """
+    check_range("margin", margin, above=0)
+    dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
+    if distance_function is None:
+        check_compatible(anchor=a, positive=x, negative=y)
+        distance_function = partial(_distance, p=2, eps=1e-6)
+    check_same_rank(anchor=a, positive=x, negative=y)
+    losses = _triplet(distance_function, a, x, y, margin, swap)
+    return reduce(losses, reduction).astype(dtype)
+
+
+def _triplet(
+    distance: Callable[[Array, Array], Array],
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    margin: Scalar,
+    swap: bool,
+) -> Array:
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = jnp.minimum(far, distance(positive, negative))
+    return positive_part(margin + near - far)
+
+
+def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
+    """The p-norm of the differences along the last dimension."""
+    differences = x - y + eps
+    if p == 2:
+        return sqrt(jnp.sum(jnp.square(differences), axis=-1))
+    sizes = jnp.abs(differences)
+    if p == math.inf:
+        return jnp.max(sizes, axis=-1)
+    is_zero = sizes == 0
+    if p == 0:
+        return jnp.sum(~is_zero, axis=-1, dtype=sizes.dtype)
+    # Neither power has a derivative at 0.
+    powers = jnp.where(is_zero, 0, jnp.where(is_zero, 1, sizes) ** p)
+    total = jnp.sum(powers, axis=-1)
+    is_zero = total == 0
+    return jnp.where(is_zero, 0, jnp.where(is_zero, 1, total) ** (1 / p))

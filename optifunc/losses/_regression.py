@@ -1,0 +1,139 @@
+"""Losses of the difference between a prediction and a number."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from .._checks import check_range
+from .._numerics import Scalar
+from ._arguments import as_floats, check_same_shape
+from ._reduction import Reduction, reduce
+
+
+def l1_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction = "mean",
+    weight: ArrayLike | None = None,
+) -> Array:
+    """Absolute error.
+
+    ::
+
+        loss = weight * abs(input - target),    mean = sum(loss) / sum(weight)
+
+    The derivative is 0 where the two are equal.
+
+    **Arguments:** ``input``: floats of any shape; ``target`` and ``weight``: numbers of
+    the same shape; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
+    in the dtype of ``input``.
+
+    **Raises:** `ValueError` if the shapes differ or ``reduction`` is unknown,
+    `TypeError` if ``input`` is not of a float dtype.
+    """
+    dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
+    check_same_shape(input=x, target=y, weight=w)
+    return _weighted_mean_or(reduction, jnp.abs(x - y), w).astype(dtype)
+
+
+def mse_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction = "mean",
+    weight: ArrayLike | None = None,
+) -> Array:
+    """Squared error.
+
+    ::
+
+        loss = weight * (input - target)**2,    mean = sum(loss) / sum(weight)
+
+    **Arguments, returns, raises:** as `l1_loss`, with the same ``input``, ``target``,
+    ``reduction`` and ``weight``.
+    """
+    dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
+    check_same_shape(input=x, target=y, weight=w)
+    return _weighted_mean_or(reduction, jnp.square(x - y), w).astype(dtype)
+
+
+def smooth_l1_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction = "mean",
+    beta: Scalar = 1.0,
+) -> Array:
+    """Squared error near 0, absolute error away from it, with slope 1.
+
+    ::
+
+        d = abs(input - target)
+        loss = d**2 / (2 * beta) if d < beta else d - beta / 2
+
+    With ``beta = 0`` it is `l1_loss`.
+
+    **Arguments:** as of `l1_loss`, and ``beta``: a number or scalar array, at least 0.
+
+    **Returns, raises:** as `l1_loss`; `ValueError` too if ``beta`` is negative.
+
+    **Source:** Girshick, 2015, "Fast R-CNN".
+    """
+    check_range("beta", beta, at_least=0)
+    dtype, (x, y) = as_floats(input=input, target=target)
+    check_same_shape(input=x, target=y)
+    near, beyond = _split(x - y, beta)
+    # For `beta = 0` the divisor does not matter, but must not be 0.
+    losses = near * near / (2 * jnp.where(beta > 0, beta, 1)) + beyond
+    return reduce(losses, reduction).astype(dtype)
+
+
+def huber_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction = "mean",
+    delta: Scalar = 1.0,
+    weight: ArrayLike | None = None,
+) -> Array:
+    """Squared error near 0, absolute error away from it, with slope ``delta``.
+
+    ::
+
+        d = abs(input - target)
+        loss = weight * (d**2 / 2 if d < delta else delta * (d - delta / 2))
+
+    Unlike that of `l1_loss`, and as in torch, the weighted mean is ``sum(loss)`` over
+    the number of elements.
+
+    **Arguments:** as of `l1_loss`, and ``delta``: a number or scalar array, above 0.
+
+    **Returns, raises:** as `l1_loss`; `ValueError` too if ``delta`` is not above 0.
+
+    **Source:** Huber, 1964, "Robust Estimation of a Location Parameter".
+    """
+    check_range("delta", delta, above=0)
+    dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
+    check_same_shape(input=x, target=y, weight=w)
+    near, beyond = _split(x - y, delta)
+    losses = near * near / 2 + delta * beyond
+    return reduce(losses if w is None else w * losses, reduction).astype(dtype)
+
+
+def _split(difference: Array, width: Scalar) -> tuple[Array, Array]:
+    """The part within ``width`` of 0, and how far the rest is beyond it.
+
+    No branch of a `jnp.where` overflows, so that no gradient is NaN.
+    """
+    near = jnp.clip(difference, -width, width)
+    return near, jnp.abs(difference) - jnp.abs(near)
+
+
+def _weighted_mean_or(
+    reduction: Reduction, losses: Array, weight: Array | None
+) -> Array:
+    """``losses`` with their weights, reduced; the mean is over the sum of weights."""
+    if weight is None:
+        return reduce(losses, reduction)
+    if reduction == "mean":
+        return jnp.sum(weight * losses) / jnp.sum(weight)
+    return reduce(weight * losses, reduction)
