@@ -1,0 +1,247 @@
+"""Losses of one class among several: log-likelihoods and margins."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from .._checks import check_choice, check_integer, check_range
+from .._numerics import Scalar, is_zero
+from ._arguments import as_floats, check_same_shape
+from ._labels import as_integers, check_labels, in_range, nan_unless
+from ._reduction import Reduction, reduce
+
+
+def cross_entropy(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: Scalar = 0.0,
+) -> Array:
+    """The negative log-likelihood of classes or of distributions, from logits.
+
+    ::
+
+        log_p = log_softmax(input)                               over the C classes
+        loss = -weight[target] * log_p[target]                   (class labels)
+        loss = -sum_c weight[c] * target[c] * log_p[c]           (class probabilities)
+
+    With ``label_smoothing = s`` the target distribution, one-hot for a label, is
+    ``(1 - s) * target + s / C``.
+
+    **Arguments:** ``input``: floating point, logits in shape (C,), (N, C) or
+    (N, C, d1, ..., dK); ``target``: integers in [0, C) in the shape of ``input``
+    without the dimension C, or class probabilities in the shape of ``input``;
+    ``weight``: a factor for each class, (C,), or None; ``ignore_index``: the label
+    whose samples cost nothing and do not count; ``reduction``: ``"none"``, ``"mean"``
+    or ``"sum"``; ``label_smoothing``: in [0, 1].
+
+    **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum. For
+    ``"mean"`` the sum of the losses of labels over the sum of their weights, which is
+    NaN if all are ignored; of probabilities the plain mean. The dtype of ``input``.
+
+    **Raises:** `TypeError` for dtypes other than these. `ValueError` for other shapes,
+    a label out of range, an ``ignore_index`` of 0 or more beside probabilities, a
+    ``label_smoothing`` out of range or an unknown ``reduction``. A label out of range
+    under `jit`, which cannot be seen, makes the loss and its gradient NaN.
+    """
+    check_range("label_smoothing", label_smoothing, at_least=0, at_most=1)
+    dtype, (logits,) = as_floats(input=input)
+    axis = _class_axis(logits)
+    log_probs = jax.nn.log_softmax(logits, axis)
+    if jnp.shape(target) == logits.shape:
+        losses = _of_probabilities(
+            log_probs, axis, input, target, weight, ignore_index, label_smoothing
+        )
+        return reduce(losses, reduction).astype(dtype)
+    losses, weights = _of_labels(
+        log_probs, axis, target, weight, ignore_index, label_smoothing
+    )
+    return _reduce_weighted(losses, weights, reduction).astype(dtype)
+
+
+def nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Array:
+    """The negative log-likelihood of class labels, from log-probabilities.
+
+    ::
+
+        loss = -weight[target] * input[target]
+
+    **Arguments:** ``input``: floating point, log-probabilities in shape (C,), (N, C) or
+    (N, C, d1, ..., dK); ``target``: integers in [0, C) in the shape of ``input``
+    without the dimension C; ``weight``: a factor for each class, (C,), or None;
+    ``ignore_index``: the label whose samples cost nothing and do not count;
+    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum, for
+    ``"mean"`` their sum over the sum of their weights, which is NaN if all are ignored.
+    The dtype of ``input``.
+
+    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
+    a label out of range or an unknown ``reduction``. A label out of range under `jit`,
+    which cannot be seen, makes the loss and its gradient NaN.
+    """
+    dtype, (log_probs,) = as_floats(input=input)
+    losses, weights = _of_labels(
+        log_probs, _class_axis(log_probs), target, weight, ignore_index, 0.0
+    )
+    return _reduce_weighted(losses, weights, reduction).astype(dtype)
+
+
+def _class_axis(scores: Array) -> int:
+    if scores.ndim == 0:
+        raise ValueError(
+            "input must be of shape (C,) or (N, C, ...), found a scalar: it needs a "
+            "dimension of classes"
+        )
+    return min(scores.ndim - 1, 1)
+
+
+def _of_labels(
+    log_probs: Array,
+    axis: int,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    smoothing: Scalar,
+) -> tuple[Array, Array]:
+    """The loss of each label, and what it weighs in the mean."""
+    check_integer("ignore_index", ignore_index, at_least=jnp.iinfo(jnp.int32).min)
+    classes = log_probs.shape[axis]
+    expected = log_probs.shape[:axis] + log_probs.shape[axis + 1 :]
+    if jnp.shape(target) != expected:
+        raise ValueError(
+            f"target must have the shape of input without its classes, {expected}, or "
+            f"for class probabilities all of it, {log_probs.shape}; "
+            f"found {jnp.shape(target)}"
+        )
+    labels = as_integers("target", target)
+    check_labels("target", labels, classes, also=ignore_index)
+    class_weights = _class_weights(weight, log_probs, axis)
+    # By comparison with each class, and not by indexing: the derivative of an index is
+    # a scatter, which is slow and, on accelerators, adds up in any order.
+    label = lax.broadcasted_iota(labels.dtype, log_probs.shape, axis)
+    is_target = label == jnp.expand_dims(labels, axis)
+    picked = jnp.sum(log_probs, axis, where=is_target)
+    weights = jnp.sum(class_weights, axis, where=is_target)
+    weights = weights * nan_unless(in_range(labels, classes), weights)
+    losses = -weights * picked
+    if not is_zero(smoothing):
+        smoothing = lax.convert_element_type(smoothing, log_probs.dtype)
+        every = -jnp.sum(class_weights * log_probs, axis)
+        losses = (1 - smoothing) * losses + smoothing / classes * every
+    is_ignored = labels == ignore_index
+    return jnp.where(is_ignored, 0, losses), jnp.where(is_ignored, 0, weights)
+
+
+def _of_probabilities(
+    log_probs: Array,
+    axis: int,
+    input: Any,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    smoothing: Scalar,
+) -> Array:
+    """The loss of each distribution."""
+    if not jnp.issubdtype(jnp.asarray(target).dtype, jnp.floating):
+        raise TypeError(
+            "target must be of a floating dtype where it has the shape of input, being "
+            f"class probabilities; found {jnp.asarray(target).dtype}"
+        )
+    if ignore_index >= 0:
+        raise ValueError(
+            "ignore_index must be negative where target is class probabilities, "
+            f"found {ignore_index}"
+        )
+    _, (_, target) = as_floats(input=input, target=target)
+    if not is_zero(smoothing):
+        smoothing = lax.convert_element_type(smoothing, target.dtype)
+        target = (1 - smoothing) * target + smoothing / target.shape[axis]
+    return -jnp.sum(_class_weights(weight, log_probs, axis) * target * log_probs, axis)
+
+
+def _class_weights(weight: Any, scores: Array, axis: int) -> Array:
+    """The weight of each class, in the shape of ``scores``."""
+    if weight is None:
+        return jnp.ones_like(scores)
+    _, (_, weights) = as_floats(input=scores, weight=weight)
+    classes = scores.shape[axis]
+    if weights.shape != (classes,):
+        raise ValueError(
+            f"weight must be of shape ({classes},), one for each class, "
+            f"found {weights.shape}"
+        )
+    return lax.broadcast_in_dim(weights, scores.shape, (axis,))
+
+
+def _reduce_weighted(losses: Array, weights: Array, reduction: Reduction) -> Array:
+    if reduction == "mean":
+        return jnp.sum(losses) / jnp.sum(weights)
+    return reduce(losses, reduction)
+
+
+def multi_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    p: Literal[1, 2] = 1,
+    margin: Scalar = 1.0,
+    weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """The hinge loss of one class against each other one.
+
+    ::
+
+        loss = weight[target] / C
+               * sum_{c != target} max(0, margin - x[target] + x[c])^p
+
+    **Arguments:** ``input``: floating point, scores x in shape (C,) or (N, C);
+    ``target``: integers in [0, C), in shape () or (N,); ``p``: 1 or 2; ``margin``: by
+    how much the score of the target is to lead; ``weight``: a factor for each class,
+    (C,), or None; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum, in
+    the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
+
+    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
+    a label out of range, another ``p`` or an unknown ``reduction``. A label out of
+    range under `jit`, which cannot be seen, makes the loss and its gradient NaN.
+
+    **Source:** K. Crammer and Y. Singer, *On the Algorithmic Implementation of
+    Multiclass Kernel-based Vector Machines*, JMLR 2001; here each class that comes
+    too near counts, and not the nearest alone.
+    """
+    check_choice("p", p, (1, 2))
+    check_range("margin", margin)
+    dtype, (scores, margin) = as_floats(input=input, margin=margin)
+    if scores.ndim not in (1, 2):
+        raise ValueError(f"input must be of shape (C,) or (N, C), found {scores.shape}")
+    if jnp.shape(margin):
+        raise ValueError(f"margin must be a scalar, found shape {jnp.shape(margin)}")
+    axis = scores.ndim - 1
+    classes = scores.shape[axis]
+    labels = as_integers("target", target)
+    check_same_shape(**{"input without its classes": scores[..., 0], "target": labels})
+    check_labels("target", labels, classes)
+    is_target = (
+        lax.broadcasted_iota(labels.dtype, scores.shape, axis) == labels[..., None]
+    )
+    target_score = jnp.sum(scores, axis, keepdims=True, where=is_target)
+    # In this order: where scores are large its rounding decides the side of the kink.
+    excess = jnp.broadcast_to(margin - target_score, scores.shape) + scores
+    excess = jnp.where(~is_target & (excess > 0), excess, 0)
+    weights = jnp.sum(_class_weights(weight, scores, axis), axis, where=is_target)
+    weights = weights * nan_unless(in_range(labels, classes), weights)
+    losses = weights * jnp.mean(excess if p == 1 else excess * excess, axis)
+    return reduce(losses, reduction).astype(dtype)

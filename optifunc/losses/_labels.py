@@ -1,0 +1,63 @@
+"""Class labels and lengths: integers, seen where they can be."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.core import Tracer
+
+from ._arguments import check_values
+
+
+def as_integers(name: str, value: Any) -> Array:
+    """An argument of labels or lengths, as JAX's default integers.
+
+    **Raises:** `TypeError` if it is not of an integer dtype.
+    """
+    with evaluated(value):
+        array = jnp.asarray(value)
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise TypeError(f"{name} must be of an integer dtype, found {array.dtype}")
+        # A uint8 could not be compared with an `ignore_index` of -100.
+        return array.astype(jnp.result_type(int))
+
+
+def evaluated(*values: Any) -> AbstractContextManager[None]:
+    """Compute at once, within a traced function too, if none of ``values`` is traced.
+
+    So that what is known of labels and lengths stays known, to be checked.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values)):
+        return nullcontext()
+    return jax.ensure_compile_time_eval()
+
+
+def check_labels(
+    name: str, labels: Array, classes: int, also: int | None = None
+) -> None:
+    """Check that each label is one of ``classes`` classes, or ``also``.
+
+    **Raises:** `ValueError`, with the first label that is not.
+    """
+    check_values(
+        name,
+        labels,
+        lambda label: in_range(label, classes) | (label == also),
+        f"in [0, {classes})" + ("" if also is None else f" or {also}"),
+    )
+
+
+def in_range(labels: Array, classes: int) -> Array:
+    """Whether each label is one of ``classes`` classes."""
+    return (labels >= 0) & (labels < classes)
+
+
+def nan_unless(valid: Array, like: Array) -> Array:
+    """A factor: 1 where ``valid``, otherwise NaN.
+
+    What is computed from a label out of range, which nobody could see, must not pass
+    for a loss; as a factor it makes the gradients NaN too.
+    """
+    return jnp.where(valid, 1, jnp.nan).astype(like.dtype)

@@ -1,0 +1,97 @@
+"""Losses of several classes at once."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from ._arguments import as_floats, broadcast_to, check_same_shape, check_values
+from ._labels import as_integers, in_range, nan_unless
+from ._reduction import Reduction, reduce
+from ._softplus import softplus
+
+
+def multilabel_margin_loss(
+    input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
+) -> Array:
+    """The hinge loss of each class that is a target against each that is none.
+
+    ::
+
+        loss = 1 / C * sum_{t a target} sum_{c no target} max(0, 1 - x[t] + x[c])
+
+    **Arguments:** ``input``: floating point, scores x in shape (C,) or (N, C);
+    ``target``: integers in the shape of ``input``: a sample's classes, each in [0, C),
+    then -1; what comes after the first -1 is not used, but must be in [-1, C) too. A
+    class that is listed twice counts twice. ``reduction``: ``"none"``, ``"mean"`` or
+    ``"sum"``.
+
+    **Returns:** for ``"none"`` a loss for each sample, otherwise their mean or sum, in
+    the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
+
+    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
+    a label out of range or an unknown ``reduction``. A label out of range under `jit`,
+    which cannot be seen, makes the loss and its gradient NaN.
+    """
+    dtype, (scores,) = as_floats(input=input)
+    if scores.ndim not in (1, 2):
+        raise ValueError(f"input must be of shape (C,) or (N, C), found {scores.shape}")
+    labels = as_integers("target", target)
+    check_same_shape(input=scores, target=labels)
+    classes = scores.shape[-1]
+
+    def is_label(target: Array) -> Array:
+        return in_range(target, classes) | (target == -1)
+
+    check_values("target", labels, is_label, f"in [-1, {classes})")
+    axis = scores.ndim - 1
+    is_listed = lax.cummin(labels, axis) >= 0  # nothing negative up to here
+    label = lax.broadcasted_iota(labels.dtype, (*labels.shape, classes), axis + 1)
+    is_class = (labels[..., None] == label) & is_listed[..., None]
+    count = jnp.sum(is_class, axis, dtype=scores.dtype)  # how often a class is listed
+    # From here on [..., t, c]: the class t against the class c. In this order: where
+    # scores are large its rounding decides the side of the kink.
+    shape = (*scores.shape, classes)
+    excess = jnp.broadcast_to((1 - scores)[..., None], shape) + jnp.broadcast_to(
+        scores[..., None, :], shape
+    )
+    is_between = (count > 0)[..., None] & (count == 0)[..., None, :]
+    excess = jnp.where(is_between & (excess > 0), excess, 0)
+    losses = jnp.sum(count[..., None] * excess, (axis, axis + 1)) / classes
+    losses = losses * nan_unless(is_label(labels).all(axis), losses)
+    return reduce(losses, reduction).astype(dtype)
+
+
+def multilabel_soft_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """The mean over classes of a binary cross-entropy for each, from logits.
+
+    ::
+
+        loss = -1/C sum_c weight[c] * (y[c] log(sigmoid(x[c]))
+                                       + (1 - y[c]) log(1 - sigmoid(x[c])))
+
+    **Arguments:** ``input``: floating point, logits x in shape (..., C); ``target``:
+    real numbers y in the same shape, 1 for a class that holds and 0 for another one;
+    ``weight``: factors that broadcast to that shape, (C,) for instance, or None;
+    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    **Returns:** for ``"none"`` a loss for each sample, in shape (...), otherwise their
+    mean or sum, in the dtype of ``input``.
+
+    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes
+    or an unknown ``reduction``.
+    """
+    dtype, (logits, labels, weights) = as_floats(
+        input=input, target=target, weight=weight
+    )
+    if logits.ndim == 0:
+        raise ValueError("input must be of shape (..., C), found a scalar")
+    check_same_shape(input=logits, target=labels)
+    losses = labels * softplus(-logits) + (1 - labels) * softplus(logits)
+    if weights is not None:
+        losses = broadcast_to(logits.shape, "weight", weights) * losses
+    return reduce(jnp.mean(losses, -1), reduction).astype(dtype)
