@@ -54,7 +54,7 @@ def reached(module, dotted):
 
 def test_names_of_ours_exist():
     ours = set(re.findall(r"\bof((?:\.\w+)+)", PAGE))
-    assert len(ours) > 120
+    assert len(ours) > 150
     for name in sorted(ours):
         assert reached(of, name[1:]) is not None
 
@@ -99,17 +99,23 @@ def test_every_name_of_torch_is_there():
 
     if not torch.__version__.startswith(TORCH_VERSION):
         pytest.skip(f"the page lists torch {TORCH_VERSION}, not {torch.__version__}")
-    utils = {
+    clipping = {
         "clip_grads_with_norm_",
         "get_total_norm",
         *torch.nn.utils.clip_grad.__all__,
+    }
+    losses = {"kl_div"} | {
+        name
+        for name in vars(torch.nn.functional)
+        if name.endswith("_loss") or "cross_entropy" in name
     }
     public = {
         *(n for n, v in vars(torch.optim).items() if not inspect.ismodule(v)),
         *(f"Optimizer.{n}" for n in dir(Optimizer)),
         *lr_scheduler.__all__,
         *swa_utils.__all__,
-        *utils,
+        *clipping,
+        *losses,
     }
     public = {name for name in public if not re.search(r"(^|\.)_", name)}
     assert public == TORCH_ROWS
@@ -264,14 +270,61 @@ def schedules():
 
 def functions():
     rng = np.random.default_rng(0)
-    tree = {"kernel": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)}
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    tree, losses = {"kernel": draw(3, 2)}, of.losses
+    found, wanted = draw(5, 4), draw(5, 4)
+    labels = jnp.array([0, 3, 1, 1, 2])
+    likely, share = jax.nn.log_softmax(found), jax.nn.softmax(wanted)
+    zero_or_one = (wanted > 0).astype(jnp.float32)
+    each = {"reduction": "none"}
     return {
         "apply_updates": tuple(m.apply_updates(tree, tree) for m in (optax, of)),
         "tree.norm": (optax.tree.norm(tree), of.global_norm(tree)),
+        "squared_error": (
+            optax.squared_error(found, wanted),
+            losses.mse_loss(found, wanted, **each),
+        ),
+        "l2_loss": (
+            optax.l2_loss(found, wanted),
+            losses.mse_loss(found, wanted, **each) / 2,
+        ),
+        "huber_loss": (
+            optax.huber_loss(found, wanted, delta=0.7),
+            losses.huber_loss(found, wanted, delta=0.7, **each),
+        ),
+        "softmax_cross_entropy": (
+            optax.softmax_cross_entropy(found, share),
+            losses.cross_entropy(found, share, **each),
+        ),
+        "softmax_cross_entropy_with_integer_labels": (
+            optax.softmax_cross_entropy_with_integer_labels(found, labels),
+            losses.cross_entropy(found, labels, **each),
+        ),
+        "sigmoid_binary_cross_entropy": (
+            optax.sigmoid_binary_cross_entropy(found, zero_or_one),
+            losses.binary_cross_entropy_with_logits(found, zero_or_one, **each),
+        ),
+        "kl_divergence": (
+            optax.kl_divergence(likely, share),
+            losses.kl_div(likely, share, **each).sum(-1),
+        ),
+        "losses.kl_divergence_with_log_targets": (
+            optax.losses.kl_divergence_with_log_targets(likely, jnp.log(share)),
+            losses.kl_div(likely, jnp.log(share), log_target=True, **each).sum(-1),
+        ),
+        "cosine_distance": (
+            optax.cosine_distance(found, wanted),
+            losses.cosine_embedding_loss(found, wanted, jnp.ones(5), **each),
+        ),
     }
 
 
-TRANSFORMATIONS, SCHEDULES, FUNCTIONS = transformations(), schedules(), functions()
+TRANSFORMATIONS, SCHEDULES = transformations(), schedules()
+with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    FUNCTIONS = functions()
 
 
 def test_what_is_called_the_same_is_tested():
