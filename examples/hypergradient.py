@@ -1,0 +1,343 @@
+"""Tune Adam's learning rate and betas by gradient descent through the training run.
+
+Training is a function: from hyperparameters to the loss on validation data. `jax.grad`
+differentiates it through every update of the run, because a transformation of optifunc
+is a value whose numbers may be traced. Another Adam, outside, descends that gradient.
+
+The learning rate is tuned as its logarithm and each beta as its logit: any real number
+stands for a valid value, and a step means the same everywhere.
+
+The result is compared with Adam's defaults and with the best of a grid, on test data
+and from starts that none of them has seen.
+
+    python examples/hypergradient.py --epochs 10 --outer-steps 50
+"""
+
+import argparse
+import itertools
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from jax.nn import sigmoid
+from jax.scipy.special import logit
+from tqdm import tqdm, trange
+
+import optifunc as of
+
+matplotlib.use("Agg")  # draws into a file; needs no screen
+import matplotlib.pyplot as plt
+
+BATCH_SIZE = 64
+HIDDEN = 32
+RUNS = 8  # that a validation loss is the mean of: each its own start and order
+TEST_RUNS = 32
+MOST_IMAGES = 2048  # of --data; the way back keeps the parameters of every update
+OUTER_LR = 0.2
+DEFAULT = (1e-3, 0.9, 0.999)  # lr, beta1, beta2
+RATES = np.geomspace(1e-3, 1e-1, 9)
+BETAS = list(itertools.product((0.8, 0.9, 0.97), (0.9, 0.99, 0.999)))
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # told apart by everyone
+
+
+class Data(NamedTuple):
+    images: np.ndarray  # [n, features], in [0, 1]
+    labels: np.ndarray  # int32 [n]
+
+
+class Splits(NamedTuple):
+    training: Data
+    validation: Data
+    test: Data
+
+
+def load_data(folder):
+    """Three quarters of the training set to train on, a quarter for validation."""
+
+    def read(train):
+        if folder is None:
+            found = datasets.digits(8, train=train)
+        else:
+            found = datasets.fashion_mnist(folder, train)
+        images = found.pixels[:MOST_IMAGES].reshape(-1, found.pixels[0].size)
+        return Data(images / 255, found.labels[:MOST_IMAGES])
+
+    images, labels = read(train=True)
+    cut = len(labels) * 3 // 4
+    training, validation = (
+        Data(images[:cut], labels[:cut]),
+        Data(images[cut:], labels[cut:]),
+    )
+    return Splits(training, validation, read(train=False))
+
+
+def initialize(key, features):
+    """Parameters of a network with one hidden layer."""
+    first, second = jax.random.split(key)
+    return {
+        "hidden": jax.random.normal(first, (features, HIDDEN)) * features**-0.5,
+        "output": jax.random.normal(second, (HIDDEN, 10)) * HIDDEN**-0.5,
+    }
+
+
+def logits(params, images):
+    return jnp.tanh(images @ params["hidden"]) @ params["output"]
+
+
+def loss_fn(params, data):
+    log_probabilities = jax.nn.log_softmax(logits(params, data.images))
+    chosen = jnp.take_along_axis(log_probabilities, data.labels[:, None], axis=1)
+    return -jnp.mean(chosen)
+
+
+def accuracy(params, data):
+    return jnp.mean(jnp.argmax(logits(params, data.images), axis=1) == data.labels)
+
+
+def train(tx, key, data, epochs):
+    """The parameters after a run whose start and order of the batches ``key`` draws."""
+    start_key, order_key = jax.random.split(key)
+    params = initialize(start_key, data.images.shape[1])
+    count = len(data.labels)
+    epoch_keys = jax.random.split(order_key, epochs)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, count))(epoch_keys)
+    full = count // BATCH_SIZE * BATCH_SIZE  # an incomplete batch is left out
+    batches = orders[:, :full].reshape(-1, BATCH_SIZE)
+
+    # Backward through the run, all but parameters and state is computed a second time
+    # rather than kept from the first.
+    @jax.checkpoint
+    def step(carry, batch):
+        params, state = carry
+        grads = jax.grad(loss_fn)(params, Data(data.images[batch], data.labels[batch]))
+        updates, state = tx.update(grads, state, params)
+        return (of.apply_updates(params, updates), state), None
+
+    (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), batches)
+    return params
+
+
+def free(lr, *betas):
+    """The hyperparameters as three numbers that may take any value, an array."""
+    return jnp.array([jnp.log(lr), *(logit(jnp.asarray(beta)) for beta in betas)])
+
+
+def natural(tuned):
+    """The learning rate and the betas that `free` numbers stand for."""
+    return jnp.exp(tuned[0]), *sigmoid(tuned[1:])
+
+
+@partial(jax.jit, static_argnums=3)
+def validation_loss(tuned, keys, splits, epochs):
+    """The mean over the runs that ``keys`` draw: a function of the hyperparameters."""
+    lr, *betas = natural(tuned)
+    tx = of.adam(lr, tuple(betas))
+
+    def run(key):
+        return loss_fn(train(tx, key, splits.training, epochs), splits.validation)
+
+    return jnp.mean(jax.vmap(run)(keys))
+
+
+def descend(key, splits, epochs, steps):
+    """The hyperparameters after ``steps`` outer steps, and what was on the way there.
+
+    That is, for each step, the validation loss and the learning rate and betas that it
+    is of: [steps, 4].
+    """
+    value_and_grad = jax.jit(jax.value_and_grad(validation_loss), static_argnums=3)
+    outer = of.chain(
+        of.clip_by_global_norm(1.0),  # a run that diverges has a huge gradient
+        of.adam(of.schedules.cosine_annealing(OUTER_LR, steps)),
+    )
+    tuned = free(*DEFAULT)
+    state = outer.init(tuned)
+    rows = []
+    progress = trange(steps, unit="step", desc="hypergradient")
+    for step in progress:
+        # New runs each time, lest the result fit a few starts and orders only.
+        keys = jax.random.split(jax.random.fold_in(key, step), RUNS)
+        loss, grads = value_and_grad(tuned, keys, splits, epochs)
+        rows.append([loss, *natural(tuned)])
+        progress.set_postfix(loss=f"{loss:.4f}", lr=f"{rows[-1][1]:.2g}", refresh=False)
+        updates, state = outer.update(grads, state, tuned)
+        tuned = of.apply_updates(tuned, updates)
+    return natural(tuned), np.array(rows)
+
+
+def search(key, splits, epochs):
+    """The validation loss at each learning rate with each pair of betas: [9, 9]."""
+    keys = jax.random.split(key, RUNS)
+    points = [free(lr, *betas) for lr in RATES for betas in BETAS]
+    progress = tqdm(points, unit="point", desc="grid")
+    losses = [validation_loss(point, keys, splits, epochs) for point in progress]
+    return np.reshape(losses, (len(RATES), len(BETAS)))
+
+
+@partial(jax.jit, static_argnums=3)
+def test(hyperparameters, key, splits, epochs):
+    """Loss and accuracy on the test data, after each of `TEST_RUNS` runs."""
+    lr, *betas = hyperparameters
+
+    def run(key):
+        params = train(of.adam(lr, tuple(betas)), key, splits.training, epochs)
+        return loss_fn(params, splits.test), accuracy(params, splits.test)
+
+    return jax.vmap(run)(jax.random.split(key, TEST_RUNS))
+
+
+def check(key, splits, epochs):
+    """Print the gradient at Adam's defaults beside central differences, in float64."""
+    width = 1e-4
+    with jax.enable_x64(True):
+        splits = jax.tree.map(jnp.asarray, splits)
+        keys = jax.random.split(key, RUNS)
+
+        def loss(tuned):
+            return validation_loss(tuned, keys, splits, epochs)
+
+        tuned = free(*DEFAULT)
+        gradient = jax.grad(loss)(tuned)
+        print("                 derivative   central difference")
+        for i, name in enumerate(("log lr", "logit beta1", "logit beta2")):
+            step = width * jnp.eye(3)[i]
+            difference = (loss(tuned + step) - loss(tuned - step)) / (2 * width)
+            print(f"{name:11}  {gradient[i]:+.8e}  {difference:+.8e}")
+
+
+def draw(descent, grid, path):
+    """The descent of the loss, its way across the grid, and the hyperparameters."""
+    steps = np.arange(len(descent))
+    losses, lrs, *betas = descent.T
+    plt.rcParams.update({"font.size": 9, "axes.titlesize": 10})
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+    left, middle, right = axes
+
+    left.plot(steps, losses, color=BLUE, linewidth=2, label="hypergradient")
+    best = np.nanmin(grid)
+    left.axhline(
+        best, color="0.3", linestyle="--", label=f"best of {grid.size} in a grid"
+    )
+    left.set(title="validation loss", xlabel="outer step", yscale="log")
+    left.legend(frameon=False)
+
+    middle.plot(RATES, grid, color="0.8", linewidth=1)
+    middle.plot(
+        RATES,
+        grid[:, BETAS.index(DEFAULT[1:])],
+        color=ORANGE,
+        linewidth=2,
+        label="default betas",
+    )
+    middle.plot([], [], color="0.8", label="other betas")
+    middle.plot(lrs, losses, ".-", color=BLUE, linewidth=1, label="hypergradient")
+    middle.set(
+        title="validation loss", xlabel="learning rate", xscale="log", yscale="log"
+    )
+    middle.legend(frameon=False)
+
+    values = {
+        "learning rate": lrs,
+        "1 - beta1": 1 - betas[0],
+        "1 - beta2": 1 - betas[1],
+    }
+    for (name, value), color in zip(values.items(), (BLUE, ORANGE, GREEN), strict=True):
+        right.plot(steps, value, color=color, linewidth=2, label=name)
+    right.set(title="hyperparameters", xlabel="outer step", yscale="log")
+    right.legend(frameon=False)
+
+    for ax in axes:
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--epochs",
+        type=positive,
+        default=10,
+        help="passes over the data in each training run (default: 10)",
+    )
+    parser.add_argument(
+        "--outer-steps",
+        type=positive,
+        default=50,
+        help="updates of the hyperparameters (default: 50)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="with Fashion-MNIST's four IDX files, of which the first "
+        f"{MOST_IMAGES} images are used (default: scikit-learn's digits)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of starts and orders (default: 0)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare the first hypergradient with finite differences, in float64",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("hypergradient.png"),
+        help="where to save the picture (default: hypergradient.png)",
+    )
+    arguments = parser.parse_args()
+    splits, epochs = load_data(arguments.data), arguments.epochs
+    descent_key, grid_key, test_key = jax.random.split(
+        jax.random.key(arguments.seed), 3
+    )
+    if arguments.check:
+        check(descent_key, splits, epochs)
+
+    start = time.perf_counter()
+    tuned, descent = descend(descent_key, splits, epochs, arguments.outer_steps)
+    descended = time.perf_counter()
+    grid = search(grid_key, splits, epochs)
+    searched = time.perf_counter()
+    draw(descent, grid, arguments.output)
+
+    before, after = descent[[0, -1], 0]
+    print(f"validation loss: {before:.4f} before, {after:.4f} at the last step")
+    print(f"hypergradient: {len(descent)} steps in {descended - start:.1f} s")
+    print(f"grid: {grid.size} points in {searched - descended:.1f} s")
+    print(f"\non {len(splits.test.labels)} test images, {TEST_RUNS} new runs each:")
+    print("                    lr   beta1   beta2    loss             accuracy")
+    best_lr, best_betas = np.unravel_index(np.nanargmin(grid), grid.shape)
+    contenders = {
+        "default": DEFAULT,
+        "best of grid": (RATES[best_lr], *BETAS[best_betas]),
+        "hypergradient": tuned,
+    }
+    for name, found in contenders.items():
+        losses, accuracies = test(jnp.array(found), test_key, splits, epochs)
+        lr, beta1, beta2 = found
+        print(
+            f"{name:13}  {lr:7.5f}  {beta1:6.4f}  {beta2:6.4f}  {losses.mean():.4f} "
+            f"+- {losses.std() / TEST_RUNS**0.5:.4f}  {accuracies.mean():.2%}"
+        )
+    print(f"\npicture: {arguments.output.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""Two learning rates, two schedules, and a run that stops and goes on as if it had not.
+
+The torch-style face, `optifunc.optim`. The layers below (the base) and the last one
+(the classifier) are two parameter groups, each with its own learning rate and its own
+function of the epoch in one `LambdaLR`:
+
+- the base waits for a third of the epochs, then learns at once, then twice, its rate;
+- the classifier's learning rate shrinks by a twentieth each epoch.
+
+Half-way the run is saved to a file. A new optimizer loads it and trains to the end; its
+losses are those of the run that was never interrupted, to the last bit.
+
+    python examples/param_groups_and_schedules.py --epochs 90
+"""
+
+import argparse
+import itertools
+import pickle
+from pathlib import Path
+
+import datasets
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from tqdm import tqdm
+
+from optifunc import optim
+
+matplotlib.use("Agg")  # draws into a file; needs no screen
+import matplotlib.pyplot as plt
+
+BATCH_SIZE = 64
+HIDDEN_SIZES = (64, 32)
+GROUPS = ("base", "classifier")
+COLORS = {"base": "#0072B2", "classifier": "#D55E00"}  # told apart by everyone
+
+
+def load_data(folder, train):
+    """Images as rows of numbers in [0, 1], and their labels."""
+    if folder is None:
+        found = datasets.digits(8, train=train)
+    else:
+        found = datasets.fashion_mnist(folder, train)
+    rows = found.pixels.reshape(len(found.labels), -1)
+    return rows.astype(np.float32) / 255, found.labels
+
+
+def initialize(key, features):
+    """A network in two parts: the layers of the base, and the classifier."""
+    layers = []
+    for fan_in, fan_out in itertools.pairwise((features, *HIDDEN_SIZES, 10)):
+        key, layer_key = jax.random.split(key)
+        weight = jax.random.normal(layer_key, (fan_in, fan_out)) * (2 / fan_in) ** 0.5
+        layers.append({"weight": weight, "bias": jnp.zeros(fan_out)})
+    *base, classifier = layers
+    return base, classifier
+
+
+def logits(params, images):
+    base, classifier = params
+    for layer in base:
+        images = jax.nn.relu(images @ layer["weight"] + layer["bias"])
+    return images @ classifier["weight"] + classifier["bias"]
+
+
+def loss_fn(params, images, labels):
+    log_probabilities = jax.nn.log_softmax(logits(params, images))
+    return -jnp.mean(log_probabilities[jnp.arange(len(labels)), labels])
+
+
+@jax.jit
+def accuracy(params, images, labels):
+    return jnp.mean(jnp.argmax(logits(params, images), axis=1) == labels)
+
+
+def build(base, classifier, epochs):
+    """The optimizer of both groups, and the scheduler of both learning rates."""
+    optimizer = optim.SGD(
+        [{"params": base}, {"params": classifier, "lr": 5e-2}], lr=1e-2, momentum=0.9
+    )
+    third = max(1, epochs // 3)
+    scheduler = optim.lr_scheduler.LambdaLR(
+        optimizer, [lambda epoch: epoch // third, lambda epoch: 0.95**epoch]
+    )
+    return optimizer, scheduler
+
+
+def train(optimizer, scheduler, epochs, data, seed, progress):
+    """Train for the epochs of a range.
+
+    Returns the loss of each batch, [epochs, batches], and each epoch's learning rates,
+    [epochs, groups].
+    """
+    images, labels = data
+    losses, rates = [], []
+    for epoch in epochs:
+        rates.append(scheduler.get_last_lr())
+        # The order depends on the epoch alone, so there is no generator to be saved.
+        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
+        batches = np.split(order, range(BATCH_SIZE, len(order), BATCH_SIZE))
+        for batch in batches[:-1]:  # all but the last are full
+            optimizer.zero_grad()
+            loss = optimizer.backward(loss_fn, images[batch], labels[batch])
+            optimizer.step()
+            losses.append(loss.item())
+        scheduler.step()
+        progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+        progress.update()
+    return np.reshape(losses, (len(epochs), -1)), np.array(rates)
+
+
+def save(path, optimizer, scheduler):
+    """All that the rest of the run depends on, but for the data and their order."""
+    checkpoint = {
+        "params": jax.device_get(optimizer.params),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(checkpoint))
+
+
+def load(path, epochs):
+    """A new optimizer and a new scheduler that go on from the file."""
+    checkpoint = pickle.loads(path.read_bytes())
+    optimizer, scheduler = build(*checkpoint["params"], epochs)
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    scheduler.load_state_dict(checkpoint["scheduler"])
+    return optimizer, scheduler
+
+
+def draw(losses, resumed, rates, path):
+    """The loss of both runs, above the learning rates that they were trained at."""
+    epochs = np.arange(len(losses))
+    saved = len(losses) - len(resumed)
+    plt.rcParams.update({"font.size": 10, "axes.titlesize": 11})
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(9, 6), sharex=True, layout="constrained", height_ratios=(3, 2)
+    )
+    top.plot(
+        epochs, losses.mean(axis=1), color="0.75", linewidth=6, label="uninterrupted"
+    )
+    top.plot(
+        epochs[saved:],
+        resumed.mean(axis=1),
+        color="black",
+        linewidth=1.5,
+        label="loaded from the file and continued",
+    )
+    top.set_yscale("log")
+    top.set_title("training loss", loc="left")
+    for name, values in zip(GROUPS, rates.T, strict=True):
+        bottom.step(
+            epochs, values, where="mid", color=COLORS[name], linewidth=2, label=name
+        )
+    bottom.set_title("learning rate", loc="left")
+    bottom.set_xlabel("epoch")
+    for ax in (top, bottom):
+        ax.axvline(saved - 0.5, color="0.5", linestyle=":", label="saved to a file")
+        ax.legend(frameon=False)
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def at_least_two(text):
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2, found {number}")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--epochs",
+        type=at_least_two,
+        default=90,
+        help="passes over the data; the run is saved after half of them (default: 90)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="with Fashion-MNIST's four IDX files (default: scikit-learn's digits)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of start and order (default: 0)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("param_groups_and_schedules.png"),
+        help="where to save the picture; the checkpoint is put beside it, as .pickle "
+        "(default: param_groups_and_schedules.png)",
+    )
+    arguments = parser.parse_args()
+    seed, epochs, half = arguments.seed, arguments.epochs, arguments.epochs // 2
+    checkpoint = arguments.output.with_suffix(".pickle")
+
+    data = load_data(arguments.data, train=True)
+    base, classifier = initialize(jax.random.key(seed), data[0].shape[1])
+    with tqdm(total=epochs + epochs - half, unit="epoch") as progress:
+        run = {"data": data, "seed": seed, "progress": progress}
+        optimizer, scheduler = build(base, classifier, epochs)
+        start, start_rates = train(optimizer, scheduler, range(half), **run)
+        save(checkpoint, optimizer, scheduler)
+        end, end_rates = train(optimizer, scheduler, range(half, epochs), **run)
+
+        optimizer, scheduler = load(checkpoint, epochs)
+        resumed, _ = train(optimizer, scheduler, range(half, epochs), **run)
+
+    losses = np.concatenate([start, end])
+    rates = np.concatenate([start_rates, end_rates])
+    print("epoch      base  classifier    loss")
+    for epoch in range(0, epochs, max(1, epochs // 9)):
+        base_lr, classifier_lr = rates[epoch]
+        loss = losses[epoch].mean()
+        print(f"{epoch:5}  {base_lr:8.4g}  {classifier_lr:10.4g}  {loss:.4f}")
+    test_data = load_data(arguments.data, train=False)
+    print(f"test accuracy: {accuracy(optimizer.params, *test_data):.2%}")
+    print(f"checkpoint: {checkpoint.resolve()}")
+    difference = np.max(np.abs(resumed - end))
+    print(f"largest difference between {end.size} losses, resumed or not: {difference}")
+    draw(losses, resumed, rates, arguments.output)
+    print(f"picture: {arguments.output.resolve()}")
+
+
+if __name__ == "__main__":
+    main()
