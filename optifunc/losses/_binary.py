@@ -6,6 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ._arguments import as_floats, broadcast_to, check_same_shape, check_values
+from ._kinks import EPSILON
 from ._reduction import Reduction, reduce
 from ._softplus import softplus
 
@@ -136,4 +137,4 @@ _log_of_complement.defjvps(lambda tangent, _, p: -tangent * p / _bounded_varianc
 
 
 def _bounded_variance(p: Array) -> Array:
-    return jnp.maximum(p * (1 - p), 1e-12)
+    return jnp.maximum(p * (1 - p), EPSILON)

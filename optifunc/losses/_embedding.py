@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 
 from .._numerics import Scalar
 from ._arguments import as_floats, check_same_shape, check_values
-from ._hinge import positive_part
+from ._kinks import EPSILON, positive_part
 from ._reduction import Reduction, reduce
 
 
@@ -88,7 +88,7 @@ def cosine_embedding_loss(
 
 
 def _length(x: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.square(x), axis=-1) + 1e-12)
+    return jnp.sqrt(jnp.sum(jnp.square(x), axis=-1) + EPSILON)
 
 
 def _is_sign(y: Array) -> Array:

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from .._checks import check_range
 from .._numerics import Scalar, sqrt
 from ._arguments import as_floats, check_compatible, check_same_rank
-from ._hinge import positive_part
+from ._kinks import magnitude, positive_part
 from ._reduction import Reduction, reduce
 
 
@@ -138,7 +138,7 @@ def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
     differences = x - y + eps
     if p == 2:
         return sqrt(jnp.sum(jnp.square(differences), axis=-1))
-    sizes = jnp.abs(differences)
+    sizes = magnitude(differences)
     if p == math.inf:
         return jnp.max(sizes, axis=-1)
     is_zero = sizes == 0

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from .._checks import check_range
 from .._numerics import Scalar
 from ._arguments import as_floats, check_same_shape
+from ._kinks import magnitude
 from ._reduction import Reduction, reduce
 
 
@@ -35,7 +36,7 @@ def l1_loss(
     """
     dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
     check_same_shape(input=x, target=y, weight=w)
-    return _weighted_mean_or(reduction, jnp.abs(x - y), w).astype(dtype)
+    return _weighted_mean_or(reduction, magnitude(x - y), w).astype(dtype)
 
 
 def mse_loss(
@@ -125,7 +126,7 @@ def _split(difference: Array, width: Scalar) -> tuple[Array, Array]:
     No branch of a `jnp.where` overflows, so that no gradient is NaN.
     """
     near = jnp.clip(difference, -width, width)
-    return near, jnp.abs(difference) - jnp.abs(near)
+    return near, magnitude(difference) - magnitude(near)
 
 
 def _weighted_mean_or(
