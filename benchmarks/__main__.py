@@ -1,43 +1,149 @@
-"""Measure, and print ratios: ``python -m benchmarks --help``."""
+"""Measure optifunc beside optax and torch, and print ratios."""
 
 import argparse
+import gc
+import os
+import sys
 from pathlib import Path
 
-from .compilation import compilation
-from .optimizers import OPTIMIZERS
-from .report import table
+# Torch needs memory on the same card.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax
+from tqdm import tqdm
+
+from . import guard
+from .growth import growing_leaves, growing_parameters
+from .machine import describe, sentence
+from .networks import NETWORKS
+from .optimizers import OPTIMIZERS, torch
+from .page import page
+from .pictures import draw
+from .report import growth_table, ratio_tables, target_table
 from .results import Results
-from .steps import Steps
-from .timing import Budget
+from .suite import FIGURES, Options, tasks
 from .workloads import WORKLOADS
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="+", default=["mlp", "leaves_1000"])
-    parser.add_argument("--optimizers", nargs="+", default=["adamw"])
-    parser.add_argument("--figures", nargs="+", default=["step", "compile"])
-    parser.add_argument("--contenders", nargs="+")
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--output", type=Path)
-    options = parser.parse_args()
-    results = Results({})
-    for workload in (WORKLOADS[name] for name in options.workloads):
-        for optimizer in (OPTIMIZERS[name] for name in options.optimizers):
-            budget = Budget(options.seconds, at_least=3)
-            for figure in options.figures:
-                if figure == "compile":
-                    groups = compilation(
-                        workload, optimizer, budget, options.contenders
-                    )
-                else:
-                    steps = Steps(budget)
-                    groups = steps(workload, optimizer, options.contenders, figure)
-                for group in groups:
-                    results.add([group])
-                    print(table([group]), flush=True)
-    if options.output:
-        results.save(options.output)
+DOCS = Path(__file__).parents[1] / "docs"
+RECORDING_RUNS = 3
 
 
-main()
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    growing = [w.name for w in [*growing_leaves(), *growing_parameters()]]
+    workloads = dict.fromkeys([*WORKLOADS, *NETWORKS, "regression", *growing])
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="under a minute; fails if a ratio is far above the recorded one",
+    )
+    parser.add_argument("--figures", nargs="+", choices=FIGURES)
+    parser.add_argument(
+        "--workloads", nargs="+", choices=[*workloads], metavar="WORKLOAD"
+    )
+    parser.add_argument("--optimizers", nargs="+", choices=[*OPTIMIZERS, "lbfgs"])
+    parser.add_argument(
+        "--contenders", nargs="+", help="as they are called in the tables"
+    )
+    parser.add_argument("--seconds", type=float, help="how long to measure each figure")
+    parser.add_argument(
+        "--repeats", type=int, default=200, help="most rounds of each figure"
+    )
+    parser.add_argument(
+        "--peak-bandwidth", type=float, help="GB/s that a card is built for"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/benchmarks"), help="a folder"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="record the ratios of the quick run"
+    )
+    parser.add_argument(
+        "--docs", action="store_true", help="write the documentation's page; record"
+    )
+    parser.add_argument(
+        "--also", type=Path, nargs="+", default=[], help="results of other machines"
+    )
+    return parser.parse_args(arguments)
+
+
+def prepare() -> None:
+    """Make all contenders compute in the same precision, from nothing."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    if torch is not None:
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def measure(options: Options, peak: float | None, output: Path) -> Results:
+    """Everything that is asked for; what is done so far is saved after each task."""
+    results = Results(describe(peak))
+    todo = tqdm(tasks(options), unit="task")
+    for task in todo:
+        todo.set_description(str(task))
+        results.add(task.run())
+        results.save(output / "results.json")
+        jax.clear_caches()
+        gc.collect()
+    return results
+
+
+def print_tables(results: Results) -> None:
+    print(sentence(results.machine), "\n")
+    for table in ratio_tables(results):
+        print(table.text())
+    growth = growth_table(results)
+    if growth is not None:
+        print(growth.text())
+    print(target_table(results).text())
+
+
+def quick(seconds: float, output: Path, record: bool) -> int:
+    """The guarded ratios; the exit status is 1 if one is lost."""
+    results, ratios, lost = Results(describe()), {}, []
+    recorded = {} if record else guard.load()
+    for check in tqdm(guard.checks(seconds), unit="check"):
+
+        def measure_once(check: guard.Check = check) -> dict[str, float]:
+            groups, found = check.measure()
+            results.add(groups)
+            ratios.update(found)
+            return found
+
+        lost += guard.guard(measure_once, recorded)
+    results.save(output / "quick.json")
+    print(guard.table(ratios, recorded).text())
+    for message in lost:
+        print("lost more than 25 %:", message)
+    if record:
+        guard.save(ratios)
+    return 1 if lost else 0
+
+
+def main() -> int:
+    options = parse()
+    prepare()
+    options.output.mkdir(parents=True, exist_ok=True)
+    if options.quick or options.record:
+        return quick(options.seconds or 2.0, options.output, options.record)
+    chosen = Options(
+        options.figures,
+        options.workloads,
+        options.optimizers,
+        options.contenders,
+        options.seconds or 8.0,
+        options.repeats,
+    )
+    peak = options.peak_bandwidth and 1e9 * options.peak_bandwidth
+    results = measure(chosen, peak, options.output)
+    print_tables(results)
+    pictures = draw(results, DOCS / "images" if options.docs else options.output)
+    print("wrote", options.output / "results.json", *pictures)
+    if options.docs:
+        runs = [results, *map(Results.load, options.also)]
+        (DOCS / "benchmarks.md").write_text(page(runs, pictures))
+        results.save(DOCS / "benchmarks.json")
+    return 0
+
+
+sys.exit(main())

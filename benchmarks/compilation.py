@@ -1,15 +1,17 @@
 """Time to trace a step, to lower it and to compile it, each time from nothing."""
 
+import gc
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 
 from .contenders import Recipe, recipes
 from .optimizers import Optimizer
 from .results import Group
-from .timing import Budget, interleaved, no_collection
+from .timing import Budget, interleaved
 from .workloads import TINY, Workload
 
 STAGES = ("trace", "lower", "compile")
@@ -23,23 +25,22 @@ FIGURES = {
 }
 
 
-def stage_times(recipe: Recipe, workload: Workload) -> dict[str, float]:
-    """The time of each stage for a step that JAX has not seen."""
+def stage_times(
+    recipe: Recipe, workload: Workload, last: str = STAGES[-1]
+) -> dict[str, float]:
+    """The time of each stage, up to ``last``, for a step that JAX has not seen."""
     jax.clear_caches()
     step, arguments = recipe.jitted(), recipe.arguments(workload)
     # Making the arguments has traced the initialisation.
     jax.clear_caches()
-    times = [time.perf_counter()]
-    traced = step.trace(*arguments)
-    times.append(time.perf_counter())
-    lowered = traced.lower()
-    times.append(time.perf_counter())
-    lowered.compile()
-    times.append(time.perf_counter())
-    return {
-        stage: after - before
-        for stage, before, after in zip(STAGES, times, times[1:], strict=False)
-    }
+    gc.collect()
+    run: Any = step
+    times = {}
+    for stage in STAGES[: STAGES.index(last) + 1]:
+        begin = time.perf_counter()
+        run = run.trace(*arguments) if stage == "trace" else getattr(run, stage)()
+        times[stage] = time.perf_counter() - begin
+    return times
 
 
 def compilation(
@@ -47,21 +48,26 @@ def compilation(
     optimizer: Optimizer,
     budget: Budget,
     names: list[str] | None = None,
+    last: str = STAGES[-1],
 ) -> Iterator[Group]:
     """All figures of compilation of an optimizer on a workload."""
     chosen = {
         name: recipe
         for name, recipe in recipes(optimizer).items()
-        if names is None or name in names
+        # Whether parameters are donated makes no difference here.
+        if recipe.donate_params and (names is None or name in names)
     }
     for recipe in chosen.values():
         stage_times(recipe, TINY)  # imports what is imported late
     turns = {
-        name: partial(stage_times, recipe, workload) for name, recipe in chosen.items()
+        name: partial(stage_times, recipe, workload, last)
+        for name, recipe in chosen.items()
     }
-    with no_collection():
-        rounds = interleaved(turns, budget)
+    rounds = interleaved(turns, budget)
+    measured = STAGES[: STAGES.index(last) + 1]
     for figure, parts in FIGURES.items():
+        if not set(parts) <= set(measured):
+            continue
         samples = {
             name: [sum(times[stage] for stage in parts) for times in taken]
             for name, taken in rounds.items()

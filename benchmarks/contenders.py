@@ -46,20 +46,19 @@ class Recipe:
     apply_updates: Callable[[Any, Any], Any]
     # Whether the transformation is an argument of the step, or part of it.
     as_argument: bool = False
+    # Whether new parameters are written over the old ones; the state always is.
+    donate_params: bool = True
 
     def jitted(self) -> Any:
-        """The step as a new function, of which nothing has been traced yet.
-
-        Parameters and state are donated.
-        """
+        """The step as a new function, of which nothing has been traced yet."""
 
         def step(tx: Any, params: Any, state: Any, grads: Any) -> Any:
             updates, state = tx.update(grads, state, params)
             return self.apply_updates(params, updates), state
 
-        if self.as_argument:
-            return jax.jit(step, donate_argnums=(1, 2))
-        return jax.jit(partial(step, self.make()), donate_argnums=(0, 1))
+        donated = ("params", "state") if self.donate_params else ("state",)
+        function = step if self.as_argument else partial(step, self.make())
+        return jax.jit(function, donate_argnames=donated)
 
     def leading(self) -> tuple[Any, ...]:
         """The arguments before parameters, state and gradients."""
@@ -81,7 +80,7 @@ class Program(Contender):
     def __init__(self, recipe: Recipe, params: Arrays, grads: Arrays) -> None:
         # Donated, so they must not be those of another contender.
         own = {name: jnp.array(p, copy=True) for name, p in params.items()}
-        self._carry = (own, jax.jit(recipe.make().init)(own))
+        self._carry = (own, recipe.make().init(own))
         self._leading, self._grads = recipe.leading(), dict(grads)
         self._run = recipe.jitted()
 
@@ -157,6 +156,10 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
         found["optax"] = Recipe(make_optax, optax.apply_updates)
     found["optifunc"] = Recipe(optimizer.pure, of.apply_updates)
     found["optifunc, argument"] = replace(found["optifunc"], as_argument=True)
+    # What the stateful face does, which leaves the old parameters alone.
+    found["optifunc, params kept"] = replace(
+        found["optifunc, argument"], donate_params=False
+    )
     if make_optax is not None:
         found["optax.flatten"] = Recipe(
             lambda: optax.flatten(make_optax()), optax.apply_updates

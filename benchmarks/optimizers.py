@@ -1,6 +1,6 @@
 """Each optimizer in every library, with arguments that make them the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,8 +35,9 @@ class Optimizer:
     torch: Callable[..., Any] | None
     # The implementations torch has of it, and the arguments that choose them.
     variants: dict[str, dict[str, bool]] = field(default_factory=dict)
-    # Contenders that are timed although their mathematics is not quite the same.
-    differing: Sequence[str] = ()
+    # The numbers that a step must read and write for each parameter, at least.
+    accesses: int | None = None
+    matrices_only: bool = False
     remark: str = ""
 
 
@@ -62,6 +63,7 @@ OPTIMIZERS = _table(
         optax=lambda: optax.sgd(1e-3),
         torch=_torch("SGD", lr=1e-3),
         variants=TORCH_VARIANTS,
+        accesses=3,
     ),
     Optimizer(
         "momentum",
@@ -71,6 +73,7 @@ OPTIMIZERS = _table(
         optax=lambda: optax.sgd(1e-3, 0.9),
         torch=_torch("SGD", lr=1e-3, momentum=0.9),
         variants=TORCH_VARIANTS,
+        accesses=5,
     ),
     Optimizer(
         "adamw",
@@ -80,6 +83,7 @@ OPTIMIZERS = _table(
         optax=lambda: optax.adamw(1e-3, weight_decay=1e-2),
         torch=_torch("AdamW", lr=1e-3),
         variants=TORCH_VARIANTS,
+        accesses=7,
     ),
     Optimizer(
         "adafactor",
@@ -103,6 +107,7 @@ OPTIMIZERS = _table(
             1e-3, nesterov=False, weight_decay=0.1, consistent_rms=0.2
         ),
         torch=None,
+        matrices_only=True,
         remark="torch's Muon computes in bfloat16 only",
     ),
     Optimizer(
@@ -113,6 +118,7 @@ OPTIMIZERS = _table(
         optax=None,
         torch=_torch("Muon", **_MUON),
         variants={"torch": {}},
+        matrices_only=True,
         remark="optax's Muon computes in the dtype of the gradients",
     ),
 )

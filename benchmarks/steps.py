@@ -58,8 +58,14 @@ def parts(names: list[str], workload: Workload, memory: float) -> Iterator[list[
 class Steps:
     """The figure "step" (or "dispatch") of an optimizer on a workload."""
 
-    def __init__(self, budget: Budget, memory: float = 8e9) -> None:
-        self.budget, self.memory = budget, memory
+    def __init__(
+        self,
+        budget: Budget,
+        agreement_steps: int = AGREEMENT_STEPS,
+        memory: float = 6e9,
+    ) -> None:
+        self.budget, self.agreement_steps = budget, agreement_steps
+        self.memory = memory  # bytes that the contenders may take together
 
     def __call__(
         self,
@@ -77,11 +83,15 @@ class Steps:
             contenders = {name: available[name](params, grads) for name in part}
             turns = {}
             for name, contender in contenders.items():
-                estimate = self._agree(name, contender, optimizer, expected)
+                estimate = self._agree(name, contender, expected)
                 turns[name] = self._turn(contender, estimate, figure)
             with no_collection():
                 samples = interleaved(turns, self.budget)
-            yield Group(figure, workload.name, optimizer.name, "s", samples)
+            key = (workload.name, optimizer.name)
+            yield Group(figure, *key, "s", samples)
+            if figure == "step":
+                sizes = {k: [float(c.state_bytes())] for k, c in contenders.items()}
+                yield Group("state", *key, "bytes", sizes)
             del contenders, turns
 
     def _turn(
@@ -95,14 +105,13 @@ class Steps:
         self,
         name: str,
         contender: Contender,
-        optimizer: Optimizer,
         expected: dict[str, np.ndarray],
     ) -> float:
         """Check where a few steps end; returns the time of the last of them."""
-        times = [timed_step(contender) for _ in range(AGREEMENT_STEPS)]
+        times = [timed_step(contender) for _ in range(self.agreement_steps)]
         if not expected:
             # JAX's arrays may give up their memory at the next step.
             expected.update({k: np.array(p) for k, p in contender.params().items()})
-        elif name not in optimizer.differing:
+        else:
             check_agreement(name, contender.params(), expected)
         return times[-1]

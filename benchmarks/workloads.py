@@ -28,6 +28,10 @@ class Workload:
     def leaves(self) -> int:
         return len(self.shapes)
 
+    @property
+    def is_matrices(self) -> bool:
+        return all(len(shape) == 2 for shape in self.shapes.values())
+
     def arrays(self, seed: int, scale: float) -> dict[str, jax.Array]:
         """Normal random numbers in the shapes of the workload."""
         generator = np.random.default_rng(seed)
@@ -141,7 +145,7 @@ def _matrices(title: str, side: int, count: int) -> Workload:
 
 # Only the work around the arithmetic counts here: as many leaves as the network has,
 # and next to nothing in them.
-TINY = Workload("tiny", "6 leaves of 8 numbers", {f"leaf{i}": (8,) for i in range(6)})
+TINY = Workload("tiny", "6 leaves of 2x4", {f"leaf{i}": (2, 4) for i in range(6)})
 
 WORKLOADS = {
     workload.name: workload

@@ -1,0 +1,142 @@
+"""The regression guard: ratios of a short run beside the recorded ones."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from .compilation import compilation
+from .optimizers import OPTIMIZERS
+from .results import Group
+from .steps import Steps
+from .suite import Task
+from .tables import Table
+from .timing import Budget
+from .workloads import WORKLOADS, Workload, gpt2_matrix_shapes
+
+RECORD = Path(__file__).with_name("recorded_ratios.json")
+MOST_LOSS = 0.25
+# A busy machine does not make the same ratio worse three times in a row.
+ATTEMPTS = 3
+
+SMALL_MATRICES = Workload(
+    "small_matrices",
+    "GPT-2's matrices in small",
+    gpt2_matrix_shapes(width=64, layers=4),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A task that takes seconds, and the ratios to look at: figure, contenders."""
+
+    task: Task
+    ratios: tuple[tuple[str, str, str], ...]
+
+    def measure(self) -> tuple[list[Group], dict[str, float]]:
+        groups = list(self.task.run())
+        found = {group.figure: group for group in groups}
+        return groups, {
+            f"{figure}, {self.task.workload}, {self.task.optimizer}: "
+            f"{contender} / {baseline}": found[figure].ratio(contender, baseline).median
+            for figure, contender, baseline in self.ratios
+        }
+
+
+def checks(seconds: float) -> list[Check]:
+    """What is guarded, each measured for ``seconds``."""
+    adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
+    pure = ["optax", "optifunc", "optifunc, argument"]
+    faces = [*pure, "optifunc, params kept", "optifunc.optim", "torch fused"]
+    steps = Steps(Budget(seconds, at_least=20, at_most=400))
+    compiled = partial(compilation, budget=Budget(seconds, at_least=3))
+
+    def beside_optax(*figures: str) -> tuple[tuple[str, str, str], ...]:
+        return tuple((figure, name, "optax") for figure in figures for name in pure[1:])
+
+    mlp, hundred = WORKLOADS["mlp"], WORKLOADS["leaves_100"]
+    thousand = WORKLOADS["leaves_1000"]
+    return [
+        Check(
+            Task("step", "mlp", "adamw", partial(steps, mlp, adamw, faces)),
+            (
+                *beside_optax("step"),
+                ("step", "optifunc.optim", "optifunc, params kept"),
+            ),
+        ),
+        Check(
+            Task("step", "leaves_100", "adamw", partial(steps, hundred, adamw, pure)),
+            beside_optax("step"),
+        ),
+        Check(
+            Task(
+                "compilation",
+                "leaves_100",
+                "adamw",
+                partial(compiled, hundred, adamw, names=pure),
+            ),
+            beside_optax("trace", "lower + compile"),
+        ),
+        Check(
+            Task(
+                "compilation",
+                "leaves_1000",
+                "adamw",
+                partial(compiled, thousand, adamw, names=pure, last="trace"),
+            ),
+            beside_optax("trace"),
+        ),
+        Check(
+            Task(
+                "compilation",
+                "small_matrices",
+                "muon",
+                partial(compiled, SMALL_MATRICES, muon, names=["optax", "optifunc"]),
+            ),
+            (("trace + lower + compile", "optifunc", "optax"),),
+        ),
+    ]
+
+
+def losses(found: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, str]:
+    """By name the ratios that are lost, each with a message."""
+    return {
+        name: f"{name}: {value:.2f}, recorded {recorded[name]:.2f}"
+        for name, value in found.items()
+        if name in recorded and value > (1 + MOST_LOSS) * recorded[name]
+    }
+
+
+def guard(
+    measure: Callable[[], Mapping[str, float]],
+    recorded: Mapping[str, float],
+    attempts: int = ATTEMPTS,
+) -> list[str]:
+    """Messages about the ratios that ``measure`` finds lost at every attempt."""
+    lost = losses(measure(), recorded)
+    for _ in range(attempts - 1):
+        if not lost:
+            break
+        again = losses(measure(), recorded)
+        lost = {name: message for name, message in again.items() if name in lost}
+    return list(lost.values())
+
+
+def load(path: Path = RECORD) -> dict[str, float]:
+    recorded: dict[str, float] = json.loads(path.read_text())
+    return recorded
+
+
+def save(ratios: Mapping[str, float], path: Path = RECORD) -> None:
+    rounded = {name: round(value, 3) for name, value in ratios.items()}
+    path.write_text(json.dumps(rounded, indent=1) + "\n")
+
+
+def table(found: Mapping[str, float], recorded: Mapping[str, float]) -> Table:
+    """What was found beside what is recorded."""
+    rows = [
+        [name, f"{value:.2f}", f"{recorded[name]:.2f}" if name in recorded else ""]
+        for name, value in found.items()
+    ]
+    return Table("Guarded ratios", ["", "found", "recorded"], rows)

@@ -1,0 +1,98 @@
+"""Memory of a step: what the compiler plans, and what the process takes."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import jax
+import psutil
+
+from .contenders import makers, recipes
+from .optimizers import OPTIMIZERS, Optimizer
+from .results import Group
+from .workloads import WORKLOADS, Workload
+
+
+def planned(workload: Workload, optimizer: Optimizer) -> Group:
+    """Arguments, results and temporaries of the compiled step; shared ones once."""
+    samples = {}
+    for name, recipe in recipes(optimizer).items():
+        step = recipe.jitted().lower(*recipe.arguments(workload)).compile()
+        sizes = step.memory_analysis()
+        samples[name] = [
+            float(
+                sizes.argument_size_in_bytes
+                + sizes.output_size_in_bytes
+                - sizes.alias_size_in_bytes
+                + sizes.temp_size_in_bytes
+            )
+        ]
+    return Group("planned memory", workload.name, optimizer.name, "bytes", samples)
+
+
+def resident(
+    workload: Workload, optimizer: Optimizer, names: list[str] | None = None
+) -> Iterator[Group]:
+    """The most memory that a process of each contender's own takes during a step."""
+    samples: dict[str, list[float]] = {}
+    for name in makers(optimizer):
+        if names is None or name in names:
+            command = [sys.executable, "-m", "benchmarks.memory"]
+            finished = subprocess.run(
+                [*command, workload.name, optimizer.name, name],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            samples[name] = [float(json.loads(finished.stdout))]
+    yield Group("peak memory", workload.name, optimizer.name, "bytes", samples)
+
+
+class PeakMemory(threading.Thread):
+    """Looks every millisecond at how much memory the process has."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._process, self._stop = psutil.Process(), threading.Event()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._stop.wait(0.001):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    def end(self) -> int:
+        self._stop.set()
+        self.join()
+        return self.peak
+
+
+def own_peak(workload: Workload, optimizer: Optimizer, name: str) -> int:
+    """Bytes that parameters, gradients, state and a step take in this process."""
+    before = psutil.Process().memory_info().rss
+    params, grads = workload.params(), workload.grads()
+    contender = makers(optimizer)[name](params, grads)
+    del params
+    # The first step compiles, or makes the state.
+    for _ in range(2):
+        contender.step()
+        contender.wait()
+    peak = PeakMemory()
+    peak.start()
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 1:
+        contender.step()
+        contender.wait()
+    return peak.end() - before
+
+
+def main() -> None:
+    workload, optimizer, name = sys.argv[1:]
+    jax.devices()  # the backend's own memory is no one's
+    print(own_peak(WORKLOADS[workload], OPTIMIZERS[optimizer], name))
+
+
+if __name__ == "__main__":
+    main()

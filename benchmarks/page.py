@@ -1,0 +1,62 @@
+"""The page of the documentation, written from results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .machine import sentence
+from .report import growth_table, ratio_tables, target_table
+from .results import Results
+
+INTRODUCTION = """\
+# Benchmarks
+
+How fast and how large optifunc is beside optax and PyTorch. This page is written by
+
+```sh
+pip install -e ".[bench]"
+python -m benchmarks --docs
+```
+
+All contenders of a table run in one process on one machine, in turn (A B C A B C ...),
+so that a change of the machine's speed meets all of them. The first row is a median
+time or size; every other number is the median of the ratios to it, round by round, with
+their quartiles in parentheses. **Less is better**, and 1 is as good as the first row.
+Before they are timed, all contenders make some steps with the same gradients and must
+end at the same parameters within 1e-5.
+
+- *optifunc* and *optax*: `update` and `apply_updates` in one jitted call, parameters
+  and state donated. *Argument*: the transformation is an argument of the jitted
+  function, so that its numbers can be changed; *params kept*: besides, the parameters
+  are not donated.
+- *optifunc.optim*: the [torch-style face](api/optim.md). It keeps the old parameters.
+- *optax.flatten*: optax over all leaves packed into one vector.
+- *torch*: `torch.optim` with `foreach=False`; the others with `foreach=True` and with
+  `fused=True`.
+"""
+
+PICTURES = {
+    "benchmarks_steps.png": "Time a step of AdamW over optax",
+    "benchmarks_compilation.png": "Time to trace, lower and compile AdamW over optax",
+    "benchmarks_growth.png": "Growth of AdamW's figures with leaves and parameters",
+}
+
+
+def page(runs: Sequence[Results], pictures: Sequence[Path]) -> str:
+    """The whole page: the first run is the one drawn, each has its tables."""
+    parts = [INTRODUCTION]
+    for i, results in enumerate(runs):
+        heading = "GPU" if results.machine["platform"] == "gpu" else "CPU"
+        parts.append(f"## {heading}\n\n{sentence(results.machine)}\n")
+        tables = [target_table(results), *ratio_tables(results)]
+        growth = growth_table(results)
+        parts.append(tables[0].markdown())
+        if i == 0:
+            parts.extend(
+                f"![{PICTURES[path.name]}](images/{path.name})\n" for path in pictures
+            )
+        parts.extend(table.markdown() for table in tables[1:])
+        if growth is not None:
+            parts.append(growth.markdown())
+    if all(results.machine["platform"] != "gpu" for results in runs):
+        parts.append("## GPU\n\nNo GPU was measured.\n")
+    return "\n".join(parts)

@@ -1,0 +1,183 @@
+"""Which figures are measured on which workloads, and in which order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from .compilation import compilation
+from .fits import fits
+from .growth import CONTENDERS, growing_leaves, growing_parameters
+from .memory import planned, resident
+from .networks import NETWORKS
+from .optimizers import OPTIMIZERS, Optimizer
+from .results import Group
+from .steps import AGREEMENT_STEPS, Steps
+from .timing import Budget
+from .training import training
+from .workloads import WORKLOADS, Workload
+
+FIGURES = (
+    "dispatch",
+    "step",
+    "compilation",
+    "memory",
+    "training",
+    "fit",
+    "growth",
+)
+
+NETWORK_SHAPES = ("mlp", "gpt2")
+STEPS = {
+    "adamw": ("mlp", "gpt2", "leaves_1000", "mixed_1000", "two_large", "resnet50"),
+    "sgd": NETWORK_SHAPES,
+    "momentum": NETWORK_SHAPES,
+    "adafactor": NETWORK_SHAPES,
+    "muon": ("gpt2_matrices",),
+    "muon_bfloat16": ("gpt2_matrices",),
+}
+COMPILATIONS = {
+    "adamw": ("mlp", "gpt2", "leaves_1000", "mixed_1000", "resnet50"),
+    "sgd": ("gpt2",),
+    "momentum": ("gpt2",),
+    "adafactor": ("gpt2",),
+    "muon": ("gpt2_matrices",),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to measure, which yields the groups of one or several figures."""
+
+    figure: str
+    workload: str
+    optimizer: str
+    run: Callable[[], Iterable[Group]]
+
+    def __str__(self) -> str:
+        return f"{self.figure}, {self.workload}, {self.optimizer}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure: None stands for what the suite has by default."""
+
+    figures: list[str] | None = None
+    workloads: list[str] | None = None
+    optimizers: list[str] | None = None
+    contenders: list[str] | None = None
+    seconds: float = 8.0
+    at_most: int = 200
+
+    def pairs(
+        self, defaults: dict[str, tuple[str, ...]]
+    ) -> Iterator[tuple[Workload, Optimizer]]:
+        """The default pairs that are asked for; any, if both sides are named."""
+        if self.workloads and self.optimizers:
+            defaults = dict.fromkeys(self.optimizers, tuple(self.workloads))
+        for name, workloads in defaults.items():
+            for workload in map(WORKLOADS.get, workloads):
+                optimizer = OPTIMIZERS.get(name)
+                if workload is None or optimizer is None:
+                    continue  # the name of something that another figure is about
+                fits = workload.is_matrices or not optimizer.matrices_only
+                if fits and self.includes(workload.name, name):
+                    yield workload, optimizer
+
+    def includes(self, workload: str, optimizer: str) -> bool:
+        return (not self.workloads or workload in self.workloads) and (
+            not self.optimizers or optimizer in self.optimizers
+        )
+
+    def budget(self, at_least: int, share: float = 1.0) -> Budget:
+        at_least = min(at_least, self.at_most)
+        return Budget(share * self.seconds, at_least, self.at_most)
+
+
+def tasks(options: Options) -> list[Task]:
+    """What `options` ask for."""
+    makers = {
+        "dispatch": _dispatch,
+        "step": _steps,
+        "compilation": _compilations,
+        "memory": _memory,
+        "training": _training,
+        "fit": _fit,
+        "growth": _growth,
+    }
+    return [
+        task
+        for figure in options.figures or FIGURES
+        for task in makers[figure](options)
+    ]
+
+
+def _dispatch(options: Options) -> Iterator[Task]:
+    steps = Steps(options.budget(at_least=20))
+    for workload, optimizer in options.pairs({"adamw": ("tiny",)}):
+        run = partial(steps, workload, optimizer, options.contenders, "dispatch")
+        yield Task("dispatch", workload.name, optimizer.name, run)
+
+
+def _steps(options: Options) -> Iterator[Task]:
+    for workload, optimizer in options.pairs(STEPS):
+        # A step of Muon takes seconds, and rounding is all that differs.
+        slow = optimizer.matrices_only
+        steps = Steps(
+            options.budget(at_least=3 if slow else 5),
+            agreement_steps=1 if slow else AGREEMENT_STEPS,
+        )
+        run = partial(steps, workload, optimizer, options.contenders)
+        yield Task("step", workload.name, optimizer.name, run)
+
+
+def _compilations(options: Options) -> Iterator[Task]:
+    budget = options.budget(at_least=3)
+    for workload, optimizer in options.pairs(COMPILATIONS):
+        run = partial(compilation, workload, optimizer, budget, options.contenders)
+        yield Task("compilation", workload.name, optimizer.name, run)
+
+
+def _memory(options: Options) -> Iterator[Task]:
+    for workload, optimizer in options.pairs({"adamw": ("gpt2",)}):
+
+        def run(
+            workload: Workload = workload, optimizer: Optimizer = optimizer
+        ) -> Iterator[Group]:
+            yield planned(workload, optimizer)
+            yield from resident(workload, optimizer, options.contenders)
+
+        yield Task("memory", workload.name, optimizer.name, run)
+
+
+def _training(options: Options) -> Iterator[Task]:
+    for network in NETWORKS.values():
+        if options.includes(network.name, "adamw"):
+            budget = options.budget(at_least=10)
+            run = partial(training, network, OPTIMIZERS["adamw"], budget)
+            yield Task("training", network.name, "adamw", run)
+
+
+def _fit(options: Options) -> Iterator[Task]:
+    if options.includes("regression", "lbfgs"):
+        run = partial(fits, options.budget(at_least=5))
+        yield Task("fit", "regression", "lbfgs", run)
+
+
+def _growth(options: Options) -> Iterator[Task]:
+    """Growth, without the points that the other figures hold already."""
+    adamw = OPTIMIZERS["adamw"]
+    names = options.contenders or CONTENDERS
+    once = options.budget(at_least=1, share=0.5)
+    steps = Steps(options.budget(at_least=3, share=0.5))
+    leaves = [w for w in growing_leaves() if options.includes(w.name, "adamw")]
+    measured = options.figures or FIGURES
+    for workload in leaves:
+        key = ("growth", workload.name, "adamw")
+        if "compilation" not in measured or workload.name not in COMPILATIONS["adamw"]:
+            yield Task(*key, partial(compilation, workload, adamw, once, names))
+    for workload in [*leaves, *growing_parameters()]:
+        key = ("growth", workload.name, "adamw")
+        if options.includes(workload.name, "adamw") and (
+            "step" not in measured or workload.name not in STEPS["adamw"]
+        ):
+            yield Task(*key, partial(steps, workload, adamw, names))
