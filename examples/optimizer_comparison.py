@@ -374,7 +374,7 @@ def draw_paths(title, walks, path):
         )
         ax.plot(*walk[-1], "o", color=COLORS[name], path_effects=OUTLINE)
     ax.set_title(f"{title.capitalize()}: {STEPS} steps, each at its best learning rate")
-    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
@@ -393,7 +393,7 @@ def animate(found, path):
             lines.append((walk, line, dot))
     entries = axes[1].get_legend_handles_labels()
     figure.legend(
-        *entries, loc="outside lower center", ncols=6, frameon=False, fontsize=8
+        *entries, loc="outside lower center", ncols=9, frameon=False, fontsize=8
     )
     caption = figure.suptitle("step 0", fontsize=9, family="monospace")
 

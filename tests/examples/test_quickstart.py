@@ -41,12 +41,3 @@ def test_quickstart_refuses_to_train_for_no_epochs(tmp_path):
     assert finished.returncode == 2
     assert "must be at least 1, found 0" in finished.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_learning_rate_sweep_draws_its_picture(tmp_path):
-    picture = tmp_path / "sweep.png"
-    small = ("--rates", 4, "--steps", 25, "--output", picture)
-    finished = run("learning_rate_sweep.py", *small)
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.count("lowest loss at") == 4
-    assert picture.read_bytes().startswith(PNG)
