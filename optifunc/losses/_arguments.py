@@ -106,7 +106,8 @@ def check_values(
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
         return
-    with jax.ensure_compile_time_eval():  # a constant in a traced function is seen too
+    # A constant in a traced function is seen too; a boolean is compared with a number.
+    with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
         array = jnp.asarray(value)
         valid = is_valid(array)
         if not valid.all():

@@ -85,7 +85,7 @@ def triplet_margin_loss(
     check_range("margin", margin, above=0)
     check_range("p", p, at_least=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
-    check_compatible(anchor=a, positive=x, negative=y)
+    _check_vectors(anchor=a, positive=x, negative=y)
     losses = _triplet(partial(_distance, p=p, eps=eps), a, x, y, margin, swap)
     return reduce(losses, reduction).astype(dtype)
 
@@ -112,11 +112,17 @@ def triplet_margin_with_distance_loss(
     check_range("margin", margin, above=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
     if distance_function is None:
-        check_compatible(anchor=a, positive=x, negative=y)
+        _check_vectors(anchor=a, positive=x, negative=y)
         distance_function = partial(_distance, p=2, eps=1e-6)
     check_same_rank(anchor=a, positive=x, negative=y)
     losses = _triplet(distance_function, a, x, y, margin, swap)
     return reduce(losses, reduction).astype(dtype)
+
+
+def _check_vectors(*, anchor: Array, positive: Array, negative: Array) -> None:
+    if anchor.ndim == 0:
+        raise ValueError("anchor must have 1 dimension at least, found a scalar")
+    check_compatible(anchor=anchor, positive=positive, negative=negative)
 
 
 def _triplet(
