@@ -10,7 +10,7 @@ stands for a valid value, and a step means the same everywhere.
 The result is compared with Adam's defaults and with the best of a grid, on test data
 and from starts that none of them has seen.
 
-    python examples/hypergradient.py --epochs 10 --outer-steps 50
+    python examples/hypergradient.py --epochs 10 --outer-steps 60
 """
 
 import argparse
@@ -39,7 +39,7 @@ HIDDEN = 32
 RUNS = 8  # that a validation loss is the mean of: each its own start and order
 TEST_RUNS = 32
 MOST_IMAGES = 2048  # of --data; the way back keeps the parameters of every update
-OUTER_LR = 0.2
+OUTER_LR = 0.15
 DEFAULT = (1e-3, 0.9, 0.999)  # lr, beta1, beta2
 RATES = np.geomspace(1e-3, 1e-1, 9)
 BETAS = list(itertools.product((0.8, 0.9, 0.97), (0.9, 0.99, 0.999)))
@@ -91,9 +91,7 @@ def logits(params, images):
 
 
 def loss_fn(params, data):
-    log_probabilities = jax.nn.log_softmax(logits(params, data.images))
-    chosen = jnp.take_along_axis(log_probabilities, data.labels[:, None], axis=1)
-    return -jnp.mean(chosen)
+    return of.losses.cross_entropy(logits(params, data.images), data.labels)
 
 
 def accuracy(params, data):
@@ -181,7 +179,7 @@ def search(key, splits, epochs):
 
 
 @partial(jax.jit, static_argnums=3)
-def test(hyperparameters, key, splits, epochs):
+def evaluate(hyperparameters, key, splits, epochs):
     """Loss and accuracy on the test data, after each of `TEST_RUNS` runs."""
     lr, *betas = hyperparameters
 
@@ -221,38 +219,26 @@ def draw(descent, grid, path):
 
     left.plot(steps, losses, color=BLUE, linewidth=2, label="hypergradient")
     best = np.nanmin(grid)
-    left.axhline(
-        best, color="0.3", linestyle="--", label=f"best of {grid.size} in a grid"
-    )
+    label = f"best of a grid of {grid.size}"
+    left.axhline(best, color="0.3", linestyle="--", linewidth=1, label=label)
     left.set(title="validation loss", xlabel="outer step", yscale="log")
-    left.legend(frameon=False)
 
+    default = grid[:, BETAS.index(DEFAULT[1:])]
     middle.plot(RATES, grid, color="0.8", linewidth=1)
-    middle.plot(
-        RATES,
-        grid[:, BETAS.index(DEFAULT[1:])],
-        color=ORANGE,
-        linewidth=2,
-        label="default betas",
-    )
-    middle.plot([], [], color="0.8", label="other betas")
+    middle.plot([], [], color="0.8", linewidth=1, label="grid: other betas")
+    middle.plot(RATES, default, color=ORANGE, linewidth=2, label="grid: default betas")
     middle.plot(lrs, losses, ".-", color=BLUE, linewidth=1, label="hypergradient")
-    middle.set(
-        title="validation loss", xlabel="learning rate", xscale="log", yscale="log"
-    )
-    middle.legend(frameon=False)
+    middle.set(title="validation loss", xlabel="learning rate")
+    middle.set(xscale="log", yscale="log")
 
-    values = {
-        "learning rate": lrs,
-        "1 - beta1": 1 - betas[0],
-        "1 - beta2": 1 - betas[1],
-    }
-    for (name, value), color in zip(values.items(), (BLUE, ORANGE, GREEN), strict=True):
-        right.plot(steps, value, color=color, linewidth=2, label=name)
+    right.plot(steps, lrs, color=BLUE, linewidth=2, label="learning rate")
+    for name, beta, color in zip((1, 2), betas, (ORANGE, GREEN), strict=True):
+        label = rf"$1 - \beta_{name}$"
+        right.plot(steps, 1 - beta, color=color, linewidth=2, label=label)
     right.set(title="hyperparameters", xlabel="outer step", yscale="log")
-    right.legend(frameon=False)
 
     for ax in axes:
+        ax.legend(frameon=False)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -278,8 +264,8 @@ def main():
     parser.add_argument(
         "--outer-steps",
         type=positive,
-        default=50,
-        help="updates of the hyperparameters (default: 50)",
+        default=60,
+        help="updates of the hyperparameters (default: 60)",
     )
     parser.add_argument(
         "--data",
@@ -330,7 +316,7 @@ def main():
         "hypergradient": tuned,
     }
     for name, found in contenders.items():
-        losses, accuracies = test(jnp.array(found), test_key, splits, epochs)
+        losses, accuracies = evaluate(jnp.array(found), test_key, splits, epochs)
         lr, beta1, beta2 = found
         print(
             f"{name:13}  {lr:7.5f}  {beta1:6.4f}  {beta2:6.4f}  {losses.mean():.4f} "

@@ -26,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from optifunc import optim
+from optifunc.losses import cross_entropy
 
 matplotlib.use("Agg")  # draws into a file; needs no screen
 import matplotlib.pyplot as plt
@@ -65,8 +66,7 @@ def logits(params, images):
 
 
 def loss_fn(params, images, labels):
-    log_probabilities = jax.nn.log_softmax(logits(params, images))
-    return -jnp.mean(log_probabilities[jnp.arange(len(labels)), labels])
+    return cross_entropy(logits(params, images), labels)
 
 
 @jax.jit
@@ -138,16 +138,10 @@ def draw(losses, resumed, rates, path):
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(9, 6), sharex=True, layout="constrained", height_ratios=(3, 2)
     )
-    top.plot(
-        epochs, losses.mean(axis=1), color="0.75", linewidth=6, label="uninterrupted"
-    )
-    top.plot(
-        epochs[saved:],
-        resumed.mean(axis=1),
-        color="black",
-        linewidth=1.5,
-        label="loaded from the file and continued",
-    )
+    whole, second = losses.mean(axis=1), resumed.mean(axis=1)
+    top.plot(epochs, whole, color="#56B4E9", linewidth=6, label="never interrupted")
+    label = "loaded from the file and continued"
+    top.plot(epochs[saved:], second, color="black", linewidth=1.5, label=label)
     top.set_yscale("log")
     top.set_title("training loss", loc="left")
     for name, values in zip(GROUPS, rates.T, strict=True):
@@ -215,11 +209,11 @@ def main():
 
     losses = np.concatenate([start, end])
     rates = np.concatenate([start_rates, end_rates])
-    print("epoch      base  classifier    loss")
+    print("epoch   lr(base)  lr(classifier)    loss")
     for epoch in range(0, epochs, max(1, epochs // 9)):
         base_lr, classifier_lr = rates[epoch]
         loss = losses[epoch].mean()
-        print(f"{epoch:5}  {base_lr:8.4g}  {classifier_lr:10.4g}  {loss:.4f}")
+        print(f"{epoch:5}  {base_lr:9.4g}  {classifier_lr:14.4g}  {loss:.4f}")
     test_data = load_data(arguments.data, train=False)
     print(f"test accuracy: {accuracy(optimizer.params, *test_data):.2%}")
     print(f"checkpoint: {checkpoint.resolve()}")
