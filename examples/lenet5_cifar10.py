@@ -151,21 +151,20 @@ def train(params, orders, train_images, test_images, recorded):
 def draw(epochs, recorded, guesses, images, path):
     """Loss and accuracy by epoch, the recorded run, and what is taken for what."""
     plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(12, 4.2), width_ratios=(1, 1, 1.25), layout="constrained"
-    )
+    figure = plt.figure(figsize=(12, 4.2), layout="constrained")
+    curves, matrix = figure.subfigures(1, 2, width_ratios=(1.5, 1), wspace=0.03)
+    (left, middle), right = curves.subplots(1, 2), matrix.subplots()
     numbers = np.arange(1, len(epochs) + 1)
     losses, accuracies = zip(*epochs, strict=True)
     if recorded is not None:
         values = recorded.losses[: len(epochs)]
         left.plot(numbers, values, color=PYTORCH, lw=7, label="PyTorch (recorded)")
     left.plot(numbers, losses, "o-", color=OURS, lw=2, ms=4, label="optifunc")
-    left.set_title("Training loss")
+    left.set(title="Training loss", ylabel="cross-entropy")
     left.legend(frameon=False)
     middle.plot(numbers, accuracies, "o-", color=GUESS, lw=2, ms=4)
-    middle.set_title("Accuracy")
+    middle.set(title="Accuracy", ylim=(0, None))
     middle.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    middle.set_ylim(0, None)
     for ax in (left, middle):
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -175,11 +174,11 @@ def draw(epochs, recorded, guesses, images, path):
     counts = np.zeros((10, 10))
     np.add.at(counts, (images.labels, guesses), 1)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    mesh = right.imshow(shares, cmap="cividis_r", vmin=0)
+    mesh = right.imshow(shares, cmap="Blues", vmin=0)
     right.set_xticks(range(10), images.classes, rotation=90)
     right.set_yticks(range(10), images.classes)
     right.set(xlabel="taken for", ylabel="is", title="Confusion")
-    figure.colorbar(mesh, ax=right, format=PercentFormatter(xmax=1, decimals=0))
+    matrix.colorbar(mesh, ax=right, format=PercentFormatter(xmax=1, decimals=0))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
