@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .._checks import check_range
@@ -145,13 +145,20 @@ def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
     if p == 2:
         return sqrt(jnp.sum(jnp.square(differences), axis=-1))
     sizes = magnitude(differences)
+    largest = jnp.max(sizes, axis=-1, keepdims=True)
     if p == math.inf:
-        return jnp.max(sizes, axis=-1)
-    is_zero = sizes == 0
+        return largest[..., 0]
     if p == 0:
-        return jnp.sum(~is_zero, axis=-1, dtype=sizes.dtype)
-    # Neither power has a derivative at 0.
-    powers = jnp.where(is_zero, 0, jnp.where(is_zero, 1, sizes) ** p)
-    total = jnp.sum(powers, axis=-1)
-    is_zero = total == 0
-    return jnp.where(is_zero, 0, jnp.where(is_zero, 1, total) ** (1 / p))
+        return jnp.sum(sizes != 0, axis=-1, dtype=sizes.dtype)
+    # A norm of large numbers, to a large power, would overflow. The scale cancels out,
+    # and so it may be a constant.
+    is_scale = jnp.isfinite(largest) & (largest > 0)
+    scale = lax.stop_gradient(jnp.where(is_scale, largest, 1))
+    total = jnp.sum(_power(sizes / scale, p), axis=-1)
+    return scale[..., 0] * _power(total, 1 / p)
+
+
+def _power(x: Array, exponent: float) -> Array:
+    """``x**exponent`` for ``x >= 0``, with derivative 0 at 0."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0, jnp.where(is_zero, 1, x) ** exponent)

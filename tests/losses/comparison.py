@@ -17,8 +17,11 @@ TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 
 
 def cotangent(shape, dtype):
-    """What a value is multiplied with before its gradient is taken: 1, if a scalar."""
-    return np.linspace(1, -2, math.prod(shape), dtype=dtype).reshape(shape)
+    """What a value is multiplied with before its gradient is taken: 1, if a scalar.
+
+    All is positive, so as not to make the terms of a gradient cancel.
+    """
+    return np.linspace(0.5, 1, math.prod(shape), dtype=dtype).reshape(shape)
 
 
 def run_optifunc(name, arrays, options, wrt, reductions=REDUCTIONS):

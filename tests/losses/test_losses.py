@@ -250,6 +250,17 @@ def test_second_derivatives_of_distances():
     assert np.isfinite(jax.hessian(loss)(np.zeros(2))).all()
 
 
+def test_distances_of_large_numbers_to_a_large_power():
+    x = jnp.array([1e4, -1e4])  # whose 40th power is beyond float32
+
+    def loss(x):
+        return L.triplet_margin_loss(x, 0 * x, x, eps=0.0, p=40)
+
+    np.testing.assert_allclose(loss(x), 1 + 1e4 * 2 ** (1 / 40), rtol=1e-6)
+    slope = 2 ** (1 / 40) / 2
+    np.testing.assert_allclose(jax.grad(loss)(x), [slope, -slope], rtol=1e-6)
+
+
 def test_hyperparameters_may_be_traced_and_have_gradients():
     d = jnp.array([0.25, 2.0])
 
