@@ -67,8 +67,7 @@ def initialize(key):
 
 def loss_fn(params, images, labels):
     logits = jax.nn.relu(images @ params["hidden"]) @ params["output"]
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    return -jnp.mean(chosen)
+    return of.losses.cross_entropy(logits, labels)
 
 
 def losses_of_run(tx, params, images, labels, order):

@@ -149,7 +149,7 @@ def predict(params, x):
 
 
 def mean_squared_error(params, x, y):
-    return jnp.mean((predict(params, x) - y) ** 2)
+    return of.losses.mse_loss(predict(params, x), y)
 
 
 @jax.jit
@@ -393,7 +393,7 @@ def animate(found, path):
             lines.append((walk, line, dot))
     entries = axes[1].get_legend_handles_labels()
     figure.legend(
-        *entries, loc="outside lower center", ncols=9, frameon=False, fontsize=8
+        *entries, loc="outside lower center", ncols=6, frameon=False, fontsize=8
     )
     caption = figure.suptitle("step 0", fontsize=9, family="monospace")
 
@@ -413,7 +413,7 @@ def shrink(path):
     """Save an animation again: one palette for all, of each frame only what is new."""
     with Image.open(path) as animation:
         frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(animation)]
-    palette = frames[-1].quantize(128)
+    palette = frames[-1].quantize(255)
     first, *rest = [
         frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
     ]
