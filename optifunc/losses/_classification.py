@@ -53,7 +53,7 @@ def cross_entropy(
     dtype, (logits,) = as_floats(input=input)
     axis = _class_axis(logits)
     log_probs = jax.nn.log_softmax(logits, axis)
-    if jnp.shape(target) == logits.shape:
+    if jnp.asarray(target).shape == logits.shape:
         losses = _of_probabilities(
             log_probs, axis, input, target, weight, ignore_index, label_smoothing
         )
@@ -119,11 +119,12 @@ def _of_labels(
     check_integer("ignore_index", ignore_index, at_least=jnp.iinfo(jnp.int32).min)
     classes = log_probs.shape[axis]
     expected = log_probs.shape[:axis] + log_probs.shape[axis + 1 :]
-    if jnp.shape(target) != expected:
+    found = jnp.asarray(target).shape
+    if found != expected:
         raise ValueError(
             f"target must have the shape of input without its classes, {expected}, or "
             f"for class probabilities all of it, {log_probs.shape}; "
-            f"found {jnp.shape(target)}"
+            f"found {found}"
         )
     labels = as_integers("target", target)
     check_labels("target", labels, classes, also=ignore_index)
@@ -134,13 +135,14 @@ def _of_labels(
     is_target = label == jnp.expand_dims(labels, axis)
     picked = jnp.sum(log_probs, axis, where=is_target)
     weights = jnp.sum(class_weights, axis, where=is_target)
-    weights = weights * nan_unless(in_range(labels, classes), weights)
     losses = -weights * picked
     if not is_zero(smoothing):
         smoothing = lax.convert_element_type(smoothing, log_probs.dtype)
         every = -jnp.sum(class_weights * log_probs, axis)
         losses = (1 - smoothing) * losses + smoothing / classes * every
     is_ignored = labels == ignore_index
+    is_valid = is_ignored | in_range(labels, classes)
+    losses = nan_unless(is_valid, losses, log_probs, axis)
     return jnp.where(is_ignored, 0, losses), jnp.where(is_ignored, 0, weights)
 
 
@@ -224,11 +226,11 @@ def multi_margin_loss(
     """
     check_choice("p", p, (1, 2))
     check_range("margin", margin)
-    dtype, (scores, margin) = as_floats(input=input, margin=margin)
+    dtype, (scores, lead) = as_floats(input=input, margin=margin)
     if scores.ndim not in (1, 2):
         raise ValueError(f"input must be of shape (C,) or (N, C), found {scores.shape}")
-    if jnp.shape(margin):
-        raise ValueError(f"margin must be a scalar, found shape {jnp.shape(margin)}")
+    if lead.ndim:
+        raise ValueError(f"margin must be a scalar, found shape {lead.shape}")
     axis = scores.ndim - 1
     classes = scores.shape[axis]
     labels = as_integers("target", target)
@@ -239,9 +241,9 @@ def multi_margin_loss(
     )
     target_score = jnp.sum(scores, axis, keepdims=True, where=is_target)
     # In this order: where scores are large its rounding decides the side of the kink.
-    excess = jnp.broadcast_to(margin - target_score, scores.shape) + scores
+    excess = jnp.broadcast_to(lead - target_score, scores.shape) + scores
     excess = jnp.where(~is_target & (excess > 0), excess, 0)
     weights = jnp.sum(_class_weights(weight, scores, axis), axis, where=is_target)
-    weights = weights * nan_unless(in_range(labels, classes), weights)
     losses = weights * jnp.mean(excess if p == 1 else excess * excess, axis)
+    losses = nan_unless(in_range(labels, classes), losses, scores, axis)
     return reduce(losses, reduction).astype(dtype)

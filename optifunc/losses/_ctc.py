@@ -116,7 +116,7 @@ def ctc_loss(
     )
     is_impossible = log_likelihoods < _IMPOSSIBLE / 2
     losses = jnp.where(is_impossible, 0 if zero_infinity else jnp.inf, -log_likelihoods)
-    losses = losses * nan_unless(is_valid, losses)
+    losses = nan_unless(is_valid, losses, log_p, (0, 2))
     if reduction == "mean":
         losses = losses / jnp.maximum(target_lengths, 1).astype(losses.dtype)
     return reduce(losses if is_batch else losses[0], reduction).astype(dtype)
@@ -165,7 +165,7 @@ def _padded(targets: Array, lengths: Array) -> tuple[Array, Array]:
     with evaluated(targets, lengths):
         begin = jnp.cumsum(lengths) - lengths
         index = begin[:, None] + jnp.arange(longest)[None]
-        return jnp.take(targets, index, mode="clip"), jnp.sum(lengths) == total
+        return targets.at[index].get(mode="clip"), jnp.sum(lengths) == total
 
 
 @partial(jax.jit, static_argnames="blank")

@@ -54,10 +54,14 @@ def in_range(labels: Array, classes: int) -> Array:
     return (labels >= 0) & (labels < classes)
 
 
-def nan_unless(valid: Array, like: Array) -> Array:
-    """A factor: 1 where ``valid``, otherwise NaN.
+def nan_unless(
+    valid: Array, losses: Array, scores: Array, axis: int | tuple[int, ...]
+) -> Array:
+    """``losses``, but NaN, and NaN the gradient of ``scores``, where not ``valid``.
 
     What is computed from a label out of range, which nobody could see, must not pass
-    for a loss; as a factor it makes the gradients NaN too.
+    for a loss. Each has its scores along ``axis``.
     """
-    return jnp.where(valid, 1, jnp.nan).astype(like.dtype)
+    doubtful = jnp.where(jnp.expand_dims(valid, axis), 0, scores)
+    factor = jnp.where(valid, 1, jnp.nan).astype(scores.dtype)
+    return losses + factor * jnp.sum(doubtful, axis)

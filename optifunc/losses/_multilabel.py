@@ -57,7 +57,7 @@ def multilabel_margin_loss(
     is_between = (count > 0)[..., None] & (count == 0)[..., None, :]
     excess = jnp.where(is_between & (excess > 0), excess, 0)
     losses = jnp.sum(count[..., None] * excess, (axis, axis + 1)) / classes
-    losses = losses * nan_unless(is_label(labels).all(axis), losses)
+    losses = nan_unless(is_label(labels).all(axis), losses, scores, axis)
     return reduce(losses, reduction).astype(dtype)
 
 
