@@ -27,8 +27,12 @@ def test_it_learns_the_digits(tmp_path):
     check_picture(picture)
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_each_epoch_follows_the_recorded_run_of_pytorch(tmp_path, count):
+# Asked for: 1e-4. Torch with two threads differs from torch with one by 5e-6 in the
+# later epochs; a learning rate of 0.0101 shows as 2.3e-5 in the first.
+@pytest.mark.parametrize(
+    ("count", "tolerance"), [(1, 5e-6), pytest.param(20, 1e-4, marks=pytest.mark.slow)]
+)
+def test_each_epoch_follows_the_recorded_run_of_pytorch(tmp_path, count, tolerance):
     picture = tmp_path / "lenet.png"
     recorded = shared_data("baseline_lenet.npz")
     files = ("--data", shared_data("cifar10_test_jpeg.npz"), "--recorded", recorded)
@@ -39,8 +43,7 @@ def test_each_epoch_follows_the_recorded_run_of_pytorch(tmp_path, count):
     with np.load(recorded) as arrays:
         expected = arrays["step_loss"].astype(np.float64).mean(axis=1)[:count]
         expected_accuracy = 100 * arrays["eval_acc"][:count, 0]
-    # Asked for: 1e-4. Torch with two threads differs from torch with one by 5e-6.
-    np.testing.assert_allclose(loss, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(loss, expected, rtol=0, atol=tolerance)
     farthest = re.search(rf"farthest from PyTorch, of {count} epochs: (\S+)", printed)
     # Losses are printed with six decimals.
     assert float(farthest[1]) == pytest.approx(abs(loss - expected).max(), abs=1e-6)
