@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from .optimizers import torch
+from .pytorch import torch
 
 # Far larger than any cache.
 NUMBERS = 1 << 26

@@ -13,7 +13,8 @@ import optax
 
 import optifunc as of
 
-from .optimizers import Optimizer, torch
+from .optimizers import Optimizer
+from .pytorch import torch
 from .workloads import Workload
 
 Arrays = Mapping[str, jax.Array]
@@ -160,7 +161,8 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
     found["optifunc, params kept"] = replace(
         found["optifunc, argument"], donate_params=False
     )
-    if make_optax is not None:
+    # In one vector there are no rows and columns, and no leaves of their own.
+    if make_optax is not None and optimizer.accesses is not None:
         found["optax.flatten"] = Recipe(
             lambda: optax.flatten(make_optax()), optax.apply_updates
         )

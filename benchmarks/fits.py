@@ -14,7 +14,7 @@ import optifunc as of
 from optifunc import optim
 
 from .agreement import check_agreement
-from .optimizers import torch
+from .pytorch import torch
 from .results import Group
 from .timing import Budget, interleaved, no_collection
 

@@ -13,7 +13,7 @@ from .steps import Steps
 from .suite import Task
 from .tables import Table
 from .timing import Budget
-from .workloads import WORKLOADS, Workload, gpt2_matrix_shapes
+from .workloads import WORKLOADS, Workload, equal_leaves, gpt2_matrix_shapes
 
 RECORD = Path(__file__).with_name("recorded_ratios.json")
 MOST_LOSS = 0.25
@@ -38,10 +38,13 @@ class Check:
         groups = list(self.task.run())
         found = {group.figure: group for group in groups}
         return groups, {
-            f"{figure}, {self.task.workload}, {self.task.optimizer}: "
-            f"{contender} / {baseline}": found[figure].ratio(contender, baseline).median
-            for figure, contender, baseline in self.ratios
+            ratio_name(self.task, figure, *names): found[figure].ratio(*names).median
+            for figure, *names in self.ratios
         }
+
+
+def ratio_name(task: Task, figure: str, contender: str, baseline: str) -> str:
+    return f"{figure}, {task.workload}, {task.optimizer}: {contender} / {baseline}"
 
 
 def checks(seconds: float) -> list[Check]:
@@ -55,8 +58,7 @@ def checks(seconds: float) -> list[Check]:
     def beside_optax(*figures: str) -> tuple[tuple[str, str, str], ...]:
         return tuple((figure, name, "optax") for figure in figures for name in pure[1:])
 
-    mlp, hundred = WORKLOADS["mlp"], WORKLOADS["leaves_100"]
-    thousand = WORKLOADS["leaves_1000"]
+    mlp, hundred, thousand = WORKLOADS["mlp"], equal_leaves(100), equal_leaves(1000)
     return [
         Check(
             Task("step", "mlp", "adamw", partial(steps, mlp, adamw, faces)),

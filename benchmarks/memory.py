@@ -1,11 +1,12 @@
 """Memory of a step: what the compiler plans, and what the process takes."""
 
-import json
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 import psutil
@@ -46,32 +47,34 @@ def resident(
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
+                cwd=Path(__file__).parents[1],
             )
-            samples[name] = [float(json.loads(finished.stdout))]
+            samples[name] = [float(finished.stdout)]
     yield Group("peak memory", workload.name, optimizer.name, "bytes", samples)
 
 
-class PeakMemory(threading.Thread):
-    """Looks every millisecond at how much memory the process has."""
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """Look every millisecond how much memory the process has; keeps the most."""
+    process, ended = psutil.Process(), threading.Event()
+    peak = [0]
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self.peak = 0
+    def watch() -> None:
+        while not ended.wait(0.001):
+            peak[0] = max(peak[0], process.memory_info().rss)
 
-    def run(self) -> None:
-        while not self._stop.wait(0.001):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def end(self) -> int:
-        self._stop.set()
-        self.join()
-        return self.peak
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def own_peak(workload: Workload, optimizer: Optimizer, name: str) -> int:
     """Bytes that parameters, gradients, state and a step take in this process."""
-    before = psutil.Process().memory_info().rss
+    before: int = psutil.Process().memory_info().rss
     params, grads = workload.params(), workload.grads()
     contender = makers(optimizer)[name](params, grads)
     del params
@@ -79,13 +82,12 @@ def own_peak(workload: Workload, optimizer: Optimizer, name: str) -> int:
     for _ in range(2):
         contender.step()
         contender.wait()
-    peak = PeakMemory()
-    peak.start()
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < 1:
-        contender.step()
-        contender.wait()
-    return peak.end() - before
+    with peak_memory() as peak:
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < 1:
+            contender.step()
+            contender.wait()
+    return peak[0] - before
 
 
 def main() -> None:

@@ -11,10 +11,7 @@ import optax
 import optifunc as of
 from optifunc import optim
 
-try:
-    import torch
-except ImportError:  # measured without it
-    torch = None
+from .pytorch import torch
 
 TORCH_VARIANTS = {
     "torch": {"foreach": False},
@@ -35,7 +32,8 @@ class Optimizer:
     torch: Callable[..., Any] | None
     # The implementations torch has of it, and the arguments that choose them.
     variants: dict[str, dict[str, bool]] = field(default_factory=dict)
-    # The numbers that a step must read and write for each parameter, at least.
+    # The numbers that a step must read and write for each parameter, at least; None if
+    # it treats more than single elements.
     accesses: int | None = None
     matrices_only: bool = False
     remark: str = ""
@@ -49,10 +47,14 @@ def _table(*optimizers: Optimizer) -> dict[str, Optimizer]:
     return {optimizer.name: optimizer for optimizer in optimizers}
 
 
-# Half of the matrices lie the other way round for optax; this factor is the same.
-_MUON = {"lr": 1e-3, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"}
+# Optax counts rows and columns the other way round; this factor does not ask which.
+_MUON: dict[str, Any] = {
+    "lr": 1e-3,
+    "nesterov": False,
+    "adjust_lr_fn": "match_rms_adamw",
+}
 # Floors so low that none of them is met.
-_ADAFACTOR = {"lr": 1e-3, "eps": (1e-30, 1e-3)}
+_ADAFACTOR: dict[str, Any] = {"lr": 1e-3, "eps": (1e-30, 1e-3)}
 
 OPTIMIZERS = _table(
     Optimizer(

@@ -62,8 +62,9 @@ def _bars(groups: Iterable[Group], title: str, path: Path) -> None:
                 spread = group.ratio(name)
                 axes.bar(
                     workloads.index(group.workload) + left + i * width,
-                    spread.median,
+                    spread.median - 1,
                     width,
+                    bottom=1,  # above the line what is slower, below it what is faster
                     color=COLORS[name],
                     label=name,
                     yerr=[[spread.median - spread.low], [spread.high - spread.median]],

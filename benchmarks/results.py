@@ -62,7 +62,16 @@ class Results:
         self.groups.extend(groups)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        """Write everything as JSON, a group a line, samples with five digits."""
+        groups = []
+        for group in self.groups:
+            content = asdict(group)
+            for name, samples in group.samples.items():
+                content["samples"][name] = [float(f"{x:.5g}") for x in samples]
+            groups.append(json.dumps(content))
+        lines = ",\n".join(groups)
+        machine = json.dumps(self.machine)
+        path.write_text(f'{{"machine": {machine},\n"groups": [\n{lines}\n]}}\n')
 
     @classmethod
     def load(cls, path: Path) -> "Results":

@@ -11,7 +11,7 @@ from .memory import planned, resident
 from .networks import NETWORKS
 from .optimizers import OPTIMIZERS, Optimizer
 from .results import Group
-from .steps import AGREEMENT_STEPS, Steps
+from .steps import Steps
 from .timing import Budget
 from .training import training
 from .workloads import WORKLOADS, Workload
@@ -66,7 +66,7 @@ class Options:
     optimizers: list[str] | None = None
     contenders: list[str] | None = None
     seconds: float = 8.0
-    at_most: int = 200
+    at_most: int = 100
 
     def pairs(
         self, defaults: dict[str, tuple[str, ...]]
@@ -120,13 +120,13 @@ def _dispatch(options: Options) -> Iterator[Task]:
 
 def _steps(options: Options) -> Iterator[Task]:
     for workload, optimizer in options.pairs(STEPS):
-        # A step of Muon takes seconds, and rounding is all that differs.
-        slow = optimizer.matrices_only
-        steps = Steps(
-            options.budget(at_least=3 if slow else 5),
-            agreement_steps=1 if slow else AGREEMENT_STEPS,
-        )
-        run = partial(steps, workload, optimizer, options.contenders)
+        names = options.contenders
+        steps = Steps(options.budget(at_least=5))
+        # A step takes many seconds, nearly all of them in products of matrices.
+        if optimizer.matrices_only:
+            names = names or ["optax", "optifunc", "torch"]
+            steps = Steps(options.budget(at_least=3), agreement_steps=1)
+        run = partial(steps, workload, optimizer, names)
         yield Task("step", workload.name, optimizer.name, run)
 
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+FAR_LONGER = 3
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -56,8 +58,8 @@ def interleaved(
     **Arguments:** ``turns``: by contender a function that measures once and returns
     the result.
 
-    **Returns:** by contender one result a round. One whose first turn takes most of
-    the budget has no other, and a shorter list.
+    **Returns:** by contender one result a round. One whose turn takes all of the
+    budget, and far longer than the first contender's, has no other: its list is short.
     """
     results: dict[str, list[T]] = {name: [] for name in turns}
     remaining = dict(turns)
@@ -65,9 +67,13 @@ def interleaved(
     for done in range(budget.at_most):
         if done >= budget.at_least and time.perf_counter() - begin >= budget.seconds:
             break
-        for name, turn in list(remaining.items()):
+        longest = budget.seconds
+        for i, (name, turn) in enumerate(list(remaining.items())):
             before = time.perf_counter()
             results[name].append(turn())
-            if time.perf_counter() - before > budget.seconds:
+            taken = time.perf_counter() - before
+            if i == 0:
+                longest = max(longest, FAR_LONGER * taken)
+            elif taken > longest:
                 del remaining[name]
     return results

@@ -13,7 +13,8 @@ import numpy as np
 from .agreement import check_agreement
 from .contenders import Recipe, recipes
 from .networks import Network, cross_entropy
-from .optimizers import Optimizer, torch
+from .optimizers import Optimizer
+from .pytorch import torch
 from .results import Group
 from .timing import Budget, interleaved, no_collection
 

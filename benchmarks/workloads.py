@@ -154,7 +154,6 @@ WORKLOADS = {
         Workload("mlp", "MLP 784-512-512-10", mlp_shapes(784, 512, 512, 10)),
         Workload("gpt2", "GPT-2 small", gpt2_shapes()),
         Workload("gpt2_matrices", "GPT-2 small's matrices", gpt2_matrix_shapes()),
-        equal_leaves(100),
         equal_leaves(1000),
         Workload("mixed_1000", "1,000 leaves of mixed shapes", mixed_shapes(1000)),
         _matrices("two leaves of 4096x4096", 4096, 2),
