@@ -59,7 +59,7 @@ def binary(rng, shape, variant):
 def logits(rng, shape, variant):
     usual = 5 * rng.normal(size=shape)
     # torch subtracts, and for 0.01 and -1e4 it is 1e4 * 0.99 from 1e4.
-    soft = rng.uniform(0.2, 0.8, size=shape)
+    soft = rng.uniform(0.3, 0.8, size=shape)
     arrays = {
         "input": mixed(rng, shape, usual, [*EXTREME, 88, -104, 15]),
         "target": mixed(rng, shape, soft, [0.0, 1.0]),
@@ -68,15 +68,12 @@ def logits(rng, shape, variant):
 
 
 def weights(rng, shape, variant):
-    shapes = {"weight": shape, "per class": shape[-1:], "pos_weight": shape[-1:]}
     if variant is None:
         return {}
-    drawn = {"weight": rng.random(shapes[variant])}
-    return (
-        drawn
-        if variant != "pos_weight"
-        else {**drawn, "pos_weight": 3 * rng.random(shape)}
-    )
+    drawn = {"weight": rng.random(shape if variant == "weight" else shape[-1:])}
+    if variant == "pos_weight":
+        drawn["pos_weight"] = rng.uniform(1, 4, shape[-1:])
+    return drawn
 
 
 def sign_labels(rng, shape, variant):
