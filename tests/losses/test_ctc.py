@@ -189,7 +189,7 @@ def test_values_and_gradients_are_torchs(data):
 def test_long_sequences_in_float32():
     """T = 512, the losses near 1000: the error of the result, not of 512 steps.
 
-    Values are good to 1e-6 of themselves. A gradient is a product of 512 shares, each
+    Values are good to two roundings, where plain sums would be off by five. A gradient is a product of 512 shares, each
     rounded to 6e-8: some 1e-5, where torch's own in float32 is off by 1e-3.
     """
     rng = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def test_long_sequences_in_float32():
     value, grad = program(*options)(logits, *arguments)
     expected, expected_grad = torchs(logits.astype(np.float64), *arguments, *options)
     torch_value, torch_grad = torchs(logits, *arguments, *options)
-    np.testing.assert_allclose(value, expected, 5e-7)
+    np.testing.assert_allclose(value, expected, 2.5e-7)  # two units of float32
     np.testing.assert_allclose(value, torch_value, 2e-6)
     error = np.abs(grad - expected_grad).max()
     assert error < 5e-5
@@ -331,7 +331,7 @@ def test_values_out_of_range_are_seen_or_give_nan(argument, arguments, bad):
         jax.jit(lambda x: losses(x, *arguments))(LOGITS)
     grad, found = gradient_and_losses(LOGITS, *arguments)
     assert np.isnan(found[bad])
-    assert np.isnan(grad[:, bad]).all()
+    assert np.isnan(grad[0, bad]).all()
 
 
 OK = (jax.nn.log_softmax(LOGITS), PADDED, INPUT_LENGTHS, TARGET_LENGTHS)
