@@ -189,8 +189,9 @@ def test_values_and_gradients_are_torchs(data):
 def test_long_sequences_in_float32():
     """T = 512, the losses near 1000: the error of the result, not of 512 steps.
 
-    Values are good to two roundings, where plain sums would be off by five. A gradient is a product of 512 shares, each
-    rounded to 6e-8: some 1e-5, where torch's own in float32 is off by 1e-3.
+    Values are good to two roundings, where plain sums would be off by five. A gradient
+    is a product of 512 shares, each rounded to 6e-8: some 1e-5, where torch's own in
+    float32 is off by 1e-3.
     """
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(512, 4, 16)).astype(np.float32)
