@@ -52,9 +52,10 @@ class Network:
         return tensor.permute(0, 3, 1, 2).contiguous() if tensor.ndim == 4 else tensor
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> Any:
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    return -jnp.mean(chosen)
+    mean: jax.Array = jnp.mean(chosen)
+    return -mean
 
 
 def _dense(params: Mapping[str, Any], layers: int, x: Any, relu: Any) -> Any:
@@ -81,7 +82,8 @@ def _lenet(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
         x = jax.nn.relu(x + params[f"{name}.bias"][None, None, None])
         images, rows, columns, channels = x.shape
         x = x.reshape(images, rows // 2, 2, columns // 2, 2, channels).max((2, 4))
-    return _dense(params, 3, x.reshape(x.shape[0], -1), jax.nn.relu)
+    logits: jax.Array = _dense(params, 3, x.reshape(x.shape[0], -1), jax.nn.relu)
+    return logits
 
 
 def _torch_lenet(params: Mapping[str, Any], x: Any) -> Any:

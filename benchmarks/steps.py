@@ -83,7 +83,7 @@ class Steps:
             contenders = {name: available[name](params, grads) for name in part}
             turns = {}
             for name, contender in contenders.items():
-                estimate = self._agree(name, contender, expected)
+                estimate = self._agree(name, contender, expected, optimizer.tolerance)
                 turns[name] = self._turn(contender, estimate, figure)
             with no_collection():
                 samples = interleaved(turns, self.budget)
@@ -106,6 +106,7 @@ class Steps:
         name: str,
         contender: Contender,
         expected: dict[str, np.ndarray],
+        tolerance: float,
     ) -> float:
         """Check where a few steps end; returns the time of the last of them."""
         times = [timed_step(contender) for _ in range(self.agreement_steps)]
@@ -113,5 +114,5 @@ class Steps:
             # JAX's arrays may give up their memory at the next step.
             expected.update({k: np.array(p) for k, p in contender.params().items()})
         else:
-            check_agreement(name, contender.params(), expected)
+            check_agreement(name, contender.params(), expected, tolerance)
         return times[-1]
