@@ -79,12 +79,17 @@ def lerp(start: Array, end: Array, weight: Array) -> Array:
     )
 
 
-def second_moment(average: Array, grad: Array, weight: Array) -> Array:
-    """``(1 - weight) * average + weight * grad**2``, without bias.
+def first_moment(average: Array, grad: Array, weight: Array) -> Array:
+    """``(1 - weight) * average + weight * grad``, without bias.
 
     Rounded to float32, 0.999 and 0.001 add up to 1 + 1.3e-8: an average of 1000 steps
     would be too large by 1.3e-5. What is taken away here is what `weight` brings in.
     """
+    return average - weight * average + weight * grad
+
+
+def second_moment(average: Array, grad: Array, weight: Array) -> Array:
+    """``(1 - weight) * average + weight * grad**2``, without bias."""
     # An average that has overflowed stays infinite; inf - inf would be NaN.
     forgotten = jnp.minimum(weight * average, jnp.finfo(average.dtype).max)
     return average - forgotten + weight * grad * grad

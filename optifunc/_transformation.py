@@ -111,7 +111,7 @@ def require_params(params: PyTree | None, name: str) -> PyTree:
     return params
 
 
-@elementwise()
+@elementwise(inline=True)
 def _add(params: Any, updates: Any) -> Any:
     return params + updates
 

@@ -425,7 +425,8 @@ class Optimizer(Hooks):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
             if before is None or not _same(before[0], values):
-                before = values, self._build(values)
+                # Arrays on the device now, and not from numbers at every step.
+                before = values, jax.tree.map(jnp.asarray, self._build(values))
             built.append(before)
         self._built = built
         return [tx for _, tx in built]
@@ -441,7 +442,10 @@ class Optimizer(Hooks):
         """
         count = len(self._gradients)
         active, _, _ = self._plan([True] * count)
-        tx, state = assembled(active, count)
+        with_numbers = [self._build(values) for values, _ in self._built]
+        tx, state = assembled(
+            [dataclasses.replace(c, tx=with_numbers[c.group]) for c in active], count
+        )
         return tx, jax.tree.map(lambda x: jnp.array(x, copy=True), state), self.params
 
     def load_functional(self, state: State, params: PyTree) -> None:

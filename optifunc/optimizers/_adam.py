@@ -8,7 +8,7 @@ from jax import Array
 from .._checks import check_betas, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import increment, lerp, one_minus_power, second_moment, sqrt
+from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, zeros_like
 from ..transforms._chain import chain
@@ -34,17 +34,16 @@ def _adam(
     *,
     weight1: Array,
     weight2: Array,
-    correction1: Array,
-    root_correction2: Array,
+    scale: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array, Array | None]:
-    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     square = exp_avg_sq
     if max_exp_avg_sq is not None:
         square = max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
-    scale = sqrt(square) / root_correction2 + eps
-    return exp_avg / correction1 / scale, exp_avg, exp_avg_sq, max_exp_avg_sq
+    direction = scale * exp_avg / (sqrt(square) + eps)
+    return direction, exp_avg, exp_avg_sq, max_exp_avg_sq
 
 
 @transformation
@@ -90,6 +89,8 @@ class scale_by_adam(GradientTransformation):
     ) -> tuple[PyTree, ScaleByAdamState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
+        # Both corrections go to the scalars, where they cost nothing.
+        root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
         updates, *trees = _adam(
             updates,
             state.exp_avg,
@@ -97,9 +98,8 @@ class scale_by_adam(GradientTransformation):
             state.max_exp_avg_sq,
             weight1=1 - beta1,
             weight2=1 - beta2,
-            correction1=one_minus_power(beta1, step),
-            root_correction2=jnp.sqrt(one_minus_power(beta2, step)),
-            eps=self.eps,
+            scale=root_correction2 / one_minus_power(beta1, step),
+            eps=root_correction2 * self.eps,
         )
         return updates, ScaleByAdamState(step, *trees)
 

@@ -7,7 +7,7 @@ from jax import Array
 
 from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import increment, lerp, one_minus_power
+from .._numerics import first_moment, increment, one_minus_power
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, zeros_like
 from ..transforms._chain import chain
@@ -31,12 +31,12 @@ def _adamax(
     *,
     weight1: Array,
     beta2: Array,
-    correction1: Array,
+    scale: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
-    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg = first_moment(exp_avg, updates, weight1)
     exp_inf = jnp.maximum(beta2 * exp_inf, jnp.abs(updates) + eps)
-    return exp_avg / correction1 / exp_inf, exp_avg, exp_inf
+    return scale * exp_avg / exp_inf, exp_avg, exp_inf
 
 
 @transformation
@@ -83,7 +83,7 @@ class scale_by_adamax(GradientTransformation):
             state.exp_inf,
             weight1=1 - beta1,
             beta2=beta2,
-            correction1=one_minus_power(beta1, step),
+            scale=1 / one_minus_power(beta1, step),
             eps=self.eps,
         )
         return updates, ScaleByAdamaxState(step, exp_avg, exp_inf)

@@ -12,7 +12,7 @@ from jax import Array, lax
 from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import lerp, sqrt
+from .._numerics import first_moment, lerp, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import (
     PyTree,
@@ -133,7 +133,7 @@ def _averaged(
     weight: Array,
     nesterov: bool,
 ) -> tuple[Array, Array]:
-    momentum_buffer = lerp(momentum_buffer, updates, weight)
+    momentum_buffer = first_moment(momentum_buffer, updates, weight)
     if nesterov:
         return lerp(updates, momentum_buffer, momentum), momentum_buffer
     return momentum_buffer, momentum_buffer

@@ -11,8 +11,8 @@ from .._hyperparameters import Hyperparameter, Value
 from .._numerics import (
     Scalar,
     as_scalar,
+    first_moment,
     increment,
-    lerp,
     one_minus_power,
     second_moment,
     sqrt,
@@ -41,16 +41,14 @@ def _nadam(
     *,
     weight1: Array,
     weight2: Array,
-    correction2: Array,
     grad_share: Array,
     average_share: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
-    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
-    scale = sqrt(exp_avg_sq / correction2) + eps
-    direction = grad_share * updates / scale + average_share * exp_avg / scale
-    return direction, exp_avg, exp_avg_sq
+    mean = grad_share * updates + average_share * exp_avg
+    return mean / (sqrt(exp_avg_sq) + eps), exp_avg, exp_avg_sq
 
 
 def nadam_momentum(
@@ -127,16 +125,16 @@ class scale_by_nadam(GradientTransformation):
         grad_share, average_share, mu_product = nadam_shares(
             step, state.mu_product, beta1, self.momentum_decay
         )
+        root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
         updates, exp_avg, exp_avg_sq = _nadam(
             updates,
             state.exp_avg,
             state.exp_avg_sq,
             weight1=1 - beta1,
             weight2=1 - beta2,
-            correction2=one_minus_power(beta2, step),
-            grad_share=grad_share,
-            average_share=average_share,
-            eps=self.eps,
+            grad_share=root_correction2 * grad_share,
+            average_share=root_correction2 * average_share,
+            eps=root_correction2 * self.eps,
         )
         return updates, ScaleByNadamState(step, mu_product, exp_avg, exp_avg_sq)
 

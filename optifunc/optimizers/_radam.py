@@ -9,8 +9,8 @@ from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import (
     as_scalar,
+    first_moment,
     increment,
-    lerp,
     log_decay,
     one_minus_power,
     second_moment,
@@ -39,15 +39,15 @@ def _radam(
     *,
     weight1: Array,
     weight2: Array,
-    correction1: Array,
-    rectification: Array,
+    scale: Array,
+    rectified_scale: Array,
     eps: Array,
 ) -> tuple[Array, Array, Array]:
-    exp_avg = lerp(exp_avg, updates, weight1)
+    exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
-    mean = exp_avg / correction1
-    adapted = mean * rectification / (sqrt(exp_avg_sq) + eps)
-    return jnp.where(rectification > 0, adapted, mean), exp_avg, exp_avg_sq
+    adapted = rectified_scale * exp_avg / (sqrt(exp_avg_sq) + eps)
+    direction = jnp.where(rectified_scale > 0, adapted, scale * exp_avg)
+    return direction, exp_avg, exp_avg_sq
 
 
 # coth(x) - 1/x = sum_k c_k x^(2k + 1) with c_k = 2^n B_n / n!, n = 2k + 2, and the
@@ -160,14 +160,15 @@ class scale_by_radam(GradientTransformation):
     ) -> tuple[PyTree, ScaleByRadamState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
+        scale = 1 / one_minus_power(beta1, step)
         updates, exp_avg, exp_avg_sq = _radam(
             updates,
             state.exp_avg,
             state.exp_avg_sq,
             weight1=1 - beta1,
             weight2=1 - beta2,
-            correction1=one_minus_power(beta1, step),
-            rectification=rectification(beta2, step),
+            scale=scale,
+            rectified_scale=scale * rectification(beta2, step),
             eps=self.eps,
         )
         return updates, ScaleByRadamState(step, exp_avg, exp_avg_sq)

@@ -7,7 +7,7 @@ from jax import Array
 from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import is_zero, lerp, second_moment, sqrt
+from .._numerics import first_moment, is_zero, second_moment, sqrt
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, elementwise, zeros_like
 from ..transforms._chain import chain
@@ -35,7 +35,7 @@ def _rmsprop(
     square_avg = second_moment(square_avg, updates, weight)
     variance = square_avg
     if grad_avg is not None:
-        grad_avg = lerp(grad_avg, updates, weight)
+        grad_avg = first_moment(grad_avg, updates, weight)
         variance = square_avg - grad_avg * grad_avg
     return updates / (sqrt(variance) + eps), square_avg, grad_avg
 

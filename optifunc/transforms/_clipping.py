@@ -19,7 +19,7 @@ from .._tree import PyTree, elementwise, global_norm, leafwise
 from ._scaling import _scaled
 
 
-@elementwise()
+@elementwise(inline=True)
 def _clipped(updates: Array, *, max_value: Array) -> Array:
     return lax.clamp(-max_value, updates, max_value)
 

@@ -84,7 +84,7 @@ class skip_not_finite(GradientTransformation):
         return updates, SkipNotFiniteState(skipped, consecutive, inner)
 
 
-@elementwise()
+@elementwise(inline=True)
 def _without_nans(updates: Array) -> Array:
     return jnp.where(jnp.isnan(updates), 0, updates)
 

@@ -11,17 +11,17 @@ from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, elementwise
 
 
-@elementwise()
+@elementwise(inline=True)
 def _scaled(updates: Array, *, factor: Array) -> Array:
     return factor * updates
 
 
-@elementwise()
+@elementwise(inline=True)
 def _sign(updates: Array) -> Array:
     return jnp.sign(updates)
 
 
-@elementwise()
+@elementwise(inline=True)
 def _zero(updates: Array) -> Array:
     return jnp.zeros_like(updates)
 

@@ -15,7 +15,7 @@ from .._transformation import (
 from .._tree import PyTree, elementwise
 
 
-@elementwise()
+@elementwise(inline=True)
 def _decayed(updates: Array, params: Array, *, weight_decay: Array) -> Array:
     return updates + weight_decay * params
 
