@@ -63,6 +63,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--docs", action="store_true", help="write the documentation's page; record"
     )
     parser.add_argument(
+        "--results", type=Path, help="show these results of before; measure nothing"
+    )
+    parser.add_argument(
         "--also", type=Path, nargs="+", default=[], help="results of other machines"
     )
     return parser.parse_args(arguments)
@@ -149,16 +152,20 @@ def main() -> int:
         options.seconds or 8.0,
         options.repeats,
     )
-    peak = options.peak_bandwidth and 1e9 * options.peak_bandwidth
-    results = measure(chosen, peak, options.output)
+    if options.results:
+        results = Results.load(options.results)
+    else:
+        peak = options.peak_bandwidth and 1e9 * options.peak_bandwidth
+        results = measure(chosen, peak, options.output)
     pictures = draw(results, DOCS / "images" if options.docs else options.output)
     if options.docs:
         runs = [results, *map(Results.load, options.also)]
         (DOCS / "benchmarks.md").write_text(page(runs, pictures))
         results.save(DOCS / "benchmarks.json")
-        record(quick_seconds)
+        if not options.results:
+            record(quick_seconds)
     print_tables(results)
-    print("wrote", options.output / "results.json", *pictures)
+    print("wrote", *pictures)
     return 0
 
 

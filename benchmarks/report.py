@@ -1,6 +1,7 @@
 """The results as tables of ratios."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from .growth import CONTENDERS, exponent, panels
 from .networks import NETWORKS
@@ -67,72 +68,88 @@ def is_growth(group: Group) -> bool:
 
 
 def ratio_tables(results: Results) -> Iterator[Table]:
-    """For each figure and optimizer: contenders down, workloads across."""
+    """For each figure: contenders down; workloads, and other optimizers, across."""
     shown = [group for group in results.groups if not is_growth(group)]
-    keys = dict.fromkeys((group.figure, group.optimizer) for group in shown)
-    for figure, optimizer in sorted(keys, key=lambda key: [*TITLES].index(key[0])):
-        groups = [g for g in shown if (g.figure, g.optimizer) == (figure, optimizer)]
-        yield _ratio_table(figure, optimizer, groups)
-        if figure == "step":
-            yield from _limit_table(results, optimizer, groups)
+    for figure, title in TITLES.items():
+        found = [group for group in shown if group.figure == figure]
+        adamw = [group for group in found if group.optimizer == "adamw"]
+        others = [group for group in found if group.optimizer != "adamw"]
+        for name, groups in (("AdamW", adamw), ("other optimizers", others)):
+            if groups:
+                yield _ratio_table(f"{title}: {name}", groups)
+            limited = [g for g in groups if figure == "step" and _accesses(g)]
+            if limited:
+                yield _limit_table(name, limited, results.machine)
 
 
-def _ratio_table(figure: str, optimizer: str, groups: list[Group]) -> Table:
-    workloads = dict.fromkeys(group.workload for group in groups)
-    baselines = dict.fromkeys(group.baseline for group in groups)
-    contenders = dict.fromkeys(name for group in groups for name in group.samples)
+def _accesses(group: Group) -> int | None:
+    known = OPTIMIZERS.get(group.optimizer)
+    return known and known.accesses
+
+
+def _table(
+    title: str,
+    corner: str,
+    groups: list[Group],
+    cell: Callable[[Group, str], str],
+    remarks: list[str],
+) -> Table:
+    """A row a contender; groups of one optimizer and workload share a column."""
+    columns: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        columns.setdefault((group.optimizer, group.workload), []).append(group)
     rows = []
-    for name in contenders:
-        row = [name]
-        for workload in workloads:
-            found = [g for g in groups if g.workload == workload and name in g.samples]
-            if not found:
-                row.append("")
-            elif name == found[0].baseline:
-                row.append(quantity(found[0].spread(name).median, found[0].unit))
-            else:
-                row.append(ratio(found[0].ratio(name)))
-        rows.append(row)
+    for name in dict.fromkeys(name for group in groups for name in group.samples):
+        holding = (
+            [group for group in column if name in group.samples]
+            for column in columns.values()
+        )
+        rows.append(
+            [name, *(cell(found[0], name) if found else "" for found in holding)]
+        )
+    header = [
+        workload_title(workload)
+        if optimizer == "adamw"
+        else f"{optimizer_title(optimizer)}, {workload_title(workload)}"
+        for optimizer, workload in columns
+    ]
+    return Table(title, [corner, *header], rows, remarks)
+
+
+def _ratio_table(title: str, groups: list[Group]) -> Table:
+    def cell(group: Group, name: str) -> str:
+        if name == group.baseline:
+            return quantity(group.spread(name).median, group.unit)
+        return ratio(group.ratio(name))
+
     remarks = [remark for group in groups for remark in group.remarks]
-    if optimizer in OPTIMIZERS and OPTIMIZERS[optimizer].remark:
-        remarks.append(f"{OPTIMIZERS[optimizer].remark}.")
-    title = f"{TITLES[figure]}: {optimizer_title(optimizer)}"
-    corner = f"over {', '.join(baselines)}"
-    return Table(title, [corner, *map(workload_title, workloads)], rows, remarks)
+    for name in dict.fromkeys(group.optimizer for group in groups):
+        if name in OPTIMIZERS and OPTIMIZERS[name].remark:
+            remarks.append(f"{OPTIMIZERS[name].title}: {OPTIMIZERS[name].remark}.")
+    return _table(title, "", groups, cell, remarks)
 
 
-def _limit_table(
-    results: Results, optimizer: str, groups: list[Group]
-) -> Iterator[Table]:
+def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Table:
     """Each step as a multiple of what memory allows, and the bytes it moves."""
-    accesses = OPTIMIZERS[optimizer].accesses
-    if accesses is None:
-        return
-    workloads = dict.fromkeys(group.workload for group in groups)
-    contenders = dict.fromkeys(name for group in groups for name in group.samples)
-    bandwidth = results.machine["bandwidth"]
-    peak = results.machine["peak bandwidth"]
-    rows = []
-    for name in contenders:
-        row = [name]
-        for workload in workloads:
-            found = [g for g in groups if g.workload == workload and name in g.samples]
-            if not found:
-                row.append("")
-                continue
-            moved = 4 * accesses * WORKLOADS[workload].parameters
-            time = found[0].spread(name).median
-            share = f", {moved / time / peak:.0%} of peak" if peak else ""
-            multiple = f"{time * bandwidth / moved:.2f}"
-            row.append(f"{multiple} ({moved / time / 1e9:.1f} GB/s{share})")
-        rows.append(row)
-    limit = f"{accesses} accesses of 4 bytes a parameter at {bandwidth / 1e9:.1f} GB/s"
-    yield Table(
-        f"A step as a multiple of the limit: {optimizer_title(optimizer)}",
-        [f"over {limit}", *map(workload_title, workloads)],
-        rows,
-        ["Trees that fit into the processor's caches can be below 1."],
-    )
+    bandwidth, peak = machine["bandwidth"], machine["peak bandwidth"]
+
+    def cell(group: Group, name: str) -> str:
+        accesses = _accesses(group) or 0
+        moved = 4 * accesses * WORKLOADS[group.workload].parameters
+        time = group.spread(name).median
+        share = f", {moved / time / peak:.0%} of peak" if peak else ""
+        multiple = f"{time * bandwidth / moved:.2f}"
+        return f"{multiple} ({moved / time / 1e9:.1f} GB/s{share})"
+
+    counts = {group.optimizer: _accesses(group) for group in groups}
+    accesses = ", ".join(f"{optimizer_title(k)} {v}" for k, v in counts.items())
+    remarks = [
+        f"The limit is the fewest accesses of 4 bytes a parameter ({accesses}) at "
+        f"{bandwidth / 1e9:.1f} GB/s. Trees that fit into the processor's caches can "
+        "be below 1."
+    ]
+    title = f"A step as a multiple of the limit: {name}"
+    return _table(title, "", groups, cell, remarks)
 
 
 def target_table(results: Results) -> Table:

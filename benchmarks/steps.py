@@ -91,7 +91,8 @@ class Steps:
             yield Group(figure, *key, "s", samples)
             if figure == "step":
                 sizes = {k: [float(c.state_bytes())] for k, c in contenders.items()}
-                yield Group("state", *key, "bytes", sizes)
+                if sizes[part[0]] != [0]:  # plain gradient descent has no state
+                    yield Group("state", *key, "bytes", sizes)
             del contenders, turns
 
     def _turn(

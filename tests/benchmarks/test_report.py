@@ -77,7 +77,7 @@ def test_tables_show_ratios_and_multiples_of_the_limit(results):
     tables = {table.title: table for table in ratio_tables(results)}
     steps = tables["Time a step: AdamW"]
     assert steps.header == [
-        "over optax",
+        "",
         "two leaves of 4096x4096",
         "MLP 784-512-512-10",
     ]
