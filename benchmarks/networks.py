@@ -107,7 +107,7 @@ NETWORKS = {
     for network in (
         Network(
             "mlp",
-            "MLP 784-512-512-10, batch of 128",
+            "MLP",
             (784,),
             mlp_shapes(784, 512, 512, CLASSES),
             _mlp(jax.nn.relu),
@@ -115,7 +115,7 @@ NETWORKS = {
         ),
         Network(
             "lenet",
-            "LeNet-5 on 32x32x3, batch of 128",
+            "LeNet-5",
             (32, 32, 3),
             _LENET,
             _lenet,

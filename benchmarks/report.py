@@ -74,7 +74,9 @@ def ratio_tables(results: Results) -> Iterator[Table]:
         found = [group for group in shown if group.figure == figure]
         adamw = [group for group in found if group.optimizer == "adamw"]
         others = [group for group in found if group.optimizer != "adamw"]
-        for name, groups in (("AdamW", adamw), ("other optimizers", others)):
+        for groups in (adamw, others):
+            optimizers = {optimizer_title(group.optimizer) for group in groups}
+            name = optimizers.pop() if len(optimizers) == 1 else "other optimizers"
             if groups:
                 yield _ratio_table(f"{title}: {name}", groups)
             limited = [g for g in groups if figure == "step" and _accesses(g)]
@@ -83,8 +85,8 @@ def ratio_tables(results: Results) -> Iterator[Table]:
 
 
 def _accesses(group: Group) -> int | None:
-    known = OPTIMIZERS.get(group.optimizer)
-    return known and known.accesses
+    known = group.optimizer in OPTIMIZERS
+    return OPTIMIZERS[group.optimizer].accesses if known else None
 
 
 def _table(
@@ -100,13 +102,11 @@ def _table(
         columns.setdefault((group.optimizer, group.workload), []).append(group)
     rows = []
     for name in dict.fromkeys(name for group in groups for name in group.samples):
-        holding = (
-            [group for group in column if name in group.samples]
-            for column in columns.values()
-        )
-        rows.append(
-            [name, *(cell(found[0], name) if found else "" for found in holding)]
-        )
+        row = [name]
+        for column in columns.values():
+            found = [group for group in column if name in group.samples]
+            row.append(cell(found[0], name) if found else "")
+        rows.append(row)
     header = [
         workload_title(workload)
         if optimizer == "adamw"
@@ -122,9 +122,10 @@ def _ratio_table(title: str, groups: list[Group]) -> Table:
             return quantity(group.spread(name).median, group.unit)
         return ratio(group.ratio(name))
 
+    figures = {group.figure for group in groups}
     remarks = [remark for group in groups for remark in group.remarks]
     for name in dict.fromkeys(group.optimizer for group in groups):
-        if name in OPTIMIZERS and OPTIMIZERS[name].remark:
+        if name in OPTIMIZERS and OPTIMIZERS[name].remark and "step" in figures:
             remarks.append(f"{OPTIMIZERS[name].title}: {OPTIMIZERS[name].remark}.")
     return _table(title, "", groups, cell, remarks)
 

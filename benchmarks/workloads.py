@@ -151,12 +151,12 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         TINY,
-        Workload("mlp", "MLP 784-512-512-10", mlp_shapes(784, 512, 512, 10)),
+        Workload("mlp", "MLP", mlp_shapes(784, 512, 512, 10)),
         Workload("gpt2", "GPT-2 small", gpt2_shapes()),
         Workload("gpt2_matrices", "GPT-2 small's matrices", gpt2_matrix_shapes()),
         equal_leaves(1000),
-        Workload("mixed_1000", "1,000 leaves of mixed shapes", mixed_shapes(1000)),
-        _matrices("two leaves of 4096x4096", 4096, 2),
+        Workload("mixed_1000", "1,000 mixed leaves", mixed_shapes(1000)),
+        _matrices("2 leaves of 4096x4096", 4096, 2),
         Workload("resnet50", "ResNet-50", resnet50_shapes()),
     )
 }

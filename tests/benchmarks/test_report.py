@@ -78,8 +78,8 @@ def test_tables_show_ratios_and_multiples_of_the_limit(results):
     steps = tables["Time a step: AdamW"]
     assert steps.header == [
         "",
-        "two leaves of 4096x4096",
-        "MLP 784-512-512-10",
+        "2 leaves of 4096x4096",
+        "MLP",
     ]
     assert steps.rows[1] == ["optifunc", "0.50 (0.50-0.50)", "0.95"]
     limits = tables["A step as a multiple of the limit: AdamW"]
