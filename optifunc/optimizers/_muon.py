@@ -66,8 +66,8 @@ def orthogonalize(
     networks", 2024.
     """
     # A wide matrix has the smaller X X^T.
-    result = _newton_schulz(
-        _wide(matrices),
+    (result,) = _newton_schulz(
+        (_wide(matrices),),
         tuple(ns_coefficients),
         eps,
         steps=ns_steps,
@@ -95,13 +95,14 @@ def _oriented_like(reference: Array, matrices: Array) -> Array:
 
 @partial(jax.jit, static_argnames=("steps", "dtype"))
 def _newton_schulz(
-    matrices: Array,
+    batches: tuple[Array, ...],
     coefficients: tuple[Value, Value, Value],
     eps: Value,
     *,
     steps: int,
     dtype: Any,
-) -> Array:
+) -> tuple[Array, ...]:
+    """`orthogonalize` for wide matrices, several arrays of them in one loop."""
     wide = compute_dtype(dtype)
     a, b, c = (lax.convert_element_type(x, wide) for x in coefficients)
     eps = lax.convert_element_type(eps, dtype)
@@ -110,18 +111,27 @@ def _newton_schulz(
         # "highest" because a float32 asked for should not be computed in less.
         return jnp.matmul(x, y, precision="highest", preferred_element_type=wide)
 
-    def iteration(_: Any, x: Array) -> Array:
+    @jax.jit
+    def normalized(x: Array) -> Array:
+        x = x.astype(dtype)
+        squares = jnp.square(x.astype(wide))
+        norm = sqrt(jnp.sum(squares, axis=(-2, -1), keepdims=True)).astype(dtype)
+        return (x.astype(wide) / jnp.maximum(norm, eps).astype(wide)).astype(dtype)
+
+    @jax.jit
+    def iterated(x: Array) -> Array:
         gram = product(x, _transposed(x)).astype(dtype)
         square = product(gram, gram)
         polynomial = (b * gram.astype(wide) + c * square).astype(dtype)
         return (a * x.astype(wide) + product(polynomial, x)).astype(dtype)
 
-    x = matrices.astype(dtype)
-    squares = jnp.square(x.astype(wide))
-    norm = sqrt(jnp.sum(squares, axis=(-2, -1), keepdims=True)).astype(dtype)
-    x = (x.astype(wide) / jnp.maximum(norm, eps).astype(wide)).astype(dtype)
-    result: Array = lax.fori_loop(0, steps, iteration, x)
-    return result.astype(matrices.dtype)
+    results: tuple[Array, ...] = lax.fori_loop(
+        0,
+        steps,
+        lambda _, arrays: tuple(map(iterated, arrays)),
+        tuple(map(normalized, batches)),
+    )
+    return tuple(x.astype(y.dtype) for x, y in zip(results, batches, strict=True))
 
 
 @elementwise(outputs=2, static=("nesterov",))
@@ -157,7 +167,7 @@ class scale_by_muon(GradientTransformation):
                                    else  b)
 
     All matrices of one shape and dtype, and those of the transposed shape, are
-    orthogonalised by one batched call of `orthogonalize`.
+    orthogonalised together: as one batch or, on a CPU, in one loop.
 
     **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
 
@@ -231,16 +241,33 @@ class scale_by_muon(GradientTransformation):
             batches[tuple(sorted(matrix.shape)), matrix.dtype].append(i)
         results = list(matrices)
         for members in batches.values():
-            batch = orthogonalize(
-                jnp.stack([_wide(matrices[i]) for i in members]),
-                ns_coefficients=self.ns_coefficients,
-                eps=self.eps,
-                ns_steps=self.ns_steps,
-                ns_dtype=self.ns_dtype,
-            )
+            batch = self._orthogonalized_alike([_wide(matrices[i]) for i in members])
             for i, result in zip(members, batch, strict=True):
                 factor = _shape_factor(matrices[i].shape, self.adjust_lr_fn)
                 results[i] = factor * _oriented_like(matrices[i], result)
+        return results
+
+    def _orthogonalized_alike(self, matrices: list[Array]) -> tuple[Array, ...]:
+        """Wide matrices of one shape, as one batch."""
+
+        def newton_schulz(*arrays: Array) -> tuple[Array, ...]:
+            results: tuple[Array, ...] = _newton_schulz(
+                arrays,
+                tuple(self.ns_coefficients),
+                self.eps,
+                steps=self.ns_steps,
+                dtype=self.ns_dtype,
+            )
+            return results
+
+        def stacked(*matrices: Array) -> tuple[Array, ...]:
+            return tuple(newton_schulz(jnp.stack(matrices))[0])
+
+        # For a CPU XLA compiles each slice of a batch by itself, and takes longer for
+        # it than for all the rest; there single products fill the machine as well.
+        results: tuple[Array, ...] = lax.platform_dependent(
+            *matrices, cpu=newton_schulz, default=stacked
+        )
         return results
 
 

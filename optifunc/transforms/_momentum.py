@@ -20,7 +20,7 @@ class MomentumState(NamedTuple):
     momentum_buffer: PyTree  # like params
 
 
-@elementwise(outputs=2, static=("nesterov",))
+@elementwise(outputs=2, static=("nesterov",), inline=True)
 def _momentum(
     updates: Array,
     momentum_buffer: Array,
