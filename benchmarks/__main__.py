@@ -1,7 +1,6 @@
 """Measure optifunc beside optax and torch, and print ratios."""
 
 import argparse
-import gc
 import os
 import statistics
 import sys
@@ -22,6 +21,7 @@ from .optimizers import OPTIMIZERS
 from .page import page
 from .pictures import draw
 from .pytorch import torch
+from .release import release
 from .report import growth_table, ratio_tables, target_table
 from .results import Results
 from .suite import FIGURES, Options, tasks
@@ -88,8 +88,7 @@ def measure(options: Options, peak: float | None, output: Path) -> Results:
         todo.set_description(str(task))
         results.add(task.run())
         results.save(output / "results.json")
-        jax.clear_caches()
-        gc.collect()
+        release()
     # Whoever else used the memory before the run may be gone after it.
     before: float = results.machine["bandwidth"]
     results.machine["bandwidth"] = max(before, memory_bandwidth())

@@ -1,7 +1,7 @@
 """Time a step: update and apply, with the gradients given."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from .agreement import check_agreement
 from .contenders import Contender, makers
 from .optimizers import Optimizer
+from .release import release
 from .results import Group
 from .timing import Budget, interleaved, no_collection
 from .workloads import Workload
@@ -18,8 +19,8 @@ AGREEMENT_STEPS = 3
 # Steps shorter than this are preceded by one that is not timed: it finds the caches
 # and the cores as the contender before has left them.
 SHORT = 0.02
-# The parameters, as many again and the state of AdamW, in float32.
-BYTES_A_PARAMETER = 16
+# The parameters and the state of AdamW, in float32.
+BYTES_A_PARAMETER = 12
 
 
 def timed_step(contender: Contender) -> float:
@@ -62,7 +63,7 @@ class Steps:
         self,
         budget: Budget,
         agreement_steps: int = AGREEMENT_STEPS,
-        memory: float = 6e9,
+        memory: float = 5e9,
     ) -> None:
         self.budget, self.agreement_steps = budget, agreement_steps
         self.memory = memory  # bytes that the contenders may take together
@@ -80,20 +81,33 @@ class Steps:
         jax.block_until_ready((params, grads))
         expected: dict[str, np.ndarray] = {}
         for part in parts(chosen, workload, self.memory):
-            contenders = {name: available[name](params, grads) for name in part}
-            turns = {}
-            for name, contender in contenders.items():
-                estimate = self._agree(name, contender, expected, optimizer.tolerance)
-                turns[name] = self._turn(contender, estimate, figure)
-            with no_collection():
-                samples = interleaved(turns, self.budget)
-            key = (workload.name, optimizer.name)
-            yield Group(figure, *key, "s", samples)
-            if figure == "step":
-                sizes = {k: [float(c.state_bytes())] for k, c in contenders.items()}
-                if sizes[part[0]] != [0]:  # plain gradient descent has no state
-                    yield Group("state", *key, "bytes", sizes)
-            del contenders, turns
+            makes = {name: partial(available[name], params, grads) for name in part}
+            found = self._measure(makes, expected, optimizer.tolerance, figure)
+            for name, unit, samples in found:
+                yield Group(name, workload.name, optimizer.name, unit, samples)
+            if len(part) < len(chosen):
+                release()
+
+    def _measure(
+        self,
+        makes: Mapping[str, Callable[[], Contender]],
+        expected: dict[str, np.ndarray],
+        tolerance: float,
+        figure: str,
+    ) -> list[tuple[str, str, dict[str, list[float]]]]:
+        """Figure, unit and samples of contenders that are gone when this returns."""
+        contenders = {name: make() for name, make in makes.items()}
+        turns = {}
+        for name, contender in contenders.items():
+            estimate = self._agree(name, contender, expected, tolerance)
+            turns[name] = self._turn(contender, estimate, figure)
+        with no_collection():
+            found = [(figure, "s", interleaved(turns, self.budget))]
+        sizes = {name: [float(c.state_bytes())] for name, c in contenders.items()}
+        # Plain gradient descent has no state.
+        if figure == "step" and [0] not in sizes.values():
+            found.append(("state", "bytes", sizes))
+        return found
 
     def _turn(
         self, contender: Contender, estimate: float, figure: str

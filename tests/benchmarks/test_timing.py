@@ -87,8 +87,8 @@ def test_the_exponent_looks_at_the_larger_sizes():
 
 
 def test_parts_fit_into_memory_and_have_the_baseline():
-    workload = in_ten_leaves(10**6)  # 16 MB a contender
-    assert [*parts(list("ABCDE"), workload, memory=50e6)] == [
+    workload = in_ten_leaves(10**6)  # 12 MB a contender
+    assert [*parts(list("ABCDE"), workload, memory=40e6)] == [
         ["A", "B", "C"],
         ["A", "D", "E"],
     ]
