@@ -32,19 +32,19 @@ def test_both_loops_find_the_same_losses_on_the_digits(tmp_path):
 
 
 def test_the_losses_are_those_of_pytorch(tmp_path, monkeypatch):
-    """The first 300 images of the recorded run, one a batch."""
+    """The first 50 images of the recorded run, one a batch."""
     monkeypatch.syspath_prepend(EXAMPLES)
     from datasets import cifar10
 
     images = cifar10(shared_data("cifar10_test_jpeg.npz"))
     records = [
         bytes([label]) + image.tobytes()
-        for label, image in zip(images.labels[:300], images.pixels[:300], strict=True)
+        for label, image in zip(images.labels[:50], images.pixels[:50], strict=True)
     ]
     (tmp_path / "data_batch_1.bin").write_bytes(b"".join(records))
     with np.load(shared_data("baseline_cnn.npz")) as arrays:
         short = {k: arrays[k] for k in arrays if k.startswith("init.")}
-        short["step_loss"] = arrays["step_loss"][:1, :300]
+        short["step_loss"] = arrays["step_loss"][:1, :50]
     np.savez(tmp_path / "recorded.npz", **short)
 
     files = ("--data", tmp_path, "--recorded", tmp_path / "recorded.npz")
@@ -53,8 +53,9 @@ def test_the_losses_are_those_of_pytorch(tmp_path, monkeypatch):
     )
     _, loop, scan, pytorch, *_ = table(printed)[0]
     assert pytorch == pytest.approx(short["step_loss"].mean(), abs=1e-6)
-    # Run again with another number of threads, torch itself was 2e-3 off in single
-    # losses of the 300, and 3e-6 in their mean.
-    assert loop == pytest.approx(pytorch, abs=1e-5)
-    assert scan == pytest.approx(pytorch, abs=1e-5)
+    # Six digits are printed. Rounding is 5e-7 so far; after 300 images, where another
+    # pixel was the largest of its four, single losses are 2e-3 off, in torch itself too
+    # if it runs with another number of threads.
+    assert loop == pytest.approx(pytorch, abs=2e-6)
+    assert scan == pytest.approx(pytorch, abs=2e-6)
     check_picture(tmp_path / "cnn.png")
