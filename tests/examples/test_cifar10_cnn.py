@@ -14,6 +14,7 @@ def table(printed):
     return np.array([line.split() for line in lines[first + 1 : last]], float)
 
 
+@pytest.mark.slow
 def test_both_loops_find_the_same_losses_on_the_digits(tmp_path):
     picture = tmp_path / "pictures" / "cnn.png"
     settings = ("--epochs", 2, "--batch-size", 8, "--seed", 3, "--output", picture)

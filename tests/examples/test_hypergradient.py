@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 
 from .running import check_picture, run
 
 
+@pytest.mark.slow
 def test_hypergradients_are_right_and_lower_the_loss(tmp_path):
     picture = tmp_path / "hypergradient.png"
     printed = run(

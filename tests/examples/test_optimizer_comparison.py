@@ -41,6 +41,7 @@ def table(printed):
     return {name: (float(last), float(final)) for name, last, final in rows}
 
 
+@pytest.mark.slow
 def test_every_optimizer_learns_the_parabola(example, tmp_path):
     assert factories() <= set(example.OPTIMIZERS)
     picture = tmp_path / "pictures" / "losses.png"
@@ -92,6 +93,7 @@ def test_prints_how_far_a_recorded_run_is(tmp_path):
     check_picture(picture)
 
 
+@pytest.mark.slow
 def test_landscapes(tmp_path):
     picture = tmp_path / "losses.png"
     printed = run(
