@@ -10,6 +10,9 @@ machine's speed meets both; printed are least times, medians and ratios.
 import argparse
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,8 @@ import numpy as np
 import optax
 
 import optifunc as of
+
+from .timing import Budget, interleaved, no_collection
 
 FRAMES, SAMPLES, CLASSES = 512, 32, 64
 
@@ -55,12 +60,15 @@ def main() -> None:
     }
     values = {name: float(run()[0]) for name, run in contenders.items()}
     np.testing.assert_allclose(*values.values(), rtol=1e-5)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(options.repeats):
-        for name, run in contenders.items():
-            begin = time.perf_counter()
-            jax.block_until_ready(run())
-            times[name].append(1e3 * (time.perf_counter() - begin))
+
+    def timed(run: Callable[[], Any]) -> float:
+        begin = time.perf_counter()
+        jax.block_until_ready(run())
+        return 1e3 * (time.perf_counter() - begin)
+
+    turns = {name: partial(timed, run) for name, run in contenders.items()}
+    with no_collection():
+        times = interleaved(turns, Budget(0, options.repeats, options.repeats))
     for label, summary in (("least", min), ("median", statistics.median)):
         a, b = (summary(times[name]) for name in contenders)
         print(f"{label:<7} optifunc {a:.1f} ms, optax {b:.1f} ms, ratio {a / b:.2f}")

@@ -12,6 +12,7 @@ import optax
 
 import optifunc as of
 from optifunc import optim
+from optifunc.losses import cross_entropy
 
 from .agreement import check_agreement
 from .pytorch import torch
@@ -41,10 +42,8 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def loss_fn(weights: jax.Array, inputs: jax.Array, labels: jax.Array) -> jax.Array:
-    chosen = jnp.take_along_axis(
-        jax.nn.log_softmax(inputs @ weights), labels[:, None], axis=1
-    )
-    return -jnp.mean(chosen) + PENALTY * jnp.sum(weights * weights)
+    loss = cross_entropy(inputs @ weights, labels)
+    return loss + PENALTY * jnp.sum(weights * weights)
 
 
 ARGUMENTS: dict[str, Any] = {

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .pytorch import torch
@@ -50,12 +49,6 @@ class Network:
     def torch_images(self, images: np.ndarray) -> Any:
         tensor = torch.tensor(images)
         return tensor.permute(0, 3, 1, 2).contiguous() if tensor.ndim == 4 else tensor
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    mean: jax.Array = jnp.mean(chosen)
-    return -mean
 
 
 def _dense(params: Mapping[str, Any], layers: int, x: Any, relu: Any) -> Any:

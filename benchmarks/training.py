@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optifunc.losses import cross_entropy
+
 from .agreement import check_agreement
 from .contenders import Recipe, recipes
-from .networks import Network, cross_entropy
+from .networks import Network
 from .optimizers import Optimizer
 from .pytorch import torch
 from .results import Group

@@ -97,6 +97,11 @@ def broadcast_to(shape: tuple[int, ...], name: str, array: Array) -> Array:
         ) from None
 
 
+def is_traced(*values: Any) -> bool:
+    """Whether a number in ``values`` is only known when a compiled program runs."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
 def check_values(
     name: str, value: Any, is_valid: Callable[[Array], Array], expected: str
 ) -> None:
@@ -104,7 +109,7 @@ def check_values(
 
     **Raises:** `ValueError`, with the first number that is not valid.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+    if is_traced(value):
         return
     # A constant in a traced function is seen too; a boolean is compared with a number.
     with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):

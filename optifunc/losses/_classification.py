@@ -11,7 +11,7 @@ from .._checks import check_choice, check_integer, check_range
 from .._numerics import Scalar, is_zero
 from ._arguments import as_floats, check_same_shape
 from ._labels import as_integers, check_labels, in_range, nan_unless
-from ._reduction import Reduction, reduce
+from ._reduction import Reduction, reduce, reduce_weighted
 
 
 def cross_entropy(
@@ -61,7 +61,7 @@ def cross_entropy(
     losses, weights = _of_labels(
         log_probs, axis, target, weight, ignore_index, label_smoothing
     )
-    return _reduce_weighted(losses, weights, reduction).astype(dtype)
+    return reduce_weighted(losses, weights, reduction).astype(dtype)
 
 
 def nll_loss(
@@ -95,7 +95,7 @@ def nll_loss(
     losses, weights = _of_labels(
         log_probs, _class_axis(log_probs), target, weight, ignore_index, 0.0
     )
-    return _reduce_weighted(losses, weights, reduction).astype(dtype)
+    return reduce_weighted(losses, weights, reduction).astype(dtype)
 
 
 def _class_axis(scores: Array) -> int:
@@ -185,12 +185,6 @@ def _class_weights(weight: Any, scores: Array, axis: int) -> Array:
             f"found {weights.shape}"
         )
     return lax.broadcast_in_dim(weights, scores.shape, (axis,))
-
-
-def _reduce_weighted(losses: Array, weights: Array, reduction: Reduction) -> Array:
-    if reduction == "mean":
-        return jnp.sum(losses) / jnp.sum(weights)
-    return reduce(losses, reduction)
 
 
 def multi_margin_loss(

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from .._checks import check_integer
-from ._arguments import as_floats, check_values
+from ._arguments import as_floats, check_values, is_traced
 from ._labels import as_integers, evaluated, in_range, nan_unless
 from ._reduction import Reduction, reduce
 from ._softplus import softplus
@@ -100,7 +99,7 @@ def ctc_loss(
         is_padding = jnp.arange(longest)[None] >= target_lengths[:, None]
         return is_padding | (in_range(labels, classes) & (labels != blank))
 
-    if not isinstance(target_lengths, Tracer):
+    if not is_traced(target_lengths):
         expected = f"in [0, {classes}) and not the blank, {blank}"
         check_values("targets", labels, is_label_or_padding, expected)
     is_valid = (
@@ -156,7 +155,7 @@ def _padded(targets: Array, lengths: Array) -> tuple[Array, Array]:
             f"targets must be of one or two dimensions, found shape {targets.shape}"
         )
     longest = total = targets.size
-    if not isinstance(lengths, Tracer):
+    if not is_traced(lengths):
         _check_within("target_lengths", lengths, total)
         known = np.asarray(lengths)
         if known.sum() != total:

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.core import Tracer
 
-from ._arguments import check_values
+from ._arguments import check_values, is_traced
 
 
 def as_integers(name: str, value: Any) -> Array:
@@ -29,9 +28,7 @@ def evaluated(*values: Any) -> AbstractContextManager[None]:
 
     So that what is known of labels and lengths stays known, to be checked.
     """
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values)):
-        return nullcontext()
-    return jax.ensure_compile_time_eval()
+    return nullcontext() if is_traced(*values) else jax.ensure_compile_time_eval()
 
 
 def check_labels(

@@ -18,3 +18,10 @@ def reduce(losses: Array, reduction: Reduction) -> Array:
     check_choice("reduction", reduction, ("none", "mean", "sum"))
     reducers: dict[Any, Any] = {"mean": jnp.mean, "sum": jnp.sum}
     return losses if reduction == "none" else reducers[reduction](losses)
+
+
+def reduce_weighted(losses: Array, weights: Array, reduction: Reduction) -> Array:
+    """`reduce` of losses that have their weights; the mean is over the sum of these."""
+    if reduction == "mean":
+        return jnp.sum(losses) / jnp.sum(weights)
+    return reduce(losses, reduction)

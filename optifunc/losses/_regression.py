@@ -8,7 +8,7 @@ from .._checks import check_range
 from .._numerics import Scalar
 from ._arguments import as_floats, check_same_shape
 from ._kinks import magnitude
-from ._reduction import Reduction, reduce
+from ._reduction import Reduction, reduce, reduce_weighted
 
 
 def l1_loss(
@@ -132,9 +132,6 @@ def _split(difference: Array, width: Scalar) -> tuple[Array, Array]:
 def _weighted_mean_or(
     reduction: Reduction, losses: Array, weight: Array | None
 ) -> Array:
-    """``losses`` with their weights, reduced; the mean is over the sum of weights."""
     if weight is None:
         return reduce(losses, reduction)
-    if reduction == "mean":
-        return jnp.sum(weight * losses) / jnp.sum(weight)
-    return reduce(weight * losses, reduction)
+    return reduce_weighted(weight * losses, weight, reduction)
