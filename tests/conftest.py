@@ -8,8 +8,17 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
+import hypothesis
 import jax
 import pytest
+
+# The same inputs in each run, so that a failure is of the change that it appears with.
+# Others are drawn with --hypothesis-profile=random.
+hypothesis.settings.register_profile("random", deadline=None)
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.load_profile("repeatable")
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

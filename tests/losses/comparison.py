@@ -24,22 +24,22 @@ def cotangent(shape, dtype):
     return np.linspace(0.5, 1, math.prod(shape), dtype=dtype).reshape(shape)
 
 
-def run_optifunc(name, arrays, options, wrt, reductions=REDUCTIONS):
+def run_optifunc(name, arrays, options, wrt):
     """Reduction -> the value, and the gradient of each argument that ``wrt`` names."""
     precise = arrays[wrt[0]].dtype == np.float64
     with jax.enable_x64(precise):
-        program = _program(name, tuple(sorted(options.items())), wrt, reductions)
+        program = _program(name, tuple(sorted(options.items())), wrt)
         return jax.tree.map(np.asarray, program(arrays))
 
 
 @functools.cache
-def _program(name, options, wrt, reductions):
+def _program(name, options, wrt):
     loss = functools.partial(getattr(of.losses, name), **dict(options))
 
     @jax.jit
     def program(arrays):
         results = {}
-        for reduction in reductions:
+        for reduction in REDUCTIONS:
 
             def reduced(active, reduction=reduction):
                 return loss(**{**arrays, **active}, reduction=reduction)
@@ -52,11 +52,11 @@ def _program(name, options, wrt, reductions):
     return program
 
 
-def run_torch(name, arrays, options, wrt, reductions=REDUCTIONS):
+def run_torch(name, arrays, options, wrt):
     import torch
 
     results = {}
-    for reduction in reductions:
+    for reduction in REDUCTIONS:
         tensors = {k: torch.tensor(v) for k, v in arrays.items()}
         for k in wrt:
             tensors[k].requires_grad_()
@@ -82,16 +82,19 @@ def assert_like_torch(
     options: Mapping[str, Any],
     wrt: tuple[str, ...],
     better: tuple[str, ...] = (),
-    reductions: tuple[str, ...] = REDUCTIONS,
+    terms: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Values and gradients of all reductions agree, also in where they are not finite.
 
     Of what ``better`` names, torch's may be infinite or NaN where ours is finite.
+    ``terms`` are the sizes of the numbers that a value or a gradient is the difference
+    of: they are rounded before they cancel, so that the tolerance is relative to them.
     """
-    arguments = (name, arrays, options, wrt, reductions)
+    terms = {} if terms is None else terms
+    arguments = (name, arrays, options, wrt)
     ours, theirs = run_optifunc(*arguments), run_torch(*arguments)
     tolerance = TOLERANCE[str(arrays[wrt[0]].dtype)]
-    for reduction in reductions:
+    for reduction in REDUCTIONS:
         for what, expected in theirs[reduction].items():
             found = ours[reduction][what]
             where = f"{name} {options} {reduction}: {what}"
@@ -100,9 +103,10 @@ def assert_like_torch(
             is_finite = np.isfinite(expected)
             scale = np.maximum(1, np.abs(expected))
             if what == "value" and reduction != "none":
-                # The terms are rounded before they cancel.
-                terms = np.abs(theirs["none"]["value"])
-                scale = np.maximum(scale, getattr(np, reduction)(terms))
+                each = np.maximum(np.abs(theirs["none"][what]), terms.get(what, 0))
+                scale = np.maximum(scale, getattr(np, reduction)(each))
+            else:
+                scale = np.maximum(scale, terms.get(what, 0))
             with np.errstate(invalid="ignore"):  # inf - inf
                 error = np.abs(found - expected) / scale
             close = error <= tolerance

@@ -148,7 +148,7 @@ CASES = [
 @pytest.mark.torch
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.name}-{c.draw.__name__}")
 def test_values_and_gradients_are_torchs(case):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.data())
     def check(data):
         shape = data.draw(st.sampled_from(case.shapes), "shape")

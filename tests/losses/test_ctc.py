@@ -155,13 +155,16 @@ def drawn(rng, layout, blank, extreme):
 
 
 @pytest.mark.torch
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_values_and_gradients_are_torchs(data):
-    dtype = data.draw(st.sampled_from(["float32", "float64"]), "dtype")
-    layout, options = data.draw(st.sampled_from(VARIANTS), "variant")
-    extreme = data.draw(st.booleans(), "extreme")
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
+@settings(max_examples=150)
+@given(
+    dtype=st.sampled_from(["float32", "float64"]),
+    variant=st.sampled_from(VARIANTS),
+    extreme=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_values_and_gradients_are_torchs(dtype, variant, extreme, seed):
+    layout, options = variant
+    rng = np.random.default_rng(seed)
     logits, *arguments = drawn(rng, layout, options[2], extreme)
     logits = logits.astype(dtype)
     with jax.enable_x64(dtype == "float64"):

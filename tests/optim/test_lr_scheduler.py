@@ -224,7 +224,7 @@ learning_rates = st.tuples(small, small)
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_scheduler_follows_torch(name):
-    @settings(max_examples=30, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=30)
     @given(spec=ALL[name], lrs=learning_rates, kind=st.sampled_from(["SGD", "Adam"]))
     def check(spec, lrs, kind):
         mine, reference = optimizers(lrs, kind)
@@ -242,7 +242,7 @@ def test_every_scheduler_follows_torch(name):
     check()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40)
 @given(specs=members(CHAINABLE, 2, 4), lrs=learning_rates)
 def test_several_on_one_optimizer(specs, lrs):
     mine, reference = optimizers(lrs)
@@ -257,7 +257,7 @@ def test_several_on_one_optimizer(specs, lrs):
 
 @pytest.mark.parametrize("name", ALL)
 def test_checkpoints_go_both_ways_in_mid_run(name):
-    @settings(max_examples=15, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=15)
     @given(spec=ALL[name], lrs=learning_rates, epochs=st.integers(0, 60))
     def check(spec, lrs, epochs):
         runs = {}
@@ -302,7 +302,7 @@ def forget(spec):
     return name, kwargs
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40)
 @given(
     kwargs=st.fixed_dictionaries(
         {
