@@ -17,6 +17,9 @@ from .optimizers import Optimizer
 from .pytorch import torch
 from .workloads import Workload
 
+# Leaves of at most as many elements are joined by `optifunc.flatten`.
+SMALL_LEAF = 4096
+
 Arrays = Mapping[str, jax.Array]
 
 
@@ -162,10 +165,14 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
         found["optifunc, argument"], donate_params=False
     )
     # In one vector there are no rows and columns, and no leaves of their own.
-    if make_optax is not None and optimizer.accesses is not None:
-        found["optax.flatten"] = Recipe(
-            lambda: optax.flatten(make_optax()), optax.apply_updates
+    if optimizer.accesses is not None:
+        found["optifunc.flatten"] = Recipe(
+            lambda: of.flatten(optimizer.pure(), SMALL_LEAF), of.apply_updates
         )
+        if make_optax is not None:
+            found["optax.flatten"] = Recipe(
+                lambda: optax.flatten(make_optax()), optax.apply_updates
+            )
     return found
 
 

@@ -29,7 +29,8 @@ end at the same parameters within 1e-5.
   function, so that its numbers can be changed; *params kept*: besides, the parameters
   are not donated.
 - *optifunc.optim*: the [torch-style face](api/optim.md). It keeps the old parameters.
-- *optax.flatten*: optax over all leaves packed into one vector.
+- *optifunc.flatten*: `of.flatten` with `max_size=4096`, which joins the small leaves
+  into one vector. *optax.flatten* joins all leaves.
 - *torch*: `torch.optim` with `foreach=False`; the others with `foreach=True` and with
   `fused=True`.
 

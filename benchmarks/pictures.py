@@ -17,6 +17,7 @@ COLORS = {
     "optifunc, argument": "#9575cd",
     "optifunc, params kept": "#d1c4e9",
     "optifunc.optim": "#b39ddb",
+    "optifunc.flatten": "#4dd0e1",
     "optax.flatten": "#c7c7c7",
     "torch": "#ffcc80",
     "torch foreach": "#ff9800",

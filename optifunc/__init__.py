@@ -73,6 +73,7 @@ from .transforms._clipping import (
     clip_by_global_norm as clip_by_global_norm,
 )
 from .transforms._conditional import conditionally as conditionally
+from .transforms._flatten import flatten as flatten
 from .transforms._masking import masked as masked, partition as partition
 from .transforms._momentum import momentum as momentum
 from .transforms._noise import add_noise as add_noise

@@ -153,6 +153,8 @@ ROWS = [
         "partition",
         lambda: of.partition({"fast": of.adam(), "slow": of.sgd(0.1)}, _speed),
     ),
+    Row("flatten", lambda: of.flatten(of.adamw()), needs_params=True),
+    Row("flatten_small", lambda: of.flatten(of.adam(), max_size=6)),
     Row("accumulate_gradients", lambda: of.accumulate_gradients(of.adam(), 2)),
     Row("ema_parameters", of.ema_parameters, needs_params=True),
     Row("average_parameters", of.average_parameters, needs_params=True),

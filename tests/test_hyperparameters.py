@@ -41,6 +41,7 @@ WRAPPERS = {
     "partition": lambda tx: of.partition(
         {"train": tx, "freeze": of.set_to_zero()}, {"w": "train", "b": "freeze"}
     ),
+    "flatten": of.flatten,
     "accumulate": lambda tx: of.accumulate_gradients(tx, 1),
     "conditionally": lambda tx: of.conditionally(tx, lambda step: step >= 0),
     "otherwise": lambda tx: of.conditionally(of.clip(1), lambda step: step < 0, tx),

@@ -203,6 +203,7 @@ def transformations():
             optax.conditionally_transform(sgd, early),
             of.conditionally(ours, early),
         ),
+        "flatten": (optax.flatten(optax.adam(0.1)), of.flatten(of.adam(0.1))),
         "masked": (optax.masked(sgd, MASK), of.masked(ours, MASK)),
         "partition": (
             optax.partition({"train": sgd, "freeze": optax.set_to_zero()}, LABELS),
