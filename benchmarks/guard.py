@@ -51,6 +51,7 @@ def checks(seconds: float) -> list[Check]:
     """What is guarded, each measured for ``seconds``."""
     adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
     pure = ["optax", "optifunc", "optifunc, argument"]
+    joined = [*pure, "optifunc.flatten"]
     faces = [*pure, "optifunc, params kept", "optifunc.optim", "torch fused"]
     steps = Steps(Budget(seconds, at_least=20, at_most=400))
     compiled = partial(compilation, budget=Budget(seconds, at_least=3))
@@ -68,8 +69,8 @@ def checks(seconds: float) -> list[Check]:
             ),
         ),
         Check(
-            Task("step", "leaves_100", "adamw", partial(steps, hundred, adamw, pure)),
-            beside_optax("step"),
+            Task("step", "leaves_100", "adamw", partial(steps, hundred, adamw, joined)),
+            (*beside_optax("step"), ("step", "optifunc.flatten", "optax")),
         ),
         Check(
             Task(

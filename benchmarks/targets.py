@@ -30,9 +30,14 @@ class Target:
 
 
 def _beside_optax(
-    title: str, figure: str, workload: str, bar: float, optimizer: str = "adamw"
+    title: str,
+    figure: str,
+    workload: str,
+    bar: float,
+    optimizer: str = "adamw",
+    contender: str = "optifunc",
 ) -> Target:
-    return Target(title, figure, workload, optimizer, "optifunc", "optax", bar)
+    return Target(title, figure, workload, optimizer, contender, "optax", bar)
 
 
 TARGETS = (
@@ -44,6 +49,13 @@ TARGETS = (
     _beside_optax("step, GPT-2 small", "step", "gpt2", 0.9),
     _beside_optax("step, two large leaves", "step", "two_large", 0.9),
     _beside_optax("step, 1,000 leaves", "step", "leaves_1000", 0.7),
+    _beside_optax(
+        "step, 1,000 leaves, with `of.flatten`",
+        "step",
+        "leaves_1000",
+        0.7,
+        contender="optifunc.flatten",
+    ),
     _beside_optax(
         "Muon in float32, GPT-2 small's matrices: trace + compile",
         "trace + lower + compile",
