@@ -60,12 +60,16 @@ def check_pair(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a pair, found {value!r}")
 
 
-def check_integer(name: str, value: Any, *, at_least: int) -> None:
+def check_integer(
+    name: str, value: Any, *, at_least: int, at_most: int | None = None
+) -> None:
     """Check a static count."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, found {value!r}")
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, found {value!r}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, found {value!r}")
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

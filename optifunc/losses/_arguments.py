@@ -12,17 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .._checks import check_range
+from .._numerics import is_number
 from .._tree import compute_dtype
+
+_OPTIONAL = ("weight", "pos_weight")
 
 
 def as_floats(**values: Any) -> tuple[np.dtype[Any], tuple[Any, ...]]:
     """The dtype of the first, and all as arrays of the dtype in which to compute.
 
-    `None`, of an argument that is left out, stays `None`.
+    `None`, of weights that are left out, stays `None`.
 
     **Raises:** `TypeError` if the first is not of a float dtype, or another one not of
     real numbers.
     """
+    for name, value in values.items():
+        if value is None and name not in _OPTIONAL:
+            raise TypeError(f"{name} must be an array, found None")
     arrays: dict[str, Any] = {
         k: None if v is None else jnp.asarray(v) for k, v in values.items()
     }
@@ -100,6 +107,28 @@ def broadcast_to(shape: tuple[int, ...], name: str, array: Array) -> Array:
 def is_traced(*values: Any) -> bool:
     """Whether a number in ``values`` is only known when a compiled program runs."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def check_number(name: str, value: Any, **bounds: float) -> None:
+    """Check a hyperparameter of a loss: one real number, in the bounds of `check_range`
+    where it can be seen.
+
+    **Raises:** `TypeError` if it is no real number, `ValueError` if it is an array of
+    several or out of range.
+    """
+    if isinstance(value, np.generic | np.ndarray | Array):
+        if value.shape != ():
+            raise ValueError(
+                f"{name} must be a number or a scalar array, found shape {value.shape}"
+            )
+        if not jnp.isdtype(value.dtype, ("integral", "real floating")):
+            raise TypeError(f"{name} must be of a real dtype, found {value.dtype}")
+        if is_traced(value):
+            return
+        value = value.item()
+    if not is_number(value):
+        raise TypeError(f"{name} must be a number or a scalar array, found {value!r}")
+    check_range(name, value, **bounds)
 
 
 def check_values(

@@ -42,9 +42,9 @@ def binary_cross_entropy(
     ``input`` or ``target``, where it can be seen, is not in [0, 1]; `TypeError` if
     ``input`` is not of a float dtype.
     """
+    dtype, (p, y, w) = as_floats(input=input, target=target, weight=weight)
     check_values("input", input, _is_probability, "in [0, 1]")
     check_values("target", target, _is_probability, "in [0, 1]")
-    dtype, (p, y, w) = as_floats(input=input, target=target, weight=weight)
     check_same_shape(input=p, target=y)
     losses = -y * _log(p) - (1 - y) * _log_of_complement(p)
     if w is not None:
@@ -78,10 +78,10 @@ def binary_cross_entropy_with_logits(
     ``target``, where it can be seen, is not in [0, 1]; `TypeError` if ``input`` is not
     of a float dtype.
     """
-    check_values("target", target, _is_probability, "in [0, 1]")
     dtype, (x, y, w, pos) = as_floats(
         input=input, target=target, weight=weight, pos_weight=pos_weight
     )
+    check_values("target", target, _is_probability, "in [0, 1]")
     check_same_shape(input=x, target=y)
     positive = y if pos is None else y * broadcast_to(y.shape, "pos_weight", pos)
     losses = positive * softplus(-x) + (1 - y) * softplus(x)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from .._checks import check_choice, check_integer, check_range
+from .._checks import check_choice, check_integer
 from .._numerics import Scalar, is_zero
-from ._arguments import as_floats, check_same_shape
-from ._labels import as_integers, check_labels, in_range, nan_unless
+from ._arguments import as_floats, check_number
+from ._labels import as_integers, check_labels, check_scores, in_range, nan_unless
 from ._reduction import Reduction, reduce, reduce_weighted
 
 
@@ -49,7 +49,7 @@ def cross_entropy(
     ``label_smoothing`` out of range or an unknown ``reduction``. A label out of range
     under `jit`, which cannot be seen, makes the loss and its gradient NaN.
     """
-    check_range("label_smoothing", label_smoothing, at_least=0, at_most=1)
+    check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
     dtype, (logits,) = as_floats(input=input)
     axis = _class_axis(logits)
     log_probs = jax.nn.log_softmax(logits, axis)
@@ -116,7 +116,8 @@ def _of_labels(
     smoothing: Scalar,
 ) -> tuple[Array, Array]:
     """The loss of each label, and what it weighs in the mean."""
-    check_integer("ignore_index", ignore_index, at_least=jnp.iinfo(jnp.int32).min)
+    bounds = jnp.iinfo(jnp.int32)
+    check_integer("ignore_index", ignore_index, at_least=bounds.min, at_most=bounds.max)
     classes = log_probs.shape[axis]
     expected = log_probs.shape[:axis] + log_probs.shape[axis + 1 :]
     found = jnp.asarray(target).shape
@@ -203,9 +204,10 @@ def multi_margin_loss(
                * sum_{c != target} max(0, margin - x[target] + x[c])^p
 
     **Arguments:** ``input``: floating point, scores x in shape (C,) or (N, C);
-    ``target``: integers in [0, C), in shape () or (N,); ``p``: 1 or 2; ``margin``: by
-    how much the score of the target is to lead; ``weight``: a factor for each class,
-    (C,), or None; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    ``target``: integers in [0, C), in shape () or (N,), where N may be 1 for one sample
+    too; ``p``: 1 or 2; ``margin``: by how much the score of the target is to lead, a
+    number or scalar array; ``weight``: a factor for each class, (C,), or None;
+    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum, in
     the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
@@ -219,16 +221,19 @@ def multi_margin_loss(
     too near counts, and not the nearest alone.
     """
     check_choice("p", p, (1, 2))
-    check_range("margin", margin)
+    check_number("margin", margin)
     dtype, (scores, lead) = as_floats(input=input, margin=margin)
-    if scores.ndim not in (1, 2):
-        raise ValueError(f"input must be of shape (C,) or (N, C), found {scores.shape}")
-    if lead.ndim:
-        raise ValueError(f"margin must be a scalar, found shape {lead.shape}")
+    check_scores("input", scores)
+    labels = as_integers("target", target)
+    if labels.shape == (1,) and scores.ndim == 1:
+        scores = scores[None]
+    if labels.shape != scores.shape[:-1]:
+        raise ValueError(
+            "target must have the shape of input without its classes, "
+            f"{scores.shape[:-1]}, found {labels.shape}"
+        )
     axis = scores.ndim - 1
     classes = scores.shape[axis]
-    labels = as_integers("target", target)
-    check_same_shape(**{"input without its classes": scores[..., 0], "target": labels})
     check_labels("target", labels, classes)
     is_target = (
         lax.broadcasted_iota(labels.dtype, scores.shape, axis) == labels[..., None]

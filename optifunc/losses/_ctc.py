@@ -59,6 +59,9 @@ def ctc_loss(
     float32 the loss is good to rounding whatever T is: 1.3e-7 of itself for T = 512,
     and its gradient to 3e-5, where torch's are to 1e-6 and 2e-3.
 
+    **Under vmap** over samples, pad the targets and give each sample's in shape (1, S):
+    of one dimension they are as many as ``target_lengths`` says, without padding.
+
     **Speed:** with ``targets`` one after the other and ``target_lengths`` that are
     traced, S is only known to be at most the sum of all; give padded targets there.
 
@@ -184,8 +187,7 @@ def _log_likelihoods(
     behind k labels, ``on_label[k]``, on the label k. The carry holds the logarithms of
     their likelihoods so far, over ``exp(scale)``.
     """
-    frames, samples, _ = log_probs.shape
-    longest = labels.shape[1]
+    frames = log_probs.shape[0]
     dtype = log_probs.dtype
     log_probs = jnp.maximum(log_probs, _IMPOSSIBLE)
     # Frames last: whole rows of them are gathered, and scattered by the gradient, which
@@ -231,9 +233,11 @@ def _log_likelihoods(
             lost,
         ), None
 
-    nowhere = jnp.full((samples, longest), _IMPOSSIBLE, dtype)
+    # Made of all that a frame brings, to vary over the same axes of a device mesh.
+    like = by_label.sum(2) + input_lengths[:, None].astype(dtype)
+    nowhere = jnp.full_like(like, _IMPOSSIBLE)
     at_start = jnp.pad(nowhere, ((0, 0), (1, 0)))  # behind 0 labels
-    zero = jnp.zeros(samples, dtype)
+    zero = jnp.zeros_like(like.sum(1))
     (on_blank, on_label, scale, _), _ = lax.scan(
         step,
         (at_start, nowhere, zero, zero),

@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from .._numerics import Scalar
-from ._arguments import as_floats, check_same_shape, check_values
+from ._arguments import as_floats, check_number, check_same_shape, check_values
 from ._kinks import EPSILON, positive_part
 from ._reduction import Reduction, reduce
 
@@ -37,8 +37,9 @@ def hinge_embedding_loss(
     **Source:** Hadsell et al., 2006, "Dimensionality Reduction by Learning an Invariant
     Mapping".
     """
-    check_values("target", target, _is_sign, "1 or -1")
+    check_number("margin", margin)
     dtype, (x, y) = as_floats(input=input, target=target)
+    check_values("target", target, _is_sign, "1 or -1")
     check_same_shape(input=x, target=y)
     alike = jnp.where(y != -1, x, 0)
     different = jnp.where(y != 1, positive_part(margin - x), 0)
@@ -71,8 +72,9 @@ def cosine_embedding_loss(
     ``target``, where it can be seen, has another number; `TypeError` if ``input1`` is
     not of a float dtype.
     """
-    check_values("target", target, _is_sign, "1 or -1")
+    check_number("margin", margin)
     dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
+    check_values("target", target, _is_sign, "1 or -1")
     if x1.ndim not in (1, 2):
         raise ValueError(f"input1 must have 1 or 2 dimensions, found shape {x1.shape}")
     check_same_shape(input1=x1, input2=x2)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ._arguments import check_values, is_traced
@@ -13,14 +14,26 @@ from ._arguments import check_values, is_traced
 def as_integers(name: str, value: Any) -> Array:
     """An argument of labels or lengths, as JAX's default integers.
 
-    **Raises:** `TypeError` if it is not of an integer dtype.
+    **Raises:** `TypeError` if it is not of an integer dtype, `ValueError` if an array
+    of NumPy or a list has a number beyond that dtype.
     """
+    default = jnp.iinfo(jnp.result_type(int))
+    array: Any = value if isinstance(value, Array) else np.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"{name} must be of an integer dtype, found {array.dtype}")
+    if not isinstance(array, Array):
+        for extreme in (array.min(initial=0), array.max(initial=0)):
+            if not default.min <= extreme <= default.max:
+                raise ValueError(
+                    f"{name} must be in the range of {default.dtype}, found {extreme}"
+                )
     with evaluated(value):
-        array = jnp.asarray(value)
-        if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise TypeError(f"{name} must be of an integer dtype, found {array.dtype}")
+        array = jnp.asarray(array)
+        if jnp.iinfo(array.dtype).max > default.max:
+            # Unsigned: what would turn negative is no label either way.
+            array = jnp.minimum(array, jnp.asarray(default.max, array.dtype))
         # A uint8 could not be compared with an `ignore_index` of -100.
-        return array.astype(jnp.result_type(int))
+        return array.astype(default.dtype)
 
 
 def evaluated(*values: Any) -> AbstractContextManager[None]:
@@ -44,6 +57,17 @@ def check_labels(
         lambda label: in_range(label, classes) | (label == also),
         f"in [0, {classes})" + ("" if also is None else f" or {also}"),
     )
+
+
+def check_scores(name: str, scores: Array) -> None:
+    """Check the scores of one sample's or several samples' classes.
+
+    **Raises:** `ValueError` for another rank, or no class.
+    """
+    if scores.ndim not in (1, 2) or scores.shape[-1] == 0:
+        raise ValueError(
+            f"{name} must be of shape (C,) or (N, C) with C > 0, found {scores.shape}"
+        )
 
 
 def in_range(labels: Array, classes: int) -> Array:

@@ -9,7 +9,13 @@ from jax.typing import ArrayLike
 
 from .._checks import check_choice
 from .._numerics import Scalar
-from ._arguments import as_floats, broadcast_to, check_same_shape, check_values
+from ._arguments import (
+    as_floats,
+    broadcast_to,
+    check_number,
+    check_same_shape,
+    check_values,
+)
 from ._reduction import Reduction, reduce
 
 
@@ -43,6 +49,7 @@ def poisson_nll_loss(
     **Raises:** `ValueError` if the shapes differ or ``reduction`` is unknown,
     `TypeError` if ``input`` is not of a float dtype.
     """
+    check_number("eps", eps)
     dtype, (x, y) = as_floats(input=input, target=target)
     check_same_shape(input=x, target=y)
     losses = jnp.exp(x) - y * x if log_input else x - y * jnp.log(x + eps)
@@ -88,8 +95,9 @@ def gaussian_nll_loss(
     **Source:** Nix and Weigend, 1994, "Estimating the mean and variance of the target
     probability distribution".
     """
-    check_values("var", var, lambda v: ~(v < 0), "at least 0")
+    check_number("eps", eps)
     dtype, (x, y, v) = as_floats(input=input, target=target, var=var)
+    check_values("var", var, lambda v: ~(v < 0), "at least 0")
     if y.ndim != x.ndim:
         check_same_shape(input=x, target=y)
     y = broadcast_to(x.shape, "target", y)

@@ -1,11 +1,12 @@
 """Losses of several classes at once."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ._arguments import as_floats, broadcast_to, check_same_shape, check_values
-from ._labels import as_integers, in_range, nan_unless
+from ._labels import as_integers, check_scores, in_range, nan_unless
 from ._reduction import Reduction, reduce
 from ._softplus import softplus
 
@@ -33,8 +34,7 @@ def multilabel_margin_loss(
     which cannot be seen, makes the loss and its gradient NaN.
     """
     dtype, (scores,) = as_floats(input=input)
-    if scores.ndim not in (1, 2):
-        raise ValueError(f"input must be of shape (C,) or (N, C), found {scores.shape}")
+    check_scores("input", scores)
     labels = as_integers("target", target)
     check_same_shape(input=scores, target=labels)
     classes = scores.shape[-1]
@@ -45,18 +45,31 @@ def multilabel_margin_loss(
     check_values("target", labels, is_label, f"in [-1, {classes})")
     axis = scores.ndim - 1
     is_listed = lax.cummin(labels, axis) >= 0  # nothing negative up to here
-    label = lax.broadcasted_iota(labels.dtype, (*labels.shape, classes), axis + 1)
-    is_class = (labels[..., None] == label) & is_listed[..., None]
-    count = jnp.sum(is_class, axis, dtype=scores.dtype)  # how often a class is listed
-    # From here on [..., t, c]: the class t against the class c. In this order: where
-    # scores are large its rounding decides the side of the kink.
-    shape = (*scores.shape, classes)
-    excess = jnp.broadcast_to((1 - scores)[..., None], shape) + jnp.broadcast_to(
-        scores[..., None, :], shape
-    )
-    is_between = (count > 0)[..., None] & (count == 0)[..., None, :]
-    excess = jnp.where(is_between & (excess > 0), excess, 0)
-    losses = jnp.sum(count[..., None] * excess, (axis, axis + 1)) / classes
+
+    def is_class(labels: Array, is_listed: Array) -> Array:
+        """Of one label for each sample: which class it is, if it is listed."""
+        label = lax.broadcasted_iota(labels.dtype, scores.shape, axis)
+        return (labels[..., None] == label) & is_listed[..., None]
+
+    def is_any(found: Array, label: tuple[Array, Array]) -> tuple[Array, None]:
+        return found | is_class(*label), None
+
+    each_label = jnp.moveaxis(labels, axis, 0), jnp.moveaxis(is_listed, axis, 0)
+    first = is_class(labels[..., 0], is_listed[..., 0])
+    is_target, _ = lax.scan(is_any, first, each_label)
+
+    @jax.checkpoint  # or a gradient would keep C numbers for each pair of classes
+    def of_label(label: tuple[Array, Array]) -> Array:
+        is_this = is_class(*label)
+        score = jnp.sum(scores, axis, keepdims=True, where=is_this)
+        # In this order: where scores are large its rounding decides the side of the
+        # kink.
+        excess = jnp.broadcast_to(1 - score, scores.shape) + scores
+        is_against = is_this.any(axis, keepdims=True) & ~is_target
+        return jnp.sum(jnp.where(is_against & (excess > 0), excess, 0), axis)
+
+    # Some at once: all would take memory of C^2 for each sample.
+    losses = lax.map(of_label, each_label, batch_size=32).sum(0) / classes
     losses = nan_unless(is_label(labels).all(axis), losses, scores, axis)
     return reduce(losses, reduction).astype(dtype)
 

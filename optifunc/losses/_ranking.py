@@ -9,8 +9,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from .._checks import check_range
-from .._numerics import Scalar, sqrt
-from ._arguments import as_floats, check_compatible, check_same_rank
+from .._numerics import Scalar, is_number, sqrt
+from ._arguments import as_floats, check_compatible, check_number, check_same_rank
 from ._kinks import magnitude, positive_part
 from ._reduction import Reduction, reduce
 
@@ -39,6 +39,7 @@ def margin_ranking_loss(
     **Raises:** `ValueError` if the shapes do not fit or ``reduction`` is unknown,
     `TypeError` if ``input1`` is not of a float dtype.
     """
+    check_number("margin", margin)
     dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
     check_compatible(input1=x1, input2=x2, target=y)
     return reduce(positive_part(margin - y * (x1 - x2)), reduction).astype(dtype)
@@ -82,7 +83,10 @@ def triplet_margin_loss(
     **Source:** Balntas et al., 2016, "Learning local feature descriptors with triplets
     and shallow convolutional neural networks".
     """
-    check_range("margin", margin, above=0)
+    check_number("margin", margin, above=0)
+    check_number("eps", eps)
+    if not is_number(p):
+        raise TypeError(f"p must be a number and no array, found {p!r}")
     check_range("p", p, at_least=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
     _check_vectors(anchor=a, positive=x, negative=y)
@@ -109,7 +113,7 @@ def triplet_margin_with_distance_loss(
 
     **Returns, raises:** as `triplet_margin_loss`.
     """
-    check_range("margin", margin, above=0)
+    check_number("margin", margin, above=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
     if distance_function is None:
         _check_vectors(anchor=a, positive=x, negative=y)
@@ -145,7 +149,7 @@ def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
     if p == 2:
         return sqrt(jnp.sum(jnp.square(differences), axis=-1))
     sizes = magnitude(differences)
-    largest = jnp.max(sizes, axis=-1, keepdims=True)
+    largest = jnp.max(sizes, axis=-1, keepdims=True, initial=0)
     if p == math.inf:
         return largest[..., 0]
     if p == 0:

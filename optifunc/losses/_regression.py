@@ -4,9 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from .._checks import check_range
 from .._numerics import Scalar
-from ._arguments import as_floats, check_same_shape
+from ._arguments import as_floats, check_number, check_same_shape
 from ._kinks import magnitude
 from ._reduction import Reduction, reduce, reduce_weighted
 
@@ -80,12 +79,13 @@ def smooth_l1_loss(
 
     **Source:** Girshick, 2015, "Fast R-CNN".
     """
-    check_range("beta", beta, at_least=0)
+    check_number("beta", beta, at_least=0)
     dtype, (x, y) = as_floats(input=input, target=target)
     check_same_shape(input=x, target=y)
-    near, beyond = _split(x - y, beta)
+    is_near, near, far = _split(x - y, beta)
     # For `beta = 0` the divisor does not matter, but must not be 0.
-    losses = near * near / (2 * jnp.where(beta > 0, beta, 1)) + beyond
+    parabola = near * near / (2 * jnp.where(beta > 0, beta, 1))
+    losses = jnp.where(is_near, parabola, far - beta / 2)
     return reduce(losses, reduction).astype(dtype)
 
 
@@ -112,21 +112,22 @@ def huber_loss(
 
     **Source:** Huber, 1964, "Robust Estimation of a Location Parameter".
     """
-    check_range("delta", delta, above=0)
+    check_number("delta", delta, above=0)
     dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
     check_same_shape(input=x, target=y, weight=w)
-    near, beyond = _split(x - y, delta)
-    losses = near * near / 2 + delta * beyond
+    is_near, near, far = _split(x - y, delta)
+    losses = jnp.where(is_near, near * near / 2, delta * (far - delta / 2))
     return reduce(losses if w is None else w * losses, reduction).astype(dtype)
 
 
-def _split(difference: Array, width: Scalar) -> tuple[Array, Array]:
-    """The part within ``width`` of 0, and how far the rest is beyond it.
+def _split(difference: Array, width: Scalar) -> tuple[Array, Array, Array]:
+    """Which are less than ``width`` from 0; these, and the distances of the others.
 
-    No branch of a `jnp.where` overflows, so that no gradient is NaN.
+    Both are 0 where they do not count, so that nothing there makes a gradient NaN.
     """
-    near = jnp.clip(difference, -width, width)
-    return near, magnitude(difference) - magnitude(near)
+    is_near = jnp.abs(difference) < width
+    near = jnp.where(is_near, difference, 0)
+    return is_near, near, magnitude(jnp.where(is_near, 0, difference))
 
 
 def _weighted_mean_or(

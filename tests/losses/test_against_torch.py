@@ -197,12 +197,23 @@ CASES = [
     Case(
         "smooth_l1_loss",
         regression,
-        [(V, None, {}), (M, None, {"beta": 0}), (M, None, {"beta": 0.5})],
+        [
+            (V, None, {}),
+            (M, None, {"beta": 0}),
+            (M, None, {"beta": 0.5}),
+            (V, None, {"beta": 1e3}),
+        ],
     ),
     Case(
         "huber_loss",
         regression,
-        [(V, None, {}), (M, None, {"delta": 0.3}), (M, "weight", {"delta": 0.5})],
+        [
+            (V, None, {}),
+            (M, None, {"delta": 0.3}),
+            (M, "weight", {"delta": 0.5}),
+            (V, None, {"delta": 1e3}),
+            (V, None, {"delta": INF}),
+        ],
     ),
     Case(
         "binary_cross_entropy",

@@ -271,6 +271,36 @@ def test_a_label_out_of_range_is_seen_or_gives_nan(name):
     np.testing.assert_allclose(grad[::2], expected[::2], 1e-6, 1e-6)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+def test_labels_beyond_int32_do_not_wrap(name):
+    """2**32 + 1 is not class 1, nor 2**32 - 100 the label -100 that is ignored."""
+    loss = getattr(L, name)
+    for dtype, number in ((np.int64, 2**32 + 1), (np.uint32, 2**32 - 100)):
+        target = np.where(TARGETS[name][0] < 0, 0, TARGETS[name][0]).astype(dtype)
+        target[1] = number
+        with pytest.raises(ValueError, match=f"^target must .*, found {number}$"):
+            loss(INPUT, target)
+    with pytest.raises(ValueError, match=r"^target must be in"):
+        loss(INPUT, jnp.asarray(target))
+    assert np.isnan(jax.jit(loss)(INPUT, jnp.asarray(target)))
+
+
+def test_memory_of_many_classes():
+    """A number for each pair of classes would be 1,000 times as much as the scores."""
+    x, labels = np.zeros((4, 1000), np.float32), np.zeros((4, 1000), int)
+    gradient = jax.jit(jax.grad(L.multilabel_margin_loss))
+    used = gradient.lower(x, labels).compile().memory_analysis()
+    assert used.temp_size_in_bytes < 200 * x.nbytes
+
+
+def test_a_batch_of_one_label_beside_one_sample():
+    one = L.multi_margin_loss(INPUT[0], TARGET[0], reduction="none")
+    batch = L.multi_margin_loss(INPUT[0], TARGET[:1], reduction="none")
+    assert one.shape == ()
+    assert batch.shape == (1,)
+    assert one == batch[0]
+
+
 @pytest.mark.parametrize("name", [*TARGETS, "multilabel_soft_margin_loss"])
 def test_vmap_dtypes_and_lists(name):
     loss = getattr(L, name)
@@ -324,7 +354,7 @@ OF_LABELS = [
     (TypeError, "input must be .* int32", (INPUT.astype(int), TARGET), {}),
     (ValueError, "input must be of shape", (1.0, 0), {}),
     (ValueError, r"target must .*\(3,\).*found \(2,\)", (INPUT, TARGET[:2]), {}),
-    (TypeError, "target must be .* float32", (INPUT, 1.0 * TARGET), {}),
+    (TypeError, "target must be .* float64", (INPUT, 1.0 * TARGET), {}),
     (TypeError, "target must be .* bool", (INPUT, TARGET > 0), {}),
     (ValueError, r"weight must .*\(4,\)", (INPUT, TARGET), {"weight": WEIGHT[:3]}),
     (TypeError, "weight must be .* complex", (INPUT, TARGET), {"weight": 1j * WEIGHT}),
@@ -333,6 +363,7 @@ ERRORS = {
     "nll_loss": [
         *OF_LABELS,
         (TypeError, "ignore_index must", (INPUT, TARGET), {"ignore_index": 0.5}),
+        (ValueError, "ignore_index must", (INPUT, TARGET), {"ignore_index": 2**31}),
     ],
     "cross_entropy": [
         *OF_LABELS,
@@ -349,7 +380,8 @@ ERRORS = {
         *OF_LABELS,
         (ValueError, "p must be .* 3", (INPUT, TARGET), {"p": 3}),
         (ValueError, "margin must be", (INPUT, TARGET), {"margin": np.nan}),
-        (ValueError, "margin must be a scalar", (INPUT, TARGET), {"margin": WEIGHT}),
+        (ValueError, "margin must be a number", (INPUT, TARGET), {"margin": WEIGHT}),
+        (ValueError, "input must be .* C > 0", (INPUT[:, :0], TARGET), {}),
         (ValueError, "input must be of shape", (INPUT[None], TARGET[None]), {}),
     ],
     "multilabel_margin_loss": [

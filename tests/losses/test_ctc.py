@@ -346,10 +346,10 @@ OK = (jax.nn.log_softmax(LOGITS), PADDED, INPUT_LENGTHS, TARGET_LENGTHS)
     [
         (TypeError, "log_probs must be .* int32", 0, np.zeros((6, 3, 4), int)),
         (ValueError, r"log_probs must be .*found \(4,\)", 0, np.zeros(4)),
-        (TypeError, "targets must be .* float32", 1, 1.0 * PADDED),
+        (TypeError, "targets must be .* float64", 1, 1.0 * PADDED),
         (ValueError, r"targets must be .*\(3, S\).*\(2, 3\)", 1, PADDED[:2]),
         (ValueError, "targets must be .*found shape", 1, PADDED[None]),
-        (TypeError, "input_lengths must be .* float32", 2, 1.0 * INPUT_LENGTHS),
+        (TypeError, "input_lengths must be .* float64", 2, 1.0 * INPUT_LENGTHS),
         (ValueError, r"input_lengths must be .*\(3,\).*\(2,\)", 2, [6, 6]),
         (ValueError, "input_lengths must be of shape", 2, 6),
         (TypeError, "target_lengths must be .* bool", 3, TARGET_LENGTHS > 1),

@@ -240,6 +240,27 @@ def test_second_derivatives_also_at_kinks(loss, x, expected):
     )
 
 
+@pytest.mark.parametrize("width", [1e-3, 1, 100, 1e8, math.inf])
+def test_slopes_of_parabolas_of_any_width(width):
+    """Relative to the slope: what is small must not drown in the width."""
+    size = np.array([1e-8, 1e-5, 0.3, 1.7, 7.3, 1e4])
+    d = np.concatenate([-size, size]).astype(np.float32)
+    zero = np.zeros_like(d)
+    huber = jax.grad(lambda x: L.huber_loss(x, zero, "sum", delta=width))(d)
+    np.testing.assert_allclose(huber, np.clip(d, -width, width), rtol=1e-6)
+    smooth = jax.grad(lambda x: L.smooth_l1_loss(x, zero, "sum", beta=width))(d)
+    expected = np.clip(d.astype(float) / width, -1, 1)
+    np.testing.assert_allclose(smooth, expected, rtol=1e-6)
+
+
+def test_infinite_differences_have_the_slope_of_the_lines():
+    x = jnp.array([math.inf, -math.inf])
+    for loss in (L.l1_loss, L.smooth_l1_loss, L.huber_loss):
+        value, slope = value_and_slope(lambda x, loss=loss: loss(x, 0.0), x)
+        np.testing.assert_array_equal(value, [math.inf, math.inf])
+        np.testing.assert_array_equal(slope, [1, -1])
+
+
 def test_second_derivatives_of_distances():
     def loss(x):  # the distance alone, plus 1
         return L.triplet_margin_loss(x, jnp.zeros(2), x, margin=1.0, eps=0.0)
@@ -291,6 +312,8 @@ def test_no_elements():
     assert L.triplet_margin_loss(*3 * [jnp.zeros((0, 3))], reduction="none").shape == (
         0,
     )
+    for p in (0, 1, 2, 3, math.inf):
+        assert L.triplet_margin_loss(*3 * [jnp.zeros((2, 0))], margin=1.5, p=p) == 1.5
 
 
 ELEMENTWISE = [
@@ -456,6 +479,60 @@ ONES = np.ones((2, 3))
 def test_errors_name_the_argument(message, name, arrays, options):
     with pytest.raises(ValueError, match=message):
         getattr(L, name)(*arrays, **options)
+
+
+NUMBERS = [  # a loss, an argument that is one number, and one out of its range
+    (L.smooth_l1_loss, (X, Y), "beta", -1.0),
+    (L.huber_loss, (X, Y), "delta", 0.0),
+    (L.poisson_nll_loss, (X, COUNTS), "eps", math.nan),
+    (L.gaussian_nll_loss, (X, Y, P), "eps", math.nan),
+    (L.margin_ranking_loss, (X, Y, SIGNS), "margin", math.nan),
+    (L.triplet_margin_loss, (X, Y, FAR), "margin", 0.0),
+    (L.triplet_margin_loss, (X, Y, FAR), "eps", math.nan),
+    (L.triplet_margin_with_distance_loss, (X, Y, FAR), "margin", -1.0),
+    (L.hinge_embedding_loss, (D, SIGNS), "margin", math.nan),
+    (L.cosine_embedding_loss, (X, Y, ROWS), "margin", math.nan),
+    (L.multi_margin_loss, (X, COUNTS[:, 0] % 3), "margin", math.nan),
+    (L.cross_entropy, (X, COUNTS[:, 0] % 3), "label_smoothing", 1.5),
+]
+
+
+@pytest.mark.parametrize(
+    ("loss", "arrays", "name", "bad"),
+    NUMBERS,
+    ids=[f"{loss.__name__}-{name}" for loss, _, name, _ in NUMBERS],
+)
+def test_numbers_are_checked_as_arrays_too(loss, arrays, name, bad):
+    for wrong in (bad, np.float32(bad), np.array(bad), jnp.array(bad)):
+        bound = functools.partial(loss, *arrays, **{name: wrong})
+        # Closed over by a compiled function, it can be seen as well.
+        for call in (bound, jax.jit(bound)):
+            with pytest.raises(ValueError, match=f"^{name} must be .*, found {bad:g}"):
+                call()
+    with pytest.raises(ValueError, match=rf"^{name} must be .*, found shape \(5,\)$"):
+        loss(*arrays, **{name: np.ones(5)})
+    for what in (None, "1", lambda step: 1.0, 1j, np.array(1j)):
+        with pytest.raises(TypeError, match=f"^{name} must be "):
+            loss(*arrays, **{name: what})
+    right = loss(*arrays, **{name: 0.5})
+    assert loss(*arrays, **{name: np.array(0.5)}) == right
+    assert jax.jit(lambda value: loss(*arrays, **{name: value}))(0.5).shape == ()
+
+
+@each_loss
+def test_no_array_may_be_none(name, arrays, options, expected):
+    loss = getattr(L, name)
+    arguments = list(inspect.signature(loss).parameters)[: len(arrays)]
+    for i, argument in enumerate(arguments):
+        wrong = [None if i == j else array for j, array in enumerate(arrays)]
+        message = f"^{argument} must be an array, found None"
+        with pytest.raises(TypeError, match=message):
+            loss(*wrong, **options)
+
+
+def test_the_power_of_a_distance_is_static():
+    with pytest.raises(TypeError, match=r"^p must be a number and no array"):
+        L.triplet_margin_loss(X, Y, FAR, p=jnp.array(2.0))
 
 
 def test_labels_are_seen_where_they_are_not_traced():
