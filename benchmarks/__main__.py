@@ -1,7 +1,9 @@
 """Measure optifunc beside optax and torch, and print ratios."""
 
 import argparse
+import math
 import os
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import jax
 from tqdm import tqdm
 
 from . import guard
-from .bandwidth import memory_bandwidth
+from .contenders import makers
 from .growth import growing_leaves, growing_parameters
 from .machine import describe, sentence
 from .networks import NETWORKS
@@ -30,10 +32,34 @@ from .workloads import WORKLOADS
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer above 0, found {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, found {text!r}")
+    return value
+
+
+def existing(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no such file: {text}")
+    return path
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     growing = [w.name for w in [*growing_leaves(), *growing_parameters()]]
     workloads = dict.fromkeys([*WORKLOADS, *NETWORKS, "regression", *growing])
+    contenders = dict.fromkeys(name for o in OPTIMIZERS.values() for name in makers(o))
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -45,14 +71,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--optimizers", nargs="+", choices=[*OPTIMIZERS, "lbfgs"])
     parser.add_argument(
-        "--contenders", nargs="+", help="as they are called in the tables"
+        "--contenders",
+        nargs="+",
+        choices=[*contenders],
+        metavar="CONTENDER",
+        help="as they are called in the tables",
     )
-    parser.add_argument("--seconds", type=float, help="how long to measure each figure")
     parser.add_argument(
-        "--repeats", type=int, default=100, help="most rounds of each figure"
+        "--seconds", type=positive, help="how long to measure each figure"
     )
     parser.add_argument(
-        "--peak-bandwidth", type=float, help="GB/s that a card is built for"
+        "--repeats", type=at_least_one, default=100, help="most rounds of each figure"
+    )
+    parser.add_argument(
+        "--peak-bandwidth", type=positive, help="GB/s that a card is built for"
     )
     parser.add_argument(
         "--output", type=Path, default=Path("build/benchmarks"), help="a folder"
@@ -64,12 +96,45 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--docs", action="store_true", help="write the documentation's page; record"
     )
     parser.add_argument(
-        "--results", type=Path, help="show these results of before; measure nothing"
+        "--results",
+        type=existing,
+        help="show these results of before; measure nothing",
     )
     parser.add_argument(
-        "--also", type=Path, nargs="+", default=[], help="results of other machines"
+        "--also",
+        type=existing,
+        nargs="+",
+        default=[],
+        help="with --docs: results of other machines, which stay on the page",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    modes = ("quick", "record", "docs", "results")
+    chosen = [f"--{name}" for name in modes if getattr(options, name)]
+    if len(chosen) > 1 and chosen != ["--docs", "--results"]:
+        parser.error(f"{' and '.join(chosen)} do not go together")
+    if options.also and not options.docs:
+        parser.error("--also is about the page that --docs writes")
+    selected = [
+        f"--{name}"
+        for name in ("figures", "workloads", "optimizers", "contenders")
+        if getattr(options, name)
+    ]
+    if selected and chosen:
+        parser.error(f"{chosen[0]} is about everything: leave out {selected[0]}")
+    if not chosen and not tasks(choice(options)):
+        parser.error(f"nothing is measured with this {' and '.join(selected)}")
+    return options
+
+
+def choice(options: argparse.Namespace) -> Options:
+    return Options(
+        options.figures,
+        options.workloads,
+        options.optimizers,
+        options.contenders,
+        options.seconds or 8.0,
+        options.repeats,
+    )
 
 
 def prepare() -> None:
@@ -89,11 +154,21 @@ def measure(options: Options, peak: float | None, output: Path) -> Results:
         results.add(task.run())
         results.save(output / "results.json")
         release()
-    # Whoever else used the memory before the run may be gone after it.
-    before: float = results.machine["bandwidth"]
-    results.machine["bandwidth"] = max(before, memory_bandwidth())
+    # That of the machine is the most that was measured beside a step.
+    beside = (group.bandwidth or 0.0 for group in results.groups)
+    results.machine["bandwidth"] = max(results.machine["bandwidth"], *beside, 0.0)
     results.save(output / "results.json")
     return results
+
+
+def others(paths: list[Path]) -> list[Results]:
+    """Results of other machines: those on the page already, and those of ``paths``."""
+    known = [*sorted(DOCS.glob("benchmarks_*.json")), *paths]
+    by_device = {r.machine["device"]: r for r in map(Results.load, known)}
+    for device, results in by_device.items():
+        name = re.sub(r"\W+", "_", device.lower())
+        results.save(DOCS / f"benchmarks_{name}.json")
+    return [*by_device.values()]
 
 
 def print_tables(results: Results) -> None:
@@ -148,22 +223,14 @@ def main() -> int:
     if options.record:
         record(quick_seconds)
         return 0
-    chosen = Options(
-        options.figures,
-        options.workloads,
-        options.optimizers,
-        options.contenders,
-        options.seconds or 8.0,
-        options.repeats,
-    )
     if options.results:
         results = Results.load(options.results)
     else:
         peak = options.peak_bandwidth and 1e9 * options.peak_bandwidth
-        results = measure(chosen, peak, options.output)
+        results = measure(choice(options), peak, options.output)
     pictures = draw(results, DOCS / "images" if options.docs else options.output)
     if options.docs:
-        runs = [results, *map(Results.load, options.also)]
+        runs = [results, *others(options.also)]
         (DOCS / "benchmarks.md").write_text(page(runs, pictures))
         results.save(DOCS / "benchmarks.json")
         if not options.results:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 TOLERANCE = 1e-5
+SHARE = 100
 
 
 class Disagreement(Exception):
@@ -28,10 +29,13 @@ def check_agreement(
     found: Mapping[str, np.ndarray],
     expected: Mapping[str, np.ndarray],
     tolerance: float = TOLERANCE,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """**Raises:** `Disagreement` unless all parameters are the same to ``tolerance``.
 
-    Both are relative to a parameter's size, and absolute below 1.
+    It is relative to a parameter's size, and absolute below 1. Where ``start`` is given
+    each leaf must also have moved the same way from it, to `SHARE` times the tolerance
+    of the length: a wrong learning rate does not hide in a short way.
     """
     difference, leaf = largest_difference(found, expected)
     # Not "difference > tolerance", which NaN would pass.
@@ -40,3 +44,11 @@ def check_agreement(
             f"{name} ends {difference:.1e} away from the others at {leaf!r}; "
             f"at most {tolerance:.0e} is rounding"
         )
+    for leaf, origin in (start or {}).items():
+        way = np.linalg.norm(expected[leaf] - origin)
+        apart = np.linalg.norm(found[leaf] - expected[leaf])
+        if not apart <= SHARE * tolerance * way:
+            raise Disagreement(
+                f"{name} is {apart:.1e} away from the others at {leaf!r}, which moved "
+                f"{way:.1e}; at most {SHARE * tolerance:.0e} of it is rounding"
+            )

@@ -27,6 +27,10 @@ class Contender(abc.ABC):
     """An optimizer with its parameters, and the gradients that every step is given."""
 
     @abc.abstractmethod
+    def give(self, grads: Arrays) -> None:
+        """Other gradients for the steps to come."""
+
+    @abc.abstractmethod
     def step(self) -> None:
         """One step, which may go on after the call returns."""
 
@@ -88,6 +92,9 @@ class Program(Contender):
         self._leading, self._grads = recipe.leading(), dict(grads)
         self._run = recipe.jitted()
 
+    def give(self, grads: Arrays) -> None:
+        self._grads = dict(grads)
+
     def step(self) -> None:
         self._carry = self._run(*self._leading, *self._carry, self._grads)
 
@@ -108,6 +115,9 @@ class Stateful(Contender):
         self, make: Callable[[Any], Any], params: Arrays, grads: Arrays
     ) -> None:
         self._optimizer, self._grads = make(dict(params)), dict(grads)
+
+    def give(self, grads: Arrays) -> None:
+        self._grads = dict(grads)
 
     def step(self) -> None:
         self._optimizer.step(grads=self._grads)
@@ -131,9 +141,12 @@ class Torch(Contender):
     ) -> None:
         self._names = list(params)
         self._params = [torch.from_dlpack(params[name]).clone() for name in params]
+        self.give(grads)
+        self._optimizer = make(self._params)
+
+    def give(self, grads: Arrays) -> None:
         for name, p in zip(self._names, self._params, strict=True):
             p.grad = torch.from_dlpack(grads[name])
-        self._optimizer = make(self._params)
 
     def step(self) -> None:
         self._optimizer.step()

@@ -36,7 +36,6 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 class Panel:
     """A figure of AdamW against the size of the tree."""
 
-    title: str
     figure: str
     axis: str
     workloads: list[Workload]
@@ -57,10 +56,8 @@ class Panel:
 
 def panels() -> list[Panel]:
     leaves, parameters = growing_leaves(), growing_parameters()
-    by_leaves = ("leaves", leaves, attrgetter("leaves"))
     return [
-        Panel("trace", "trace", *by_leaves),
-        Panel("lower + compile", "lower + compile", *by_leaves),
-        Panel("step", "step", *by_leaves),
-        Panel("step", "step", "parameters", parameters, attrgetter("parameters")),
+        Panel(figure, axis, workloads, attrgetter(axis))
+        for axis, workloads in (("leaves", leaves), ("parameters", parameters))
+        for figure in ("trace", "lower + compile", "step")
     ]

@@ -13,14 +13,20 @@ import psutil
 
 from .contenders import makers, recipes
 from .optimizers import OPTIMIZERS, Optimizer
+from .pytorch import torch
+from .release import trim
 from .results import Group
 from .workloads import WORKLOADS, Workload
 
 
-def planned(workload: Workload, optimizer: Optimizer) -> Group:
+def planned(
+    workload: Workload, optimizer: Optimizer, names: list[str] | None = None
+) -> Iterator[Group]:
     """Arguments, results and temporaries of the compiled step; shared ones once."""
     samples = {}
     for name, recipe in recipes(optimizer).items():
+        if names is not None and name not in names:
+            continue
         step = recipe.jitted().lower(*recipe.arguments(workload)).compile()
         sizes = step.memory_analysis()
         samples[name] = [
@@ -31,7 +37,8 @@ def planned(workload: Workload, optimizer: Optimizer) -> Group:
                 + sizes.temp_size_in_bytes
             )
         ]
-    return Group("planned memory", workload.name, optimizer.name, "bytes", samples)
+    if samples:
+        yield Group("planned memory", workload.name, optimizer.name, "bytes", samples)
 
 
 def resident(
@@ -53,15 +60,25 @@ def resident(
     yield Group("peak memory", workload.name, optimizer.name, "bytes", samples)
 
 
+def memory_used() -> int:
+    """Bytes that the arrays take on a GPU, or that the process takes."""
+    device = jax.devices()[0]
+    if device.platform == "gpu":
+        in_use: int = device.memory_stats()["bytes_in_use"]
+        return in_use + (torch.cuda.memory_allocated() if torch is not None else 0)
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """Look every millisecond how much memory the process has; keeps the most."""
-    process, ended = psutil.Process(), threading.Event()
+    """Look every millisecond how much memory is used; keeps the most."""
+    ended = threading.Event()
     peak = [0]
 
     def watch() -> None:
         while not ended.wait(0.001):
-            peak[0] = max(peak[0], process.memory_info().rss)
+            peak[0] = max(peak[0], memory_used())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -74,7 +91,7 @@ def peak_memory() -> Iterator[list[int]]:
 
 def own_peak(workload: Workload, optimizer: Optimizer, name: str) -> int:
     """Bytes that parameters, gradients, state and a step take in this process."""
-    before: int = psutil.Process().memory_info().rss
+    before = memory_used()
     params, grads = workload.params(), workload.grads()
     contender = makers(optimizer)[name](params, grads)
     del params
@@ -82,6 +99,7 @@ def own_peak(workload: Workload, optimizer: Optimizer, name: str) -> int:
     for _ in range(2):
         contender.step()
         contender.wait()
+    trim()  # what was freed is no part of a step
     with peak_memory() as peak:
         begin = time.perf_counter()
         while time.perf_counter() - begin < 1:

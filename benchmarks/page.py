@@ -17,12 +17,16 @@ pip install -e ".[bench]"
 python -m benchmarks --docs
 ```
 
-All contenders of a table run in one process on one machine, in turn (A B C A B C ...),
-so that a change of the machine's speed meets all of them. The first row is a median
-time or size; every other number is the median of the ratios to it, round by round, with
-their quartiles in parentheses. **Less is better**, and 1 is as good as the first row.
-Before they are timed, all contenders make some steps with the same gradients and must
-end at the same parameters within 1e-5.
+All contenders of a table run in one process on one machine, in turn: a round has one
+measurement of each, in an order that is drawn anew, so that a change of the machine's
+speed, and what another contender leaves behind, meets all of them. Where the memory
+does not hold them together (GPT-2 small), they run in parts, the first row's in each.
+The first row is a median time or size; every other number is the median of the ratios
+to it, round by round, with their quartiles in parentheses. **Less is better**, and 1 is
+as good as the first row. Before they are timed, all contenders make some steps with the
+same gradients, others in each step, and must end at the same parameters within 1e-5,
+and within a thousandth of the way that they went (Muon in bfloat16: 1e-4 and a
+hundredth).
 
 - *optifunc* and *optax*: `update` and `apply_updates` in one jitted call, parameters
   and state donated. *Argument*: the transformation is an argument of the jitted
@@ -33,6 +37,9 @@ end at the same parameters within 1e-5.
   into one vector. *optax.flatten* joins all leaves.
 - *torch*: `torch.optim` with `foreach=False`; the others with `foreach=True` and with
   `fused=True`.
+
+Of Muon, whose step is nearly all products of matrices, only *optax*, *optifunc* and
+*torch* are timed.
 
 The trees: an *MLP* 784-512-512-10 (6 leaves); *GPT-2 small* (148 leaves, 124 million
 parameters) and the 48 *matrices* inside its blocks; *ResNet-50* (161 leaves); 1,000

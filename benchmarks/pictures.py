@@ -33,12 +33,12 @@ def draw(results: Results, folder: Path) -> list[Path]:
         groups = [
             group
             for group in results.find(figure=figure, optimizer="adamw")
-            if group.workload in WORKLOADS
+            if group.workload in WORKLOADS and len(group.samples) > 1
         ]
         if groups:
             name = "steps" if figure == "step" else "compilation"
             written.append(folder / f"benchmarks_{name}.png")
-            _bars(groups, f"AdamW, {figure}: over optax", written[-1])
+            _bars(groups, f"AdamW, {figure}: over {groups[0].baseline}", written[-1])
     if any(panel.curves(results) for panel in panels()):
         written.append(folder / "benchmarks_growth.png")
         _growth(results, written[-1])
@@ -87,7 +87,7 @@ def _bars(groups: Iterable[Group], title: str, path: Path) -> None:
 
 
 def _growth(results: Results, path: Path) -> None:
-    figure, grid = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    figure, grid = plt.subplots(2, 3, figsize=(14, 8), layout="constrained")
     axes: Axes
     for panel, axes in zip(panels(), grid.flat, strict=True):
         for name, (sizes, medians) in panel.curves(results).items():
@@ -99,7 +99,7 @@ def _growth(results: Results, path: Path) -> None:
             middle = np.exp(np.mean(np.log(medians[len(sizes) // 2 :])))
             line = middle * (half / np.exp(np.mean(np.log(half)))) ** power
             axes.loglog(half, line, "--", color=COLORS[name], linewidth=0.8)
-        axes.set_title(f"AdamW, {panel.title}")
+        axes.set_title(f"AdamW, {panel.figure}")
         axes.set_xlabel(panel.axis)
         axes.set_ylabel("seconds")
         if axes.has_data():

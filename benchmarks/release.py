@@ -7,11 +7,16 @@ from contextlib import suppress
 import jax
 
 
-def release() -> None:
-    """Forget compiled programs, collect garbage, return freed memory to the system."""
-    jax.clear_caches()
+def trim() -> None:
+    """Collect garbage, and return freed memory to the system."""
     gc.collect()
     # The C library of most Linux systems keeps what was freed, here by the gigabyte.
     # Others have no such function.
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def release() -> None:
+    """Forget compiled programs besides."""
+    jax.clear_caches()
+    trim()

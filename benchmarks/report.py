@@ -132,22 +132,28 @@ def _ratio_table(title: str, groups: list[Group]) -> Table:
 
 def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Table:
     """Each step as a multiple of what memory allows, and the bytes it moves."""
-    bandwidth, peak = machine["bandwidth"], machine["peak bandwidth"]
+    peak = machine["peak bandwidth"]
+
+    def bandwidth(group: Group) -> float:
+        measured: float = group.bandwidth or machine["bandwidth"]
+        return measured
 
     def cell(group: Group, name: str) -> str:
         accesses = _accesses(group) or 0
         moved = 4 * accesses * WORKLOADS[group.workload].parameters
         time = group.spread(name).median
         share = f", {moved / time / peak:.0%} of peak" if peak else ""
-        multiple = f"{time * bandwidth / moved:.2f}"
+        multiple = f"{time * bandwidth(group) / moved:.2f}"
         return f"{multiple} ({moved / time / 1e9:.1f} GB/s{share})"
 
     counts = {group.optimizer: _accesses(group) for group in groups}
     accesses = ", ".join(f"{optimizer_title(k)} {v}" for k, v in counts.items())
+    slowest, fastest = (f(map(bandwidth, groups)) / 1e9 for f in (min, max))
     remarks = [
-        f"The limit is the fewest accesses of 4 bytes a parameter ({accesses}) at "
-        f"{bandwidth / 1e9:.1f} GB/s. Trees that fit into the processor's caches can "
-        "be below 1."
+        f"The limit is the fewest accesses of 4 bytes a parameter ({accesses}) at the "
+        f"bandwidth measured right before and after each column, {slowest:.1f} to "
+        f"{fastest:.1f} GB/s. Trees that fit into the processor's caches can be below "
+        "1."
     ]
     title = f"A step as a multiple of the limit: {name}"
     return _table(title, "", groups, cell, remarks)
@@ -173,7 +179,7 @@ def growth_table(results: Results) -> Table | None:
     found = [(panel, panel.curves(results)) for panel in panels()]
     rows = [
         [
-            f"{panel.title} against {panel.axis}",
+            f"{panel.figure} against {panel.axis}",
             *(
                 f"{exponent(*curves[name]):.2f}" if name in curves else ""
                 for name in CONTENDERS

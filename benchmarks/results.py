@@ -23,6 +23,8 @@ class Group:
     unit: str
     samples: dict[str, list[float]]
     remarks: list[str] = field(default_factory=list)
+    # Bytes a second that the memory gave beside the measurement, if it was asked.
+    bandwidth: float | None = None
 
     @property
     def baseline(self) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .agreement import check_agreement
-from .contenders import Contender, makers
+from .bandwidth import memory_bandwidth
+from .contenders import Arrays, Contender, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
@@ -16,8 +18,8 @@ from .timing import Budget, interleaved, no_collection
 from .workloads import Workload
 
 AGREEMENT_STEPS = 3
-# Steps shorter than this are preceded by one that is not timed: it finds the caches
-# and the cores as the contender before has left them.
+# Where a contender's step is shorter than this, each timed one is preceded by one that
+# is not: it finds the caches and the cores as the contender before has left them.
 SHORT = 0.02
 # The parameters and the state of AdamW, in float32.
 BYTES_A_PARAMETER = 12
@@ -41,10 +43,22 @@ def dispatch(contender: Contender) -> float:
     return elapsed
 
 
-def turn(contender: Contender, estimate: float) -> float:
-    if estimate < SHORT:
-        timed_step(contender)
+def second_step(contender: Contender) -> float:
+    timed_step(contender)
     return timed_step(contender)
+
+
+def varied(grads: Arrays, step: int) -> Arrays:
+    """Other gradients in each of three steps.
+
+    From equal ones a momentum or a mean of squares, corrected for its bias, would be
+    the same whatever its decay is.
+    """
+    if step % 3 == 0:
+        return grads
+    if step % 3 == 1:
+        return {name: jnp.flip(g, 0) / 2 for name, g in grads.items()}
+    return {name: -2 * g for name, g in grads.items()}
 
 
 def parts(names: list[str], workload: Workload, memory: float) -> Iterator[list[str]]:
@@ -79,55 +93,49 @@ class Steps:
         chosen = [name for name in available if names is None or name in names]
         params, grads = workload.params(), workload.grads()
         jax.block_until_ready((params, grads))
+        start = {name: np.asarray(p) for name, p in params.items()}
         expected: dict[str, np.ndarray] = {}
         for part in parts(chosen, workload, self.memory):
-            makes = {name: partial(available[name], params, grads) for name in part}
-            found = self._measure(makes, expected, optimizer.tolerance, figure)
-            for name, unit, samples in found:
-                yield Group(name, workload.name, optimizer.name, unit, samples)
+            contenders = {name: available[name](params, grads) for name in part}
+            times = []
+            for name, contender in contenders.items():
+                times.append(self._advance(contender, grads))
+                if expected:
+                    ends = contender.params(), expected, optimizer.tolerance, start
+                    check_agreement(name, *ends)
+                else:
+                    # JAX's arrays may give up their memory at the next step.
+                    expected = {k: np.array(p) for k, p in contender.params().items()}
+            timed = second_step if min(times) < SHORT else timed_step
+            if figure == "dispatch":
+                timed = dispatch
+            found = self._measure(contenders, timed)
+            yield Group(figure, workload.name, optimizer.name, "s", *found)
+            sizes = {n: [float(c.state_bytes())] for n, c in contenders.items()}
+            # Plain gradient descent has no state.
+            if figure == "step" and [0] not in sizes.values():
+                yield Group("state", workload.name, optimizer.name, "bytes", sizes)
+            del contenders, contender
             if len(part) < len(chosen):
                 release()
 
+    def _advance(self, contender: Contender, grads: Arrays) -> float:
+        """A few steps with different gradients; returns the time of the last one."""
+        for step in range(self.agreement_steps):
+            contender.give(varied(grads, step))
+            taken = timed_step(contender)
+        contender.give(grads)
+        return taken
+
     def _measure(
         self,
-        makes: Mapping[str, Callable[[], Contender]],
-        expected: dict[str, np.ndarray],
-        tolerance: float,
-        figure: str,
-    ) -> list[tuple[str, str, dict[str, list[float]]]]:
-        """Figure, unit and samples of contenders that are gone when this returns."""
-        contenders = {name: make() for name, make in makes.items()}
-        turns = {}
-        for name, contender in contenders.items():
-            estimate = self._agree(name, contender, expected, tolerance)
-            turns[name] = self._turn(contender, estimate, figure)
+        contenders: Mapping[str, Contender],
+        timed: Callable[[Contender], float],
+    ) -> tuple[dict[str, list[float]], list[str], float]:
+        """Samples, no remarks, and the memory's bandwidth before or after them."""
+        turns = {name: partial(timed, c) for name, c in contenders.items()}
+        before = memory_bandwidth()
         with no_collection():
-            found = [(figure, "s", interleaved(turns, self.budget))]
-        sizes = {name: [float(c.state_bytes())] for name, c in contenders.items()}
-        # Plain gradient descent has no state.
-        if figure == "step" and [0] not in sizes.values():
-            found.append(("state", "bytes", sizes))
-        return found
-
-    def _turn(
-        self, contender: Contender, estimate: float, figure: str
-    ) -> Callable[[], float]:
-        if figure == "dispatch":
-            return partial(dispatch, contender)
-        return partial(turn, contender, estimate)
-
-    def _agree(
-        self,
-        name: str,
-        contender: Contender,
-        expected: dict[str, np.ndarray],
-        tolerance: float,
-    ) -> float:
-        """Check where a few steps end; returns the time of the last of them."""
-        times = [timed_step(contender) for _ in range(self.agreement_steps)]
-        if not expected:
-            # JAX's arrays may give up their memory at the next step.
-            expected.update({k: np.array(p) for k, p in contender.params().items()})
-        else:
-            check_agreement(name, contender.params(), expected, tolerance)
-        return times[-1]
+            samples = interleaved(turns, self.budget)
+        # Whoever else used the memory before the run may be gone after it.
+        return samples, [], max(before, memory_bandwidth())

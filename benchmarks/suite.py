@@ -125,7 +125,7 @@ def _steps(options: Options) -> Iterator[Task]:
         # A step takes many seconds, nearly all of them in products of matrices.
         if optimizer.matrices_only:
             names = names or ["optax", "optifunc", "torch"]
-            steps = Steps(options.budget(at_least=3), agreement_steps=1)
+            steps = Steps(options.budget(at_least=3), agreement_steps=2)
         run = partial(steps, workload, optimizer, names)
         yield Task("step", workload.name, optimizer.name, run)
 
@@ -143,7 +143,7 @@ def _memory(options: Options) -> Iterator[Task]:
         def run(
             workload: Workload = workload, optimizer: Optimizer = optimizer
         ) -> Iterator[Group]:
-            yield planned(workload, optimizer)
+            yield from planned(workload, optimizer, options.contenders)
             yield from resident(workload, optimizer, options.contenders)
 
         yield Task("memory", workload.name, optimizer.name, run)
@@ -153,13 +153,15 @@ def _training(options: Options) -> Iterator[Task]:
     for network in NETWORKS.values():
         if options.includes(network.name, "adamw"):
             budget = options.budget(at_least=10)
-            run = partial(training, network, OPTIMIZERS["adamw"], budget)
+            run = partial(
+                training, network, OPTIMIZERS["adamw"], budget, options.contenders
+            )
             yield Task("training", network.name, "adamw", run)
 
 
 def _fit(options: Options) -> Iterator[Task]:
     if options.includes("regression", "lbfgs"):
-        run = partial(fits, options.budget(at_least=5))
+        run = partial(fits, options.budget(at_least=5), options.contenders)
         yield Task("fit", "regression", "lbfgs", run)
 
 
@@ -167,17 +169,14 @@ def _growth(options: Options) -> Iterator[Task]:
     """Growth, without the points that the other figures hold already."""
     adamw = OPTIMIZERS["adamw"]
     names = options.contenders or CONTENDERS
-    once = options.budget(at_least=1, share=0.5)
-    steps = Steps(options.budget(at_least=3, share=0.5))
-    leaves = [w for w in growing_leaves() if options.includes(w.name, "adamw")]
+    budget = options.budget(at_least=3, share=0.5)
+    steps = Steps(budget)
     measured = options.figures or FIGURES
-    for workload in leaves:
+    for workload in [*growing_leaves(), *growing_parameters()]:
+        if not options.includes(workload.name, "adamw"):
+            continue
         key = ("growth", workload.name, "adamw")
         if "compilation" not in measured or workload.name not in COMPILATIONS["adamw"]:
-            yield Task(*key, partial(compilation, workload, adamw, once, names))
-    for workload in [*leaves, *growing_parameters()]:
-        key = ("growth", workload.name, "adamw")
-        if options.includes(workload.name, "adamw") and (
-            "step" not in measured or workload.name not in STEPS["adamw"]
-        ):
+            yield Task(*key, partial(compilation, workload, adamw, budget, names))
+        if "step" not in measured or workload.name not in STEPS["adamw"]:
             yield Task(*key, partial(steps, workload, adamw, names))

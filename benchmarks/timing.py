@@ -1,6 +1,7 @@
-"""Contenders in turn, A B C A B C ..., and ratios of their times in pairs."""
+"""Contenders in turn, round by round, and ratios of their times in pairs."""
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,25 +56,28 @@ def interleaved(
 ) -> dict[str, list[T]]:
     """Let each contender have its turn, round by round, until the budget is spent.
 
-    **Arguments:** ``turns``: by contender a function that measures once and returns
-    the result.
+    The order within a round is drawn anew: what a contender leaves behind, caches or
+    threads that still wait for work, meets each of the others alike.
+
+    **Arguments:** ``turns``: by contender, the baseline first, a function that measures
+    once and returns the result.
 
     **Returns:** by contender one result a round. One whose turn takes all of the
-    budget, and far longer than the first contender's, has no other: its list is short.
+    budget, and far longer than the baseline's, has no other: its list is short.
     """
     results: dict[str, list[T]] = {name: [] for name in turns}
-    remaining = dict(turns)
+    remaining = list(turns)
+    baseline = next(iter(turns), None)
+    generator = random.Random(0)
     begin = time.perf_counter()
     for done in range(budget.at_most):
         if done >= budget.at_least and time.perf_counter() - begin >= budget.seconds:
             break
-        longest = budget.seconds
-        for i, (name, turn) in enumerate(list(remaining.items())):
+        taken = {}
+        for name in generator.sample(remaining, len(remaining)):
             before = time.perf_counter()
-            results[name].append(turn())
-            taken = time.perf_counter() - before
-            if i == 0:
-                longest = max(longest, FAR_LONGER * taken)
-            elif taken > longest:
-                del remaining[name]
+            results[name].append(turns[name]())
+            taken[name] = time.perf_counter() - before
+        longest = max(budget.seconds, FAR_LONGER * taken.get(baseline, 0))
+        remaining = [n for n in remaining if n == baseline or taken[n] <= longest]
     return results

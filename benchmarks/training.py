@@ -128,11 +128,18 @@ def timed(trainer: Trainer) -> float:
     return time.perf_counter() - begin
 
 
-def training(network: Network, optimizer: Optimizer, budget: Budget) -> Iterator[Group]:
+def training(
+    network: Network,
+    optimizer: Optimizer,
+    budget: Budget,
+    names: list[str] | None = None,
+) -> Iterator[Group]:
     """The time of a training step; all contenders must see the same losses."""
     expected = None
     turns = {}
     for name, make in trainers(optimizer).items():
+        if names is not None and name not in names:
+            continue
         trainer = make(network)
         # The last loss depends on all the steps before.
         losses = [float(trainer.step()) for _ in range(AGREEMENT_STEPS)]
@@ -140,6 +147,8 @@ def training(network: Network, optimizer: Optimizer, budget: Budget) -> Iterator
         expected = expected or found
         check_agreement(name, found, expected)
         turns[name] = partial(timed, trainer)
+    if not turns:
+        return
     with no_collection():
         samples = interleaved(turns, budget)
     yield Group("training step", network.name, optimizer.name, "s", samples)

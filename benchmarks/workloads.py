@@ -32,21 +32,19 @@ class Workload:
     def is_matrices(self) -> bool:
         return all(len(shape) == 2 for shape in self.shapes.values())
 
-    def arrays(self, seed: int, scale: float) -> dict[str, jax.Array]:
+    def arrays(self, seed: int) -> dict[str, jax.Array]:
         """Normal random numbers in the shapes of the workload."""
         generator = np.random.default_rng(seed)
         return {
-            name: jax.device_put(
-                np.float32(scale) * generator.standard_normal(shape, np.float32)
-            )
+            name: jax.device_put(generator.standard_normal(shape, np.float32))
             for name, shape in self.shapes.items()
         }
 
     def params(self) -> dict[str, jax.Array]:
-        return self.arrays(seed=0, scale=0.05)
+        return self.arrays(seed=0)
 
     def grads(self) -> dict[str, jax.Array]:
-        return self.arrays(seed=1, scale=0.01)
+        return self.arrays(seed=1)
 
 
 def mlp_shapes(*sizes: int) -> Shapes:

@@ -28,12 +28,12 @@ def as_integers(name: str, value: Any) -> Array:
                     f"{name} must be in the range of {default.dtype}, found {extreme}"
                 )
     with evaluated(value):
-        array = jnp.asarray(array)
-        if jnp.iinfo(array.dtype).max > default.max:
+        labels = jnp.asarray(array)
+        if jnp.iinfo(labels.dtype).max > default.max:
             # Unsigned: what would turn negative is no label either way.
-            array = jnp.minimum(array, jnp.asarray(default.max, array.dtype))
+            labels = jnp.minimum(labels, jnp.asarray(default.max, labels.dtype))
         # A uint8 could not be compared with an `ignore_index` of -100.
-        return array.astype(default.dtype)
+        return labels.astype(default.dtype)
 
 
 def evaluated(*values: Any) -> AbstractContextManager[None]:

@@ -1,6 +1,6 @@
 """Small leaves joined into one vector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -44,7 +44,8 @@ class flatten(GradientTransformation):
     elements and leave larger ones as they are, which costs less than to copy them into
     a vector; ``None`` joins all. Leaves are joined by their parameters' dtypes; where
     `update` is called without ``params``, by their own, which must then be the same.
-    An extra argument ``value_fn`` is called with parameters that are not joined.
+    An extra argument ``value_fn`` is called with parameters that are not joined; others
+    with the structure and shapes of the parameters, as optax's ``grad``, are joined.
 
     **Raises:** `TypeError` or `ValueError` if ``max_size`` is no integer of at least
     0; in `update` `TypeError` if a leaf to be joined is sparse, and `ValueError` where
@@ -75,9 +76,12 @@ class flatten(GradientTransformation):
             check_shapes(updates, params, ("updates", "params"))
         reference = updates if params is None else params
         layout = _Layout(reference, self.max_size)
-        if "value_fn" in extra:
-            value_fn = extra["value_fn"]
-            extra["value_fn"] = lambda joined: value_fn(layout.split(joined, reference))
+        for name, value in extra.items():
+            if name == "value_fn":
+                extra[name] = layout.before_split(value, reference)
+            # A loss is a number, of which the parameters may have just one too.
+            elif name != "value" and _is_like(value, reference):
+                extra[name] = layout.join(value)
         joined, inner = self.inner.update(
             layout.join(updates),
             state.inner,
@@ -121,6 +125,22 @@ class _Layout:
                 part = part.reshape(np.shape(wanted[i]))
                 leaves[i] = part.astype(jnp.result_type(wanted[i]))
         return treedef.unflatten(leaves)
+
+    def before_split(self, function: Callable[..., Any], like: PyTree) -> Any:
+        """``function`` of a joined tree in the place of one like ``like``."""
+
+        def of_joined(joined: PyTree, *args: Any, **kwargs: Any) -> Any:
+            return function(self.split(joined, like), *args, **kwargs)
+
+        return of_joined
+
+
+def _is_like(tree: Any, reference: PyTree) -> bool:
+    ours, wanted = (
+        (jax.tree.structure(t, is_leaf=is_sparse), *map(np.shape, jax.tree.leaves(t)))
+        for t in (tree, reference)
+    )
+    return ours == wanted
 
 
 def _end_to_end(leaves: Sequence[Any]) -> Array:

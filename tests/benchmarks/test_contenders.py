@@ -1,11 +1,13 @@
 """The contenders do the same, and what is timed is what is meant."""
 
+import dataclasses
 import math
 
 import numpy as np
 import optax
 import pytest
 
+import optifunc as of
 from benchmarks.agreement import Disagreement, check_agreement
 from benchmarks.compilation import FIGURES, compilation, stage_times
 from benchmarks.contenders import Recipe, makers
@@ -62,6 +64,25 @@ def test_another_end_is_a_disagreement(shift):
             check_agreement("x", found, expected)
 
 
+WRONG = [
+    {"lr": 1.005e-3},
+    {"weight_decay": 0.0},
+    {"weight_decay": 2e-2},
+    {"betas": (0.8, 0.999)},
+    {"betas": (0.9, 0.99)},
+    {"eps": 1e-3},
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=str)
+def test_other_arguments_are_a_disagreement(arguments):
+    adamw = dataclasses.replace(
+        OPTIMIZERS["adamw"], pure=lambda: of.adamw(**{"lr": 1e-3} | arguments)
+    )
+    with pytest.raises(Disagreement, match="optifunc"):
+        list(Steps(ONCE)(SMALL, adamw, ["optax", "optifunc"]))
+
+
 def test_compilation_starts_from_nothing():
     traced = []
 
@@ -88,7 +109,8 @@ def test_the_figures_of_compilation_are_sums_of_stages():
 
 
 def test_parameters_that_are_kept_take_memory_of_their_own():
-    samples = planned(SMALL, OPTIMIZERS["adamw"]).samples
+    (group,) = planned(SMALL, OPTIMIZERS["adamw"])
+    samples = group.samples
     extra = samples["optifunc, params kept"][0] - samples["optifunc, argument"][0]
     assert extra >= 4 * SMALL.parameters
     assert samples["optifunc"][0] >= 4 * 4 * SMALL.parameters

@@ -111,6 +111,30 @@ def test_a_loss_function_sees_the_parameters_as_they_are():
         chex.assert_trees_all_close(*found, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{"a": jnp.array([3.0, -2.0]), "b": jnp.ones((2, 2))}, jnp.ones(3), jnp.array(2.0)],
+)
+def test_optaxs_line_search_has_its_arguments(params):
+    def loss(params):
+        return sum(jnp.sum((x - 3) ** 2) for x in jax.tree.leaves(params))
+
+    inner = optax.lbfgs()
+    found = []
+    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+        for tx in (inner, of.flatten(inner)):
+            ours, state = params, tx.init(params)
+            for _ in range(3):
+                value, grad = jax.value_and_grad(loss)(ours)
+                updates, state = tx.update(
+                    grad, state, ours, value=value, grad=grad, value_fn=loss
+                )
+                ours = of.apply_updates(ours, updates)
+            found.append(ours)
+    # The same sums, of one vector.
+    chex.assert_trees_all_close(*found, atol=1e-6)
+
+
 def test_what_is_refused():
     for wrong, error in ((1.5, TypeError), (True, TypeError), (-1, ValueError)):
         with pytest.raises(error, match="max_size"):
