@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from datasets import cifar10
 from tqdm import tqdm
 
@@ -68,12 +69,15 @@ def initialize(key):
 
 def read_recorded(path):
     """The weights that a run of PyTorch began with, and the losses that it found."""
-    with np.load(path) as arrays:
-        params = {
-            name: {k: jnp.asarray(arrays[f"init.{i}.{k}"]) for k in ("weight", "bias")}
-            for name, i in zip(LAYERS, (0, 2, 4, 7, 8), strict=True)
-        }
-        return params, Run(arrays["step_loss"], seconds=None)
+    layers = dict(zip(LAYERS, (0, 2, 4, 7, 8), strict=True))
+    kinds = ("weight", "bias")
+    names = [f"init.{i}.{kind}" for i in layers.values() for kind in kinds]
+    arrays = options.read_arrays(path, "step_loss", *names)
+    params = {
+        name: {kind: jnp.asarray(arrays[f"init.{i}.{kind}"]) for kind in kinds}
+        for name, i in layers.items()
+    }
+    return params, Run(arrays["step_loss"], seconds=None)
 
 
 def conv(layer, x):
@@ -198,7 +202,16 @@ def draw(runs, path):
         values = smoothed(losses, batches)
         epochs = (np.arange(len(values)) + 0.5) * batches / losses.shape[1]
         width, style = styles[name]
-        curves.plot(epochs, values, style, lw=width, color=COLORS[name], label=name)
+        curves.plot(
+            epochs,
+            values,
+            style,
+            marker="o" if len(values) == 1 else "",  # a single point makes no line
+            lw=width,
+            ms=2 * width + 2,
+            color=COLORS[name],
+            label=name,
+        )
     curves.set(xlabel="epochs", ylabel="cross-entropy", title="Training loss")
     curves.legend(frameon=False)
 
@@ -218,25 +231,23 @@ def draw(runs, path):
         ax.grid(axis="y", alpha=0.25)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--epochs", type=positive, default=3, help="passes over the data (default: 3)"
+        "--epochs",
+        type=options.positive,
+        default=3,
+        help="passes over the data (default: 3)",
     )
     parser.add_argument(
-        "--batch-size", type=positive, default=1, help="images a step (default: 1)"
+        "--batch-size",
+        type=options.positive,
+        default=1,
+        help="images a step (default: 1)",
     )
     parser.add_argument(
         "--data",
@@ -250,29 +261,44 @@ def main():
         "start from its weights and compare the losses",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights and the order (default: 0)"
+        "--seed",
+        type=options.seed,
+        default=0,
+        help="of the weights and the order (default: 0)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("cifar10_cnn.png"),
         help="where to save the picture (default: cifar10_cnn.png)",
     )
     arguments = parser.parse_args()
 
-    images = cifar10(arguments.data)
+    with options.reading(parser, "--data"):
+        images = cifar10(arguments.data)
+    if arguments.batch_size > len(images.labels):
+        parser.error(
+            f"--batch-size: must be at most {len(images.labels)}, the images of "
+            f"--data, found {arguments.batch_size}"
+        )
     steps = len(images.labels) // arguments.batch_size
     print(f"data: {len(images.labels)} images, {images.source}")
 
     if arguments.recorded is None:
         params, recorded = initialize(jax.random.key(arguments.seed)), None
     else:
-        params, recorded = read_recorded(arguments.recorded)
+        with options.reading(parser, "--recorded"):
+            params, recorded = read_recorded(arguments.recorded)
         if recorded.losses.shape[1] != steps:
             parser.error(
                 f"--recorded has {recorded.losses.shape[1]} batches an epoch, "
                 f"--data and --batch-size make {steps}"
             )
+        batch = slice(arguments.batch_size)
+        with jax.default_matmul_precision("highest"):
+            loss = loss_fn(params, images.pixels[batch], images.labels[batch])
+        with options.reading(parser, "--recorded"):
+            options.check_first_loss(loss, recorded.losses[0, 0])
 
     def batches_of(epoch):
         """The epoch's batches, pixels and labels: [steps, batch size, ...]."""

@@ -1,8 +1,9 @@
-"""Small image data sets for the examples, read with NumPy alone.
+"""Small image data sets for the examples, read from the files that they come in.
 
 Each reader returns `Images`: pixels as the files have them, in torch's layout
 [n, channels, height, width]. Without a path the images are the 1,797 handwritten
-digits that come with scikit-learn, brought to the size of the ones asked for.
+digits that come with scikit-learn, brought to the size of the ones asked for. Files
+that are missing, damaged or at odds raise an OSError or a ValueError that names them.
 """
 
 import gzip
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import options
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -48,13 +50,41 @@ def digits(size, channels=1, train=True):
     return Images(pixels, labels.astype(np.int32), tuple("0123456789"), source)
 
 
-def cifar10(data=None, train=True):
+def _read(reader, path, *arguments):
+    try:
+        return reader(path, *arguments)
+    except Exception as error:  # a damaged pickle may raise anything
+        raise ValueError(f"cannot read {path}: {error}") from error
+
+
+def _checked(images, fewest, where):
+    pixels, labels, classes, _ = images
+    if len(pixels) != len(labels):
+        raise ValueError(
+            f"expected as many labels as images in {where}, "
+            f"found {len(labels)} for {len(pixels)}"
+        )
+    if len(labels) < fewest:
+        raise ValueError(
+            f"expected {fewest} or more images in {where}, found {len(labels)}"
+        )
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < len(classes):
+            raise ValueError(
+                f"expected labels from 0 to {len(classes) - 1} in {where}, "
+                f"found {label}"
+            )
+    return images
+
+
+def cifar10(data=None, train=True, fewest=1):
     """CIFAR-10 from ``data``; `digits` at 32x32x3 if that is None.
 
     ``data`` is one file, read whatever ``train`` is, or a folder with, at any depth,
     the files of one of the forms of CIFAR-10: the binary batches (``data_batch_1.bin``,
     ..., ``test_batch.bin``), the batches for Python (``data_batch_1``, ...), or JPEGs
-    packed in ``cifar10_train*.npz`` and ``cifar10_test*.npz``.
+    packed in ``cifar10_train*.npz`` and ``cifar10_test*.npz``. They must be ``fewest``
+    images or more.
     """
     if data is None:
         return digits(32, channels=3, train=train)
@@ -70,20 +100,24 @@ def cifar10(data=None, train=True):
                 break
         else:
             raise FileNotFoundError(
-                f"--data: found no {batch}.bin, {batch} or {packed} in {data}"
+                f"found no {batch}.bin, {batch} or {packed} in {data}"
             )
     readers = {".npz": _read_packed, ".bin": _read_binary, "": _read_pickled}
     if files[0].suffix not in readers:
-        raise ValueError(f"--data: expected a .npz or .bin file, found {data}")
-    batches = [readers[path.suffix](path) for path in files]
+        raise ValueError(f"expected a .npz or .bin file, found {data}")
+    batches = [_read(readers[path.suffix], path) for path in files]
     pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     names = ", ".join(path.name for path in files)
-    return Images(pixels, labels, CIFAR10, f"CIFAR-10 ({names})")
+    images = Images(pixels, labels, CIFAR10, f"CIFAR-10 ({names})")
+    return _checked(images, fewest, where=names)
 
 
 def _read_binary(path):
     """Records of one byte for the label and 3 x 32 x 32 for the image."""
-    records = np.fromfile(path, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    records = np.fromfile(path, np.uint8)
+    if records.size % (1 + 3 * 32 * 32):
+        raise ValueError(f"expected records of 3073 bytes, found {records.size} bytes")
+    records = records.reshape(-1, 1 + 3 * 32 * 32)
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int32)
 
 
@@ -96,35 +130,44 @@ def _read_pickled(path):
 
 def _read_packed(path):
     """JPEG files one after another in `jpeg`; each starts where `offsets` says."""
-    with np.load(path) as arrays:
-        jpeg, offsets, labels = (arrays[k] for k in ("jpeg", "offsets", "labels"))
+    arrays = options.read_arrays(path, "jpeg", "offsets", "labels")
+    jpeg, offsets, labels = arrays.values()
     files = np.split(jpeg, offsets[1:-1])
     images = [np.asarray(Image.open(io.BytesIO(file.tobytes()))) for file in files]
     return np.stack(images).transpose(0, 3, 1, 2), labels.astype(np.int32)
 
 
-def fashion_mnist(data=None, train=True):
+def fashion_mnist(data=None, train=True, fewest=1):
     """Fashion-MNIST from the folder ``data``; `digits` at 28x28 if that is None.
 
     The folder has, at any depth, the four IDX files under their original names
-    (``train-images-idx3-ubyte``, ...), as they are or with ``.gz``.
+    (``train-images-idx3-ubyte``, ...), as they are or with ``.gz``; each pair of
+    ``fewest`` images or more.
     """
     if data is None:
         return digits(28, train=train)
     split = "train" if train else "t10k"
-    pixels = _read_idx(data, f"{split}-images-idx3-ubyte")[:, None]
-    labels = _read_idx(data, f"{split}-labels-idx1-ubyte").astype(np.int32)
-    return Images(pixels, labels, FASHION, "Fashion-MNIST")
+    parts = []
+    for name, size in (("images-idx3", (28, 28)), ("labels-idx1", ())):
+        name = f"{split}-{name}-ubyte"
+        paths = [p for n in (name, f"{name}.gz") for p in sorted(Path(data).rglob(n))]
+        if not paths:
+            raise FileNotFoundError(f"found no {name} or {name}.gz in {data}")
+        parts.append(_read(_read_idx, paths[0], size))
+    pixels, labels = parts[0][:, None], parts[1].astype(np.int32)
+    images = Images(pixels, labels, FASHION, "Fashion-MNIST")
+    return _checked(images, fewest, where=f"the {split} files of {data}")
 
 
-def _read_idx(folder, name):
+def _read_idx(path, size):
     """Two zeros, a code of the type, the rank; the shape; the numbers, row by row."""
-    found = [p for n in (name, f"{name}.gz") for p in sorted(Path(folder).rglob(n))]
-    if not found:
-        raise FileNotFoundError(f"--data: found no {name} or {name}.gz in {folder}")
-    content = found[0].read_bytes()
-    if found[0].suffix == ".gz":
+    content = path.read_bytes()
+    if path.suffix == ".gz":
         content = gzip.decompress(content)
-    rank = content[3]
-    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
+    rank = 1 + len(size)
+    if content[:4] != bytes([0, 0, 8, rank]):  # 8: bytes without a sign
+        raise ValueError(f"expected IDX of type 8 and rank {rank}, found {content[:4]}")
+    shape = tuple(np.frombuffer(content, ">u4", count=rank, offset=4).tolist())
+    if shape[1:] != size:
+        raise ValueError(f"expected the shape {size} of each, found {shape[1:]}")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)

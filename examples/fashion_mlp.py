@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from datasets import fashion_mnist
 from tqdm import tqdm
 
@@ -132,8 +133,9 @@ def test_loop(dataloader, params, progress):
 def draw(train_losses, tests, params, images, path):
     """The losses, and what the network makes of the first test images."""
     plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
-    figure = plt.figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1), wspace=0.03)
+    figure = plt.figure(figsize=(11, 4.7), layout="constrained")
+    # To the right there is room for the longest names of Fashion-MNIST.
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.5), wspace=0.03)
 
     ax = left.subplots()
     train_losses = np.array(train_losses)
@@ -151,33 +153,26 @@ def draw(train_losses, tests, params, images, path):
     title = f"Guesses at the end; {accuracies[-1]:.1%} of all test images right"
     right.suptitle(title, fontsize=12)
     axes = right.subplots(3, 6).ravel()
+    for ax in axes:
+        ax.set_axis_off()
     logits = model(params, images.pixels[: len(axes)].astype(np.float32) / 255)
     for ax, image, label, guess in zip(
         axes, images.pixels, images.labels, logits.argmax(axis=1), strict=False
     ):
         ax.imshow(image[0], cmap="gray_r")
-        ax.set_axis_off()
         name = images.classes[guess]
         if guess == label:
-            ax.set_title(name, fontsize=9)
+            ax.set_title(name, fontsize=8)
         else:
             title = f"{name}\nnot {images.classes[label]}"
-            ax.set_title(title, fontsize=9, color=WRONG_COLOR, weight="bold")
-    path.parent.mkdir(parents=True, exist_ok=True)
+            ax.set_title(title, fontsize=8, color=WRONG_COLOR, weight="bold")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=positive, default=5, help="default: 5")
+    parser.add_argument("--epochs", type=options.positive, default=5, help="default: 5")
     parser.add_argument(
         "--data",
         type=Path,
@@ -185,18 +180,22 @@ def main():
         "(default: scikit-learn's digits)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights and the order (default: 0)"
+        "--seed",
+        type=options.seed,
+        default=0,
+        help="of the weights and the order (default: 0)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("fashion_mlp.png"),
         help="where to save the picture (default: fashion_mlp.png)",
     )
     arguments = parser.parse_args()
 
-    train_images = fashion_mnist(arguments.data)
-    test_images = fashion_mnist(arguments.data, train=False)
+    with options.reading(parser, "--data"):
+        train_images = fashion_mnist(arguments.data)
+        test_images = fashion_mnist(arguments.data, train=False)
     passes = PASSES_OVER_DIGITS if arguments.data is None else 1
     print(f"data: {len(train_images.labels)} images, {train_images.source}")
     if passes > 1:

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from jax.nn import sigmoid
 from jax.scipy.special import logit
 from tqdm import tqdm, trange
@@ -67,15 +68,16 @@ class Splits(NamedTuple):
 def load_data(folder):
     """Three quarters of the training set to train on, a quarter for validation."""
 
-    def read(train):
+    def read(train, fewest=1):
         if folder is None:
             found = datasets.digits(8, train=train)
         else:
-            found = datasets.fashion_mnist(folder, train)
+            found = datasets.fashion_mnist(folder, train, fewest)
         images = found.pixels[:MOST_IMAGES].reshape(-1, found.pixels[0].size)
         return Data(images / 255, found.labels[:MOST_IMAGES])
 
-    images, labels = read(train=True)
+    # Three quarters of this many are a batch.
+    images, labels = read(train=True, fewest=-(-BATCH_SIZE * 4 // 3))
     cut = len(labels) * 3 // 4
     training = Data(images[:cut], labels[:cut])
     validation = Data(images[cut:], labels[cut:])
@@ -218,8 +220,9 @@ def draw(descent, grid, path):
     plt.rcParams.update({"font.size": 9, "axes.titlesize": 10})
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     left, middle, right = axes
+    style = {"linewidth": 2, "marker": "o" if len(steps) == 1 else ""}
 
-    left.plot(steps, losses, color=BLUE, linewidth=2, label="hypergradient")
+    left.plot(steps, losses, color=BLUE, label="hypergradient", **style)
     best = np.nanmin(grid)
     label = f"best of a grid of {grid.size}"
     left.axhline(best, color="0.3", linestyle="--", linewidth=1, label=label)
@@ -233,39 +236,31 @@ def draw(descent, grid, path):
     middle.set(title="validation loss", xlabel="learning rate")
     middle.set(xscale="log", yscale="log")
 
-    right.plot(steps, lrs, color=BLUE, linewidth=2, label="learning rate")
+    right.plot(steps, lrs, color=BLUE, label="learning rate", **style)
     for name, beta, color in zip((1, 2), betas, (ORANGE, GREEN), strict=True):
         label = rf"$1 - \beta_{name}$"
-        right.plot(steps, 1 - beta, color=color, linewidth=2, label=label)
+        right.plot(steps, 1 - beta, color=color, label=label, **style)
     right.set(title="hyperparameters", xlabel="outer step", yscale="log")
 
     for ax in axes:
         ax.legend(frameon=False)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
-        type=positive,
+        type=options.positive,
         default=10,
         help="passes over the data in each training run (default: 10)",
     )
     parser.add_argument(
         "--outer-steps",
-        type=positive,
+        type=options.positive,
         default=60,
         help="updates of the hyperparameters (default: 60)",
     )
@@ -277,7 +272,7 @@ def main():
         f"{MOST_IMAGES} images are used (default: scikit-learn's digits)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of starts and orders (default: 0)"
+        "--seed", type=options.seed, default=0, help="of starts and orders (default: 0)"
     )
     parser.add_argument(
         "--check",
@@ -286,12 +281,14 @@ def main():
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("hypergradient.png"),
         help="where to save the picture (default: hypergradient.png)",
     )
     arguments = parser.parse_args()
-    splits, epochs = load_data(arguments.data), arguments.epochs
+    with options.reading(parser, "--data"):
+        splits = load_data(arguments.data)
+    epochs = arguments.epochs
     if arguments.check:
         check(np.random.default_rng(arguments.seed), splits, epochs)
 

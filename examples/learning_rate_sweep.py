@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from tqdm import tqdm
 
 import optifunc as of
@@ -42,7 +43,7 @@ def load(data):
         images = datasets.digits(8)
         pixels = images.pixels
     else:
-        images = datasets.cifar10(data)
+        images = datasets.cifar10(data, fewest=BATCH_SIZE)
         # Small enough for many networks: the mean of each 4x4 square, of all colors.
         pixels = images.pixels.reshape(-1, 3, 8, 4, 8, 4).mean(axis=(1, 3, 5))
     pixels = (pixels.reshape(-1, 64) / 255).astype(np.float32)
@@ -165,7 +166,8 @@ def draw(losses, finals, rates, steps_per_epoch, path):
 
     axes = right.subplots(2, 2, sharex=True, sharey=True)
     colors = plt.get_cmap("magma_r").with_extremes(bad="black")
-    edges = np.geomspace(rates[0], rates[-1], len(rates) + 1)
+    half = (rates[1] / rates[0]) ** 0.5  # each column is about its learning rate
+    edges = np.append(rates / half, rates[-1] * half)
     window = max(1, steps_per_epoch // 4)  # losses of single batches flicker
     for ax, (name, curves) in zip(axes.flat, losses.items(), strict=True):
         rows = curves.shape[1] // window
@@ -179,26 +181,18 @@ def draw(losses, finals, rates, steps_per_epoch, path):
     for ax in axes[1]:
         ax.set_xlabel("learning rate")
     right.colorbar(mesh, ax=axes, label="training loss", pad=0.01)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--epochs", type=positive, default=10, help="of each run (default: 10)"
+        "--epochs", type=options.positive, default=10, help="of each run (default: 10)"
     )
     parser.add_argument(
         "--rates",
-        type=positive,
+        type=options.at_least(2),
         default=64,
         help="learning rates, from 0.0001 to 10 (default: 64)",
     )
@@ -209,17 +203,18 @@ def main():
         "(default: scikit-learn's digits)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of start and order (default: 0)"
+        "--seed", type=options.seed, default=0, help="of start and order (default: 0)"
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("learning_rate_sweep.png"),
         help="where to save the picture (default: learning_rate_sweep.png)",
     )
     arguments = parser.parse_args()
 
-    images, labels, source = load(arguments.data)
+    with options.reading(parser, "--data"):
+        images, labels, source = load(arguments.data)
     order = make_order(
         len(labels), arguments.epochs, np.random.default_rng(arguments.seed)
     )

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from datasets import cifar10
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from tqdm import tqdm
@@ -46,6 +47,7 @@ class Recorded(NamedTuple):
     params: dict  # at the start
     order: np.ndarray  # of the images: int [epochs, images]
     losses: np.ndarray  # of each epoch, the mean over its batches: [epochs]
+    first_loss: float  # of the first batch
 
 
 class Epoch(NamedTuple):
@@ -72,13 +74,16 @@ def initialize(key):
 
 def read_recorded(path):
     """The recorded run: `init.K.*` are the weights of layer K of a `Sequential`."""
-    with np.load(path) as arrays:
-        params = {
-            name: {k: jnp.asarray(arrays[f"init.{i}.{k}"]) for k in ("weight", "bias")}
-            for name, i in zip(LAYERS, (0, 2, 5, 6, 7), strict=True)
-        }
-        losses = arrays["step_loss"].astype(np.float64).mean(axis=1)
-        return Recorded(params, arrays["order"], losses)
+    layers = dict(zip(LAYERS, (0, 2, 5, 6, 7), strict=True))
+    kinds = ("weight", "bias")
+    names = [f"init.{i}.{kind}" for i in layers.values() for kind in kinds]
+    arrays = options.read_arrays(path, "step_loss", "order", *names)
+    params = {
+        name: {kind: jnp.asarray(arrays[f"init.{i}.{kind}"]) for kind in kinds}
+        for name, i in layers.items()
+    }
+    losses = arrays["step_loss"].astype(np.float64)
+    return Recorded(params, arrays["order"], losses.mean(axis=1), losses[0, 0])
 
 
 def conv(layer, x):
@@ -158,7 +163,15 @@ def draw(epochs, recorded, guesses, images, path):
     losses, accuracies = zip(*epochs, strict=True)
     if recorded is not None:
         values = recorded.losses[: len(epochs)]
-        left.plot(numbers, values, color=PYTORCH, lw=7, label="PyTorch (recorded)")
+        left.plot(
+            numbers,
+            values,
+            marker="o" if len(values) == 1 else "",  # a single point makes no line
+            color=PYTORCH,
+            lw=7,
+            ms=10,
+            label="PyTorch (recorded)",
+        )
     left.plot(numbers, losses, "o-", color=OURS, lw=2, ms=4, label="optifunc")
     left.set(title="Training loss", ylabel="cross-entropy")
     left.legend(frameon=False)
@@ -179,22 +192,17 @@ def draw(epochs, recorded, guesses, images, path):
     right.set_yticks(range(10), images.classes)
     right.set(xlabel="taken for", ylabel="is", title="Confusion")
     matrix.colorbar(mesh, ax=right, format=PercentFormatter(xmax=1, decimals=0))
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--epochs", type=positive, default=20, help="passes over the data (default: 20)"
+        "--epochs",
+        type=options.positive,
+        default=20,
+        help="passes over the data (default: 20)",
     )
     parser.add_argument(
         "--data",
@@ -208,18 +216,22 @@ def main():
         "weights, take its order of the images, and compare the losses",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights and the order (default: 0)"
+        "--seed",
+        type=options.seed,
+        default=0,
+        help="of the weights and the order (default: 0)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("lenet5_cifar10.png"),
         help="where to save the picture (default: lenet5_cifar10.png)",
     )
     arguments = parser.parse_args()
 
-    train_images = cifar10(arguments.data)
-    test_images = cifar10(arguments.data, train=False)
+    with options.reading(parser, "--data"):
+        train_images = cifar10(arguments.data)
+        test_images = cifar10(arguments.data, train=False)
     print(f"data: {len(train_images.labels)} images, {train_images.source}")
     print(f"accuracy: on {len(test_images.labels)} images, {test_images.source}")
 
@@ -230,7 +242,8 @@ def main():
         images = len(train_images.labels)
         orders = [rng.permutation(images) for _ in range(arguments.epochs)]
     else:
-        recorded = read_recorded(arguments.recorded)
+        with options.reading(parser, "--recorded"):
+            recorded = read_recorded(arguments.recorded)
         params, orders = recorded.params, recorded.order[: arguments.epochs]
         found = (len(orders), len(train_images.labels))
         if found != (arguments.epochs, orders.shape[1]):
@@ -239,6 +252,13 @@ def main():
                 f"{recorded.order.shape[1]} images, asked for {arguments.epochs} "
                 f"epochs of {len(train_images.labels)}"
             )
+        batch = orders[0][:BATCH_SIZE]
+        with jax.default_matmul_precision("highest"):
+            loss = loss_fn(
+                params, train_images.pixels[batch], train_images.labels[batch]
+            )
+        with options.reading(parser, "--recorded"):
+            options.check_first_loss(loss, recorded.first_loss)
 
     epochs, params = train(params, orders, train_images, test_images, recorded)
     if recorded is not None:

@@ -14,6 +14,7 @@ and losses, as an .npz file), repeats it, and says how far the losses differ.
 """
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from jax.experimental.sparse import BCOO
 from PIL import Image, ImageSequence
 from tqdm import tqdm
@@ -91,9 +93,14 @@ OPTIMIZERS = TUTORIAL | OTHERS
 # These two compare gradients of successive steps, so each step must see all points.
 FULL_BATCH = ("rprop", "lbfgs")
 
-FIRST_COLORS = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
-MORE_COLORS = plt.get_cmap("turbo")(np.linspace(0.03, 0.97, len(OTHERS)))
-COLORS = dict(zip(OPTIMIZERS, (*FIRST_COLORS, *MORE_COLORS), strict=True))
+# Seventeen colors cannot be told apart; lines that are whole, dashed or dotted can.
+WHOLE = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
+BROKEN = ("black", "#e377c2", "#8c564b", "#17becf", "#9467bd", "#84b800", "#7f7f7f")
+LINES = [*itertools.product("-", WHOLE), *itertools.product(("--", ":"), BROKEN)]
+STYLES = {
+    name: {"linestyle": line, "color": color}
+    for name, (line, color) in zip(OPTIMIZERS, LINES, strict=False)
+}
 
 
 # --- The parabola ---------------------------------------------------------------------
@@ -121,6 +128,13 @@ def make_problem(epochs, seed):
 
     params = {"hidden": layer(1, HIDDEN), "output": layer(HIDDEN, 1)}
     return Problem(jnp.asarray(x), jnp.asarray(y), order, params)
+
+
+RECORDED = (
+    *("x", "y", "order"),
+    *("init.0.weight", "init.0.bias", "init.2.weight", "init.2.bias"),
+    *(f"{name}.step_loss" for name in TUTORIAL),
+)
 
 
 def recorded_problem(recording, epochs):
@@ -191,18 +205,26 @@ def draw_comparison(curves, fits, problem, recorded, path):
         epochs, steps = curve.shape
         time = np.arange(curve.size) / steps
         middles = np.arange(epochs) + 0.5
-        color = COLORS[name]
+        style, color = STYLES[name], STYLES[name]["color"]
         if len(curves) <= 8:
             losses.plot(time, curve.ravel(), color=color, alpha=0.25, linewidth=0.7)
-        losses.plot(middles, curve.mean(axis=1), color=color, linewidth=2, label=name)
+        marker = "o" if epochs == 1 else ""  # a single point makes no line
+        means = curve.mean(axis=1)
+        losses.plot(middles, means, **style, lw=2, marker=marker, label=name)
         if name in recorded:
             means = recorded[name].mean(axis=1)
             losses.plot(middles, means, "o", color=color, markerfacecolor="white")
-        points.plot(x, fits[name], color=color, linewidth=1.5)
+        points.plot(x, fits[name], **style, linewidth=1.5)
 
     noise = float(np.mean((y - x**2) ** 2))
     losses.axhline(noise, color="0.3", linestyle=":", linewidth=1)
-    losses.text(0, noise * 0.93, "noise of the data", color="0.3", fontsize=8, va="top")
+    losses.text(
+        *(0.045, noise * 0.93, "noise of the data"),
+        transform=losses.get_yaxis_transform(),  # x in parts of the frame's width
+        color="0.3",
+        fontsize=8,
+        va="top",
+    )
     losses.set(yscale="log", ylim=(noise / 2, 0.4), xlabel="epoch", ylabel="loss")
     losses.grid(alpha=0.25)
     title = "training loss: each step, and the mean of each epoch"
@@ -369,10 +391,9 @@ def draw_paths(title, walks, path):
     figure, ax = plt.subplots(figsize=(6, 6.4), layout="constrained")
     draw_background(ax, LANDSCAPES[title])
     for name, walk in walks.items():
-        ax.plot(
-            *walk.T, linewidth=1.6, color=COLORS[name], label=name, path_effects=OUTLINE
-        )
-        ax.plot(*walk[-1], "o", color=COLORS[name], path_effects=OUTLINE)
+        style = {**STYLES[name], "path_effects": OUTLINE}
+        ax.plot(*walk.T, linewidth=1.6, label=name, **style)
+        ax.plot(*walk[-1], marker="o", **style)
     ax.set_title(f"{title.capitalize()}: {STEPS} steps, each at its best learning rate")
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.savefig(path, dpi=100)
@@ -387,9 +408,9 @@ def animate(found, path):
         draw_background(ax, LANDSCAPES[title])
         ax.set_title(title.capitalize(), fontsize=10)
         for name, walk in walks.items():
-            style = {"color": COLORS[name], "path_effects": OUTLINE}
+            style = {**STYLES[name], "path_effects": OUTLINE}
             (line,) = ax.plot([], [], linewidth=1.4, label=name, **style)
-            (dot,) = ax.plot([], [], "o", **style)
+            (dot,) = ax.plot([], [], marker="o", **style)
             lines.append((walk, line, dot))
     entries = axes[1].get_legend_handles_labels()
     figure.legend(
@@ -430,18 +451,11 @@ def shrink(path):
 # --- The command ----------------------------------------------------------------------
 
 
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
-        type=positive,
+        type=options.positive,
         default=12,
         help="passes over the points (default: 12)",
     )
@@ -457,11 +471,14 @@ def main():
         "--data", type=Path, help="a recorded PyTorch run to repeat (.npz)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of noise, start and order (default: 0)"
+        "--seed",
+        type=options.seed,
+        default=0,
+        help="of noise, start and order (default: 0)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("optimizer_comparison.png"),
         help="where to save the picture (default: optimizer_comparison.png)",
     )
@@ -476,18 +493,16 @@ def main():
 
     asked = OTHERS if "all" in arguments.optimizers else arguments.optimizers
     names = list(dict.fromkeys([*TUTORIAL, *asked]))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
 
     recorded = {}
     if arguments.data is None:
         problem = make_problem(arguments.epochs, arguments.seed)
-    elif not arguments.data.is_file():
-        parser.error(f"--data: found no file {arguments.data}")
     else:
-        with np.load(arguments.data) as recording:
-            problem = recorded_problem(recording, arguments.epochs)
-            for name in TUTORIAL:
-                recorded[name] = recording[f"{name}.step_loss"][: arguments.epochs]
+        with options.reading(parser, "--data"):
+            recording = options.read_arrays(arguments.data, *RECORDED)
+        problem = recorded_problem(recording, arguments.epochs)
+        for name in TUTORIAL:
+            recorded[name] = recording[f"{name}.step_loss"][: arguments.epochs]
         if len(problem.order) < arguments.epochs:
             parser.error(f"--epochs: only {len(problem.order)} were recorded")
     compare(names, problem, recorded, arguments.output)

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from tqdm import tqdm
 
 from optifunc import optim
@@ -42,7 +43,8 @@ def load_data(folder, train):
     if folder is None:
         found = datasets.digits(8, train=train)
     else:
-        found = datasets.fashion_mnist(folder, train)
+        fewest = BATCH_SIZE if train else 1
+        found = datasets.fashion_mnist(folder, train, fewest)
     rows = found.pixels.reshape(len(found.labels), -1)
     return rows.astype(np.float32) / 255, found.labels
 
@@ -117,7 +119,6 @@ def save(path, optimizer, scheduler):
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(checkpoint))
 
 
@@ -141,7 +142,9 @@ def draw(losses, resumed, rates, path):
     whole, second = losses.mean(axis=1), resumed.mean(axis=1)
     top.plot(epochs, whole, color="#56B4E9", linewidth=6, label="never interrupted")
     label = "loaded from the file and continued"
-    top.plot(epochs[saved:], second, color="black", linewidth=1.5, label=label)
+    marker = "o" if len(second) == 1 else ""  # a single point makes no line
+    style = {"color": "black", "linewidth": 1.5, "marker": marker}
+    top.plot(epochs[saved:], second, label=label, **style)
     top.set_yscale("log")
     top.set_title("training loss", loc="left")
     for name, values in zip(GROUPS, rates.T, strict=True):
@@ -155,23 +158,15 @@ def draw(losses, resumed, rates, path):
         ax.legend(frameon=False)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def at_least_two(text):
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError(f"must be at least 2, found {number}")
-    return number
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
-        type=at_least_two,
+        type=options.at_least(2),
         default=90,
         help="passes over the data; the run is saved after half of them (default: 90)",
     )
@@ -182,11 +177,11 @@ def main():
         help="with Fashion-MNIST's four IDX files (default: scikit-learn's digits)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of start and order (default: 0)"
+        "--seed", type=options.seed, default=0, help="of start and order (default: 0)"
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("param_groups_and_schedules.png"),
         help="where to save the picture; the checkpoint is put beside it, as .pickle "
         "(default: param_groups_and_schedules.png)",
@@ -195,7 +190,9 @@ def main():
     seed, epochs, half = arguments.seed, arguments.epochs, arguments.epochs // 2
     checkpoint = arguments.output.with_suffix(".pickle")
 
-    data = load_data(arguments.data, train=True)
+    with options.reading(parser, "--data"):
+        data = load_data(arguments.data, train=True)
+        test_data = load_data(arguments.data, train=False)
     base, classifier = initialize(jax.random.key(seed), data[0].shape[1])
     with tqdm(total=epochs + epochs - half, unit="epoch") as progress:
         run = {"data": data, "seed": seed, "progress": progress}
@@ -214,7 +211,6 @@ def main():
         base_lr, classifier_lr = rates[epoch]
         loss = losses[epoch].mean()
         print(f"{epoch:5}  {base_lr:9.4g}  {classifier_lr:14.4g}  {loss:.4f}")
-    test_data = load_data(arguments.data, train=False)
     print(f"test accuracy: {accuracy(optimizer.params, *test_data):.2%}")
     print(f"checkpoint: {checkpoint.resolve()}")
     difference = np.max(np.abs(resumed - end))

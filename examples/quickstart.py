@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import options
 from matplotlib.ticker import PercentFormatter
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -140,22 +141,15 @@ def draw(curves, path):
     }
     figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
     for ax, color, (title, values) in zip(axes, COLORS, panels.items(), strict=True):
-        ax.plot(epochs, values, color=color, linewidth=2)
+        marker = "o" if len(values) == 1 else ""  # a single point makes no line
+        ax.plot(epochs, values, color=color, linewidth=2, marker=marker)
         ax.set_title(title)
         ax.set_xlabel("epoch")
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     axes[1].yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     plt.close(figure)
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
 
 
 def main():
@@ -163,14 +157,20 @@ def main():
         description="Train a small network on handwritten digits with optifunc."
     )
     parser.add_argument(
-        "--epochs", type=positive, default=30, help="passes over the data (default: 30)"
+        "--epochs",
+        type=options.positive,
+        default=30,
+        help="passes over the data (default: 30)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of split, start and order (default: 0)"
+        "--seed",
+        type=options.seed,
+        default=0,
+        help="of split, start and order (default: 0)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=options.picture,
         default=Path("quickstart.png"),
         help="where to save the picture of the curves (default: quickstart.png)",
     )

@@ -16,7 +16,7 @@ def table(printed):
 
 @pytest.mark.slow
 def test_both_loops_find_the_same_losses_on_the_digits(tmp_path):
-    picture = tmp_path / "pictures" / "cnn.png"
+    picture = tmp_path / "cnn.png"
     settings = ("--epochs", 2, "--batch-size", 8, "--seed", 3, "--output", picture)
     printed = run("cifar10_cnn.py", *settings)
     assert "digits scaled to 32x32x3" in printed

@@ -69,7 +69,7 @@ def test_cifar10_is_read_in_all_its_forms(datasets, images, tmp_path, write, tol
     np.testing.assert_array_equal(found.labels, labels)
     assert found.pixels.dtype == np.uint8
     assert found.labels.dtype == np.int32
-    with pytest.raises(FileNotFoundError, match=r"--data: found no test_batch\.bin"):
+    with pytest.raises(FileNotFoundError, match=r"^found no test_batch\.bin"):
         datasets.cifar10(tmp_path, train=False)
 
 
@@ -90,6 +90,68 @@ def test_fashion_mnist_is_read_from_idx_files(datasets, tmp_path, compress):
     np.testing.assert_array_equal(found.pixels[:, 0], pixels)
     np.testing.assert_array_equal(found.labels, labels)
     with pytest.raises(FileNotFoundError, match="found no train-images-idx3-ubyte or"):
+        datasets.fashion_mnist(tmp_path)
+
+
+def records(labels):
+    """A file of CIFAR-10's binary form."""
+    return b"".join(bytes([label]) + bytes(3072) for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "data_batch_1.bin",
+            b"",
+            "expected 2 or more images in data_batch_1.bin, foun",
+        ),
+        ("data_batch_1.bin", records([7]), "data_batch_1.bin, found 1"),
+        ("data_batch_1.bin", records([1, 2])[:-1], "bytes, found 6145 bytes"),
+        ("data_batch_1.bin", records([9, 10]), "labels from 0 to 9 .*bin, found 10"),
+        ("data_batch_1", b"123", "cannot read .*data_batch_1: "),
+        ("data_batch_1", pickle.dumps({b"labels": []}), "cannot read .*data_batch_1: "),
+        ("cifar10_train.npz", b"PK", r"expected an \.npz file, found .*train\.npz"),
+        ("cifar10_test.npz", b"PK", "found no data_batch.* in "),
+    ],
+)
+def test_cifar10_that_cannot_be_trained_on_is_refused(
+    datasets, tmp_path, name, content, message
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises((OSError, ValueError), match=message):
+        datasets.cifar10(tmp_path, fewest=2)
+
+
+def idx(*shape, size=None):
+    """A file of zeros of Fashion-MNIST's form."""
+    head = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+    return head + bytes(np.prod(shape) if size is None else size)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (idx(3, 28, 28), idx(2), "labels as images in the train .*, found 2 for 3"),
+        (idx(0, 28, 28), idx(0), "expected 1 or more images in the train .*, found 0"),
+        (idx(3, 28, 28, size=2000), idx(3), "cannot read .*images-idx3-ubyte: .*2000"),
+        (idx(3, 20, 20), idx(3), r"images-idx3-ubyte: .*\(28, 28\).*, found \(20, 20"),
+        (b"", idx(3), "cannot read .*images-idx3-ubyte: "),
+        (idx(3, 28, 28), idx(3, 1), "cannot read .*labels-idx1-ubyte: .*rank 1"),
+    ],
+)
+def test_fashion_mnist_that_cannot_be_trained_on_is_refused(
+    datasets, tmp_path, images, labels, message
+):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels)
+    with pytest.raises(ValueError, match=message):
+        datasets.fashion_mnist(tmp_path)
+
+
+def test_a_damaged_gz_file_is_named(datasets, tmp_path):
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
+    with pytest.raises(ValueError, match=r"cannot read .*images-idx3-ubyte\.gz: "):
         datasets.fashion_mnist(tmp_path)
 
 

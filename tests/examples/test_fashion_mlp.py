@@ -11,7 +11,7 @@ from .running import EXAMPLES, check_picture, run
 
 
 def test_it_prints_the_lines_of_the_quickstart_and_learns(tmp_path):
-    picture = tmp_path / "pictures" / "fashion.png"
+    picture = tmp_path / "fashion.png"
     printed = run("fashion_mlp.py", "--epochs", 2, "--output", picture)
     assert "digits scaled to 28x28" in printed
     for epoch in (1, 2):

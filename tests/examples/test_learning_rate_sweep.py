@@ -2,9 +2,9 @@
 
 import re
 
-import pytest
+import numpy as np
 
-from .running import check_picture, run, shared_data
+from .running import EXAMPLES, check_picture, run, shared_data
 
 
 def best_rates(printed):
@@ -19,7 +19,7 @@ def number(pattern, printed):
 
 
 def test_trains_at_once_what_it_trains_one_after_another(tmp_path):
-    picture = tmp_path / "pictures" / "sweep.png"
+    picture = tmp_path / "sweep.png"
     small = ("--rates", 6, "--epochs", 3, "--output", picture)
     printed = run("learning_rate_sweep.py", *small)
     assert "24 runs of 132 steps each" in printed  # 1,437 digits in batches of 32
@@ -48,7 +48,24 @@ def test_reads_cifar10(tmp_path):
     check_picture(picture)
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--rates"])
-def test_refuses_to_train_nothing(option):
-    with pytest.raises(AssertionError, match="must be at least 1, found 0"):
-        run("learning_rate_sweep.py", option, 0)
+def test_the_columns_of_the_heat_maps_are_at_their_learning_rates(
+    monkeypatch, tmp_path
+):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import learning_rate_sweep as example
+    from matplotlib.axes import Axes
+
+    rates = np.array([1e-4, 1e-2, 1.0], np.float32)
+    losses = {name: np.full((3, 8), 0.5) for name in example.OPTIMIZERS}
+    finals = {name: np.full(3, 0.5) for name in losses}
+    edges = []
+    pcolormesh = Axes.pcolormesh
+
+    def spy(ax, x, *arguments, **keywords):
+        edges.append(x)
+        return pcolormesh(ax, x, *arguments, **keywords)
+
+    monkeypatch.setattr(Axes, "pcolormesh", spy)
+    example.draw(losses, finals, rates, 4, tmp_path / "sweep.png")
+    for found in edges[:4]:  # the rest is of the color bar
+        np.testing.assert_allclose(found, [1e-5, 1e-3, 1e-1, 10], rtol=1e-5)

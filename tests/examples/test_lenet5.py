@@ -16,7 +16,7 @@ def epochs(printed):
 
 
 def test_it_learns_the_digits(tmp_path):
-    picture = tmp_path / "pictures" / "lenet.png"
+    picture = tmp_path / "lenet.png"
     printed = run("lenet5_cifar10.py", "--epochs", 4, "--output", picture)
     assert "digits scaled to 32x32x3" in printed
     number, loss, accuracy = epochs(printed).T

@@ -11,7 +11,7 @@ from .running import check_picture, run
 
 def test_schedules_have_their_closed_form_and_the_resumed_run_is_the_same(tmp_path):
     epochs = 9
-    picture = tmp_path / "pictures" / "curves.png"
+    picture = tmp_path / "curves.png"
     printed = run(
         "param_groups_and_schedules.py", "--epochs", epochs, "--output", picture
     )

@@ -26,7 +26,7 @@ def run(script, *arguments):
 
 
 def test_quickstart_learns_the_digits_and_draws_the_curves(tmp_path):
-    picture = tmp_path / "pictures" / "curves.png"
+    picture = tmp_path / "curves.png"
     finished = run("quickstart.py", "--output", picture)
     assert finished.returncode == 0, finished.stderr
     accuracy = re.search(r"test accuracy: ([\d.]+)%", finished.stdout)
@@ -39,5 +39,5 @@ def test_quickstart_learns_the_digits_and_draws_the_curves(tmp_path):
 def test_quickstart_refuses_to_train_for_no_epochs(tmp_path):
     finished = run("quickstart.py", "--epochs", 0, "--output", tmp_path / "x.png")
     assert finished.returncode == 2
-    assert "must be at least 1, found 0" in finished.stderr
+    assert "must be an integer of at least 1, found '0'" in finished.stderr
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,160 @@
+"""Every example says in one line what is wrong with an option, before it trains."""
+
+import importlib
+
+import jax
+import numpy as np
+import pytest
+
+from .running import EXAMPLES, shared_data
+
+EVERY = sorted(
+    path.stem
+    for path in EXAMPLES.glob("*.py")
+    if '__name__ == "__main__"' in path.read_text()
+)
+COUNT = "must be an integer of at least {}, found {!r}"
+
+
+@pytest.fixture
+def error_of(monkeypatch, capsys, tmp_path):
+    """The last line that an example prints when it ends in an error of its options."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+
+    def error_of(example, *arguments):
+        module = importlib.import_module(example)
+        monkeypatch.setattr("sys.argv", [f"{example}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            module.main()
+        assert stopped.value.code == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return error_of
+
+
+@pytest.mark.parametrize("example", EVERY)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--output", "noext", ".jpg, .pdf, .png, .svg, found 'noext'"),
+        ("--output", "folder/", ".jpg, .pdf, .png, .svg, found 'folder/'"),
+        ("--output", "x.txt", ".jpg, .pdf, .png, .svg, found 'x.txt'"),
+        ("--output", "no/x.png", "in a folder that exists, found 'no/x.png'"),
+        ("--seed", -1, "must be an integer in 0..4294967295, found '-1'"),
+        ("--seed", 2**32, "0..4294967295, found '4294967296'"),
+        ("--epochs", "x", "an integer of at least "),
+        ("--epochs", 0, "an integer of at least "),
+    ],
+)
+def test_every_example_refuses(error_of, example, option, value, message):
+    line = error_of(example, option, value)
+    assert line.startswith(f"{example}.py: error: argument {option}: must be ")
+    assert message in line
+    assert repr(str(value)) in line
+
+
+def test_a_picture_may_not_be_a_folder(error_of, tmp_path):
+    (tmp_path / "x.png").mkdir()
+    line = error_of("quickstart", "--output", "x.png")
+    assert "--output: must be a file, found the folder 'x.png'" in line
+
+
+@pytest.mark.parametrize(
+    ("example", "option", "least", "value"),
+    [
+        ("learning_rate_sweep", "--rates", 2, "1"),
+        ("param_groups_and_schedules", "--epochs", 2, "1"),
+        ("hypergradient", "--outer-steps", 1, "1.5"),
+        ("cifar10_cnn", "--batch-size", 1, "0"),
+    ],
+)
+def test_smallest_numbers(error_of, example, option, least, value):
+    line = error_of(example, option, value)
+    assert line.endswith(f"argument {option}: {COUNT.format(least, value)}")
+
+
+WITH_DATA = sorted(set(EVERY) - {"quickstart"})
+
+
+@pytest.mark.parametrize("example", WITH_DATA)
+def test_data_that_is_not_there(error_of, example):
+    line = error_of(example, "--data", "nowhere")
+    assert line.startswith(f"{example}.py: error: --data: found no ")
+    assert line.endswith("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("example", "option"),
+    [
+        ("optimizer_comparison", "--data"),
+        ("cifar10_cnn", "--recorded"),
+        ("lenet5_cifar10", "--recorded"),
+    ],
+)
+def test_recordings_of_something_else(error_of, tmp_path, example, option):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    line = error_of(example, option, "other.npz")
+    assert f"error: {option}: found no " in line
+    assert "init.0.weight" in line
+    assert line.endswith(" in other.npz")
+    (tmp_path / "text.npz").write_text("no arrays")
+    line = error_of(example, option, "text.npz")
+    assert line.endswith(f"error: {option}: expected an .npz file, found text.npz")
+    line = error_of(example, option, "nowhere.npz")
+    assert line.endswith(f"error: {option}: found no file nowhere.npz")
+
+
+def write_idx(folder, images):
+    """Fashion-MNIST of so many black images to train on, and as many to test."""
+    size = images.to_bytes(4, "big")
+    for split in ("train", "t10k"):
+        head = bytes([0, 0, 8, 3]) + size + (28).to_bytes(4, "big") * 2
+        path = folder / f"{split}-images-idx3-ubyte"
+        path.write_bytes(head + bytes(images * 28 * 28))
+        path = folder / f"{split}-labels-idx1-ubyte"
+        path.write_bytes(bytes([0, 0, 8, 1]) + size + bytes(images))
+
+
+# A batch is 64 images in both; of hypergradient's a quarter is for validation.
+@pytest.mark.parametrize(
+    ("example", "images", "least"),
+    [("param_groups_and_schedules", 63, 64), ("hypergradient", 85, 86)],
+)
+def test_fewer_images_than_a_batch(error_of, tmp_path, example, images, least):
+    write_idx(tmp_path, images)
+    line = error_of(example, "--data", tmp_path)
+    assert f"--data: expected {least} or more images in the train files" in line
+    assert line.endswith(f"found {images}")
+
+
+def write_records(folder, images, seed=0):
+    rng = np.random.default_rng(seed)
+    records = rng.integers(256, size=(images, 3073), dtype=np.uint8)
+    records[:, 0] %= 10
+    path = folder / f"{seed}.bin"
+    path.write_bytes(records.tobytes())
+    return path
+
+
+def test_fewer_images_of_cifar10_than_a_batch(error_of, tmp_path):
+    data = write_records(tmp_path, 31)
+    line = error_of("learning_rate_sweep", "--data", data)
+    assert line.endswith("--data: expected 32 or more images in 0.bin, found 31")
+    line = error_of("cifar10_cnn", "--data", data, "--batch-size", 32)
+    assert line.endswith("must be at most 31, the images of --data, found 32")
+
+
+@pytest.mark.parametrize(
+    ("example", "recording"),
+    [("lenet5_cifar10", "baseline_lenet.npz"), ("cifar10_cnn", "baseline_cnn.npz")],
+)
+def test_recordings_with_other_images(error_of, tmp_path, example, recording):
+    recorded = shared_data(recording)
+    data = write_records(tmp_path, 10_000)  # as many as were recorded
+    with jax.numpy_rank_promotion("allow"):
+        line = error_of(example, "--data", data, "--recorded", recorded, "--epochs", 1)
+    with np.load(recorded) as arrays:
+        assert f"the first loss is {arrays['step_loss'][0, 0]:.6f}," in line
+    assert "error: --recorded: " in line
+    assert line.endswith("must have been recorded with the same images")
