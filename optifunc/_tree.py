@@ -1,6 +1,7 @@
 """Pytree arithmetic: one rule mapped over the leaves of several trees."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, TypeAlias
@@ -27,9 +28,30 @@ def path_name(path: Sequence[Any]) -> str:
     return jax.tree_util.keystr(tuple(path), simple=True, separator=".")
 
 
+def leaves_with_paths(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The leaves of ``tree``, each with its path.
+
+    A Variable of flax.nnx and the array in it have one path: nnx gives the Variables to
+    ``init`` and the arrays alone to ``update``, where a leaf must have the same name.
+    """
+    # The type tells exactly: the last key, "value", may be a field of the user's own.
+    # There is no Variable before flax.nnx is imported, so that it need not be here.
+    variable = getattr(sys.modules.get("flax.nnx"), "Variable", ())
+
+    def is_leaf(node: object) -> bool:
+        return is_sparse(node) or issubclass(type(node), variable)
+
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf):
+        if not issubclass(type(leaf), variable):
+            yield path, leaf
+            continue
+        for inner, part in jax.tree_util.tree_leaves_with_path(leaf, is_leaf=is_sparse):
+            yield path + inner[1:], part
+
+
 def leaves_with_names(tree: PyTree) -> Iterator[tuple[str, Any]]:
     """The leaves of ``tree``, each with its dotted path."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_sparse):
+    for path, leaf in leaves_with_paths(tree):
         yield path_name(path), leaf
 
 

@@ -212,6 +212,34 @@ def test_to_optax_of_no_transformation():
 # --- flax -----------------------------------------------------------------------------
 
 
+class Linear(nnx.Module):
+    def __init__(self):
+        self.kernel = nnx.Param(start()["kernel"])
+        self.bias = nnx.Param(start()["bias"])
+
+    @property
+    def arrays(self):
+        return {"kernel": self.kernel[...], "bias": self.bias[...]}
+
+
+def train_nnx(tx):
+    """Parameters and the optimizer's state after `STEPS` steps."""
+
+    @nnx.jit
+    def step(model, optimizer):
+        optimizer.update(model, nnx.grad(lambda m: loss(m.arrays))(model))
+
+    model = Linear()
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    before = jax.tree.map(jnp.shape, nnx.as_pure(optimizer.opt_state))
+    for _ in range(STEPS):
+        step(model, optimizer)
+    after = nnx.as_pure(optimizer.opt_state)
+    assert jax.tree.map(jnp.shape, after) == before
+    assert optimizer.step[...] == STEPS
+    return model.arrays, after
+
+
 @pytest.mark.parametrize(
     "tx",
     # nnx takes no array as a part of what it holds to be static; functions hide it.
@@ -219,24 +247,63 @@ def test_to_optax_of_no_transformation():
     ids=["numbers", "an array"],
 )
 def test_flax_nnx_optimizer(tx):
-    class Model(nnx.Module):
-        def __init__(self):
-            self.kernel = nnx.Param(start()["kernel"])
-            self.bias = nnx.Param(start()["bias"])
+    close(train_nnx(tx)[0], run(THEIRS))
 
-    def model_loss(model):
-        return loss({"kernel": model.kernel[...], "bias": model.bias[...]})
 
-    @nnx.jit
-    def step(model, optimizer):
-        optimizer.update(model, nnx.grad(model_loss)(model))
+@pytest.mark.parametrize(
+    "convert", [lambda tx: tx, to_optax], ids=["as is", "to_optax"]
+)
+def test_flax_nnx_mask_by_path(convert):
+    """The names are the same where nnx gives Variables, and where it gives arrays."""
+    seen = []
 
-    model = Model()
-    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    def is_kernel(path, leaf):
+        seen.append(path)
+        return path.endswith("kernel")
+
+    decay = of.masked(of.add_decayed_weights(0.5), is_kernel)
+    found, _ = train_nnx(convert(of.chain(decay, of.sgd(0.01))))
+    assert set(seen) == {"kernel", "bias"}
+    expected = start()
     for _ in range(STEPS):
-        step(model, optimizer)
-    close({"kernel": model.kernel[...], "bias": model.bias[...]}, run(THEIRS))
-    assert optimizer.step[...] == STEPS
+        grads = jax.grad(loss)(expected)
+        expected = {
+            "kernel": expected["kernel"]
+            - 0.01 * (grads["kernel"] + 0.5 * expected["kernel"]),
+            "bias": expected["bias"] - 0.01 * grads["bias"],
+        }
+    close(found, expected)
+
+
+def test_flax_nnx_partition_by_path():
+    def label(path, leaf):
+        return {"kernel": "a", "bias": "b"}[path]
+
+    parts = {"a": OURS, "b": of.sgd(0.01, momentum=0.9)}
+    found, state = train_nnx(of.partition(parts, label))
+    close(found, run(of.partition(parts, LABELS)))
+    assert set(state) == {"a", "b"}
+    # Of each label only its own parameter has state: two moments and a step; a buffer.
+    shapes = {
+        name: sorted(map(jnp.shape, jax.tree.leaves(state[name]))) for name in state
+    }
+    assert [s for s in shapes["a"] if s] == [(2, 2), (2, 2)]
+    assert [s for s in shapes["b"] if s] == [(2,)]
+    found, _ = train_nnx(of.partition({"a": OURS, "b": of.set_to_zero()}, label))
+    close(found["bias"], start()["bias"])
+
+
+def test_flax_nnx_names_of_the_variables_attribute_are_refused():
+    tx = of.masked(of.scale(2.0), lambda path, leaf: path.endswith("kernel.value"))
+    message = r"mask selects none of the 2 parameters \('bias', 'kernel'\)"
+    with pytest.raises(ValueError, match=message):
+        nnx.Optimizer(Linear(), tx, wrt=nnx.Param)
+    # A tree of labels must have the Variables too, or none.
+    labels = jax.tree.map(lambda _: "a", nnx.state(Linear()))
+    tx = of.partition({"a": OURS}, labels)
+    state = nnx.as_pure(nnx.state(Linear()))
+    with pytest.raises(ValueError, match=r"labels must .*; found .*Param.*, expected"):
+        tx.init(state)
 
 
 def test_flax_train_state():

@@ -52,6 +52,35 @@ def test_the_api_pages_list_each_public_name_once():
     assert sorted(listed) == sorted(PUBLIC)
 
 
+@pytest.fixture(scope="module")
+def api_pages():
+    """The package as the API pages show it."""
+    griffe = pytest.importorskip("griffe", reason="part of the extra `docs`")
+    extensions = griffe.load_extensions(ROOT / "docs" / "constructors.py")
+    return griffe.load(
+        "optifunc", search_paths=[ROOT], extensions=extensions, resolve_aliases=True
+    )
+
+
+def test_the_api_pages_show_the_arguments(api_pages):
+    """Of classes too, whose constructors decorators make, or that inherit one."""
+    for name, value in CALLABLES.items():
+        shown = api_pages[name.removeprefix("optifunc.")]
+        if inspect.isclass(value):
+            shown = shown.members["__init__"]
+        found = [p for p in shown.parameters if p.name != "self"]
+        expected = list(inspect.signature(value).parameters.values())
+        assert [(p.name, p.kind.value) for p in found] == [
+            (p.name, p.kind.description) for p in expected
+        ], name
+        for ours, theirs in zip(found, expected, strict=True):
+            if theirs.kind in (theirs.VAR_POSITIONAL, theirs.VAR_KEYWORD):
+                continue
+            assert ours.required == (theirs.default is theirs.empty), (name, ours)
+            if isinstance(theirs.default, bool | int | str | None):
+                assert str(ours.default) == repr(theirs.default), (name, ours)
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_have_a_summary_of_one_line(name):
     value = PUBLIC[name]

@@ -1,9 +1,12 @@
 """Tree arithmetic: dtypes, structures and the errors that name a leaf."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax.experimental.sparse import BCOO
 
 import optifunc as of
@@ -60,6 +63,50 @@ def test_paths_are_dotted():
     sparse = BCOO.fromdense(jnp.eye(2))
     assert list(leaves_with_names((sparse,))) == [("0", sparse)]
     assert rotated.__doc__ == "Two trees that need two outputs."
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Measured:
+    value: jax.Array
+    error: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Boxed:
+    value: jax.Array
+
+
+def names_of(tree):
+    return [name for name, _ in leaves_with_names(tree)]
+
+
+def test_a_variable_of_nnx_adds_nothing_to_a_path():
+    class Model(nnx.Module):
+        def __init__(self):
+            self.value = nnx.Param(jnp.zeros(1))
+            self.layers = nnx.List([nnx.Param(jnp.ones(2)), nnx.BatchStat(jnp.ones(3))])
+            self.several = nnx.Param({"b": jnp.ones(4), "value": jnp.ones(5)})
+            self.rows = nnx.Param(BCOO.fromdense(jnp.eye(2)))
+            self.none = nnx.Param(None)
+
+    state = nnx.state(Model())
+    names = ["layers.0", "layers.1", "rows", "several.b", "several.value", "value"]
+    assert names_of(state) == names
+    assert names_of(nnx.as_pure(state)) == names
+    wanted = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, BCOO))
+    for (_, found), leaf in zip(leaves_with_names(state), wanted, strict=True):
+        assert found is leaf
+    assert names_of(nnx.Param(jnp.ones(2))) == [""]
+
+
+def test_a_field_of_the_users_own_keeps_its_name_value():
+    x = jnp.ones(2)
+    tree = {"a": Measured(x, x), "b": Boxed(x), "value": x}
+    assert names_of(tree) == ["a.value", "a.error", "b.value", "value"]
+    assert names_of({"b": Boxed(x)}) == ["b.value"]
+    assert names_of({"p": nnx.Param(Boxed(x))}) == ["p.value"]
 
 
 def test_rules_compute_in_float32_at_least_and_round_to_each_trees_dtype():

@@ -45,8 +45,8 @@ def from_torch(
     **Arguments:** ``source``: for each group the names of its parameters in
     ``state_dict`` (default: the groups' ``"param_names"``, which are there if the
     optimizer was made of named parameters); ``target``: for each group the names in
-    the order that is wanted, such as `Optimizer.parameter_names` (default: the order
-    stays); ``rename``: from a source name to a target name (default: they are the
+    the order that is wanted, such as ``optimizer.parameter_names()`` (default: the
+    order stays); ``rename``: from a source name to a target name (default: they are the
     same); ``transform``: called with the target name and each array of the
     parameter's state that has axes, returns the array for the other side: what is
     done to a parameter, for example a transposition, is done to its moments.

@@ -152,6 +152,36 @@ class LBFGS(Optimizer):
         (state,) = jax.tree.map(np.array, cohort.state)
         return {0: _as_torch(state)}
 
+    def _in_own_order(
+        self, state: dict[int, Any], before: Sequence[int]
+    ) -> dict[int, Any]:
+        # The one state is that of the checkpoint's first parameter, and its vectors are
+        # all parameters', one after the other.
+        first = before[0]
+        if first not in state:
+            return {}
+        numbers = [
+            np.arange(leaf.size * (2 if jnp.iscomplexobj(leaf) else 1))
+            for leaf in jax.tree.leaves(self.params)
+        ]
+        starts = dict.fromkeys(before, 0)
+        end = 0
+        for i in before:
+            starts[i] = end
+            end += len(numbers[i])
+        order = np.concatenate([starts[i] + part for i, part in enumerate(numbers)])
+
+        def ordered(value: Any) -> Any:
+            if isinstance(value, list):
+                return [ordered(x) for x in value]
+            # One of another length is refused later.
+            return value[order] if np.shape(value) == order.shape else value
+
+        vectors = ("d", "old_dirs", "old_stps", "prev_flat_grad")
+        return {
+            0: {k: ordered(x) if k in vectors else x for k, x in state[first].items()}
+        }
+
     def _loaded_cohorts(
         self,
         state: Mapping[int, Mapping[str, Any]],

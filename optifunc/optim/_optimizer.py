@@ -525,8 +525,11 @@ class Optimizer(Hooks):
         """Go on from a checkpoint of this class or of torch's of the same name.
 
         Parameters are matched by their order within each group; by their names, where
-        both sides have names and they are the same in another order. For other names or
-        axes see `optifunc.interop.torch.from_torch`.
+        the checkpoint's group has ``"param_names"`` and the group here has the same
+        ones, in whatever order; they are then listed in the order of here. Names here
+        are the group's ``"param_names"``, or else the dotted paths of
+        `parameter_names`: JAX sorts the keys of a dict, torch's ``named_parameters()``
+        does not. For other names or axes see `optifunc.interop.torch.from_torch`.
 
         **Arguments:** ``state_dict``: what `state_dict` or torch's returned, tensors
         included (torch is not imported). Hyperparameters come from it; arrays get their
@@ -555,23 +558,28 @@ class Optimizer(Hooks):
                 "loaded state dict contains a parameter group "
                 "that doesn't match the size of optimizer's group"
             )
-        saved = [
-            _by_name(group, live)
-            for group, live in zip(saved, self.param_groups, strict=True)
+        ordered = [
+            _by_name(group, live.get("param_names", names))
+            for group, live, names in zip(
+                saved, self.param_groups, self.parameter_names(), strict=True
+            )
         ]
-        numbers = [i for group in saved for i in group["params"]]
+        numbers = [i for group in ordered for i in group["params"]]
         groups = [
             self._loaded_group(old, new)
-            for old, new in zip(self.param_groups, saved, strict=True)
+            for old, new in zip(self.param_groups, ordered, strict=True)
         ]
         leaves = jax.tree.leaves(self.params)
         position = {number: i for i, number in enumerate(numbers)}
-        state = {
-            position[number]: cast_like(
-                without_tensors(entry), leaves[position[number]]
-            )
+        found = {
+            position[number]: without_tensors(entry)
             for number, entry in state_dict["state"].items()
             if number in position
+        }
+        before = [position[i] for group in saved for i in group["params"]]
+        state = {
+            i: cast_like(entry, leaves[i])
+            for i, entry in self._in_own_order(found, before).items()
         }
         transformations: list[GradientTransformation] = [
             self._build({k: v for k, v in group.items() if k != "params"})
@@ -597,6 +605,15 @@ class Optimizer(Hooks):
         if "param_names" in old:
             loaded.setdefault("param_names", old["param_names"])
         return loaded | {k: v for k, v in self.later_keys.items() if k not in loaded}
+
+    def _in_own_order(
+        self, state: dict[int, Any], before: Sequence[int]
+    ) -> dict[int, Any]:
+        """A checkpoint's state, by number here, for parameters in the order of here.
+
+        **Arguments:** ``before``: the numbers in the order that the checkpoint has.
+        """
+        return state
 
     def _loaded_cohorts(
         self,
@@ -674,13 +691,19 @@ class Optimizer(Hooks):
         self.__dict__.update(state)
 
 
-def _by_name(saved: Group, live: Group) -> Group:
-    """A checkpoint's group in the order of the live one, where names tell it."""
-    old, new = saved.get("param_names"), live.get("param_names")
-    if old is None or new is None or set(old) != set(new):
+def _by_name(saved: Group, own: Sequence[str]) -> Group:
+    """A checkpoint's group in the order of ``own``, where that has the same names.
+
+    Other names tell nothing: the order counts, as in torch.
+    """
+    old = saved.get("param_names")
+    if old is None or not len(old) == len(set(old)) == len(saved["params"]):
+        return saved
+    # ``own`` may repeat a name: the path "a.b" is that of a key "a.b" too.
+    if len(old) != len(own) or set(old) != set(own):
         return saved
     numbers = dict(zip(old, saved["params"], strict=True))
-    return {**saved, "params": [numbers[n] for n in new], "param_names": list(new)}
+    return {**saved, "params": [numbers[n] for n in own], "param_names": list(own)}
 
 
 def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:

@@ -142,8 +142,8 @@ class AveragedModel:
     """An average of the parameters of a model, updated when the user says so.
 
     The first update takes the parameters as they are, each later one applies the
-    averaging function: by default the mean of all, which is stochastic weight averaging
-    (`Izmailov et al., 2018 <https://arxiv.org/abs/1803.05407>`_). ::
+    averaging function: by default the mean of all, which is stochastic weight
+    averaging::
 
         averaged = AveragedModel(optimizer.params)
         for epoch in range(epochs):
@@ -168,6 +168,9 @@ class AveragedModel:
     An averaging function is compiled: it must be pure, and ``num_averaged`` is traced.
 
     **Raises:** `AssertionError` (as torch) if both functions are given.
+
+    **Source:** Izmailov et al., "Averaging Weights Leads to Wider Optima and Better
+    Generalization", 2018, arXiv:1803.05407.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from .._tree import (
     flatten_like,
     is_sparse,
     leaves_with_names,
+    leaves_with_paths,
     listed,
     path_name,
 )
@@ -54,8 +55,7 @@ class Selector:
 
     def _misfit(self, params: PyTree, name: str) -> str:
         def paths(tree: PyTree) -> list[tuple[Any, ...]]:
-            found = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_sparse)
-            return [path for path, _ in found]
+            return [path for path, _ in leaves_with_paths(tree)]
 
         def unmatched(
             shown: list[tuple[Any, ...]], matches: Callable[[Any], bool]
@@ -136,16 +136,16 @@ class masked(GradientTransformation):
     **Arguments:** ``inner``: a transformation, ours or optax's; ``mask``: a pytree of
     bools, whose leaves may stand for whole subtrees of the parameters, or a function
     of ``(path, leaf)`` that returns a bool, where ``path`` is dotted
-    (``"encoder.0.kernel"``) and ``leaf`` the parameter (the update, where `update` is
-    called without ``params``)::
+    (``"encoder.0.kernel"``, also where a Variable of flax.nnx holds the array) and
+    ``leaf`` the parameter (the update, where `update` is called without ``params``)::
 
         of.masked(of.add_decayed_weights(0.1), lambda path, leaf: leaf.ndim > 1)
 
     A mask is static: a tree is compared by content, a function by identity, so that a
     function made anew is compiled anew.
 
-    **Raises:** `ValueError` for a mask value that is no bool; at `init` for a mask that
-    does not fit the parameters or selects none of them.
+    **Raises:** `ValueError` for a mask value that is no bool; at `init` and `update`
+    for a mask that does not fit the parameters or selects none of them.
     """
 
     inner: GradientTransformation
@@ -156,16 +156,17 @@ class masked(GradientTransformation):
         object.__setattr__(self, "mask", _static_choice(self.mask, _check_mask))
 
     def _chosen(self, params: PyTree) -> list[Any]:
-        return _values(self.mask, params, "mask", _check_mask)
-
-    def init(self, params: PyTree) -> MaskedState:
-        chosen = self._chosen(params)
+        chosen = _values(self.mask, params, "mask", _check_mask)
         if chosen and not any(chosen):
             names = [name for name, _ in leaves_with_names(params)]
             raise ValueError(
                 f"mask selects none of the {len(names)} parameters ({listed(names)}): "
                 f"{self.mask!r}"
             )
+        return chosen
+
+    def init(self, params: PyTree) -> MaskedState:
+        chosen = self._chosen(params)
         return MaskedState(self.inner.init(_select(params, params, "params", chosen)))
 
     def update(

@@ -45,6 +45,26 @@ def test_both_loops_end_at_the_same_losses():
             )
 
 
+@pytest.mark.torch
+def test_checkpoints_give_each_parameter_its_own_state():
+    pytest.importorskip("torch", reason="the page's checkpoints are torch's")
+    (code,) = blocks('python title="Checkpoints of torch"')
+    found = run(code)
+    model, saved = found["model"], found["with_names"].state
+    expected = {name: saved[p] for name, p in model.named_parameters()}
+    for name in ("by_name", "reordered", "in_order"):
+        optimizer = found[name]
+        (names,) = optimizer.parameter_names()
+        assert sorted(names) == ["bias", "weight"]
+        for i, parameter in enumerate(names):
+            for key, value in optimizer.state_dict()["state"][i].items():
+                np.testing.assert_array_equal(value, expected[parameter][key])
+    # The last line of the page's code put it back.
+    for name, parameter in model.named_parameters():
+        for key, value in found["without_names"].state[parameter].items():
+            np.testing.assert_array_equal(value, expected[name][key])
+
+
 def test_our_loop_runs_without_torch():
     (ours,) = blocks('python title="optifunc"')
     losses = run(ours)["losses"]

@@ -277,6 +277,18 @@ def test_bad_input_is_named(build, message):
         build().init(PARAMS)
 
 
+def test_bad_choices_at_update_are_named():
+    params = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    other = {"c": jnp.ones(2), "d": jnp.ones(2)}
+    tx = of.masked(of.identity(), lambda path, leaf: path == "a")
+    message = r"mask selects none of the 2 parameters \('c', 'd'\)"
+    with pytest.raises(ValueError, match=message):
+        tx.update(other, tx.init(params), other)
+    tx = of.partition({"a": of.scale(2.0), "b": of.scale(3.0)}, lambda path, leaf: path)
+    with pytest.raises(ValueError, match=r"label 'c' at 'c'; known: \['a', 'b'\]"):
+        tx.update(other, tx.init(params), other)
+
+
 def test_bad_input_at_update_is_named():
     tx = of.masked(of.identity(), is_kernel)
     state = tx.init(PARAMS)

@@ -15,9 +15,12 @@ class CosineAnnealingLR(LRScheduler):
         lr_t = eta_min + (lr_{t-1} - eta_min) * w_t / w_{t-1}
 
     which is ``eta_min + (lr_0 - eta_min) * w_t`` where nothing else changes the
-    learning rate. From `SGDR <https://arxiv.org/abs/1608.03983>`_, without restarts.
+    learning rate: that of SGDR, without its restarts.
 
     **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+
+    **Source:** Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
+    Restarts", 2017, arXiv:1608.03983.
     """
 
     def __init__(
@@ -61,14 +64,17 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         lr_t = eta_min + (lr_0 - eta_min) * (1 + cos(pi * T_cur / T_i)) / 2
 
     where ``T_cur`` epochs have passed since the last start and ``T_i`` are between two:
-    ``T_0`` at first, then ``T_mult`` times as many each time. From
-    `SGDR <https://arxiv.org/abs/1608.03983>`_. `step` also takes an epoch with a
-    fraction, to anneal within one: ``scheduler.step(epoch + i / batches)``.
+    ``T_0`` at first, then ``T_mult`` times as many each time. `step` also takes an
+    epoch with a fraction, to anneal within one:
+    ``scheduler.step(epoch + i / batches)``.
 
     **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
 
     **Raises:** `ValueError` if ``T_0`` is no positive integer, ``T_mult`` no integer of
     at least 1, or ``eta_min`` no number.
+
+    **Source:** Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
+    Restarts", 2017, arXiv:1608.03983.
     """
 
     T_cur: float

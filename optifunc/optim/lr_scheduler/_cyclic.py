@@ -73,8 +73,7 @@ class CyclicLR(_MomentumCycle):
     ``"triangular"``, ``2 ** (1 - cycle)`` for ``"triangular2"`` and ``gamma ** t`` for
     ``"exp_range"``. With ``cycle_momentum`` the momentum, or the first of ``betas``, is
     ``max_momentum - (max_momentum - base_momentum) * h * scale``. To be called after
-    every batch. From `Cyclical learning rates for training neural networks
-    <https://arxiv.org/abs/1506.01186>`_.
+    every batch.
 
     **Arguments:** ``base_lr``, ``max_lr``, ``base_momentum``, ``max_momentum``: a
     number, or a list of one for each group. ``step_size_down``: by default as
@@ -83,6 +82,9 @@ class CyclicLR(_MomentumCycle):
 
     **Raises:** `ValueError` for an unknown ``mode``, a list of another length, or an
     optimizer without momentum (unless ``cycle_momentum=False``).
+
+    **Source:** Smith, "Cyclical Learning Rates for Training Neural Networks", 2017,
+    arXiv:1506.01186.
     """
 
     def __init__(
@@ -191,7 +193,7 @@ class OneCycleLR(_MomentumCycle):
     With ``three_phase`` the way down is divided: as fast as up, then to almost nothing.
     With ``cycle_momentum`` the momentum, or the first of ``betas``, goes from
     ``max_momentum`` to ``base_momentum`` and back in the same way. To be called after
-    every batch. From `Super-convergence <https://arxiv.org/abs/1708.07120>`_.
+    every batch.
 
     **Arguments:** ``max_lr``, ``base_momentum``, ``max_momentum``: a number, or a list
     of one for each group. ``total_steps``: or else both ``epochs`` and
@@ -202,6 +204,9 @@ class OneCycleLR(_MomentumCycle):
     integer, ``pct_start`` is no float in [0, 1], ``anneal_strategy`` is unknown, a list
     has another length, or the optimizer has no momentum (unless
     ``cycle_momentum=False``); at `step` after the last one.
+
+    **Source:** Smith and Topin, "Super-Convergence: Very Fast Training of Neural
+    Networks Using Large Learning Rates", 2018, arXiv:1708.07120.
     """
 
     def __init__(
