@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 TOLERANCE = 1e-5
-SHARE = 100
+SHARE = 1e-3
 
 
 class Disagreement(Exception):
@@ -30,12 +30,13 @@ def check_agreement(
     expected: Mapping[str, np.ndarray],
     tolerance: float = TOLERANCE,
     start: Mapping[str, np.ndarray] | None = None,
+    share: float = SHARE,
 ) -> None:
     """**Raises:** `Disagreement` unless all parameters are the same to ``tolerance``.
 
     It is relative to a parameter's size, and absolute below 1. Where ``start`` is given
-    each leaf must also have moved the same way from it, to `SHARE` times the tolerance
-    of the length: a wrong learning rate does not hide in a short way.
+    each leaf must also have moved the same way from it, to a ``share`` of the length: a
+    wrong learning rate does not hide in a short way.
     """
     difference, leaf = largest_difference(found, expected)
     # Not "difference > tolerance", which NaN would pass.
@@ -47,8 +48,8 @@ def check_agreement(
     for leaf, origin in (start or {}).items():
         way = np.linalg.norm(expected[leaf] - origin)
         apart = np.linalg.norm(found[leaf] - expected[leaf])
-        if not apart <= SHARE * tolerance * way:
+        if not apart <= share * way:
             raise Disagreement(
                 f"{name} is {apart:.1e} away from the others at {leaf!r}, which moved "
-                f"{way:.1e}; at most {SHARE * tolerance:.0e} of it is rounding"
+                f"{way:.1e}; at most {share:.0e} of it is rounding"
             )

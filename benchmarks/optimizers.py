@@ -11,7 +11,7 @@ import optax
 import optifunc as of
 from optifunc import optim
 
-from .agreement import TOLERANCE
+from .agreement import SHARE, TOLERANCE
 from .pytorch import torch
 
 TORCH_VARIANTS = {
@@ -39,6 +39,7 @@ class Optimizer:
     matrices_only: bool = False
     # How far apart the contenders may end, as in `check_agreement`.
     tolerance: float = TOLERANCE
+    share: float = SHARE
     remark: str = ""
 
 
@@ -57,7 +58,7 @@ _MUON: dict[str, Any] = {
     "adjust_lr_fn": "match_rms_adamw",
 }
 # Floors so low that none of them is met.
-_ADAFACTOR: dict[str, Any] = {"lr": 1e-3, "eps": (1e-30, 1e-3)}
+_ADAFACTOR: dict[str, Any] = {"lr": 1e-4, "eps": (1e-30, 1e-3)}
 
 OPTIMIZERS = _table(
     Optimizer(
@@ -95,9 +96,11 @@ OPTIMIZERS = _table(
         "Adafactor",
         pure=lambda: of.adafactor(**_ADAFACTOR),
         stateful=lambda params: optim.Adafactor(params, **_ADAFACTOR),
-        optax=lambda: optax.adafactor(1e-3, min_dim_size_to_factor=1),
+        optax=lambda: optax.adafactor(1e-4, min_dim_size_to_factor=1),
         torch=_torch("Adafactor", **_ADAFACTOR),
         variants={name: TORCH_VARIANTS[name] for name in ("torch", "torch foreach")},
+        # Torch's norm of 39 million numbers is off by 3e-3, and so is the step.
+        share=1e-2,
     ),
     Optimizer(
         "muon",
@@ -126,6 +129,7 @@ OPTIMIZERS = _table(
         matrices_only=True,
         # Singular values near 0 grow, and what bfloat16 has rounded off of them too.
         tolerance=1e-4,
+        share=1e-2,
         remark="optax's Muon computes in the dtype of the gradients; the others end "
         "within 1e-4 of each other, which is rounding in bfloat16",
     ),

@@ -25,8 +25,8 @@ The first row is a median time or size; every other number is the median of the 
 to it, round by round, with their quartiles in parentheses. **Less is better**, and 1 is
 as good as the first row. Before they are timed, all contenders make some steps with the
 same gradients, others in each step, and must end at the same parameters within 1e-5,
-and within a thousandth of the way that they went (Muon in bfloat16: 1e-4 and a
-hundredth).
+and within a thousandth of the way that they went (Muon in bfloat16: 1e-4; it and
+Adafactor: a hundredth).
 
 - *optifunc* and *optax*: `update` and `apply_updates` in one jitted call, parameters
   and state donated. *Argument*: the transformation is an argument of the jitted

@@ -101,8 +101,14 @@ class Steps:
             for name, contender in contenders.items():
                 times.append(self._advance(contender, grads))
                 if expected:
-                    ends = contender.params(), expected, optimizer.tolerance, start
-                    check_agreement(name, *ends)
+                    check_agreement(
+                        name,
+                        contender.params(),
+                        expected,
+                        optimizer.tolerance,
+                        start,
+                        optimizer.share,
+                    )
                 else:
                     # JAX's arrays may give up their memory at the next step.
                     expected = {k: np.array(p) for k, p in contender.params().items()}
