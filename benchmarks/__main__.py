@@ -156,7 +156,7 @@ def measure(options: Options, peak: float | None, output: Path) -> Results:
         release()
     # That of the machine is the most that was measured beside a step.
     beside = (group.bandwidth or 0.0 for group in results.groups)
-    results.machine["bandwidth"] = max(results.machine["bandwidth"], *beside, 0.0)
+    results.machine["bandwidth"] = max([results.machine["bandwidth"], *beside])
     results.save(output / "results.json")
     return results
 

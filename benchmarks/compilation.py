@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from .contenders import Recipe, recipes
+from .contenders import Recipe, chosen, recipes
 from .optimizers import Optimizer
 from .results import Group
 from .timing import Budget, interleaved
@@ -51,17 +51,17 @@ def compilation(
     last: str = STAGES[-1],
 ) -> Iterator[Group]:
     """All figures of compilation of an optimizer on a workload."""
-    chosen = {
+    compiled = {
         name: recipe
-        for name, recipe in recipes(optimizer).items()
+        for name, recipe in chosen(recipes(optimizer), names).items()
         # Whether parameters are donated makes no difference here.
-        if recipe.donate_params and (names is None or name in names)
+        if recipe.donate_params
     }
-    for recipe in chosen.values():
+    for recipe in compiled.values():
         stage_times(recipe, TINY)  # imports what is imported late
     turns = {
         name: partial(stage_times, recipe, workload, last)
-        for name, recipe in chosen.items()
+        for name, recipe in compiled.items()
     }
     rounds = interleaved(turns, budget)
     measured = STAGES[: STAGES.index(last) + 1]

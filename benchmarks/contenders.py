@@ -4,7 +4,7 @@ import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from .workloads import Workload
 SMALL_LEAF = 4096
 
 Arrays = Mapping[str, jax.Array]
+T = TypeVar("T")
 
 
 class Contender(abc.ABC):
@@ -163,6 +164,11 @@ class Torch(Contender):
         states = self._optimizer.state.values()
         tensors = (x for state in states for x in state.values() if x is not None)
         return sum(x.nbytes for x in tensors)
+
+
+def chosen(contenders: Mapping[str, T], names: list[str] | None) -> dict[str, T]:
+    """Those that are asked for by name; all, if None is."""
+    return {k: v for k, v in contenders.items() if names is None or k in names}
 
 
 def recipes(optimizer: Optimizer) -> dict[str, Recipe]:

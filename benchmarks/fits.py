@@ -15,6 +15,7 @@ from optifunc import optim
 from optifunc.losses import cross_entropy
 
 from .agreement import check_agreement
+from .contenders import chosen
 from .pytorch import torch
 from .results import Group
 from .timing import Budget, interleaved, no_collection
@@ -149,9 +150,7 @@ def fits(budget: Budget, names: list[str] | None = None) -> Iterator[Group]:
     if torch is not None:
         makers["torch"] = _torch
     contenders = {
-        name: make(inputs, labels)
-        for name, make in makers.items()
-        if names is None or name in names
+        name: make(inputs, labels) for name, make in chosen(makers, names).items()
     }
     if not contenders:
         return

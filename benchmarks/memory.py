@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import psutil
 
-from .contenders import makers, recipes
+from .contenders import chosen, makers, recipes
 from .optimizers import OPTIMIZERS, Optimizer
 from .pytorch import torch
 from .release import trim
@@ -24,9 +24,7 @@ def planned(
 ) -> Iterator[Group]:
     """Arguments, results and temporaries of the compiled step; shared ones once."""
     samples = {}
-    for name, recipe in recipes(optimizer).items():
-        if names is not None and name not in names:
-            continue
+    for name, recipe in chosen(recipes(optimizer), names).items():
         step = recipe.jitted().lower(*recipe.arguments(workload)).compile()
         sizes = step.memory_analysis()
         samples[name] = [
@@ -46,17 +44,16 @@ def resident(
 ) -> Iterator[Group]:
     """The most memory that a process of each contender's own takes during a step."""
     samples: dict[str, list[float]] = {}
-    for name in makers(optimizer):
-        if names is None or name in names:
-            command = [sys.executable, "-m", "benchmarks.memory"]
-            finished = subprocess.run(
-                [*command, workload.name, optimizer.name, name],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=Path(__file__).parents[1],
-            )
-            samples[name] = [float(finished.stdout)]
+    for name in chosen(makers(optimizer), names):
+        command = [sys.executable, "-m", "benchmarks.memory"]
+        finished = subprocess.run(
+            [*command, workload.name, optimizer.name, name],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+        samples[name] = [float(finished.stdout)]
     yield Group("peak memory", workload.name, optimizer.name, "bytes", samples)
 
 

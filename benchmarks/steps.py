@@ -10,7 +10,7 @@ import numpy as np
 
 from .agreement import check_agreement
 from .bandwidth import memory_bandwidth
-from .contenders import Arrays, Contender, makers
+from .contenders import Arrays, Contender, chosen, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
@@ -89,40 +89,39 @@ class Steps:
         names: list[str] | None = None,
         figure: str = "step",
     ) -> Iterator[Group]:
-        available = makers(optimizer)
-        chosen = [name for name in available if names is None or name in names]
+        available = chosen(makers(optimizer), names)
         params, grads = workload.params(), workload.grads()
         jax.block_until_ready((params, grads))
         start = {name: np.asarray(p) for name, p in params.items()}
         expected: dict[str, np.ndarray] = {}
-        for part in parts(chosen, workload, self.memory):
+        for part in parts([*available], workload, self.memory):
             contenders = {name: available[name](params, grads) for name in part}
-            times = []
-            for name, contender in contenders.items():
-                times.append(self._advance(contender, grads))
-                if expected:
-                    check_agreement(
-                        name,
-                        contender.params(),
-                        expected,
-                        optimizer.tolerance,
-                        start,
-                        optimizer.share,
-                    )
-                else:
-                    # JAX's arrays may give up their memory at the next step.
-                    expected = {k: np.array(p) for k, p in contender.params().items()}
+            times = [self._advance(c, grads) for c in contenders.values()]
+            for name, found in contenders.items():
+                # JAX's arrays may give up their memory at the next step.
+                expected = expected or {
+                    k: np.array(p) for k, p in found.params().items()
+                }
+                check_agreement(
+                    name,
+                    found.params(),
+                    expected,
+                    optimizer.tolerance,
+                    start,
+                    optimizer.share,
+                )
             timed = second_step if min(times) < SHORT else timed_step
             if figure == "dispatch":
                 timed = dispatch
-            found = self._measure(contenders, timed)
-            yield Group(figure, workload.name, optimizer.name, "s", *found)
+            samples, bandwidth = self._measure(contenders, timed)
+            key = workload.name, optimizer.name
+            yield Group(figure, *key, "s", samples, bandwidth=bandwidth)
             sizes = {n: [float(c.state_bytes())] for n, c in contenders.items()}
             # Plain gradient descent has no state.
             if figure == "step" and [0] not in sizes.values():
-                yield Group("state", workload.name, optimizer.name, "bytes", sizes)
-            del contenders, contender
-            if len(part) < len(chosen):
+                yield Group("state", *key, "bytes", sizes)
+            del contenders, found
+            if len(part) < len(available):
                 release()
 
     def _advance(self, contender: Contender, grads: Arrays) -> float:
@@ -137,11 +136,11 @@ class Steps:
         self,
         contenders: Mapping[str, Contender],
         timed: Callable[[Contender], float],
-    ) -> tuple[dict[str, list[float]], list[str], float]:
-        """Samples, no remarks, and the memory's bandwidth before or after them."""
+    ) -> tuple[dict[str, list[float]], float]:
+        """Samples, and the memory's bandwidth before or after them."""
         turns = {name: partial(timed, c) for name, c in contenders.items()}
         before = memory_bandwidth()
         with no_collection():
             samples = interleaved(turns, self.budget)
         # Whoever else used the memory before the run may be gone after it.
-        return samples, [], max(before, memory_bandwidth())
+        return samples, max(before, memory_bandwidth())

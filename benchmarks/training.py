@@ -13,7 +13,7 @@ import numpy as np
 from optifunc.losses import cross_entropy
 
 from .agreement import check_agreement
-from .contenders import Recipe, recipes
+from .contenders import Recipe, chosen, recipes
 from .networks import Network
 from .optimizers import Optimizer
 from .pytorch import torch
@@ -137,9 +137,7 @@ def training(
     """The time of a training step; all contenders must see the same losses."""
     expected = None
     turns = {}
-    for name, make in trainers(optimizer).items():
-        if names is not None and name not in names:
-            continue
+    for name, make in chosen(trainers(optimizer), names).items():
         trainer = make(network)
         # The last loss depends on all the steps before.
         losses = [float(trainer.step()) for _ in range(AGREEMENT_STEPS)]
