@@ -3,6 +3,7 @@
 import operator
 from typing import Any
 
+import jax
 import numpy as np
 
 from ._numerics import is_number
@@ -76,3 +77,45 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Check that ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, found {value!r}")
+
+
+def check_known_range(name: str, value: Any, **bounds: float | None) -> None:
+    """`check_range`, also for an array or a schedule whose value is known now."""
+    check_range(name, value, **bounds)
+    known = known_value(value)
+    if known is not None:
+        check_range(name, known, **bounds)
+
+
+def check_whole(name: str, value: Any, *, at_least: int) -> None:
+    """Check a count that may be an array or a schedule, if its value is known now.
+
+    **Raises:** `TypeError` if it is not a whole number, `ValueError` if it is too
+    small.
+    """
+    if is_number(value):
+        check_integer(name, value, at_least=at_least)
+    check_range(name, value)
+    known = known_value(value)
+    if known is None:
+        return
+    if known != known // 1:
+        raise TypeError(f"{name} must be a whole number, found {value!r}")
+    if known < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, found {known!r}")
+
+
+def known_value(value: Any) -> float | None:
+    """A hyperparameter as a Python number: of a schedule, the first one.
+
+    None for an array with axes (a sweep) and for what is known only when it runs.
+    """
+    if is_number(value):
+        return float(value)
+    if callable(value):
+        value = value(0)
+    if isinstance(value, jax.core.Tracer) or np.ndim(value):
+        return None
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+        return None
+    return float(value)

@@ -1,11 +1,19 @@
-"""Frozen dataclasses that are pytrees: the form of transformations and schedules."""
+"""Frozen dataclasses that are pytrees and values: transformations and schedules."""
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any, TypeVar
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from ._numerics import is_number
+from ._suggestions import check_argument_names
+
+C = TypeVar("C", bound=type)
 T = TypeVar("T")
 
 
@@ -15,28 +23,58 @@ def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
     Flags, names and callables are static: they are compared by equality when JAX
     looks for a compiled program, so a static value must be hashable.
 
-    **Arguments:** ``default``: the field's default, if it has one; ``kwargs``: what
-    `dataclasses.field` takes besides.
+    **Arguments:**
+
+    - ``default``: the field's default, if it has one.
+    - ``kwargs``: other arguments of `dataclasses.field`.
     """
     return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
 
 
+def child(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
+    """A dataclass field that holds a transformation, or a tuple or dict of them.
+
+    **Arguments:**
+
+    - ``default``: the field's default, if it has one.
+    - ``kwargs``: other arguments of `dataclasses.field`.
+    """
+    return dataclasses.field(default=default, metadata={"child": True}, **kwargs)
+
+
+def _names_marked(cls: Any, mark: str, value: bool) -> tuple[str, ...]:
+    fields = dataclasses.fields(cls)
+    return tuple(f.name for f in fields if f.metadata.get(mark, False) is value)
+
+
+@functools.cache
 def data_field_names(cls: Any) -> tuple[str, ...]:
     """Names of the fields of a pytree dataclass that hold leaves."""
-    return tuple(
-        f.name for f in dataclasses.fields(cls) if not f.metadata.get("static", False)
-    )
+    return _names_marked(cls, "static", False)
 
 
-def pytree_dataclass(cls: Any) -> Any:
-    """Make ``cls`` a frozen dataclass and register it as a pytree.
+@functools.cache
+def child_field_names(cls: Any) -> tuple[str, ...]:
+    """Names of the fields of a pytree dataclass that hold transformations."""
+    return _names_marked(cls, "child", True)
 
-    Two values are equal only when they are the same object, so that a value that
-    holds arrays can still be hashed.
+
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(static, child)
+)
+def pytree_dataclass(cls: C) -> C:
+    """Make ``cls`` a frozen dataclass, register it as a pytree, compare by content.
+
+    Two values are equal if they have the same structure and the same numbers and
+    arrays. The hash leaves arrays out, so a value that holds arrays is hashable too.
     """
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    data = data_field_names(cls)
-    meta = tuple(f.name for f in dataclasses.fields(cls) if f.name not in data)
+    has_own_init = "__init__" in cls.__dict__
+    value_type: Any = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    data = data_field_names(value_type)
+    meta = _names_marked(value_type, "static", True)
+    value_type.__eq__, value_type.__hash__ = _equal, _hash
+    if not has_own_init:
+        value_type.__init__ = _with_checked_arguments(value_type)
 
     def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (
@@ -53,20 +91,84 @@ def pytree_dataclass(cls: Any) -> Any:
     # sentinels), so the arguments are checked where a user constructs a value and
     # not here: `__init__` and `__post_init__` are not run.
     def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        value = object.__new__(cls)
+        value = object.__new__(value_type)
         for name, field in zip(data + meta, (*children, *structure), strict=True):
             object.__setattr__(value, name, field)
         return value
 
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-    return cls
+    jax.tree_util.register_pytree_with_keys(
+        value_type, flatten_with_keys, unflatten, flatten
+    )
+    result: C = value_type
+    return result
+
+
+def _with_checked_arguments(cls: Any) -> Callable[..., None]:
+    """The constructor, with errors that name an unknown argument or a flag."""
+    init = cls.__init__
+    known = tuple(inspect.signature(init).parameters)[1:]
+    flags = tuple(f.name for f in dataclasses.fields(cls) if f.type in (bool, "bool"))
+
+    @functools.wraps(init)
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        check_argument_names(cls.__name__, kwargs, known)
+        init(self, *args, **kwargs)
+        for name in flags:
+            check_flag(name, getattr(self, name))
+
+    return checked_init
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check that ``value`` is a bool.
+
+    **Raises:** `TypeError` that names the argument.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, found {value!r}")
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if self is other:
+        return True
+    if type(other) is not type(self):
+        return NotImplemented
+    our_structure: Any
+    ours, our_structure = jax.tree.flatten(self)
+    theirs, their_structure = jax.tree.flatten(other)
+    return our_structure == their_structure and all(map(_is_same, ours, theirs))
+
+
+def _hash(self: Any) -> int:
+    leaves, structure = jax.tree.flatten(self)
+    return hash((structure, *(x if is_number(x) else None for x in leaves)))
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    """Whether two leaves are the same number, array or object."""
+    if ours is theirs:
+        return True
+    if is_number(ours) or is_number(theirs):
+        both = is_number(ours) and is_number(theirs)
+        is_nan = both and ours != ours and theirs != theirs
+        return both and (is_nan or bool(ours == theirs))
+    arrays = (jax.Array, np.ndarray)
+    if not (isinstance(ours, arrays) and isinstance(theirs, arrays)):
+        return bool(ours == theirs)
+    # Two traced values may or may not be equal, which is known only when they run.
+    if isinstance(ours, jax.core.Tracer) or isinstance(theirs, jax.core.Tracer):
+        return False
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return False
+    if jnp.issubdtype(ours.dtype, jax.dtypes.prng_key):
+        ours, theirs = map(jax.random.key_data, (ours, theirs))
+    return np.array_equal(np.asarray(ours), np.asarray(theirs), equal_nan=True)
 
 
 def replace(value: T, **changes: Any) -> T:
     """A copy of a pytree dataclass with other fields, checked as if newly built.
 
-    Unlike `dataclasses.replace` this also serves classes with an ``__init__`` of
-    their own.
+    Unlike `dataclasses.replace`, this also serves classes that define ``__init__``.
     """
     copy = object.__new__(type(value))
     for field in dataclasses.fields(value):  # type: ignore[arg-type]

@@ -1,134 +1,30 @@
-"""Hyperparameters: values that follow a schedule, reading and editing."""
+"""Hyperparameters: their types, reading and editing."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from ._dataclass import data_field_names, replace
-from ._numerics import increment
-from ._transformation import GradientTransformation, State, transformation
-from ._tree import PyTree
-from .schedules._function import as_schedule
+from ._dataclass import child_field_names, data_field_names, replace
+from ._transformation import GradientTransformation, State
 
 # What a user gives: a number, an array, or a schedule (a function of the step).
 Hyperparameter: TypeAlias = float | Array | Callable[[Any], Array]
 # The same as a field of a transformation: a number or an array by the time of an
-# update, because `scheduled` has put values in the places of schedules.
+# update, because `scheduled` has replaced schedules by their values.
 Value: TypeAlias = Any
 
 
-def _is_schedule(value: Any) -> bool:
+def is_schedule(value: Any) -> bool:
+    """Whether a hyperparameter is a function of the step."""
     return callable(value)
 
 
-class ScheduledState(NamedTuple):
-    """State of `scheduled`."""
-
-    step: Array  # int32 [], updates done so far
-    inner: State
-
-
-@transformation
-class scheduled(GradientTransformation):
-    """Let a transformation's hyperparameters follow schedules.
-
-    Before update number ``t`` (counted from 0) each schedule in ``inner`` is replaced
-    by its value at ``t``. A chain, and so every optimizer, does this to its members
-    by itself; it is needed for a single building block used alone::
-
-        decay = of.schedules.linear(1e-2, 0.1, total_iters=100)
-        of.scheduled(of.add_decayed_weights(decay))
-
-    **Arguments:** ``inner``: a transformation with a schedule (a
-    `optifunc.schedules.Schedule` or any function of the step) in the place of a
-    hyperparameter.
-    """
-
-    inner: GradientTransformation
-
-    evaluates_schedules: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        inner = jax.tree.map(as_schedule, self.inner, is_leaf=_is_whole)
-        object.__setattr__(self, "inner", inner)
-
-    def at(self, step: Any) -> GradientTransformation:
-        """The inner transformation with the values of update number ``step``."""
-
-        def value(leaf: Any) -> Any:
-            return leaf(step) if _is_schedule(leaf) else leaf
-
-        tx: GradientTransformation = jax.tree.map(value, self.inner, is_leaf=_is_whole)
-        return tx
-
-    def in_force(self, state: ScheduledState) -> "scheduled":
-        return scheduled(self.at(state.step))
-
-    def init(self, params: PyTree) -> ScheduledState:
-        step = jnp.zeros((), jnp.int32)
-        return ScheduledState(step, self.at(step).init(params))
-
-    def update(
-        self,
-        updates: PyTree,
-        state: ScheduledState,
-        params: PyTree | None = None,
-        **extra: Any,
-    ) -> tuple[PyTree, ScheduledState]:
-        inner = self.at(state.step)
-        updates, inner_state = inner.update(updates, state.inner, params, **extra)
-        return updates, ScheduledState(increment(state.step), inner_state)
-
-
-def _evaluates_schedules(node: Any) -> bool:
-    return getattr(type(node), "evaluates_schedules", False)
-
-
-def _is_whole(node: Any) -> bool:
-    """Whether `scheduled` treats ``node`` as one: a schedule, or what has its own."""
-    return _is_schedule(node) or _evaluates_schedules(node)
-
-
-def with_schedules(tx: GradientTransformation) -> GradientTransformation:
-    """``tx``, inside `scheduled` if a hyperparameter of its own is a schedule."""
-    if _evaluates_schedules(tx):
-        return tx
-    own = [
-        leaf
-        for name in data_field_names(type(tx))
-        if not _children(value := getattr(tx, name))
-        for leaf in jax.tree.leaves(value, is_leaf=_is_schedule)
-    ]
-    return scheduled(tx) if any(map(_is_schedule, own)) else tx
-
-
-def _children(value: Any) -> Mapping[Any, GradientTransformation]:
-    """The transformations in a field, by their keys in it (None: the field itself)."""
-    if isinstance(value, GradientTransformation):
-        return {None: value}
-    if isinstance(value, tuple):
-        items: Any = enumerate(value)
-    elif isinstance(value, dict):
-        items = value.items()
-    else:
-        return {}
-    children = dict(items)
-    if children and all(
-        isinstance(x, GradientTransformation) for x in children.values()
-    ):
-        return children
-    return {}
-
-
-def _state_of(state: Any, field: str, key: Any) -> Any:
-    """The part of a transformation's state that belongs to one inside it."""
-    if state is None:
-        return None
-    return getattr(state, field) if key is None else state[key]
+def has_schedule(value: Any) -> bool:
+    """Whether a hyperparameter, or a tuple of them, holds a schedule."""
+    return any(map(is_schedule, jax.tree.leaves(value, is_leaf=is_schedule)))
 
 
 def _edit(
@@ -138,37 +34,41 @@ def _edit(
     prefix: str = "",
 ) -> GradientTransformation:
     """Rebuild ``tx`` with ``edit(qualified name, value)`` for each hyperparameter."""
-    if state is not None and hasattr(tx, "in_force"):
+    if state is not None:
         tx = tx.in_force(state)
-    changes = {}
-    children_of = {
-        field: _children(getattr(tx, field)) for field in data_field_names(type(tx))
-    }
-    several = sum(None in children for children in children_of.values()) > 1
-    for field, children in children_of.items():
+    changes: dict[str, Any] = {}
+    held = child_field_names(type(tx))
+    for field in data_field_names(type(tx)):
         value = getattr(tx, field)
-        if not children:
-            if not isinstance(value, tuple | dict) or value:
-                changes[field] = edit(f"{prefix}{field}", value)
-            continue
-        edited = {}
-        for key, child in children.items():
-            # A transformation's only inner one adds nothing to the names.
-            part = (f"{field}." if several else "") if key is None else f"{key}."
-            edited[key] = _edit(
-                child, _state_of(state, field, key), edit, prefix + part
-            )
-        if None in edited:
-            changes[field] = edited[None]
-        else:
-            changes[field] = (
-                type(value)(edited)
-                if isinstance(value, dict)
-                else tuple(edited.values())
-            )
+        is_empty = isinstance(value, tuple | dict) and not value
+        if field not in held and not is_empty:
+            changes[field] = edit(f"{prefix}{field}", value)
+    for child in tx.children():
+        # A transformation's only inner one adds nothing to the names.
+        part = (
+            (child.field if len(held) > 1 else "") if child.key is None else child.key
+        )
+        new = _edit(
+            child.transformation,
+            None if state is None else tx.state_of(child, state),
+            edit,
+            f"{prefix}{part}." if part != "" else prefix,
+        )
+        if child.key is None:
+            changes[child.field] = new
+        elif new is not child.transformation:
+            before = changes.get(child.field, getattr(tx, child.field))
+            changes[child.field] = _with_item(before, child.key, new)
     if all(getattr(tx, name) is value for name, value in changes.items()):
         return tx
     return replace(tx, **changes)
+
+
+def _with_item(items: Any, key: Any, new: GradientTransformation) -> Any:
+    """A tuple or dict of transformations with another one at ``key``."""
+    if isinstance(items, tuple):
+        return (*items[:key], new, *items[key + 1 :])
+    return type(items)((k, new if k == key else tx) for k, tx in items.items())
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -190,16 +90,21 @@ def _short_names(names: list[str]) -> dict[str, str]:
     }
 
 
-def current_hyperparameters(tx: GradientTransformation, state: State) -> dict[str, Any]:
+def current_hyperparameters(
+    tx: GradientTransformation, state: State | None
+) -> dict[str, Any]:
     """The values that the next update uses, by name: for logging.
 
-    **Arguments:** ``tx``: a transformation; ``state``: its state, which says where
-    its schedules stand. Works inside jit too.
+    **Arguments:**
+
+    - ``tx``: a transformation.
+    - ``state``: its state, which says where its schedules are. Works inside jit too.
+      None reads the hyperparameters as they were given, schedules included.
 
     **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
-    of them. Where a name occurs several times, each is qualified by the names in a
-    chain or partition, and where these do not tell them apart by the positions in
-    chains (``"decoder.lr"``, ``"0.eps"``).
+    of them. If a name occurs several times, each is qualified by the names in a chain
+    or partition, and if these do not tell them apart by the positions in chains
+    (``"decoder.lr"``, ``"0.eps"``).
     """
     found: dict[str, Any] = {}
 
@@ -217,13 +122,20 @@ def replace_hyperparameters(
 ) -> GradientTransformation:
     """The same transformation with other hyperparameters.
 
-    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it goes on
-    from the same state and compiles nothing anew. A name is as reported by
-    `current_hyperparameters`; a qualified one is given as ``**{"decoder.lr": 3e-4}``.
+    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it continues
+    from the same state and does not trigger recompilation.
+
+    **Arguments:**
+
+    - ``tx``: a transformation.
+    - ``values``: new values by name, as `current_hyperparameters` reports the names.
+      A qualified name is given as ``**{"decoder.lr": 3e-4}``.
+
+    **Returns:** a transformation of the same structure.
 
     **Raises:** `ValueError` for a name that ``tx`` does not have (it lists the known
     ones), for one that several of its members have (it lists the qualified names),
-    for a value out of range, and for a schedule in the place of a number (the state
+    for a value out of range, and for a schedule where there was a number (the state
     of ``tx`` has no step counter for it; build the transformation with a schedule).
     """
     names: list[str] = []
@@ -255,7 +167,7 @@ def replace_hyperparameters(
         if name not in chosen:
             return value
         new = chosen[name]
-        if _has_schedule(new) and not _has_schedule(value):
+        if has_schedule(new) and not has_schedule(value):
             raise ValueError(
                 f"{name} is {value!r} and cannot become a schedule, {new!r}: "
                 "the state counts no steps for it; build the transformation with one"
@@ -263,7 +175,3 @@ def replace_hyperparameters(
         return new
 
     return _edit(tx, None, edit)
-
-
-def _has_schedule(value: Any) -> bool:
-    return any(map(_is_schedule, jax.tree.leaves(value, is_leaf=_is_schedule)))

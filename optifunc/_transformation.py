@@ -1,17 +1,37 @@
 """What a gradient transformation is, and how its updates reach the parameters."""
 
 import abc
+import difflib
+import functools
+import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
-from ._dataclass import pytree_dataclass, static
+from ._dataclass import (
+    child,
+    child_field_names,
+    data_field_names,
+    pytree_dataclass,
+    static,
+)
+from ._leafwise import elementwise
 from ._sparse import entries, summed, with_entries
-from ._tree import PyTree, elementwise, flatten_like, is_sparse, leaves_with_names
+from ._tree import PyTree, flatten_like, is_sparse, leaves_with_names, params_like
 
 State: TypeAlias = PyTree
+Empty: TypeAlias = tuple[()]
 C = TypeVar("C", bound=type)
+
+
+class Child(NamedTuple):
+    """A transformation inside another one."""
+
+    field: str  # the field that holds it
+    key: Any  # its key in the field's tuple or dict; None: it is the field's value
+    transformation: "GradientTransformation"
 
 
 class GradientTransformation(abc.ABC):
@@ -19,23 +39,26 @@ class GradientTransformation(abc.ABC):
 
     A transformation is a value: a frozen dataclass (see `transformation`) that is
     also a pytree whose leaves are its numeric hyperparameters. It can be an argument
-    of a jitted function, be mapped over with `jax.vmap` and be differentiated through
-    with `jax.grad`. ``init, update = tx`` unpacks it into its two functions.
+    of a jitted function, be mapped over with `jax.vmap`, be differentiated through
+    with `jax.grad`, be compared and be a key of a dict. ``init, update = tx`` unpacks
+    it into its two functions.
 
-    A transformation that holds others keeps the one in its field ``name`` together
-    with that one's state in ``state.name``; several in a tuple or dict keep their
-    states in a tuple or dict of the same keys. `current_hyperparameters` relies on it.
+    Building blocks have two bases that leave less to write: `Stateless`, and `Wrapper`
+    for what holds other transformations.
     """
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> State:
         """The state before the first update.
 
-        **Arguments:** ``params``: the parameters, a pytree of arrays (or of
-        `jax.ShapeDtypeStruct` under `jax.eval_shape`).
+        **Arguments:**
 
-        **Returns:** a pytree of arrays with the shapes, dtypes and shardings of
-        ``params`` where it goes with parameters.
+        - ``params``: the parameters, a pytree of arrays (or of `jax.ShapeDtypeStruct`
+          under `jax.eval_shape`).
+
+        **Returns:** a pytree of arrays. What goes with parameters has their shapes,
+        dtypes and shardings. The return annotation names the state's type: `update`
+        then refuses any other state.
         """
 
     @abc.abstractmethod
@@ -44,28 +67,123 @@ class GradientTransformation(abc.ABC):
     ) -> tuple[PyTree, State]:
         """One step.
 
-        **Arguments:** ``updates``: the gradients, or what the transformation before
-        this one made of them: a pytree with the structure and shapes of ``params``;
-        ``state``: what `init` or the last ``update`` returned; ``params``: the
-        current parameters, which some transformations need; ``extra``: what a
-        transformation needs besides (``value``, ``value_fn``), passed on to every
-        transformation in a chain.
+        **Arguments:**
+
+        - ``updates``: the gradients, or what the transformation before this one made
+          of them: a pytree with the structure and shapes of ``params``.
+        - ``state``: what `init` or the last ``update`` returned.
+        - ``params``: the current parameters, which some transformations need.
+        - ``extra``: other arguments, passed on to every transformation in a chain. A
+          transformation declares those that it reads (``value``, ``value_fn``) as
+          keyword-only parameters and ignores the others.
 
         **Returns:** the updates, in the dtypes that came in, to be added to the
         parameters with `apply_updates`; and the next state.
+
+        **Raises:** `ValueError` for the state of another transformation; `TypeError`
+        for an extra argument whose name is nearly that of a declared one.
         """
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
         yield self.init
         yield self.update
 
+    def children(self) -> tuple[Child, ...]:
+        """The transformations in the fields that are declared with `child`."""
+        found: list[Child] = []
+        for field in child_field_names(type(self)):
+            value = getattr(self, field)
+            if isinstance(value, dict):
+                found += (Child(field, key, tx) for key, tx in value.items())
+            elif isinstance(value, tuple):
+                found += (Child(field, key, tx) for key, tx in enumerate(value))
+            else:
+                found.append(Child(field, None, value))
+        return tuple(found)
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
+    def state_of(self, child: Child, state: State) -> State:
+        """The part of this transformation's state that belongs to a child.
+
+        **Arguments:**
+
+        - ``child``: one of `children`.
+        - ``state``: a state of this transformation.
+
+        **Returns:** ``state.field``, or ``state.field[key]``.
+        """
+        own = getattr(state, child.field)
+        return own if child.key is None else own[child.key]
+
+    def params_of(self, child: Child, params: PyTree) -> PyTree:
+        """The parameters that a child sees, with None for those that it does not.
+
+        **Arguments:**
+
+        - ``child``: one of `children`.
+        - ``params``: the parameters that this transformation sees.
+
+        **Returns:** ``params``, unless the transformation selects some of them.
+        """
+        return params
+
+    def in_force(self, state: State) -> Self:
+        """This transformation with the values of its own schedules at the next update.
+
+        **Arguments:**
+
+        - ``state``: a state of this transformation.
+
+        **Returns:** a transformation of this class, without schedules.
+        """
+        return self
+
+    def declared_extra(self) -> frozenset[str]:
+        """Names of the extra arguments that ``update`` reads itself."""
+        return _keyword_only(type(self))
+
+
+class Stateless(GradientTransformation):
+    """Base of transformations without state, which define `apply` alone.
+
+    ::
+
+        @of.transformation
+        class scale(of.Stateless):
+            factor: float
+
+            def apply(self, updates, params=None):
+                return jax.tree.map(lambda u: self.factor * u, updates)
+    """
+
+    @abc.abstractmethod
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        """The new updates.
+
+        **Arguments:**
+
+        - ``updates``, ``params``: as of `GradientTransformation.update`.
+
+        **Returns:** a tree like ``updates``.
+        """
+
+    def init(self, params: PyTree) -> Empty:
+        return ()
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, Empty]:
+        return self.apply(updates, params), ()
+
+
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(static, child)
+)
 def transformation(cls: C) -> C:
     """Class decorator: a `GradientTransformation` as a value.
 
     The class becomes a frozen dataclass and a pytree: its fields are leaves (or trees
-    of them), save those declared with `static`, which are its structure::
+    of them), except those declared with `static`, which are its structure, and those
+    declared with `child`, which hold other transformations::
 
         @of.transformation
         class scale_by_power(of.GradientTransformation):
@@ -75,40 +193,153 @@ def transformation(cls: C) -> C:
             def init(self, params): ...
             def update(self, updates, state, params=None, **extra): ...
 
-    Range checks belong into ``__post_init__``, which runs where a user builds a value
+    Range checks belong in ``__post_init__``, which runs where a user builds a value
     and not where JAX rebuilds one from its leaves.
 
-    **Raises:** `TypeError` if the class is not a `GradientTransformation`.
+    **Arguments:**
+
+    - ``cls``: a subclass of `GradientTransformation`.
+
+    **Raises:** `TypeError` if it is not one.
     """
     if not issubclass(cls, GradientTransformation):
         raise TypeError(
             f"@transformation needs a subclass of GradientTransformation, found {cls}"
         )
-    decorated: C = pytree_dataclass(cls)
-    return decorated
+    decorated: Any = pytree_dataclass(cls)
+    _DECLARED.update(_keyword_only(decorated))
+    decorated.init = _with_checked_scalars(decorated.init)
+    decorated.update = _with_checked_arguments(decorated.init, decorated.update)
+    result: C = decorated
+    return result
+
+
+# Extra arguments that some transformation declares: one training loop may give all of
+# them to any transformation.
+_DECLARED: set[str] = {"value", "grad", "value_fn", "grad_fn", "loss", "key"}
+
+
+@functools.cache
+def _keyword_only(cls: Any) -> frozenset[str]:
+    parameters = inspect.signature(cls.update).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def _all_declared(tx: GradientTransformation) -> frozenset[str]:
+    """Extra arguments that ``tx`` or any transformation in it declares."""
+    inner = (_all_declared(c.transformation) for c in tx.children())
+    return tx.declared_extra().union(*inner)
+
+
+def _with_checked_scalars(init: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(init)
+    def checked(self: Any, params: PyTree) -> State:
+        check_scalars(self)
+        return init(self, params)
+
+    return checked
+
+
+def _with_checked_arguments(
+    init: Callable[..., Any], update: Callable[..., Any]
+) -> Callable[..., Any]:
+    """``update`` that refuses foreign states and misspelled extra arguments."""
+    state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
+    is_named = isinstance(state_type, type) and hasattr(state_type, "_fields")
+
+    @functools.wraps(update)
+    def checked(
+        self: Any,
+        updates: PyTree,
+        state: State,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, State]:
+        if is_named and type(state) is not state_type:
+            raise foreign_state(self, f"a {state_type.__name__}", state)
+        if state_type == Empty and (not isinstance(state, tuple) or state):
+            raise foreign_state(self, "empty, ()", state)
+        check_scalars(self)
+        if extra.keys() - _DECLARED:
+            _check_extra(self, extra)
+        result: tuple[PyTree, State] = update(self, updates, state, params, **extra)
+        return result
+
+    return checked
+
+
+def foreign_state(
+    tx: GradientTransformation, expected: str, found: State
+) -> ValueError:
+    """An error that says which state ``tx`` has and which was given."""
+    return ValueError(
+        f"this state is not one of {type(tx).__name__}: expected {expected}, found "
+        f"{_described(found)}; give the state that its init or last update returned"
+    )
+
+
+def _described(state: Any) -> str:
+    if isinstance(state, dict):
+        return f"a dict of {sorted(state)}"
+    if hasattr(state, "_fields") or not isinstance(state, tuple | list):
+        return f"a {type(state).__name__}"
+    return f"a {type(state).__name__} of {len(state)}"
+
+
+def check_scalars(tx: GradientTransformation) -> None:
+    """Check that no hyperparameter is an array with axes where a number is needed.
+
+    **Raises:** `ValueError` that names the hyperparameter.
+    """
+    for name in data_field_names(type(tx)):
+        value = getattr(tx, name)
+        # An array may stand for a tuple of numbers.
+        if _stands_for_tuple(tx, name, value):
+            continue
+        for leaf in value if isinstance(value, tuple) else (value,):
+            if hasattr(leaf, "dtype") and np.ndim(leaf):
+                raise ValueError(
+                    f"{name} must be a scalar, found an array of shape "
+                    f"{np.shape(leaf)}; to train with several values at once, "
+                    "jax.vmap over the transformation"
+                )
+
+
+def _stands_for_tuple(tx: GradientTransformation, name: str, value: Any) -> bool:
+    is_vector = hasattr(value, "dtype") and np.ndim(value) == 1
+    return is_vector and isinstance(getattr(type(tx), name, None), tuple)
+
+
+def _check_extra(tx: GradientTransformation, extra: dict[str, Any]) -> None:
+    declared = _all_declared(tx)
+    for name in extra.keys() - _DECLARED - declared:
+        meant = difflib.get_close_matches(name, declared, n=1, cutoff=0.8)
+        if meant:
+            raise TypeError(
+                f"update got the extra argument {name!r}, which no transformation "
+                f"reads; did you mean {meant[0]!r}?"
+            )
 
 
 @transformation
-class identity(GradientTransformation):
+class identity(Stateless):
     """Leave the updates as they are: ``u = g``."""
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return updates, state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return updates
 
 
-def require_params(params: PyTree | None, name: str) -> PyTree:
-    """``params``, or a `ValueError` that says how to give them to ``name``."""
+def require_params(params: PyTree | None, updates: PyTree, name: str) -> PyTree:
+    """``params``, with None wherever ``updates`` has None.
+
+    **Raises:** `ValueError` that says how to give them to ``name``.
+    """
     if params is None:
         raise ValueError(
             f"{name} needs the parameters, found params=None; "
             "call update(updates, state, params)"
         )
-    return params
+    return params_like(params, updates)
 
 
 @elementwise(inline=True)
@@ -119,10 +350,12 @@ def _add(params: Any, updates: Any) -> Any:
 def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     """``params + updates``, leaf by leaf, in each parameter's own dtype.
 
-    **Arguments:** ``params``: a pytree of arrays; ``updates``: a tree of the same
-    structure and shapes. A sparse update (`jax.experimental.sparse.BCOO`) changes its
-    parameter only at the update's indices. An update that is ``None`` leaves its
-    parameter (or subtree) as it is.
+    **Arguments:**
+
+    - ``params``: a pytree of arrays.
+    - ``updates``: a tree of the same structure and shapes. A sparse update
+      (`jax.experimental.sparse.BCOO`) changes its parameter only at the update's
+      indices. An update that is ``None`` leaves its parameter (or subtree) as it is.
 
     **Returns:** the new parameters: shapes and dtypes of ``params``. The sum is taken
     in the wider of the two dtypes and rounded once.

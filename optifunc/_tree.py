@@ -1,9 +1,8 @@
-"""Pytree arithmetic: one rule mapped over the leaves of several trees."""
+"""Pytrees: names of leaves, checks of structure, dtypes, norms."""
 
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import jax
@@ -13,7 +12,7 @@ from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
 from ._numerics import sqrt
-from ._sparse import summed, with_data
+from ._sparse import summed
 
 PyTree: TypeAlias = Any
 
@@ -86,6 +85,28 @@ def _structure_difference(
     return "; ".join(parts)
 
 
+def params_like(params: PyTree, updates: PyTree) -> PyTree:
+    """``params`` with None wherever ``updates`` has None.
+
+    A model of Equinox holds functions where its gradients are None. Structures that
+    differ otherwise stay as they are, for whoever compares them to name the leaf.
+    """
+    treedef: Any = jax.tree.structure(params)
+    if treedef == jax.tree.structure(updates):
+        return params
+
+    def is_leaf(node: Any) -> bool:
+        return node is None or is_sparse(node)
+
+    changes, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
+    try:
+        parts = treedef.flatten_up_to(params)
+    except (ValueError, TypeError):
+        return params
+    pairs = zip(parts, changes, strict=True)
+    return treedef.unflatten(p if u is not None else None for p, u in pairs)
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
@@ -112,204 +133,14 @@ def real_dtype(dtype: Any) -> Any:
     return np.dtype(jnp.finfo(dtype).dtype)
 
 
-@cache
-def _is_differentiable(dtype: Any) -> bool:
-    return bool(jnp.issubdtype(dtype, jnp.inexact))
-
-
-class leafwise:
-    """Make a rule for arrays one for trees of arrays; decides the dtypes in one place.
-
-    The rule's positional parameters are leaves, its keyword-only parameters scalars
-    common to all of them::
-
-        @leafwise(outputs=2)
-        def momentum(grad, buffer, *, decay): ...
-        updates, buffers = momentum(updates, buffers, decay=0.9)
-
-    - The rule computes in the widest dtype of its leaves and at least in float32, and
-      its scalars arrive in that dtype (in its real dtype, where that is complex).
-    - Output ``i`` is rounded to the dtype of leaf ``i``.
-    - All trees must have the structure of the first. ``None`` may stand for a leaf of
-      any other tree or for the whole of it, and reaches the rule as ``None``.
-    - The rule is compiled as a function of its own: leaves of one shape and dtype are
-      traced once, however many there are.
-
-    **Arguments:** ``outputs``: how many trees the rule returns (1: the tree itself);
-    ``static``: names of scalars that are Python values, known when the rule is traced;
-    ``inline``: write the rule's operations into the caller's program, which compiles
-    sooner than a call where they are one or two.
-    """
-
-    same_shape = False
-
-    def __init__(
-        self, *, outputs: int = 1, static: Iterable[str] = (), inline: bool = False
-    ) -> None:
-        self.outputs = outputs
-        self.static = frozenset(static)
-        self.inline = inline
-
-    def __call__(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        parameters = inspect.signature(rule).parameters.values()
-        names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        outputs, static, same_shape = self.outputs, self.static, self.same_shape
-        call_rule = self._call_rule
-
-        def leaf_rule(*leaves: Any, **scalars: Any) -> tuple[Array, ...]:
-            dtypes = _dtypes(leaves)
-            dtype = compute_dtype(*dtypes)
-            results = call_rule(rule, [_cast(x, dtype) for x in leaves], scalars)
-            return tuple(_cast(x, d) for x, d in zip(results, dtypes, strict=False))
-
-        leaf_rule.__name__ = leaf_rule.__qualname__ = rule.__name__.lstrip("_")
-        compiled = jax.jit(leaf_rule, static_argnames=tuple(static), inline=self.inline)
-
-        def tree_rule(first: PyTree, *rest: PyTree, **scalars: Any) -> Any:
-            treedef: Any
-            for name in scalars.keys() - static:
-                _check_scalar(name, scalars[name])
-            leaves, treedef = jax.tree.flatten(first, is_leaf=is_sparse)
-            columns = [leaves]
-            for name, tree in zip(names[1:], rest, strict=True):
-                columns.append(
-                    [None] * len(leaves)
-                    if tree is None
-                    else flatten_like(tree, first, (name, names[0]))
-                )
-            for leaf in leaves:
-                if not _is_differentiable(_dtype(leaf)):
-                    raise _not_differentiable(first, names[0])
-            if same_shape and any(
-                x is not None and np.shape(x) != np.shape(row[0])
-                for row in zip(*columns, strict=True)
-                for x in row[1:]
-            ):
-                raise _shape_difference((first, *rest), names)
-            # Rounded here, once for all leaves of a dtype.
-            rounded = cache(partial(_rounded, scalars, static))
-            rows = [
-                _apply(compiled, row, rounded(*_dtypes(row)), same_shape)
-                for row in zip(*columns, strict=True)
-            ]
-            trees = tuple(
-                None if tree is None else treedef.unflatten(row[i] for row in rows)
-                for i, tree in enumerate((first, *rest)[:outputs])
-            )
-            return trees if outputs > 1 else trees[0]
-
-        tree_rule.__name__ = tree_rule.__qualname__ = rule.__name__
-        tree_rule.__doc__ = rule.__doc__
-        return tree_rule
-
-    @staticmethod
-    def _call_rule(
-        rule: Callable[..., Any], leaves: list[Any], scalars: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        results = rule(*leaves, **scalars)
-        return results if isinstance(results, tuple) else (results,)
-
-
-class elementwise(leafwise):
-    """`leafwise` for a rule that treats each element of a leaf by itself.
-
-    - All leaves of a row must have one shape.
-    - A complex leaf is a pair of real ones, as in torch: the rule sees its real and
-      imaginary parts stacked along a new first axis.
-    - A rule of one leaf that maps 0 to 0 also serves sparse leaves; entries with the
-      same indices are summed first, as the rule need not be linear.
-    """
-
-    same_shape = True
-
-    @staticmethod
-    def _call_rule(
-        rule: Callable[..., Any], leaves: list[Any], scalars: dict[str, Any]
-    ) -> tuple[Any, ...]:
-        is_complex = jnp.iscomplexobj(leaves[0])
-        if is_complex:
-            leaves = [
-                None if x is None else jnp.stack([x.real, x.imag]) for x in leaves
-            ]
-        results = leafwise._call_rule(rule, leaves, scalars)
-        if is_complex:
-            results = tuple(
-                None if x is None else lax.complex(x[0], x[1]) for x in results
-            )
-        return results
-
-
 def _values(leaf: Any) -> Any:
     return leaf.data if is_sparse(leaf) else leaf
 
 
-def _dtype(leaf: Any) -> Any:
+def leaf_dtype(leaf: Any) -> Any:
+    """The dtype of a leaf, dense or sparse."""
     # The first case is for speed alone.
     return leaf.dtype if isinstance(leaf, Array) else jnp.result_type(_values(leaf))
-
-
-def _dtypes(row: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(None if x is None else _dtype(x) for x in row)
-
-
-def _rounded(
-    scalars: dict[str, Any], static: frozenset[str], *dtypes: Any
-) -> dict[str, Any]:
-    """``scalars`` in the real dtype that leaves of ``dtypes`` are computed in."""
-    dtype = real_dtype(compute_dtype(*dtypes))
-    return {
-        name: value if name in static else _cast(value, dtype)
-        for name, value in scalars.items()
-    }
-
-
-def _apply(
-    compiled: Callable[..., tuple[Array, ...]],
-    row: tuple[Any, ...],
-    scalars: Any,
-    by_element: bool,
-) -> tuple[Any, ...]:
-    first = row[0]
-    if not is_sparse(first):
-        return compiled(*row, **scalars)
-    if len(row) > 1 or not by_element:
-        raise TypeError(
-            f"a sparse gradient of shape {first.shape} met a rule for dense ones; "
-            "only sparse_adam takes sparse gradients (use partition to give it the "
-            "sparse leaves and the others a dense optimizer)"
-        )
-    first = summed(first)
-    (data,) = compiled(first.data, **scalars)
-    return (with_data(first, data),)
-
-
-def _cast(leaf: Any, dtype: Any) -> Any:
-    return None if leaf is None else lax.convert_element_type(leaf, dtype)
-
-
-def _check_scalar(name: str, value: Any) -> None:
-    if callable(value):
-        raise TypeError(
-            f"{name} is a schedule, {value!r}, where a value is needed: wrap the "
-            "transformation in scheduled(...) or put it into a chain"
-        )
-    if np.shape(value) != ():
-        raise ValueError(
-            f"{name} must be a scalar, found an array of shape {np.shape(value)}; "
-            "to train with several values at once, jax.vmap over the transformation"
-        )
-
-
-def _not_differentiable(tree: PyTree, name: str) -> TypeError:
-    path, dtype = next(
-        (path, dtype)
-        for path, leaf in leaves_with_names(tree)
-        if not _is_differentiable(dtype := _dtype(leaf))
-    )
-    return TypeError(
-        f"{name} must be floating point or complex, found {dtype} at {path!r}; "
-        "leave such leaves out with masked or partition"
-    )
 
 
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
@@ -319,7 +150,7 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
     the one who asks, and the tree.
     """
     for path, leaf in leaves_with_names(tree):
-        dtype = _dtype(leaf)
+        dtype = leaf_dtype(leaf)
         if not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
                 f"{names[0]} takes only real floating-point {names[1]}, "
@@ -336,10 +167,11 @@ def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> Non
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
     others = flatten_like(reference, tree, (names[1], names[0]))
     if any(np.shape(x) != np.shape(y) for x, y in zip(leaves, others, strict=True)):
-        raise _shape_difference((tree, reference), names)
+        raise shape_difference((tree, reference), names)
 
 
-def _shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueError:
+def shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueError:
+    """An error that names the first leaf where trees of one structure differ."""
     paths, leaves = zip(*leaves_with_names(trees[0]), strict=True)
     for name, tree in zip(names[1:], trees[1:], strict=True):
         if tree is None:
@@ -370,7 +202,22 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
         # A scalar leaf may have become ``value`` itself, and be donated some day.
         return jnp.array(filled, copy=True) if filled.ndim == 0 else filled
 
-    return jax.tree.map(fill, tree, is_leaf=is_sparse)
+    try:
+        return jax.tree.map(fill, tree, is_leaf=is_sparse)
+    except TypeError as error:
+        raise _not_an_array(tree) or error from None
+
+
+def _not_an_array(tree: PyTree) -> TypeError | None:
+    """An error that names the first leaf of parameters that is not an array."""
+    for path, leaf in leaves_with_names(tree):
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, complex | float | int):
+            return TypeError(
+                f"parameters must be arrays, found {leaf!r} at {path!r}; give the "
+                "arrays alone, with None elsewhere, as Equinox's "
+                "eqx.filter(model, eqx.is_inexact_array) does"
+            )
+    return None
 
 
 def zeros_like(tree: PyTree) -> PyTree:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .._transformation import GradientTransformation
-from ..transforms._chain import as_transformation
+from ..wrappers._scheduled import as_transformation
 
 if TYPE_CHECKING:
     import optax

@@ -10,7 +10,7 @@ from ..optimizers._adadelta import adadelta
 from ..optimizers._adafactor import adafactor
 from ..optimizers._adagrad import adagrad
 from ..optimizers._rmsprop import rmsprop
-from ..transforms._chain import chain
+from ..wrappers._chain import chain
 from ._checks import (
     check_array_lr,
     check_eps,

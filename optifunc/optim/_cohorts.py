@@ -258,7 +258,7 @@ class by_part(GradientTransformation):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        params = require_params(params, "an optimizer with several groups")
+        params = require_params(params, updates, "an optimizer with several groups")
         treedef: Any
         leaves, treedef = jax.tree.flatten(params)
         grads = flatten_like(updates, params, ("updates", "params"))

@@ -8,7 +8,7 @@ import numpy as np
 from .._hyperparameters import current_hyperparameters, replace_hyperparameters
 from .._transformation import GradientTransformation
 from .._tree import PyTree, path_name
-from ..transforms._chain import as_transformation
+from ..wrappers._scheduled import as_transformation
 from ._cohorts import Cohort, cohorts_of, columns_of
 from ._optimizer import Optimizer, hooked, normalised
 

@@ -11,7 +11,7 @@ from ..optimizers._asgd import asgd
 from ..optimizers._muon import muon
 from ..optimizers._rprop import rprop
 from ..optimizers._sgd import sgd
-from ..transforms._chain import chain
+from ..wrappers._chain import chain
 from ._checks import check_array_lr, check_lr, check_not_negative, require
 from ._cohorts import count_steps
 from ._optimizer import Optimizer

@@ -6,19 +6,21 @@ from jax import Array
 
 from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import second_moment, sqrt
+from .._state import NonNegative
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, zeros_like
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class ScaleByAdadeltaState(NamedTuple):
     """State of `scale_by_adadelta`."""
 
-    square_avg: PyTree  # like params
-    acc_delta: PyTree  # like params
+    square_avg: NonNegative
+    acc_delta: NonNegative
 
 
 @elementwise(outputs=3)

@@ -9,10 +9,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from .._checks import check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import leafwise
 from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
+from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_real, check_shapes, leafwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, check_real, check_shapes, zeros_like
+from ..wrappers._chain import chain
 from ._gradient import oriented
 
 
@@ -23,10 +25,10 @@ class StepByAdafactorState(NamedTuple):
     ``None`` stands for the one that it does not have.
     """
 
-    step: Array  # int32 [], updates done so far
-    row_var: PyTree  # like params, the last axis reduced to 1
-    col_var: PyTree  # like params, the last but one axis reduced to 1
-    variance: PyTree  # like params
+    step: Shared  # int32 [], updates done so far
+    row_var: NonNegative  # the last axis reduced to 1
+    col_var: NonNegative  # the last but one axis reduced to 1
+    variance: NonNegative
 
 
 def _mean(x: Array, axis: int | None = None) -> Array:
@@ -145,7 +147,7 @@ class step_by_adafactor(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, StepByAdafactorState]:
-        params = require_params(params, "adafactor")
+        params = require_params(params, updates, "adafactor")
         check_real(updates, ("adafactor", "gradients"))
         check_shapes(updates, params, ("updates", "params"))
         leaves = jax.tree.leaves(params)

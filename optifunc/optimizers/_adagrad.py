@@ -7,19 +7,21 @@ from jax import Array
 
 from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, sqrt
+from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, full_like
-from ..transforms._chain import chain
+from .._tree import PyTree, full_like
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class ScaleByAdagradState(NamedTuple):
     """State of `scale_by_adagrad`."""
 
-    step: Array  # int32 [], updates done so far
-    sum: PyTree  # like params
+    step: Shared  # int32 [], updates done so far
+    sum: NonNegative
 
 
 @elementwise(outputs=2)

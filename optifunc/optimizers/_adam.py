@@ -8,21 +8,23 @@ from jax import Array
 from .._checks import check_betas, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, zeros_like
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class ScaleByAdamState(NamedTuple):
     """State of `scale_by_adam`."""
 
-    step: Array  # int32 [], updates done so far
-    exp_avg: PyTree  # like params
-    exp_avg_sq: PyTree  # like params
-    max_exp_avg_sq: PyTree  # like params, or None without amsgrad
+    step: Shared  # int32 [], updates done so far
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
+    max_exp_avg_sq: NonNegative | None  # None without amsgrad
 
 
 @elementwise(outputs=4)

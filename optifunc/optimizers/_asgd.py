@@ -7,20 +7,22 @@ from jax import Array
 
 from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, increment
+from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, elementwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, zeros_like
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class StepByAsgdState(NamedTuple):
     """State of `step_by_asgd`."""
 
-    step: Array  # int32 [], updates done so far
-    eta: Array  # float32 [], the step size of the next update; float32 in torch too
-    mu: Array  # float32 [], the weight of the next iterate in the average; likewise
-    ax: PyTree  # like params, the average of the iterates
+    step: Shared  # int32 [], updates done so far
+    eta: Shared  # float32 [], the step size of the next update; float32 in torch too
+    mu: Shared  # float32 [], the weight of the next iterate in the average; likewise
+    ax: PerParameter  # the average of the iterates
 
 
 @elementwise(outputs=2)
@@ -82,7 +84,7 @@ class step_by_asgd(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, StepByAsgdState]:
-        params = require_params(params, "asgd")
+        params = require_params(params, updates, "asgd")
         updates, ax = _asgd(
             updates, state.ax, params, eta=state.eta, mu=state.mu, lambd=self.lambd
         )

@@ -12,19 +12,20 @@ from jax import Array, lax
 from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import as_scalar
+from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
     PyTree,
     check_shapes,
     compute_dtype,
-    elementwise,
     flatten_like,
     is_sparse,
     leaves_with_names,
     real_dtype,
 )
-from ..transforms._chain import chain
+from ..wrappers._chain import chain
 from ._strong_wolfe import Point, Search, advance, select, start_search
 
 # A pair with less curvature than this would spoil the estimate of the Hessian.
@@ -40,18 +41,18 @@ class StepByLbfgsState(NamedTuple):
     ``al``, and the last ``min(num_pairs, history_size)`` of them are in use.
     """
 
-    func_evals: Array  # int32 [], evaluations of the function so far
-    n_iter: Array  # int32 [], iterations so far
-    al: Array  # [history_size], coefficients of the last backward recursion
-    d: Array  # [N], direction of the last iteration
-    t: Array  # [], its step size
-    old_dirs: Array  # [history_size, N], changes of the gradient
-    old_stps: Array  # [history_size, N], changes of the parameters
-    ro: Array  # [history_size], 1 / their products
-    H_diag: Array  # [], scale of the initial inverse Hessian
-    prev_flat_grad: Array  # [N], gradient where the last iteration began
-    prev_loss: Array  # [], value there
-    num_pairs: Array  # int32 [], pairs stored so far
+    func_evals: Shared  # int32 [], evaluations of the function so far
+    n_iter: Shared  # int32 [], iterations so far
+    al: Shared  # [history_size], coefficients of the last backward recursion
+    d: Concatenated  # [N], direction of the last iteration
+    t: Shared  # [], its step size
+    old_dirs: Concatenated  # [history_size, N], changes of the gradient
+    old_stps: Concatenated  # [history_size, N], changes of the parameters
+    ro: Shared  # [history_size], 1 / their products
+    H_diag: Shared  # [], scale of the initial inverse Hessian
+    prev_flat_grad: Concatenated  # [N], gradient where the last iteration began
+    prev_loss: Shared  # [], value there
+    num_pairs: Shared  # int32 [], pairs stored so far
 
 
 class _Progress(NamedTuple):
@@ -85,8 +86,13 @@ def _difference(updates: Array, new_params: Array, params: Array) -> Array:
     return new_params - params
 
 
-def _strong(leaf: Any) -> Array:
-    """A leaf whose dtype is its own: a Python number adapts to what it meets."""
+def _strong(leaf: Any) -> Array | None:
+    """A leaf whose dtype is its own: a Python number adapts to what it meets.
+
+    None for a leaf that is not a number, as Equinox's models have.
+    """
+    if not hasattr(leaf, "dtype") and not isinstance(leaf, complex | float | int):
+        return None
     return lax.convert_element_type(leaf, jnp.result_type(leaf))
 
 
@@ -265,7 +271,7 @@ class step_by_lbfgs(GradientTransformation):
         value: Any = None,
         **extra: Any,
     ) -> tuple[PyTree, StepByLbfgsState]:
-        params = jax.tree.map(_strong, require_params(params, "lbfgs"))
+        params = jax.tree.map(_strong, require_params(params, params, "lbfgs"))
         gradient = _gradient(updates, params)
         _check_state(state, params, self.history_size)
 

@@ -2,7 +2,6 @@
 
 import math
 from collections import defaultdict
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,126 +11,26 @@ from jax import Array, lax
 from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import first_moment, lerp, sqrt
+from .._leafwise import elementwise
+from .._numerics import first_moment, lerp
+from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import (
-    PyTree,
-    check_real,
-    compute_dtype,
-    elementwise,
-    leaves_with_names,
-    zeros_like,
+from .._tree import PyTree, check_real, leaves_with_names, zeros_like
+from ..linalg._newton_schulz import (
+    NS_COEFFICIENTS,
+    newton_schulz_together,
+    oriented_like,
+    wide,
 )
-from ..transforms._chain import chain
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed
-
-# A quintic whose slope at 0 is large: small singular values grow in few iterations, and
-# all end near 1 without converging to it (Jordan et al., 2024).
-NS_COEFFICIENTS = (3.4445, -4.775, 2.0315)
 
 
 class ScaleByMuonState(NamedTuple):
     """State of `scale_by_muon`."""
 
-    momentum_buffer: PyTree  # like params
-
-
-def orthogonalize(
-    matrices: Array,
-    *,
-    ns_coefficients: tuple[Value, Value, Value] = NS_COEFFICIENTS,
-    eps: Value = 1e-7,
-    ns_steps: int = 5,
-    ns_dtype: Any = jnp.bfloat16,
-) -> Array:
-    """Bring the singular values of matrices near 1, by Newton-Schulz iterations.
-
-    ::
-
-        X = M / max(||M||_F, eps)
-        A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
-
-    With the default coefficients the singular values end between about 0.7 and 1.2
-    (those that start near 0, below it). Each line is rounded once to ``ns_dtype``;
-    products are summed in float32 at least.
-
-    **Arguments:** ``matrices``: real, of shape ``[..., n, m]``; ``ns_coefficients``:
-    ``a``, ``b`` and ``c``; ``eps``: the floor of the norm; ``ns_steps``: the number of
-    iterations; ``ns_dtype``: the dtype to compute in.
-
-    **Returns:** an array of the shape and dtype of ``matrices``.
-
-    **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
-    networks", 2024.
-    """
-    # A wide matrix has the smaller X X^T.
-    (result,) = _newton_schulz(
-        (_wide(matrices),),
-        tuple(ns_coefficients),
-        eps,
-        steps=ns_steps,
-        dtype=ns_dtype,
-    )
-    return _oriented_like(matrices, result)
-
-
-def _transposed(matrices: Array) -> Array:
-    return jnp.swapaxes(matrices, -2, -1)
-
-
-def _is_tall(matrices: Array) -> bool:
-    return matrices.shape[-2] > matrices.shape[-1]
-
-
-def _wide(matrices: Array) -> Array:
-    return _transposed(matrices) if _is_tall(matrices) else matrices
-
-
-def _oriented_like(reference: Array, matrices: Array) -> Array:
-    """Wide ``matrices``, transposed where ``reference`` is tall."""
-    return _transposed(matrices) if _is_tall(reference) else matrices
-
-
-@partial(jax.jit, static_argnames=("steps", "dtype"))
-def _newton_schulz(
-    batches: tuple[Array, ...],
-    coefficients: tuple[Value, Value, Value],
-    eps: Value,
-    *,
-    steps: int,
-    dtype: Any,
-) -> tuple[Array, ...]:
-    """`orthogonalize` for wide matrices, several arrays of them in one loop."""
-    wide = compute_dtype(dtype)
-    a, b, c = (lax.convert_element_type(x, wide) for x in coefficients)
-    eps = lax.convert_element_type(eps, dtype)
-
-    def product(x: Array, y: Array) -> Array:
-        # "highest" because a float32 asked for should not be computed in less.
-        return jnp.matmul(x, y, precision="highest", preferred_element_type=wide)
-
-    @jax.jit
-    def normalized(x: Array) -> Array:
-        x = x.astype(dtype)
-        squares = jnp.square(x.astype(wide))
-        norm = sqrt(jnp.sum(squares, axis=(-2, -1), keepdims=True)).astype(dtype)
-        return (x.astype(wide) / jnp.maximum(norm, eps).astype(wide)).astype(dtype)
-
-    @jax.jit
-    def iterated(x: Array) -> Array:
-        gram = product(x, _transposed(x)).astype(dtype)
-        square = product(gram, gram)
-        polynomial = (b * gram.astype(wide) + c * square).astype(dtype)
-        return (a * x.astype(wide) + product(polynomial, x)).astype(dtype)
-
-    results: tuple[Array, ...] = lax.fori_loop(
-        0,
-        steps,
-        lambda _, arrays: tuple(map(iterated, arrays)),
-        tuple(map(normalized, batches)),
-    )
-    return tuple(x.astype(y.dtype) for x, y in zip(results, batches, strict=True))
+    momentum_buffer: PerParameter
 
 
 @elementwise(outputs=2, static=("nesterov",))
@@ -241,17 +140,17 @@ class scale_by_muon(GradientTransformation):
             batches[tuple(sorted(matrix.shape)), matrix.dtype].append(i)
         results = list(matrices)
         for members in batches.values():
-            batch = self._orthogonalized_alike([_wide(matrices[i]) for i in members])
+            batch = self._orthogonalized_alike([wide(matrices[i]) for i in members])
             for i, result in zip(members, batch, strict=True):
                 factor = _shape_factor(matrices[i].shape, self.adjust_lr_fn)
-                results[i] = factor * _oriented_like(matrices[i], result)
+                results[i] = factor * oriented_like(matrices[i], result)
         return results
 
     def _orthogonalized_alike(self, matrices: list[Array]) -> tuple[Array, ...]:
         """Wide matrices of one shape, as one batch."""
 
         def newton_schulz(*arrays: Array) -> tuple[Array, ...]:
-            results: tuple[Array, ...] = _newton_schulz(
+            results: tuple[Array, ...] = newton_schulz_together(
                 arrays,
                 tuple(self.ns_coefficients),
                 self.eps,

@@ -7,6 +7,7 @@ from jax import Array
 
 from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import (
     as_scalar,
     first_moment,
@@ -16,19 +17,20 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, zeros_like
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class ScaleByRadamState(NamedTuple):
     """State of `scale_by_radam`."""
 
-    step: Array  # int32 [], updates done so far
-    exp_avg: PyTree  # like params
-    exp_avg_sq: PyTree  # like params
+    step: Shared  # int32 [], updates done so far
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
 
 
 @elementwise(outputs=3)

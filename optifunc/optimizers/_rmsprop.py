@@ -7,20 +7,22 @@ from jax import Array
 from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import first_moment, is_zero, second_moment, sqrt
+from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, zeros_like
 from ..transforms._momentum import momentum as momentum_buffer
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 
 class ScaleByRmspropState(NamedTuple):
     """State of `scale_by_rmsprop`."""
 
-    square_avg: PyTree  # like params
-    grad_avg: PyTree  # like params, or None if not centered
+    square_avg: NonNegative
+    grad_avg: PerParameter | None  # None if not centered
 
 
 @elementwise(outputs=3)

@@ -7,18 +7,20 @@ from jax import Array
 
 from .._checks import check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import is_number
+from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise, full_like, zeros_like
-from ..transforms._chain import chain
+from .._tree import PyTree, full_like, zeros_like
+from ..wrappers._chain import chain
 from ._gradient import oriented
 
 
 class StepByRpropState(NamedTuple):
     """State of `step_by_rprop`."""
 
-    prev: PyTree  # like params, the last gradient, 0 where the step was taken back
-    step_size: PyTree  # like params
+    prev: PerParameter  # the last gradient, 0 where the step was taken back
+    step_size: NonNegative
 
 
 @elementwise(outputs=3)

@@ -3,9 +3,9 @@
 from .._hyperparameters import Hyperparameter
 from .._numerics import is_zero
 from .._transformation import GradientTransformation
-from ..transforms._chain import chain
 from ..transforms._momentum import momentum as momentum_buffer
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import decayed, oriented
 
 

@@ -8,30 +8,31 @@ from jax import Array, lax
 
 from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
 from .._numerics import increment, one_minus_power, sqrt
 from .._sparse import entries, summed, with_data, with_entries
+from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import (
     PyTree,
     check_real,
     check_shapes,
     compute_dtype,
-    elementwise,
     is_sparse,
     leaves_with_names,
     zeros_like,
 )
-from ..transforms._chain import chain
 from ..transforms._scaling import scale_by_learning_rate
+from ..wrappers._chain import chain
 from ._gradient import oriented
 
 
 class ScaleBySparseAdamState(NamedTuple):
     """State of `scale_by_sparse_adam`."""
 
-    step: Array  # int32 [], updates done so far
-    exp_avg: PyTree  # like params, dense
-    exp_avg_sq: PyTree  # like params, dense
+    step: Shared  # int32 [], updates done so far
+    exp_avg: PerParameter  # dense
+    exp_avg_sq: NonNegative  # dense
 
 
 @elementwise(outputs=3)

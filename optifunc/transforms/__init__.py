@@ -1,1 +1,29 @@
-"""Building blocks: one file an idea."""
+"""Building blocks that hold no other transformation: one file an idea."""
+
+from ._averaging import (
+    AverageState as AverageState,
+    average_parameters as average_parameters,
+    ema_parameters as ema_parameters,
+)
+from ._centralize import centralize as centralize
+from ._clipping import (
+    adaptive_grad_clip as adaptive_grad_clip,
+    clip as clip,
+    clip_by_block_rms as clip_by_block_rms,
+    clip_by_global_norm as clip_by_global_norm,
+)
+from ._momentum import MomentumState as MomentumState, momentum as momentum
+from ._noise import NoiseState as NoiseState, add_noise as add_noise
+from ._plateau import (
+    ReduceOnPlateauState as ReduceOnPlateauState,
+    reduce_on_plateau as reduce_on_plateau,
+)
+from ._scaling import (
+    negate as negate,
+    scale as scale,
+    scale_by_learning_rate as scale_by_learning_rate,
+    scale_by_sign as scale_by_sign,
+    set_to_zero as set_to_zero,
+)
+from ._weight_decay import add_decayed_weights as add_decayed_weights
+from ._zero_nans import zero_nans as zero_nans

@@ -8,21 +8,23 @@ from jax import Array
 
 from .._checks import check_integer, check_range
 from .._hyperparameters import Value
+from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, increment, is_number, lerp
+from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
     apply_updates,
     require_params,
     transformation,
 )
-from .._tree import PyTree, elementwise
+from .._tree import PyTree
 
 
 class AverageState(NamedTuple):
     """State of `ema_parameters` and of `average_parameters`."""
 
-    step: Array  # int32 [], updates done so far
-    average: PyTree  # like params
+    step: Shared  # int32 [], updates done so far
+    average: PerParameter
 
 
 @elementwise()
@@ -39,7 +41,7 @@ def _init(params: PyTree) -> AverageState:
 def _update(
     updates: PyTree, state: AverageState, params: PyTree | None, weight: Any, name: str
 ) -> AverageState:
-    params = apply_updates(require_params(params, name), updates)
+    params = apply_updates(require_params(params, state.average, name), updates)
     average = _moved(state.average, params, weight=weight)
     return AverageState(increment(state.step), average)
 

@@ -1,14 +1,13 @@
 """Gradient centralization."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_integer
 from .._dataclass import static
-from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, leafwise
+from .._leafwise import leafwise
+from .._transformation import Stateless, transformation
+from .._tree import PyTree
 
 
 @leafwise(static=("output_axis",))
@@ -26,7 +25,7 @@ def _centralized(updates: Array, *, output_axis: int) -> Array:
 
 
 @transformation
-class centralize(GradientTransformation):
+class centralize(Stateless):
     """Subtract from each output unit's gradient its mean: ``u = g - mean(g)``.
 
     The mean is over all axes but ``output_axis``, in leaves of two axes or more;
@@ -45,10 +44,5 @@ class centralize(GradientTransformation):
     def __post_init__(self) -> None:
         check_integer("output_axis", self.output_axis, at_least=-32)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _centralized(updates, output_axis=self.output_axis), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _centralized(updates, output_axis=self.output_axis)

@@ -1,21 +1,15 @@
 """Clipping: by element, by the norm of all gradients, by block, by parameter norm."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array, lax
 
 from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Value
+from .._leafwise import elementwise, leafwise
 from .._numerics import as_scalar, sqrt
-from .._transformation import (
-    GradientTransformation,
-    State,
-    require_params,
-    transformation,
-)
-from .._tree import PyTree, elementwise, global_norm, leafwise
+from .._transformation import Stateless, require_params, transformation
+from .._tree import PyTree, global_norm
 from ._scaling import _scaled
 
 
@@ -25,7 +19,7 @@ def _clipped(updates: Array, *, max_value: Array) -> Array:
 
 
 @transformation
-class clip(GradientTransformation):
+class clip(Stateless):
     """Clip each element: ``u = min(max(g, -max_value), max_value)``.
 
     As `torch.nn.utils.clip_grad_value_`; of a complex element the real and the
@@ -39,17 +33,12 @@ class clip(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("max_value", self.max_value, at_least=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _clipped(updates, max_value=self.max_value), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _clipped(updates, max_value=self.max_value)
 
 
 @transformation
-class clip_by_global_norm(GradientTransformation):
+class clip_by_global_norm(Stateless):
     """Shorten the updates, all leaves together, to ``max_norm`` where they are longer.
 
     ::
@@ -71,14 +60,9 @@ class clip_by_global_norm(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("max_norm", self.max_norm, at_least=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         ratio = as_scalar(self.max_norm) / (global_norm(updates) + 1e-6)
-        return _scaled(updates, factor=jnp.minimum(ratio, 1)), state
+        return _scaled(updates, factor=jnp.minimum(ratio, 1))
 
 
 def _squared(leaf: Array) -> Array:
@@ -96,7 +80,7 @@ def _clipped_by_rms(updates: Array, *, threshold: Array) -> Array:
 
 
 @transformation
-class clip_by_block_rms(GradientTransformation):
+class clip_by_block_rms(Stateless):
     """Bound the root mean square of each leaf: ``u = g / max(1, rms(g) / threshold)``.
 
     The "update clipping" of Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235). The
@@ -111,13 +95,8 @@ class clip_by_block_rms(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("threshold", self.threshold, above=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _clipped_by_rms(updates, threshold=self.threshold), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _clipped_by_rms(updates, threshold=self.threshold)
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -155,7 +134,7 @@ def _clipped_by_unit(
 
 
 @transformation
-class adaptive_grad_clip(GradientTransformation):
+class adaptive_grad_clip(Stateless):
     """Bound each unit's gradient by a fraction of the norm of the unit's weights.
 
     ::
@@ -183,14 +162,9 @@ class adaptive_grad_clip(GradientTransformation):
         check_range("clipping", self.clipping, above=0)
         check_range("eps", self.eps, above=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        params = require_params(params, "adaptive_grad_clip")
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        params = require_params(params, updates, "adaptive_grad_clip")
         updates = _clipped_by_unit(
             updates, params, clipping=self.clipping, eps=self.eps, axis=self.axis
         )
-        return updates, state
+        return updates

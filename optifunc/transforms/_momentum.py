@@ -8,16 +8,18 @@ from jax import Array
 from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Value
+from .._leafwise import elementwise
 from .._numerics import increment, is_number
+from .._state import Restarting, Shared
 from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, elementwise, zeros_like
+from .._tree import PyTree, zeros_like
 
 
 class MomentumState(NamedTuple):
     """State of `momentum`."""
 
-    step: Array  # int32 [], updates done so far
-    momentum_buffer: PyTree  # like params
+    step: Shared  # int32 [], updates done so far
+    momentum_buffer: Restarting
 
 
 @elementwise(outputs=2, static=("nesterov",), inline=True)

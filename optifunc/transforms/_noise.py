@@ -9,16 +9,18 @@ from jax import Array, lax
 
 from .._checks import check_integer, check_range
 from .._hyperparameters import Value
+from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, increment, is_number, sqrt
+from .._state import Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, elementwise
+from .._tree import PyTree
 
 
 class NoiseState(NamedTuple):
     """State of `add_noise`."""
 
-    key: Array  # uint32 [2], the same throughout a run
-    step: Array  # int32 [], updates done so far
+    key: Shared  # uint32 [2], the same throughout a run
+    step: Shared  # int32 [], updates done so far
 
 
 @elementwise()

@@ -14,6 +14,7 @@ from .._checks import check_choice, check_range
 from .._dataclass import static
 from .._hyperparameters import Value
 from .._numerics import as_scalar, increment
+from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree
 from ..schedules._arguments import Count, as_count, check_count, check_number
@@ -23,12 +24,12 @@ from ._scaling import scale
 class ReduceOnPlateauState(NamedTuple):
     """State of `reduce_on_plateau`."""
 
-    lr: Array  # float [], the learning rate in force
-    best: Array  # float [], the best loss so far
-    num_bad_epochs: Array  # int32 [], plateau steps since then
-    cooldown_counter: Array  # int32 [], plateau steps left of the cooldown
-    total: Array  # float [], sum of the losses of the plateau step under way
-    losses: Array  # int32 [], their number
+    lr: Shared  # float [], the learning rate in force
+    best: Shared  # float [], the best loss so far
+    num_bad_epochs: Shared  # int32 [], plateau steps since then
+    cooldown_counter: Shared  # int32 [], plateau steps left of the cooldown
+    total: Shared  # float [], sum of the losses of the plateau step under way
+    losses: Shared  # int32 [], their number
 
 
 @transformation

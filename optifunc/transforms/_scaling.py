@@ -1,14 +1,13 @@
 """Scaling: by a factor, by the learning rate, to the sign, to nothing."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
 from .._hyperparameters import Value
-from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, elementwise
+from .._leafwise import elementwise
+from .._transformation import Stateless, transformation
+from .._tree import PyTree
 
 
 @elementwise(inline=True)
@@ -27,7 +26,7 @@ def _zero(updates: Array) -> Array:
 
 
 @transformation
-class scale(GradientTransformation):
+class scale(Stateless):
     """Multiply the updates by a number: ``u = factor * g``."""
 
     factor: Value
@@ -35,30 +34,20 @@ class scale(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("factor", self.factor)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _scaled(updates, factor=self.factor), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _scaled(updates, factor=self.factor)
 
 
 @transformation
-class negate(GradientTransformation):
+class negate(Stateless):
     """Turn the updates round: ``u = -g``; torch's ``maximize`` is this, first."""
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _scaled(updates, factor=-1.0), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _scaled(updates, factor=-1.0)
 
 
 @transformation
-class scale_by_learning_rate(GradientTransformation):
+class scale_by_learning_rate(Stateless):
     """Turn a direction of ascent into a step of descent: ``u = -lr * g``.
 
     It stands last in an optimizer's chain.
@@ -71,39 +60,24 @@ class scale_by_learning_rate(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("lr", self.lr, at_least=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _scaled(updates, factor=-self.lr), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _scaled(updates, factor=-self.lr)
 
 
 @transformation
-class scale_by_sign(GradientTransformation):
+class scale_by_sign(Stateless):
     """Keep only the sign of each element: ``u = sign(g)``, 0 where ``g`` is 0.
 
     Of a complex element the signs of the real and of the imaginary part.
     """
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _sign(updates), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _sign(updates)
 
 
 @transformation
-class set_to_zero(GradientTransformation):
+class set_to_zero(Stateless):
     """Make every update 0: ``u = 0``. With `partition` it freezes parameters."""
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _zero(updates), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        return _zero(updates)

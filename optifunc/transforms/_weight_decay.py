@@ -1,18 +1,12 @@
 """Weight decay."""
 
-from typing import Any
-
 from jax import Array
 
 from .._checks import check_range
 from .._hyperparameters import Value
-from .._transformation import (
-    GradientTransformation,
-    State,
-    require_params,
-    transformation,
-)
-from .._tree import PyTree, elementwise
+from .._leafwise import elementwise
+from .._transformation import Stateless, require_params, transformation
+from .._tree import PyTree
 
 
 @elementwise(inline=True)
@@ -21,7 +15,7 @@ def _decayed(updates: Array, params: Array, *, weight_decay: Array) -> Array:
 
 
 @transformation
-class add_decayed_weights(GradientTransformation):
+class add_decayed_weights(Stateless):
     """Add the parameters, scaled: ``u = g + weight_decay * p``.
 
     Before the moments of an optimizer this is L2 regularisation, as in
@@ -38,11 +32,6 @@ class add_decayed_weights(GradientTransformation):
     def __post_init__(self) -> None:
         check_range("weight_decay", self.weight_decay, at_least=0)
 
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        params = require_params(params, "add_decayed_weights")
-        return _decayed(updates, params, weight_decay=self.weight_decay), state
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        params = require_params(params, updates, "add_decayed_weights")
+        return _decayed(updates, params, weight_decay=self.weight_decay)

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 
-from .._dataclass import static
+from .._dataclass import child, static
+from .._foreign import accepted_arguments
 from .._numerics import increment
+from .._state import Shared
 from .._transformation import (
     GradientTransformation,
     State,
@@ -16,7 +18,7 @@ from .._transformation import (
     transformation,
 )
 from .._tree import PyTree, is_sparse
-from ._chain import accepted_arguments, as_transformation
+from ._wrapper import Wrapper
 
 
 def update_with_either(
@@ -51,13 +53,13 @@ def update_with_either(
 class ConditionalState(NamedTuple):
     """State of `conditionally`."""
 
-    step: Array  # int32 [], updates done so far, by either transformation
+    step: Shared  # int32 [], updates done so far, by either transformation
     inner: State
     otherwise: State
 
 
 @transformation
-class conditionally(GradientTransformation):
+class conditionally(Wrapper):
     """Apply a transformation where a condition holds, and another where it does not.
 
     ``u, inner = inner.update(g)`` if ``condition(t, **extra)``, else
@@ -66,23 +68,28 @@ class conditionally(GradientTransformation):
 
         of.conditionally(of.add_noise(0.01), lambda step: step < 1000)
 
-    **Arguments:** ``inner``: a transformation; ``condition``: a function of the step
-    (an int32 scalar) and of those extra arguments of `update` that it names, which
-    returns a bool scalar; it is static, so that one made anew is compiled anew;
-    ``otherwise``: by default the updates are left as they are.
+    **Arguments:**
 
-    **Raises:** `TypeError` if ``condition`` is no function or returns no bool scalar.
+    - ``inner``: a transformation.
+    - ``condition``: a function of the step (an int32 scalar) and of those extra
+      arguments of `update` that it names. It returns a bool scalar. It is static: a
+      function that is created again triggers recompilation.
+    - ``otherwise``: another transformation; by default the updates stay as they are.
+
+    **State:** `ConditionalState`.
+
+    **Raises:** `TypeError` if ``condition`` is not a function, or does not return a
+    bool scalar.
     """
 
-    inner: GradientTransformation
+    inner: GradientTransformation = child()
     condition: Callable[..., Any] = static()
-    otherwise: GradientTransformation = identity()
+    otherwise: GradientTransformation = child(default=identity())
 
     def __post_init__(self) -> None:
         if not callable(self.condition):
             raise TypeError(f"condition must be a function, found {self.condition!r}")
-        object.__setattr__(self, "inner", as_transformation(self.inner))
-        object.__setattr__(self, "otherwise", as_transformation(self.otherwise))
+        super().__post_init__()
 
     def init(self, params: PyTree) -> ConditionalState:
         step = jnp.zeros((), jnp.int32)

@@ -8,7 +8,8 @@ import pytest
 from jax.experimental.sparse import BCOO
 
 import optifunc as of
-from optifunc.transforms._masking import MaskedState, Selector
+from optifunc.wrappers._masked import MaskedState
+from optifunc.wrappers._selection import Selector
 
 PARAMS = {
     "encoder": [

@@ -1,29 +1,31 @@
 """One update from the gradients of several micro-batches."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._checks import check_choice, check_integer, check_range
-from .._dataclass import replace, static
+from .._checks import check_choice, check_whole
+from .._dataclass import child, replace, static
 from .._hyperparameters import Value
-from .._numerics import as_scalar, increment, is_number
+from .._leafwise import elementwise
+from .._numerics import as_scalar, increment
+from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, compute_dtype, elementwise
-from ._chain import as_transformation
-from ._conditional import update_with_either
-from ._scaling import set_to_zero
+from .._tree import PyTree, compute_dtype
+from ..transforms._scaling import set_to_zero
+from ._conditionally import update_with_either
+from ._wrapper import Wrapper
 
 
 class AccumulationState(NamedTuple):
     """State of `accumulate_gradients`."""
 
-    micro_step: Array  # int32 [], gradients accumulated since the last inner update
-    step: Array  # int32 [], inner updates done so far
-    accumulated: PyTree  # like params; stale where micro_step is 0
+    micro_step: Shared  # int32 [], gradients accumulated since the last inner update
+    step: Shared  # int32 [], inner updates done so far
+    accumulated: PerParameter  # stale where micro_step is 0
     inner: State
 
 
@@ -39,7 +41,7 @@ def _accumulated(
 
 
 @transformation
-class accumulate_gradients(GradientTransformation):
+class accumulate_gradients(Wrapper):
     """Update once in ``every`` micro-batches, with the mean or sum of their gradients.
 
     ::
@@ -51,35 +53,37 @@ class accumulate_gradients(GradientTransformation):
     and extra arguments of that micro-batch. With the mean, ``every`` micro-batches of
     one size give the step of one batch as large as all of them.
 
-    **Arguments:** ``inner``: a transformation; ``every``: an integer, or a schedule of
-    it, which is evaluated at the number of inner updates done; ``reduction``:
-    ``"mean"`` or ``"sum"``; ``accumulator_dtype``: the dtype to accumulate real leaves
-    in. By default that is each parameter's, and at least float32, as the mean of many
-    bfloat16 gradients would lose what it is taken for; complex leaves keep theirs. The
-    inner transformation gets the result in the gradients' dtypes.
+    **Arguments:**
 
-    **Raises:** `TypeError` or `ValueError` if ``every`` is no integer of at least 1,
-    `ValueError` for an unknown ``reduction``; `TypeError` for sparse gradients.
+    - ``inner``: a transformation.
+    - ``every``: an integer, or a schedule of it, which is evaluated at the number of
+      inner updates done.
+    - ``reduction``: ``"mean"`` or ``"sum"``.
+    - ``accumulator_dtype``: the dtype to accumulate real leaves in. By default that is
+      each parameter's, and at least float32, as the mean of many bfloat16 gradients
+      would lose what it is taken for; complex leaves keep theirs. The inner
+      transformation gets the result in the gradients' dtypes.
+
+    **State:** `AccumulationState`.
+
+    **Raises:** `TypeError` or `ValueError` if ``every`` is not an integer of at least
+    1, `ValueError` for an unknown ``reduction``; `TypeError` for sparse gradients.
     """
 
-    inner: GradientTransformation
+    inner: GradientTransformation = child()
     every: Value
     reduction: str = static(default="mean")
     accumulator_dtype: Any = static(default=None)
 
-    evaluates_schedules: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
-        if is_number(self.every):
-            check_integer("every", self.every, at_least=1)
-        check_range("every", self.every)
+        check_whole("every", self.every, at_least=1)
         check_choice("reduction", self.reduction, ("mean", "sum"))
         if self.accumulator_dtype is not None:
             dtype = np.dtype(self.accumulator_dtype)
             object.__setattr__(self, "accumulator_dtype", dtype)
             if not jnp.issubdtype(dtype, jnp.floating):
                 raise ValueError(f"accumulator_dtype must be a float, found {dtype}")
-        object.__setattr__(self, "inner", as_transformation(self.inner))
+        super().__post_init__()
 
     def _every(self, step: Array) -> Any:
         return self.every(step) if callable(self.every) else self.every

@@ -1,4 +1,4 @@
-"""Gradients that are infinite or not a number."""
+"""Updates that are skipped because they are not finite."""
 
 from typing import Any, NamedTuple
 
@@ -7,13 +7,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_integer
-from .._dataclass import static
+from .._dataclass import child, static
 from .._numerics import increment
+from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, elementwise, is_sparse
-from ._chain import as_transformation
-from ._conditional import update_with_either
-from ._scaling import set_to_zero
+from .._tree import PyTree, is_sparse
+from ..transforms._scaling import set_to_zero
+from ._conditionally import update_with_either
+from ._wrapper import Wrapper
 
 
 def _all_finite(tree: PyTree) -> Array:
@@ -25,33 +26,38 @@ def _all_finite(tree: PyTree) -> Array:
 class SkipNotFiniteState(NamedTuple):
     """State of `skip_not_finite`."""
 
-    skipped: Array  # int32 [], updates skipped so far
-    consecutive: Array  # int32 [], non-finite updates since the last finite one
+    skipped: Shared  # int32 [], updates skipped so far
+    consecutive: Shared  # int32 [], non-finite updates since the last finite one
     inner: State
 
 
 @transformation
-class skip_not_finite(GradientTransformation):
+class skip_not_finite(Wrapper):
     """Skip an update if any element of any leaf is infinite or NaN.
 
     ``u, inner = inner.update(g)`` if all of ``g`` is finite, else ``u = 0`` and the
     inner state stays as it is. ``state.skipped`` says how often that happened.
 
-    **Arguments:** ``inner``: a transformation; ``max_consecutive``: let an update
-    through if as many before it, one after another, were not finite either, so that a
-    run that is lost is seen to be; ``None`` skips without end.
+    **Arguments:**
 
-    **Raises:** `TypeError` or `ValueError` if ``max_consecutive`` is no integer of at
-    least 0.
+    - ``inner``: a transformation.
+    - ``max_consecutive``: let an update through if this many before it, one after
+      another, were not finite either, so that a run that is lost is seen to be;
+      ``None`` skips without end.
+
+    **State:** `SkipNotFiniteState`.
+
+    **Raises:** `TypeError` or `ValueError` if ``max_consecutive`` is not an integer of
+    at least 0.
     """
 
-    inner: GradientTransformation
+    inner: GradientTransformation = child()
     max_consecutive: int | None = static(default=None)
 
     def __post_init__(self) -> None:
         if self.max_consecutive is not None:
             check_integer("max_consecutive", self.max_consecutive, at_least=0)
-        object.__setattr__(self, "inner", as_transformation(self.inner))
+        super().__post_init__()
 
     def init(self, params: PyTree) -> SkipNotFiniteState:
         return SkipNotFiniteState(
@@ -82,24 +88,3 @@ class skip_not_finite(GradientTransformation):
         )
         skipped = jnp.where(applied, state.skipped, increment(state.skipped))
         return updates, SkipNotFiniteState(skipped, consecutive, inner)
-
-
-@elementwise(inline=True)
-def _without_nans(updates: Array) -> Array:
-    return jnp.where(jnp.isnan(updates), 0, updates)
-
-
-@transformation
-class zero_nans(GradientTransformation):
-    """Replace NaN by 0: ``u = 0`` where ``g`` is NaN, ``g`` elsewhere.
-
-    Infinite elements stay; of a complex element each part is treated by itself.
-    """
-
-    def init(self, params: PyTree) -> State:
-        return ()
-
-    def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
-        return _without_nans(updates), state

@@ -1,0 +1,44 @@
+"""Transformations from elsewhere, such as optax's: a pair of functions."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ._dataclass import static
+from ._transformation import GradientTransformation, State, transformation
+from ._tree import PyTree
+
+
+def accepted_arguments(
+    function: Callable[..., Any], arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Those of the named ``arguments`` that a function from elsewhere takes."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return arguments
+    return {name: arguments[name] for name in arguments if name in parameters}
+
+
+@transformation
+class foreign(GradientTransformation):
+    """A pair of functions from elsewhere, such as an optax transformation.
+
+    Its hyperparameters are hidden in the functions, so it has no leaves.
+    """
+
+    init_fn: Callable[..., Any] = static()
+    update_fn: Callable[..., Any] = static()
+
+    def declared_extra(self) -> frozenset[str]:
+        parameters = list(inspect.signature(self.update_fn).parameters.values())[3:]
+        return frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+
+    def init(self, params: PyTree) -> State:
+        return self.init_fn(params)
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        extra = accepted_arguments(self.update_fn, extra)
+        new_updates, new_state = self.update_fn(updates, state, params, **extra)
+        return new_updates, new_state

@@ -1,0 +1,271 @@
+"""Which part of a state belongs to which parameter, and what all of them share.
+
+A field of a state declares its role by its type::
+
+    class ScaleByAdamState(NamedTuple):
+        step: Shared
+        exp_avg: PerParameter
+        exp_avg_sq: NonNegative
+
+A field without a role holds another transformation's state and is entered. States from
+elsewhere declare nothing: there a subtree with the structure and the shapes of the
+parameters is per parameter, and the rest is shared.
+"""
+
+import abc
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ._tree import PyTree, path_name
+
+Path: TypeAlias = tuple[Any, ...]
+
+
+class Role(enum.Enum):
+    """What a field of a state holds."""
+
+    SHARED = "common to all parameters"
+    PER_PARAMETER = "for each parameter an array or a small tree of arrays"
+    NON_NEGATIVE = "per parameter, and never below 0"
+    RESTARTING = "per parameter, and may start at its initial value in mid-run"
+    CONCATENATED = "along the last axis all numbers of all parameters, leaf after leaf"
+
+    @property
+    def is_per_parameter(self) -> bool:
+        """Whether the field has a part for each parameter."""
+        return self in (Role.PER_PARAMETER, Role.NON_NEGATIVE, Role.RESTARTING)
+
+
+Shared: TypeAlias = Annotated[Array, Role.SHARED]
+PerParameter: TypeAlias = Annotated[PyTree, Role.PER_PARAMETER]
+NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
+Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
+Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
+
+
+class Field(NamedTuple):
+    """A place in a state and its role."""
+
+    path: Path
+    role: Role
+
+    @property
+    def name(self) -> str:
+        """The field's own name: torch's key."""
+        return _key_name(self.path[-1]) if self.path else ""
+
+
+class RelaidState(abc.ABC):
+    """State of a wrapper that shows its inner transformation other trees.
+
+    What the inner state holds per parameter goes with those trees. `spread` and
+    `gathered` say how they are made of the parameters.
+    """
+
+    @abc.abstractmethod
+    def spread(self) -> PyTree:
+        """The same state with each inner field laid out over the parameters."""
+
+    @abc.abstractmethod
+    def gathered(self, spread: PyTree) -> "RelaidState":
+        """The inverse of `spread`."""
+
+
+@cache
+def declared_roles(state_type: type) -> Mapping[str, Role | None]:
+    """The role of each field of a state's type; empty if it declares none."""
+    if not hasattr(state_type, "_fields"):
+        return {}
+    hints = get_type_hints(state_type, include_extras=True)
+    roles = {name: _role_in(hints.get(name)) for name in state_type._fields}
+    return roles if any(roles.values()) else {}
+
+
+def _role_in(hint: Any) -> Role | None:
+    """The role in an annotation such as ``NonNegative | None``."""
+    if isinstance(hint, Role):
+        return hint
+    return next(filter(None, map(_role_in, get_args(hint))), None)
+
+
+def map_state(
+    function: Callable[[Field, Any], Any], state: PyTree, params: PyTree
+) -> PyTree:
+    """``state`` with ``function(field, value)`` for the value of each field.
+
+    **Arguments:**
+
+    - ``function``: gets a field with a role and what it holds. For a field that is per
+      parameter, that is a tree with the structure of the parameters, and with None for
+      a parameter that has no part in it.
+    - ``state``: a state of a transformation, from this library or from elsewhere.
+    - ``params``: the parameters, or a tree of their shapes.
+    """
+    return _map(function, state, params, ())
+
+
+def _map(
+    function: Callable[[Field, Any], Any], node: Any, params: PyTree, path: Path
+) -> Any:
+    if isinstance(node, RelaidState):
+        return node.gathered(_map(function, node.spread(), params, path))
+    kind: Any = type(node)
+    roles = declared_roles(kind)
+    if not roles and _is_like(node, params):
+        return function(Field(path, Role.PER_PARAMETER), node)
+    structure: Any
+    pairs, structure = jax.tree_util.tree_flatten_with_path(
+        node, is_leaf=lambda x: x is not node
+    )
+    if not roles and structure == _LEAF:
+        return function(Field(path, Role.SHARED), node)
+    if not roles:
+        return structure.unflatten(
+            _map(function, part, params, path + key) for key, part in pairs
+        )
+    changed = {}
+    for name, role in roles.items():
+        part, key = getattr(node, name), (*path, jax.tree_util.GetAttrKey(name))
+        if role is None:
+            changed[name] = _map(function, part, params, key)
+        elif part is not None:
+            changed[name] = function(Field(key, role), part)
+    return node._replace(**changed)
+
+
+_LEAF: Any = jax.tree.structure(0)
+
+
+def _is_like(node: Any, params: PyTree) -> bool:
+    """Whether ``node`` holds for each parameter an array of its shape, or nothing."""
+    if node is None:
+        return False
+    structure: Any = jax.tree.structure(params)
+    try:
+        parts = structure.flatten_up_to(node)
+    except (ValueError, TypeError):
+        return False
+    leaves = jax.tree.leaves(params)
+    pairs = [(x, p) for x, p in zip(parts, leaves, strict=True) if not _is_empty(x)]
+    return bool(pairs) and all(_is_part(part, param) for part, param in pairs)
+
+
+def _is_empty(part: Any) -> bool:
+    return not jax.tree.leaves(part)
+
+
+def _is_part(part: Any, param: Any) -> bool:
+    if not hasattr(part, "dtype") or np.shape(part) != np.shape(param):
+        return False
+    # The parameters may be one scalar, and a count is a scalar too.
+    is_count = np.ndim(part) == 0 and jnp.issubdtype(part.dtype, jnp.integer)
+    return not is_count
+
+
+def state_fields(state: PyTree, params: PyTree) -> list[tuple[Field, Any]]:
+    """The fields of ``state``, each with its value; see `map_state`."""
+    found: list[tuple[Field, Any]] = []
+
+    def record(field: Field, value: Any) -> Any:
+        found.append((field, value))
+        return value
+
+    map_state(record, state, params)
+    return found
+
+
+def parts_of(value: PyTree, params: PyTree) -> list[Any]:
+    """What a field that is per parameter holds for each leaf of ``params``."""
+    structure: Any = jax.tree.structure(params)
+    parts: list[Any] = structure.flatten_up_to(value)
+    return parts
+
+
+def find_in_state(state: PyTree, what: str | type) -> Any:
+    """The one part of a state that has a name or a type, at any depth.
+
+    ::
+
+        of.find_in_state(state, "exp_avg")
+        of.find_in_state(state, of.ScaleByAdamState).step
+
+    It also reads states of optax.
+
+    **Arguments:**
+
+    - ``state``: a state, of whichever composition of transformations.
+    - ``what``: the name of a field or of a dict's key, which may be qualified by names
+      before it (``"decoder.exp_avg"``); or the type of a state.
+
+    **Returns:** the part of the state.
+
+    **Raises:** `KeyError` if nothing is found, and if several are: it lists their
+    paths, which are names too. `find_all_in_state` returns all of them.
+    """
+    found = find_all_in_state(state, what)
+    wanted = what if isinstance(what, str) else what.__name__
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if wanted in found:
+        return found[wanted]
+    if found:
+        raise KeyError(
+            f"{wanted!r} occurs {len(found)} times in the state; choose one of "
+            f"{sorted(found)}, or call find_all_in_state"
+        )
+    known = {_key_name(path[-1]) for path, _ in _nodes(state, ()) if path}
+    raise KeyError(f"{wanted!r} does not occur in the state; known: {sorted(known)}")
+
+
+def find_all_in_state(state: PyTree, what: str | type) -> dict[str, Any]:
+    """All parts of a state that have a name or a type, by their dotted paths.
+
+    **Arguments:**
+
+    - ``state``: a state, of whichever composition of transformations.
+    - ``what``: as `find_in_state` takes it.
+
+    **Returns:** a dict from paths (``"1.exp_avg"``) to parts of the state.
+    """
+    if isinstance(what, type):
+        return {
+            path_name(p): node for p, node in _nodes(state, ()) if type(node) is what
+        }
+    wanted = what.split(".")
+    return {
+        path_name(path): node
+        for path, node in _nodes(state, ())
+        if _is_named(path, wanted)
+    }
+
+
+def _is_named(path: Path, wanted: list[str]) -> bool:
+    names = list(map(_key_name, path))
+    if names == wanted:
+        return True
+    # Positions in a chain may be left out of a name.
+    words = [name for name in names if not name.isdigit()]
+    return bool(names) and names[-1] == wanted[-1] and wanted == words[-len(wanted) :]
+
+
+def _nodes(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every node of a tree with its path, parents first."""
+    yield path, node
+    structure: Any
+    pairs, structure = jax.tree_util.tree_flatten_with_path(
+        node, is_leaf=lambda x: x is not node
+    )
+    if structure != _LEAF:
+        for key, part in pairs:
+            yield from _nodes(part, path + key)
+
+
+def _key_name(key: Any) -> str:
+    return path_name((key,))

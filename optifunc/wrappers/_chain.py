@@ -1,0 +1,84 @@
+"""Transformations one after another."""
+
+from collections import OrderedDict
+from typing import Any
+
+from .._dataclass import child
+from .._transformation import (
+    Child,
+    GradientTransformation,
+    State,
+    foreign_state,
+    transformation,
+)
+from .._tree import PyTree
+from ._wrapper import Wrapper
+
+
+@transformation
+class chain(Wrapper):
+    """Apply transformations one after another: ``u = f_n(... f_2(f_1(g)))``.
+
+    A member with a schedule for a hyperparameter follows it, with a step counter of its
+    own (`scheduled`). Every member receives the same ``params`` and the same extra
+    arguments.
+
+    **Arguments:**
+
+    - ``members``: transformations of this library, optax's, or any objects with
+      ``init`` and ``update``. Without members a chain is `identity`.
+    - ``named``: the same with names, instead of by position.
+
+    **State:** of ``chain(a, b)`` a tuple of their states; of ``chain(clip=a, adam=b)``
+    a dict, so that a state is addressed by name: ``state["adam"].exp_avg``.
+
+    **Raises:** `TypeError` for a member that is not a transformation, or if some
+    members are named and others are not; `ValueError` at `update` for the state of
+    another chain.
+    """
+
+    members: tuple[GradientTransformation, ...] | dict[str, GradientTransformation] = (
+        child()
+    )
+
+    def __init__(self, *members: Any, **named: Any) -> None:
+        if members and named:
+            raise TypeError(
+                f"chain takes members by position or by name, found {len(members)} "
+                f"by position besides {sorted(named)}"
+            )
+        # JAX would sort the keys of a plain dict, and the order has a meaning.
+        own = OrderedDict(named) if named else members
+        object.__setattr__(self, "members", own)
+        self.__post_init__()
+
+    def __repr__(self) -> str:
+        if isinstance(self.members, dict):
+            return f"chain({', '.join(f'{k}={v!r}' for k, v in self.members.items())})"
+        return f"chain({', '.join(map(repr, self.members))})"
+
+    def state_of(self, child: Child, state: State) -> State:
+        return state[child.key]
+
+    def init(self, params: PyTree) -> State:
+        if isinstance(self.members, dict):
+            return {name: tx.init(params) for name, tx in self.members.items()}
+        return tuple(tx.init(params) for tx in self.members)
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        children = self.children()
+        named = isinstance(self.members, dict)
+        fits = type(state) is (dict if named else tuple)
+        keys = {member.key for member in children}
+        if not fits or {*(state if named else range(len(state)))} != keys:
+            names = ", ".join(type(c.transformation).__name__ for c in children)
+            expected = f"a dict of {sorted(keys)}" if named else "a tuple"
+            raise foreign_state(
+                self, f"{expected} for {len(children)} members ({names})", state
+            )
+        states = {}
+        for _, key, tx in children:
+            updates, states[key] = tx.update(updates, state[key], params, **extra)
+        return updates, states if named else tuple(states.values())

@@ -1,0 +1,206 @@
+"""Small leaves joined into one vector."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property, reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.tree_util import PyTreeDef
+
+from .._checks import check_integer
+from .._dataclass import child, pytree_dataclass, static
+from .._extra import adapted_extra
+from .._state import Field, RelaidState, map_state
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import (
+    PyTree,
+    check_shapes,
+    flatten_like,
+    is_sparse,
+    leaf_dtype,
+    leaves_with_names,
+    params_like,
+)
+from ._wrapper import Wrapper
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Which leaves of a tree are joined, and into which vector."""
+
+    treedef: PyTreeDef
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype[Any], ...]
+    max_size: int | None
+
+    @classmethod
+    def of(cls, tree: PyTree, max_size: int | None) -> "Layout":
+        leaves, treedef = jax.tree.flatten(tree, is_leaf=is_sparse)
+        shapes = tuple(map(np.shape, leaves))
+        return cls(treedef, shapes, tuple(map(leaf_dtype, leaves)), max_size)
+
+    def __repr__(self) -> str:
+        return f"Layout({len(self.shapes)} leaves, max_size={self.max_size})"
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.treedef, self.shapes, self.dtypes, self.max_size))
+
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """The positions of the leaves in each vector, by the vector's dtype."""
+        found: dict[str, list[int]] = {}
+        for place, (shape, dtype) in enumerate(
+            zip(self.shapes, self.dtypes, strict=True)
+        ):
+            if self.max_size is None or np.prod(shape, dtype=int) <= self.max_size:
+                found.setdefault(dtype.name, []).append(place)
+        return found
+
+    @cached_property
+    def tree(self) -> PyTree:
+        """The tree of shapes and dtypes that this is the layout of."""
+        leaves = map(jax.ShapeDtypeStruct, self.shapes, self.dtypes)
+        return self.treedef.unflatten(leaves)
+
+    @cached_property
+    def joined_tree(self) -> PyTree:
+        """The shapes and dtypes of the joined tree."""
+        return jax.eval_shape(self.join, self.tree)
+
+    def join(self, tree: PyTree) -> PyTree:
+        """``tree`` with small leaves laid end to end."""
+        leaves = flatten_like(tree, self.tree, ("updates", "params"))
+        vectors = {}
+        for dtype, places in self.places.items():
+            if any(is_sparse(leaves[i]) for i in places):
+                raise _sparse_leaf(tree)
+            vectors[dtype] = _end_to_end([leaves[i] for i in places])
+            for i in places:
+                leaves[i] = None
+        return {"vectors": vectors, "leaves": self.treedef.unflatten(leaves)}
+
+    def split(self, joined: PyTree, like: PyTree = None) -> PyTree:
+        """The tree that was joined, with the dtypes of the leaves of ``like``."""
+        leaves = flatten_like(joined["leaves"], self.tree, ("updates", "params"))
+        wanted = None
+        if like is not None:
+            wanted = flatten_like(like, self.tree, ("updates", "params"))
+        for dtype, places in self.places.items():
+            sizes = [int(np.prod(self.shapes[i], dtype=int)) for i in places]
+            for i, part in zip(
+                places, lax.split(joined["vectors"][dtype], sizes), strict=True
+            ):
+                leaves[i] = part.reshape(self.shapes[i])
+                if wanted is not None:
+                    leaves[i] = leaves[i].astype(leaf_dtype(wanted[i]))
+        return self.treedef.unflatten(leaves)
+
+
+@pytree_dataclass
+class FlattenState(RelaidState):
+    """State of `flatten`."""
+
+    inner: State  # of {"vectors": {dtype: vector}, "leaves": the leaves not joined}
+    layout: Layout = static()
+
+    def spread(self) -> State:
+        def split(field: Field, value: Any) -> Any:
+            return self.layout.split(value) if field.role.is_per_parameter else value
+
+        return map_state(split, self.inner, self.layout.joined_tree)
+
+    def gathered(self, spread: State) -> "FlattenState":
+        def join(field: Field, value: Any) -> Any:
+            return self.layout.join(value) if field.role.is_per_parameter else value
+
+        return FlattenState(map_state(join, spread, self.layout.tree), self.layout)
+
+
+@transformation
+class flatten(Wrapper):
+    """Let a transformation see the small leaves of a tree as one vector a dtype.
+
+    ``join(u), inner = inner.update(join(g), inner, join(params))``, where ``join``
+    lays all leaves of one dtype end to end. A step over hundreds of small leaves spends
+    most of its time on passing arrays; here the state consists of a few. It takes
+    longer to compile, as each leaf is cut from another place of the vector::
+
+        of.flatten(of.adamw(1e-3), max_size=4096)
+
+    Right for transformations that treat each element by itself (Adam, momentum, weight
+    decay) or all of them together (`clip_by_global_norm`), not for those that look at
+    the shape or path of a leaf (Muon, Adafactor, `clip_by_block_rms`, `masked`). The
+    vector does not keep the shardings of its parts. Leaves are joined by their
+    parameters' dtypes.
+
+    **Arguments:**
+
+    - ``inner``: a transformation, ours or optax's, which sees trees ``{"vectors":
+      {"float32": ...}, "leaves": ...}``, the second with ``None`` for each leaf that is
+      joined. An extra argument that is a function of the parameters (``value_fn``) is
+      called with parameters that are not joined; one with the structure and shapes of
+      the parameters, as optax's ``grad``, is joined.
+    - ``max_size``: join leaves of at most this many elements and leave larger ones as
+      they are, which costs less than copying them into a vector; ``None`` joins all.
+
+    **State:** `FlattenState`. A stateful optimizer's ``state_dict`` has its parts by
+    parameter.
+
+    **Raises:** `TypeError` or `ValueError` if ``max_size`` is not an integer of at
+    least 0; in `update` `TypeError` if a leaf to be joined is sparse, and `ValueError`
+    if ``updates`` or ``params`` differ in structure or shapes from what `init` saw.
+    """
+
+    inner: GradientTransformation = child()
+    max_size: int | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        if self.max_size is not None:
+            check_integer("max_size", self.max_size, at_least=0)
+        super().__post_init__()
+
+    def init(self, params: PyTree) -> FlattenState:
+        layout = Layout.of(params, self.max_size)
+        return FlattenState(self.inner.init(layout.join(params)), layout)
+
+    def update(
+        self,
+        updates: PyTree,
+        state: FlattenState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, FlattenState]:
+        layout = state.layout
+        reference = updates if params is None else params_like(params, updates)
+        check_shapes(updates, reference, ("updates", "params"))
+        check_shapes(updates, layout.tree, ("updates", "the parameters of init"))
+        joined, inner = self.inner.update(
+            layout.join(updates),
+            state.inner,
+            None if params is None else layout.join(reference),
+            **adapted_extra(extra, reference, layout.join, layout.split),
+        )
+        return layout.split(joined, updates), FlattenState(inner, layout)
+
+
+def _end_to_end(leaves: Sequence[Any]) -> Array:
+    """In the widest dtype of ``leaves``."""
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = reduce(jnp.promote_types, map(jnp.result_type, leaves))
+    return jnp.concatenate([jnp.ravel(jnp.asarray(x, dtype)) for x in leaves])
+
+
+def _sparse_leaf(tree: PyTree) -> TypeError:
+    path = next(path for path, leaf in leaves_with_names(tree) if is_sparse(leaf))
+    return TypeError(
+        f"flatten joins dense leaves, found a sparse one at {path!r}; "
+        "use partition to leave it out"
+    )

@@ -1,0 +1,103 @@
+"""A transformation for some of the parameters."""
+
+import warnings
+from typing import Any, NamedTuple
+
+from .._dataclass import child, static
+from .._extra import adapted_extra
+from .._transformation import Child, GradientTransformation, State, transformation
+from .._tree import PyTree, leaves_with_names, listed, params_like
+from ._selection import (
+    check_mask,
+    chosen_values,
+    is_function,
+    merged,
+    selected,
+    static_choice,
+)
+from ._wrapper import Wrapper
+
+
+class MaskedState(NamedTuple):
+    """State of `masked`."""
+
+    inner: State  # with None for each parameter that is not selected
+
+
+@transformation
+class masked(Wrapper):
+    """Apply a transformation to selected leaves; the others pass unchanged.
+
+    The inner transformation sees ``None`` for updates and parameters that are not
+    selected, and keeps no state for them::
+
+        of.masked(of.add_decayed_weights(0.1), lambda path, leaf: leaf.ndim > 1)
+
+    A mask is static: a tree is compared by content, a function by identity, so a
+    function that is created again triggers recompilation. A mask that selects nothing
+    is allowed; if it is a function, `init` warns, as its condition may be misspelled.
+
+    **Arguments:**
+
+    - ``inner``: a transformation, ours or optax's.
+    - ``mask``: a pytree of bools, whose leaves may stand for whole subtrees of the
+      parameters; a function of ``(path, leaf)`` that returns a bool; or a function of
+      the parameters that returns a pytree of bools, as in optax. The number of
+      positional arguments tells the two functions apart. ``path`` is dotted
+      (``"encoder.0.kernel"``, also if a Variable of flax.nnx holds the array), and
+      ``leaf`` is the parameter (the update, if `update` is called without ``params``).
+
+    **State:** `MaskedState`.
+
+    **Raises:** `ValueError` for a mask value that is not a bool; at `init` and `update`
+    for a mask that does not fit the parameters.
+    """
+
+    inner: GradientTransformation = child()
+    mask: Any = static()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
+
+    def params_of(self, child: Child, params: PyTree) -> PyTree:
+        return selected(params, params, "params", self._chosen(params))
+
+    def _chosen(self, params: PyTree) -> list[bool]:
+        return chosen_values(self.mask, params, "mask", check_mask)
+
+    def init(self, params: PyTree) -> MaskedState:
+        chosen = self._chosen(params)
+        if chosen and not any(chosen) and is_function(self.mask):
+            names = [name for name, _ in leaves_with_names(params)]
+            warnings.warn(
+                f"mask selects none of the {len(names)} parameters: {listed(names)}",
+                UserWarning,
+                stacklevel=2,
+            )
+        return MaskedState(self.inner.init(selected(params, params, "params", chosen)))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: MaskedState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, MaskedState]:
+        reference = updates if params is None else params_like(params, updates)
+        chosen = self._chosen(reference)
+
+        def restrict(tree: PyTree) -> PyTree:
+            return selected(tree, reference, "updates", chosen)
+
+        def restore(part: PyTree) -> PyTree:
+            return merged(part, reference, reference, "params", chosen)
+
+        new, inner = self.inner.update(
+            restrict(updates),
+            state.inner,
+            None if params is None else restrict(reference),
+            **adapted_extra(extra, reference, restrict, restore),
+        )
+        new = merged(new, updates, reference, "the inner updates", chosen)
+        return new, MaskedState(inner)
