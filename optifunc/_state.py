@@ -14,6 +14,7 @@ parameters is per parameter, and the rest is shared.
 
 import abc
 import enum
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
@@ -83,7 +84,10 @@ def declared_roles(state_type: type) -> Mapping[str, Role | None]:
     """The role of each field of a state's type; empty if it declares none."""
     if not hasattr(state_type, "_fields"):
         return {}
-    hints = get_type_hints(state_type, include_extras=True)
+    hints = inspect.get_annotations(state_type)
+    # Written out by the module's `from __future__ import annotations`.
+    if any(isinstance(hint, str) for hint in hints.values()):
+        hints = get_type_hints(state_type, include_extras=True)
     roles = {name: _role_in(hints.get(name)) for name in state_type._fields}
     return roles if any(roles.values()) else {}
 

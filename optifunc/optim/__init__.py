@@ -5,21 +5,20 @@ from . import (
     lr_scheduler as lr_scheduler,
     swa_utils as swa_utils,
 )
-from ._adagrad import (
-    Adadelta as Adadelta,
-    Adafactor as Adafactor,
-    Adagrad as Adagrad,
-    RMSprop as RMSprop,
-)
-from ._adam import (
-    Adam as Adam,
-    Adamax as Adamax,
-    AdamW as AdamW,
-    NAdam as NAdam,
-    RAdam as RAdam,
-    SparseAdam as SparseAdam,
-)
-from ._functional import Functional as Functional
+from ._adadelta import Adadelta as Adadelta
+from ._adafactor import Adafactor as Adafactor
+from ._adagrad import Adagrad as Adagrad
+from ._adam import Adam as Adam
+from ._adamax import Adamax as Adamax
+from ._adamw import AdamW as AdamW
+from ._asgd import ASGD as ASGD
 from ._lbfgs import LBFGS as LBFGS
+from ._muon import Muon as Muon
+from ._nadam import NAdam as NAdam
 from ._optimizer import Optimizer as Optimizer
-from ._sgd import ASGD as ASGD, SGD as SGD, Muon as Muon, Rprop as Rprop
+from ._radam import RAdam as RAdam
+from ._rmsprop import RMSprop as RMSprop
+from ._rprop import Rprop as Rprop
+from ._sgd import SGD as SGD
+from ._sparse_adam import SparseAdam as SparseAdam
+from ._stateful import Stateful as Stateful

@@ -3,6 +3,8 @@
 Comparisons are such that NaN fails them.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,3 +52,25 @@ def check_betas(betas: Any) -> None:
         require(
             0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}"
         )
+
+
+def check_no_schedule(name: str, value: Any) -> None:
+    """Check that a hyperparameter is not a function of the step.
+
+    **Raises:** `TypeError` that says what follows schedules.
+    """
+    if callable(value):
+        raise TypeError(
+            f"{name} must be a number, found the schedule {value!r}; a stateful "
+            "optimizer follows the schedulers of optifunc.optim.lr_scheduler, and "
+            "optim.Stateful(tx, params) drives a transformation with schedules"
+        )
+
+
+def takes_arguments(function: Callable[..., Any]) -> bool:
+    """Whether a function cannot be called without arguments."""
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(
+        p.default is p.empty and p.kind not in kinds
+        for p in inspect.signature(function).parameters.values()
+    )

@@ -1,36 +1,49 @@
-"""State in both layouts: trees for each field, and fields for each parameter.
+"""Parameters that have taken the same steps share one state: a cohort.
 
-A pure state holds one tree for each field (``exp_avg``) and what all its parameters
-have in common (``step``); torch's holds all fields of each parameter. Parameters that
-have taken different steps therefore cannot share a pure state: those that can are a
-cohort.
+A pure state holds one tree for each field (``exp_avg``) and what all parameters share
+(``step``). In torch each parameter has its own step count, since one without a
+gradient is skipped. An example with Adam and two parameters::
+
+    step 1: gradients of a and b    one cohort:   {a, b}, step = 1
+    step 2: gradient of a alone     two cohorts:  {a}, step = 2;  {b}, step = 1
+    step 3: gradients of a and b    two cohorts:  {a}, step = 3;  {b}, step = 2
+    step 4: gradient of b alone     one cohort:   {a, b}, step = 3
+
+A step updates every cohort that has gradients, each with its own state, in one
+compiled program (`assembled`). Before step 2 the cohort is split, after step 4 the two
+are merged. Both go through `Columns`, where each field's values are listed by
+parameter, which is also torch's layout of a checkpoint. `CohortStates` converts
+between the two forms by the roles of the fields (`optifunc._state`).
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from .._dataclass import static
+from .._dataclass import child, static
+from .._extra import adapted_extra
 from .._numerics import increment
+from .._state import Field, Role, Shared, map_state, parts_of, state_fields
 from .._transformation import (
+    Child,
     GradientTransformation,
     State,
     require_params,
     transformation,
 )
 from .._tree import PyTree, flatten_like, is_sparse
+from ..wrappers._masked import EmptyMaskWarning
 
-# Fields that all parameters of a cohort have in common.
-SHARED = frozenset({"step", "eta", "mu", "mu_product"})
+Key: TypeAlias = Callable[[Field], str]
 
 
 class Columns(NamedTuple):
-    """A cohort's state by field: common values, and values by parameter."""
+    """A cohort's state by field: shared values, and values by parameter."""
 
     shared: dict[str, Any]
     own: dict[str, dict[int, Any]]  # by field and number of the parameter
@@ -39,11 +52,18 @@ class Columns(NamedTuple):
         """The columns of some of the parameters, safe from donation by the others."""
         members = set(members)
         return Columns(
-            {k: jnp.array(v, copy=True) for k, v in self.shared.items()},
+            {k: _copied(v) for k, v in self.shared.items()},
             {
                 name: {i: value for i, value in column.items() if i in members}
                 for name, column in self.own.items()
             },
+        )
+
+    def shared_content(self) -> tuple[Any, ...]:
+        """The shared values in a form that can be compared."""
+        return tuple(
+            (name, *(np.asarray(x).tobytes() for x in jax.tree.leaves(value)))
+            for name, value in sorted(self.shared.items())
         )
 
 
@@ -62,214 +82,218 @@ class Cohort:
     kept: Columns = dataclasses.field(default_factory=lambda: Columns({}, {}))
 
 
+def _copied(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
+
+
 def select(leaves: Sequence[Any], treedef: Any, members: Iterable[int]) -> PyTree:
-    """The tree of ``leaves`` with None in the place of all but ``members``."""
+    """The tree of ``leaves`` with None for all but ``members``."""
     chosen = set(members)
     return treedef.unflatten(
         leaf if i in chosen else None for i, leaf in enumerate(leaves)
     )
 
 
-def field_name(path: Sequence[Any]) -> str:
-    """The name of a state's field: torch's key."""
-    return str(path[-1].name) if path and hasattr(path[-1], "name") else ""
+class CohortStates:
+    """States of cohorts in both forms, for the parameters of one optimizer.
 
+    **Arguments:**
 
-def _parts(node: Any, structure: Any) -> list[Any] | None:
-    """What ``node`` holds for each parameter; None if it does not go with them."""
-    try:
-        parts: list[Any] = structure.flatten_up_to(node)
-    except (ValueError, TypeError):
-        return None
-    if all(x is None or isinstance(x, jax.Array | np.ndarray) for x in parts):
-        return parts
-    return None
-
-
-def _nodes(state: State, structure: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    def goes_with_parameters(node: Any) -> bool:
-        return node is not None and _parts(node, structure) is not None
-
-    return jax.tree_util.tree_flatten_with_path(state, is_leaf=goes_with_parameters)
-
-
-def columns_of(
-    cohort: Cohort, params: PyTree, key: Callable[[Sequence[Any]], str] = field_name
-) -> Columns:
-    """All of a cohort's state by field. ``params``: the parameters of all groups."""
-    shared, own = dict(cohort.kept.shared), dict(cohort.kept.own)
-    if cohort.tx is not None:
-        leaves, treedef = jax.tree.flatten(params)
-        structure = jax.tree.structure(select(leaves, treedef, cohort.members))
-        for path, node in _nodes(cohort.state, structure)[0]:
-            parts = None if _is_shared(path) else _parts(node, structure)
-            if parts is None:
-                shared[key(path)] = node
-            else:
-                pairs = zip(cohort.members, parts, strict=True)
-                own[key(path)] = {i: x for i, x in pairs if x is not None}
-    return Columns(shared, own)
-
-
-def _is_shared(path: Sequence[Any]) -> bool:
-    return field_name(path) in SHARED
-
-
-def released(
-    cohort: Cohort, params: PyTree, key: Callable[[Sequence[Any]], str] = field_name
-) -> Cohort:
-    """The cohort with its state by field, independent of a transformation."""
-    columns = columns_of(cohort, params, key)
-    return dataclasses.replace(cohort, tx=None, state=None, kept=columns)
-
-
-def fitted(
-    cohort: Cohort,
-    tx: GradientTransformation,
-    params: PyTree,
-    key: Callable[[Sequence[Any]], str] = field_name,
-    lazy: frozenset[str] = frozenset(),
-) -> Cohort:
-    """The cohort with its state in the form that ``tx`` needs.
-
-    **Arguments:** ``lazy``: fields that start anew where a cohort has none.
-
-    **Raises:** `KeyError` for any other field that the cohort lacks, as torch does;
-    `ValueError` for an array of the wrong shape.
+    - ``params``: the parameters of all groups.
+    - ``key``: names a field; two fields of one state have different names.
     """
-    columns = columns_of(cohort, params, key)
-    leaves, treedef = jax.tree.flatten(params)
-    chosen = select(leaves, treedef, cohort.members)
-    structure: Any = jax.tree.structure(chosen)
-    state_structure: Any
-    template = tx.init(chosen)
-    nodes, state_structure = _nodes(template, structure)
-    # SGD and Muon have no count in torch: any number but 0 says that there is state.
-    shared = {"step": 1 if any(columns.own.values()) else 0} | columns.shared
-    used, filled = set(), []
-    for path, node in nodes:
-        name = key(path)
-        used.add(name)
-        parts = None if _is_shared(path) else _parts(node, structure)
-        if parts is None:
-            if name not in shared and any(columns.own.values()):
-                raise KeyError(name)
-            filled.append(_like(shared.get(name, node), node, name))
-            continue
-        column = columns.own.get(name, {})
-        values: list[Any] = []
-        for i, part in zip(cohort.members, parts, strict=True):
-            if part is None:
-                values.append(None)
-            elif i in column:
-                values.append(_like(column[i], part, f"{name} of parameter {i}"))
-            elif name in lazy:
-                values.append(part)
-            else:
-                raise KeyError(name)
-        filled.append(structure.unflatten(values))
-    kept = Columns(
-        {k: v for k, v in columns.shared.items() if k not in used},
-        {k: v for k, v in columns.own.items() if k not in used},
-    )
-    return dataclasses.replace(
-        cohort, tx=tx, state=state_structure.unflatten(filled), kept=kept
-    )
+
+    def __init__(self, params: PyTree, key: Key) -> None:
+        self.leaves, self.treedef = jax.tree.flatten(params)
+        self.key = key
+
+    def new(
+        self, group: int, members: tuple[int, ...], tx: GradientTransformation
+    ) -> Cohort:
+        """A cohort before its first step."""
+        return Cohort(group, members, 0, tx, self._new_state(tx, members))
+
+    def _new_state(self, tx: GradientTransformation, members: tuple[int, ...]) -> State:
+        with warnings.catch_warnings():
+            # A mask may select none of a few parameters, and others of the rest.
+            if len(members) < len(self.leaves):
+                warnings.simplefilter("ignore", EmptyMaskWarning)
+            return tx.init(self._chosen(members))
+
+    def _chosen(self, members: Iterable[int]) -> PyTree:
+        return select(self.leaves, self.treedef, members)
+
+    def columns(self, cohort: Cohort) -> Columns:
+        """All of a cohort's state by field."""
+        columns = Columns(dict(cohort.kept.shared), dict(cohort.kept.own))
+        if cohort.tx is None:
+            return columns
+        chosen = self._chosen(cohort.members)
+        for field, value in state_fields(cohort.state, chosen):
+            if not field.role.is_per_parameter:
+                columns.shared[self.key(field)] = value
+                continue
+            parts = zip(cohort.members, parts_of(value, chosen), strict=True)
+            columns.own[self.key(field)] = {
+                i: part for i, part in parts if jax.tree.leaves(part)
+            }
+        return columns
+
+    def released(self, cohort: Cohort) -> Cohort:
+        """The cohort with its state by field, independent of a transformation."""
+        kept = self.columns(cohort)
+        return dataclasses.replace(cohort, tx=None, state=None, kept=kept)
+
+    def fitted(self, cohort: Cohort, tx: GradientTransformation) -> Cohort:
+        """The cohort with its state in the form that ``tx`` needs.
+
+        **Raises:** `KeyError` for a field that the cohort lacks, as torch does, unless
+        it may start in mid-run; `ValueError` for an array of the wrong shape.
+        """
+        columns = self.columns(cohort)
+        chosen = self._chosen(cohort.members)
+        has_state = any(columns.own.values())
+        # SGD and Muon have no count in torch: any number but 0 says there is state.
+        shared = {"step": 1 if has_state else 0} | columns.shared
+        used = set()
+
+        def filled(field: Field, template: Any) -> Any:
+            name = self.key(field)
+            used.add(name)
+            if not field.role.is_per_parameter:
+                if name not in shared and has_state:
+                    raise KeyError(name)
+                return _like(shared.get(name, template), template, name)
+            column = columns.own.get(name, {})
+            parts = []
+            for i, part in zip(cohort.members, parts_of(template, chosen), strict=True):
+                is_needed = bool(jax.tree.leaves(part))
+                if is_needed and i in column:
+                    part = _like(column[i], part, f"{name} of parameter {i}")
+                elif is_needed and field.role is not Role.RESTARTING:
+                    raise KeyError(name)
+                parts.append(part)
+            structure: Any = jax.tree.structure(chosen)
+            return structure.unflatten(parts)
+
+        state = map_state(filled, self._new_state(tx, cohort.members), chosen)
+        kept = Columns(
+            {k: v for k, v in columns.shared.items() if k not in used},
+            {k: v for k, v in columns.own.items() if k not in used},
+        )
+        return dataclasses.replace(cohort, tx=tx, state=state, kept=kept)
+
+    def split(self, cohort: Cohort, chosen: set[int]) -> list[Cohort]:
+        """The cohort as two: the members in ``chosen``, and the others."""
+        columns = self.columns(cohort)
+        halves = (
+            tuple(i for i in cohort.members if i in chosen),
+            tuple(i for i in cohort.members if i not in chosen),
+        )
+        return [
+            Cohort(cohort.group, half, cohort.steps, kept=columns.of(half))
+            for half in halves
+        ]
+
+    def merged(self, cohorts: Sequence[Cohort]) -> list[Cohort]:
+        """The cohorts, those together whose parameters have caught up."""
+        result: dict[Any, Cohort] = {}
+        ages = [(c.group, c.steps) for c in cohorts]
+        for number, cohort in enumerate(cohorts):
+            if ages.count(ages[number]) == 1:
+                result[number] = cohort
+                continue
+            columns = self.columns(cohort)
+            same = ages[number], columns.shared_content(), frozenset(columns.own)
+            other = result.get(same)
+            if other is None:
+                result[same] = self.released(cohort)
+                continue
+            own = {k: other.kept.own[k] | column for k, column in columns.own.items()}
+            result[same] = dataclasses.replace(
+                other,
+                members=tuple(sorted(other.members + cohort.members)),
+                kept=Columns(columns.shared, own),
+            )
+        return list(result.values())
 
 
-def _like(value: Any, template: Any, name: str) -> Any:
+def _like(value: PyTree, template: PyTree, name: str) -> PyTree:
+    """``value`` as arrays with the dtypes of ``template``."""
     if value is template:
         return value
-    if np.shape(value) != np.shape(template):
-        raise ValueError(
-            f"the state {name} has shape {np.shape(value)}, "
-            f"expected {np.shape(template)}"
-        )
-    # A copy, because a step writes over its state.
-    array = jnp.array(value, template.dtype, copy=True)
-    if getattr(template, "committed", False):
-        return jax.device_put(array, template.sharding)
-    return array
 
+    def converted(array: Any, like: Any) -> Any:
+        if np.shape(array) != np.shape(like):
+            raise ValueError(
+                f"the state {name} has shape {np.shape(array)}, "
+                f"expected {np.shape(like)}"
+            )
+        # A copy, because a step writes over its state.
+        array = jnp.array(array, like.dtype, copy=True)
+        return jax.device_put(array, like.sharding) if like.committed else array
 
-def split(cohort: Cohort, params: PyTree, chosen: set[int], key: Any) -> list[Cohort]:
-    """The cohort as two: the members in ``chosen``, and the others."""
-    columns = columns_of(cohort, params, key)
-    halves = (
-        tuple(i for i in cohort.members if i in chosen),
-        tuple(i for i in cohort.members if i not in chosen),
-    )
-    return [
-        Cohort(cohort.group, half, cohort.steps, kept=columns.of(half))
-        for half in halves
-    ]
-
-
-def merged(cohorts: Sequence[Cohort], params: PyTree, key: Any) -> list[Cohort]:
-    """Put cohorts together whose parameters have caught up with each other."""
-    result: dict[Any, Cohort] = {}
-    ages = [(c.group, c.steps) for c in cohorts]
-    for number, cohort in enumerate(cohorts):
-        age = ages[number]
-        if ages.count(age) == 1:
-            result[number] = cohort
-            continue
-        columns = columns_of(cohort, params, key)
-        values = tuple(
-            (name, np.asarray(value).tobytes())
-            for name, value in sorted(columns.shared.items())
-        )
-        other = result.get((age, values, frozenset(columns.own)))
-        if other is None:
-            result[age, values, frozenset(columns.own)] = released(cohort, params, key)
-            continue
-        together = {
-            name: other.kept.own[name] | column for name, column in columns.own.items()
-        }
-        result[age, values, frozenset(columns.own)] = dataclasses.replace(
-            other,
-            members=tuple(sorted(other.members + cohort.members)),
-            kept=Columns(columns.shared, together),
-        )
-    return list(result.values())
+    structure: Any
+    leaves, structure = jax.tree.flatten(template)
+    values = flatten_like(value, template, (name, "the optimizer's state"))
+    return structure.unflatten(map(converted, values, leaves))
 
 
 @transformation
 class by_part(GradientTransformation):
-    """A transformation of its own for each part of the parameters.
+    """A transformation for each part of the parameters.
 
-    **Arguments:** ``members``: the transformations; ``parts``: for each the numbers of
-    its leaves, in the order in which `jax.tree.leaves` lists the parameters.
+    A parameter that is in no part, or whose gradient is None, is left as it is.
 
-    **State:** the tuple of the members' states. A parameter that is in no part, or
-    whose gradient is None, is left as it is.
+    **Arguments:**
+
+    - ``members``: the transformations.
+    - ``parts``: for each the numbers of its leaves, in the order in which
+      `jax.tree.leaves` lists the parameters.
+
+    **State:** the tuple of the members' states.
     """
 
-    members: tuple[GradientTransformation, ...]
+    members: tuple[GradientTransformation, ...] = child()
     parts: tuple[tuple[int, ...], ...] = static()
 
-    def init(self, params: PyTree) -> State:
+    def state_of(self, child: Child, state: State) -> State:
+        return state[child.key]
+
+    def params_of(self, child: Child, params: PyTree) -> PyTree:
         leaves, treedef = jax.tree.flatten(params)
+        return select(leaves, treedef, self.parts[child.key])
+
+    def init(self, params: PyTree) -> State:
         return tuple(
-            tx.init(select(leaves, treedef, part))
-            for tx, part in zip(self.members, self.parts, strict=True)
+            part.transformation.init(self.params_of(part, params))
+            for part in self.children()
         )
 
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        params = require_params(params, updates, "an optimizer with several groups")
+        require_params(params, updates, "an optimizer with several groups")
         treedef: Any
         leaves, treedef = jax.tree.flatten(params)
         grads = flatten_like(updates, params, ("updates", "params"))
         result: list[Any] = [None] * len(leaves)
         states = []
         for tx, part, own in zip(self.members, self.parts, state, strict=True):
+
+            def restrict(tree: PyTree, part: tuple[int, ...] = part) -> PyTree:
+                return select(jax.tree.leaves(tree), treedef, part)
+
+            def restore(chosen: PyTree) -> PyTree:
+                parts = treedef.flatten_up_to(chosen)
+                pairs = zip(parts, leaves, strict=True)
+                return treedef.unflatten(p if x is None else x for x, p in pairs)
+
             new, own = tx.update(
                 select(grads, treedef, part),
                 own,
-                select(leaves, treedef, part),
-                **extra,
+                restrict(params),
+                **adapted_extra(extra, params, restrict, restore),
             )
             states.append(own)
             for i, leaf in zip(
@@ -282,7 +306,7 @@ class by_part(GradientTransformation):
 class CountStepsState(NamedTuple):
     """State of `count_steps`."""
 
-    step: Array  # int32 [], updates done so far
+    step: Shared  # int32 [], updates done so far
 
 
 @transformation
@@ -295,8 +319,12 @@ class count_steps(GradientTransformation):
         return CountStepsState(jnp.zeros((), jnp.int32))
 
     def update(
-        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, State]:
+        self,
+        updates: PyTree,
+        state: CountStepsState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, CountStepsState]:
         return updates, CountStepsState(increment(state.step))
 
 
@@ -320,57 +348,4 @@ def disassembled(cohorts: Sequence[Cohort], count: int, state: State) -> list[Co
     return [
         dataclasses.replace(c, state=own)
         for c, own in zip(cohorts, states, strict=True)
-    ]
-
-
-def parameter_state(
-    cohorts: Iterable[Cohort],
-    params: PyTree,
-    fields: Sequence[str] | None,
-    key: Callable[[Sequence[Any]], str] = field_name,
-) -> dict[int, dict[str, Any]]:
-    """The cohorts' states by parameter: ``fields`` in this order, or all of them."""
-    result: dict[int, dict[str, Any]] = {}
-    for cohort in cohorts:
-        columns = columns_of(cohort, params, key)
-        names = [*columns.shared, *columns.own] if fields is None else fields
-        for i in cohort.members:
-            entry: dict[str, Any] = {}
-            for name in names:
-                if name in columns.shared:
-                    entry[name] = columns.shared[name]
-                elif i in columns.own.get(name, {}):
-                    entry[name] = columns.own[name][i]
-            result[i] = entry
-    return result
-
-
-def cohorts_of(
-    state: Mapping[int, Mapping[str, Any]],
-    group_of: Sequence[int],
-    shared_fields: Collection[str] = SHARED,
-) -> list[Cohort]:
-    """Parameters' states as cohorts: the inverse of `parameter_state`."""
-    found: dict[Any, tuple[list[int], Columns]] = {}
-    for i, entry in state.items():
-        shared = {k: v for k, v in entry.items() if k in shared_fields}
-        own = {k: v for k, v in entry.items() if k not in shared_fields}
-        values = tuple(
-            (name, np.asarray(value).tobytes())
-            for name, value in sorted(shared.items())
-        )
-        members, columns = found.setdefault(
-            (group_of[i], values, frozenset(own)), ([], Columns(shared, {}))
-        )
-        members.append(i)
-        for name, value in own.items():
-            columns.own.setdefault(name, {})[i] = value
-    return [
-        Cohort(
-            key[0],
-            tuple(sorted(members)),
-            int(columns.shared.get("step", 0)),
-            kept=columns,
-        )
-        for key, (members, columns) in found.items()
     ]

@@ -1,5 +1,6 @@
 """LBFGS."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,17 +9,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._numerics import as_scalar
+from .._state import Role, declared_roles
 from .._transformation import GradientTransformation, State, apply_updates
 from .._tree import PyTree
-from ..optimizers._lbfgs import StepByLbfgsState, lbfgs
-from ._checks import check_lr, require
-from ._cohorts import Cohort
+from ..optimizers._lbfgs import (
+    StepByLbfgsState,
+    dense_gradient,
+    flat_vector,
+    lbfgs,
+    step_by_lbfgs,
+)
+from . import _programs as programs
+from ._checks import check_lr, require, takes_arguments
+from ._cohorts import Cohort, CohortStates
+from ._layouts import Entries, StateLayout
 from ._optimizer import Optimizer, hooked
-from ._parameters import Group
+from ._signatures import given
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
-def _minimise(
+def _minimize(
     closure: Callable[..., Any],
     tx: GradientTransformation,
     state: State,
@@ -39,23 +49,85 @@ def _minimise(
     return apply_updates(params, updates), state, value
 
 
+_COMPILED = programs.donating(_minimize, static=(0,))
+
+
+class LbfgsLayout(StateLayout):
+    """torch's layout: one state, under the number of the first parameter.
+
+    Histories are lists, the oldest first.
+    """
+
+    def entries(self, cohorts: Sequence[Cohort], states: CohortStates) -> Entries:
+        if not cohorts:
+            return {}
+        fields = jax.tree.map(np.array, states.columns(cohorts[0]).shared)
+        return {0: _as_torch(StepByLbfgsState(**fields))}
+
+    def cohorts(
+        self,
+        entries: Mapping[int, Mapping[str, Any]],
+        group_of: Sequence[int],
+        transformations: Sequence[GradientTransformation],
+        states: CohortStates,
+    ) -> list[Cohort]:
+        if not entries.get(0):
+            return []
+        members = tuple(range(len(group_of)))
+        new = states.new(0, members, transformations[0])
+        return [dataclasses.replace(new, state=(_from_torch(entries[0], *new.state),))]
+
+    def in_own_order(
+        self, entries: Entries, before: Sequence[int], params: PyTree
+    ) -> Entries:
+        # The one state is that of the checkpoint's first parameter, and its vectors are
+        # all parameters', one after the other.
+        first = before[0]
+        if first not in entries:
+            return {}
+        sizes = [
+            leaf.size * (2 if jnp.iscomplexobj(leaf) else 1)
+            for leaf in jax.tree.leaves(params)
+        ]
+        starts = dict.fromkeys(before, 0)
+        end = 0
+        for i in before:
+            starts[i] = end
+            end += sizes[i]
+        order = np.concatenate([starts[i] + np.arange(n) for i, n in enumerate(sizes)])
+
+        def ordered(value: Any) -> Any:
+            if isinstance(value, list):
+                return [ordered(x) for x in value]
+            # One of another length is refused later.
+            return value[order] if np.shape(value) == order.shape else value
+
+        roles = declared_roles(StepByLbfgsState)
+        return {
+            0: {
+                name: ordered(x) if roles.get(name) is Role.CONCATENATED else x
+                for name, x in entries[first].items()
+            }
+        }
+
+
 class LBFGS(Optimizer):
     """`torch.optim.LBFGS`: limited-memory BFGS; `optifunc.lbfgs`, stateful.
 
-    The closure is a pure function of the parameters, which one compiled program
-    evaluates as often as it needs to::
+    `step` takes torch's closure, or a function of the parameters, which one compiled
+    program evaluates as often as it needs to.
 
-        loss = optimizer.step(loss_fn, inputs, targets)    # loss_fn(params, ...)
+    **Arguments:**
 
-    It is compiled once for each function and shape of the arguments after it.
-
-    **Arguments:** ``params``, and the flags that choose an implementation: as of
-    `Optimizer`; the others: as of `lbfgs`.
+    - ``params``: see `Optimizer`.
+    - the others: see `lbfgs`.
 
     **Raises:** `ValueError` for a learning rate out of range and for several groups;
-    at the step `RuntimeError` for an unknown ``line_search_fn``, `TypeError` for a
-    closure that is missing or returns nothing.
+    at the step `RuntimeError` for an unknown ``line_search_fn``.
     """
+
+    factory = lbfgs
+    layout = LbfgsLayout()
 
     def __init__(
         self,
@@ -68,19 +140,11 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
+        if max_eval is None:
+            max_eval = max_iter * 5 // 4
+        values = given(locals())
         check_lr(lr)
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "max_iter": max_iter,
-                "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
-                "tolerance_grad": tolerance_grad,
-                "tolerance_change": tolerance_change,
-                "history_size": history_size,
-                "line_search_fn": line_search_fn,
-            },
-        )
+        super().__init__(params, values)
         self._check_one_group(len(self.param_groups))
 
     @staticmethod
@@ -94,113 +158,139 @@ class LBFGS(Optimizer):
         """Not supported: the parameters are one vector."""
         self._check_one_group(len(self.param_groups) + 1)
 
-    def _transformation(self, group: Group) -> GradientTransformation:
+    def build(self, values: Mapping[str, Any]) -> GradientTransformation:
         require(
-            group["line_search_fn"] in (None, "strong_wolfe"),
+            values["line_search_fn"] in (None, "strong_wolfe"),
             "only 'strong_wolfe' is supported",
             RuntimeError,
         )
-        return lbfgs(
-            group["lr"],
-            group["max_iter"],
-            group["max_eval"],
-            group["tolerance_grad"],
-            group["tolerance_change"],
-            group["history_size"],
-            group["line_search_fn"],
-        )
+        return super().build(values)
 
     @hooked
     def step(self, closure: Callable[..., Any], *args: Any) -> Any:
-        """Minimise ``closure(params, *args)`` by up to ``max_iter`` iterations.
+        """Minimize by up to ``max_iter`` iterations.
 
-        **Returns:** the loss before the first of them.
+        ::
+
+            def closure():                                     # torch's
+                optimizer.zero_grad()
+                return optimizer.backward(loss_fn, inputs, targets)
+
+            loss = optimizer.step(closure)
+            loss = optimizer.step(loss_fn, inputs, targets)    # compiled
+
+        The second form is compiled once for each function and shape of ``args``, and
+        faster. The first is called from Python at each evaluation, reads the gradients
+        from `grads`, and may do anything.
+
+        **Arguments:**
+
+        - ``closure``: a function without arguments that computes the gradients and
+          returns the loss; or a pure function of the parameters and ``args`` that
+          returns the loss.
+        - ``args``: arguments of the second form.
+
+        **Returns:** the loss before the first iteration.
+
+        **Raises:** `TypeError` for a closure that is missing, or has neither form, or
+        returns no loss; `RuntimeError` for one that leaves no gradients. The optimizer
+        is then as before.
         """
+        programs.refuse_tracing("step")
         if not callable(closure):
+            raise TypeError(f"{_FORMS}; found {closure!r}")
+        takes_params = takes_arguments(closure)
+        if args and not takes_params:
             raise TypeError(
-                "LBFGS needs a closure, a function of the parameters that returns the "
-                f"loss; found {closure!r}"
+                f"{_FORMS}; found {closure!r}, which takes no parameters, with "
+                f"{len(args)} arguments"
             )
 
         def run(tx: Any, state: Any, params: Any) -> Any:
-            return _minimise(closure, tx, state, params, args)
+            if not takes_params:
+                return self._minimize_by_closure(closure, tx, state, params)
+            minimize = _COMPILED[programs.donated(self.donate_params)]
+            return minimize(closure, tx, state, params, args)
 
         return self._advance([True] * len(self._gradients), run)
+
+    def _minimize_by_closure(
+        self,
+        closure: Callable[[], Any],
+        tx: GradientTransformation,
+        state: State,
+        params: PyTree,
+    ) -> tuple[PyTree, State, Any]:
+        """The same iterations, with evaluations by the user's Python."""
+        grads, first = self._gradients, None
+        progress = _started(tx, state[0], params)
+        try:
+            while not progress.stopped:
+                self._put(progress.trial)
+                loss = closure()
+                if loss is None:
+                    raise TypeError(f"{_FORMS}; found one that returned None")
+                first = loss if first is None else first
+                progress = _advanced(tx, progress, loss, self._gathered_gradients())
+        except BaseException:
+            self._put(params)
+            self._gradients = grads
+            raise
+        return progress.params, (progress.state,), first
+
+    def _gathered_gradients(self) -> PyTree:
+        missing = [i for i, g in enumerate(self._gradients) if g is None]
+        if len(missing) == len(self._gradients):
+            raise RuntimeError(
+                "the closure given to LBFGS must compute the gradients: "
+                "optimizer.zero_grad(), then optimizer.backward(loss_fn, ...)"
+            )
+        return self.grads
 
     def compile_step(
         self, loss_fn: Callable[..., Any], *, has_aux: bool = False
     ) -> Callable[..., Any]:
-        """``train_step(*batch) -> loss``: `step` with this closure.
+        """`step` with a function of the parameters.
 
-        **Raises:** `ValueError` with ``has_aux``: there are several evaluations.
+        **Arguments:**
+
+        - ``loss_fn``: a pure function of the parameters and a batch.
+        - ``has_aux``: must be False, as there are several evaluations.
+
+        **Returns:** ``train_step(*batch) -> loss``.
+
+        **Raises:** `ValueError` with ``has_aux``.
         """
         require(not has_aux, "LBFGS evaluates several times and can return no aux")
         return partial(self.step, loss_fn)
 
-    @property
-    def state(self) -> dict[int, dict[str, Any]]:
-        """The one state, under the number of the first parameter, in torch's layout.
 
-        Histories are lists, the oldest first: copies, as NumPy arrays.
-        """
-        if not self._cohorts:
-            return {}
-        (cohort,) = self._cohorts
-        if cohort.tx is None:
-            tx = self._transformations()[0]
-            cohort = self._fitted(cohort, tx, self.params)
-        (state,) = jax.tree.map(np.array, cohort.state)
-        return {0: _as_torch(state)}
+_FORMS = (
+    "LBFGS needs a closure: a function without arguments that calls zero_grad() and "
+    "backward(loss_fn, ...) and returns the loss, or a function of the parameters that "
+    "returns the loss, followed by its other arguments"
+)
 
-    def _in_own_order(
-        self, state: dict[int, Any], before: Sequence[int]
-    ) -> dict[int, Any]:
-        # The one state is that of the checkpoint's first parameter, and its vectors are
-        # all parameters', one after the other.
-        first = before[0]
-        if first not in state:
-            return {}
-        numbers = [
-            np.arange(leaf.size * (2 if jnp.iscomplexobj(leaf) else 1))
-            for leaf in jax.tree.leaves(self.params)
-        ]
-        starts = dict.fromkeys(before, 0)
-        end = 0
-        for i in before:
-            starts[i] = end
-            end += len(numbers[i])
-        order = np.concatenate([starts[i] + part for i, part in enumerate(numbers)])
 
-        def ordered(value: Any) -> Any:
-            if isinstance(value, list):
-                return [ordered(x) for x in value]
-            # One of another length is refused later.
-            return value[order] if np.shape(value) == order.shape else value
+@jax.jit
+def _started(tx: GradientTransformation, state: Any, params: PyTree) -> Any:
+    return _step_of(tx).start(state, params)
 
-        vectors = ("d", "old_dirs", "old_stps", "prev_flat_grad")
-        return {
-            0: {k: ordered(x) if k in vectors else x for k, x in state[first].items()}
-        }
 
-    def _loaded_cohorts(
-        self,
-        state: Mapping[int, Mapping[str, Any]],
-        transformations: Sequence[GradientTransformation],
-    ) -> list[Cohort]:
-        if not state.get(0):
-            return []
-        (template,) = transformations[0].init(self.params)
-        loaded = (_from_torch(state[0], template),)
-        members = tuple(range(len(self._gradients)))
-        return [Cohort(0, members, 0, transformations[0], loaded)]
+@jax.jit
+def _advanced(
+    tx: GradientTransformation, progress: Any, loss: Any, grads: PyTree
+) -> Any:
+    gradient = dense_gradient(grads, progress.trial)
+    flat = flat_vector(gradient, progress.state.d.dtype)
+    return _step_of(tx).advance(progress, as_scalar(loss), flat)
 
-    def _plan(
-        self, present: Sequence[bool]
-    ) -> tuple[list[Cohort], list[Cohort], list[int]]:
-        # All parameters share the state of the first.
-        if self._cohorts:
-            self._order = list(range(len(present)))
-        return super()._plan(present)
+
+def _step_of(tx: GradientTransformation) -> step_by_lbfgs:
+    """The one member of `lbfgs`."""
+    (member,) = tx.children()
+    assert isinstance(member.transformation, step_by_lbfgs)
+    return member.transformation
 
 
 def _as_torch(state: StepByLbfgsState) -> dict[str, Any]:

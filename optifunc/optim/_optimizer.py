@@ -1,9 +1,8 @@
-"""The base of the stateful optimizers."""
+"""The base of the stateful optimizers: parameters, groups, gradients and steps."""
 
 import dataclasses
 import functools
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -11,78 +10,20 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO
 
-from .._numerics import is_number
-from .._transformation import GradientTransformation, State, apply_updates
-from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
-from ._arrays import cast_like, without_tensors
-from ._cohorts import (
-    Cohort,
-    assembled,
-    cohorts_of,
-    columns_of,
-    disassembled,
-    field_name,
-    fitted,
-    merged,
-    parameter_state,
-    released,
-    select,
-    split,
-)
+from .._transformation import GradientTransformation, State
+from .._tree import PyTree, is_sparse
+from . import _programs as programs
+from ._checkpoints import StateDict, load, saved_groups
+from ._checks import takes_arguments
+from ._cohorts import Cohort, CohortStates, assembled, disassembled
 from ._hooks import Hooks
-from ._parameters import Group, check_new_group, parameter_groups, parameters_of
-
-StateDict = dict[str, Any]
+from ._layouts import StateLayout
+from ._parameters import Parameters, check_like
+from ._signatures import CLASSES, bound, checked_constructor, constructor
 
 # torch's choices of an implementation; here there is one, which is compiled.
 IMPLEMENTATION_FLAGS = ("foreach", "fused", "capturable", "differentiable")
-
-# Hyperparameters that are whole numbers and part of the program.
-COUNTS = frozenset({"ns_steps", "max_iter", "max_eval", "history_size"})
-
-
-def _updated(
-    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
-) -> tuple[PyTree, State]:
-    updates, state = tx.update(grads, state, params, **extra)
-    return apply_updates(params, updates), state
-
-
-@partial(jax.jit, donate_argnames="state")
-def _apply(
-    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
-) -> tuple[PyTree, State]:
-    return _updated(tx, state, params, grads, extra)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _value_and_grad(
-    loss_fn: Callable[..., Any], has_aux: bool, params: PyTree, args: tuple[Any, ...]
-) -> tuple[Any, PyTree]:
-    value, grads = jax.value_and_grad(loss_fn, has_aux=has_aux)(params, *args)
-    # What torch calls the gradient of a complex parameter.
-    return value, jax.tree.map(jnp.conj, grads)
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=3)
-def _train(
-    loss_fn: Callable[..., Any],
-    has_aux: bool,
-    tx: GradientTransformation,
-    state: State,
-    params: PyTree,
-    batch: tuple[Any, ...],
-) -> tuple[PyTree, State, Any]:
-    value, grads = _value_and_grad(loss_fn, has_aux, params, batch)
-    params, state = _updated(tx, state, params, grads, {})
-    return params, state, value
-
-
-@jax.jit
-def _sum(old: PyTree, new: PyTree) -> PyTree:
-    return jax.tree.map(jnp.add, old, new)
 
 
 def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +50,7 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return with_hooks
 
 
-class Optimizer(Hooks):
+class Optimizer(Parameters):
     """Parameters, their groups and their state: `torch.optim.Optimizer` over pytrees.
 
     ::
@@ -121,63 +62,90 @@ class Optimizer(Hooks):
             optimizer.step()
         params = optimizer.params
 
-    **Parameters:** ``params`` is a pytree of arrays; or a list of groups, dicts whose
-    ``"params"`` is a pytree and whose other keys override the defaults; or an iterable
-    of ``(name, array)`` pairs, which become an `OrderedDict`. A list is one of groups
-    exactly when every element is a dict with the key ``"params"``, and one of named
-    parameters when every element is a pair that starts with a string; otherwise it is
-    a pytree. `params` returns the current values: of groups, the list of the groups'
-    pytrees.
+    **Hyperparameters:** ``param_groups[i]["lr"] = x`` applies from the next step on and
+    does not trigger recompilation, like every change of a number that stays on its
+    side of 0 (a momentum of 0 keeps no buffer). The constructor checks its own
+    arguments; a group's overrides are checked at the next step, and its learning rate
+    is not.
 
-    **Hyperparameters:** ``param_groups[i]["lr"] = x`` holds from the next step on and
-    compiles nothing, like every change of a number that stays on its side of 0 (a
-    momentum of 0 keeps no buffer). The constructor checks its own arguments; a group's
-    overrides are checked at the next step, and its learning rate is not.
-
-    **Gradients** have the structure of `params` and lie in `grads`, where `backward`
-    adds to them; ``step(grads=...)`` takes others instead. A parameter whose gradient
-    is None is skipped: no state, no decay, no step counted. Of a complex parameter
-    the gradient is the conjugate of `jax.grad`'s, as in torch; `backward` and
+    **Gradients** have the structure of `params` and are kept in `grads`, where
+    `backward` adds to them; ``step(grads=...)`` takes others instead. A parameter whose
+    gradient is None is skipped: no state, no decay, no step counted. Of a complex
+    parameter the gradient is the conjugate of `jax.grad`'s, as in torch; `backward` and
     `compile_step` see to that.
 
     **Implementation flags:** ``foreach``, ``fused``, ``capturable`` and
     ``differentiable`` are accepted and ignored, with one `UserWarning`.
 
-    **Memory:** a step writes the new state over the old one; the parameters' old
-    arrays stay valid.
+    **Memory:** a step writes the new state over the old one. The parameters' old arrays
+    stay valid, which costs one copy of them and, on a CPU, up to 2.8 times the step's
+    time; ``optimizer.donate_params = True`` lets a step write over them too. That is
+    for a program that holds the parameters nowhere else. It is not the default, since
+    nobody can tell: `jax.device_put` returns arrays that share memory with the
+    parameters and that no reference count shows.
 
-    A step that fails leaves parameters, state and groups as they were.
+    **Failures:** a step that raises leaves parameters, state and groups as they were.
+    If a compiled step fails while it runs, when the state is already written over, the
+    error says so, and `load_state_dict` or `load_functional` continues.
 
-    **Subclasses** say which pure transformation a group's hyperparameters stand for
-    (``_transformation``) and hold no arithmetic of their own.
+    **Threads:** one optimizer serves one thread at a time, like torch's. Reading
+    `params` is safe in any thread, unless ``donate_params`` is True.
+
+    **Subclasses** say which pure transformation a group's values stand for, by a
+    ``factory`` that takes them by name, and hold no arithmetic::
+
+        class Lion(of.optim.Optimizer):
+            factory = lion
+
+    The constructor is that of the factory, after ``params``, unless the class defines
+    one, which calls ``super().__init__(params, defaults)``.
+
+    **Arguments:**
+
+    - ``params``: a pytree of arrays; or a list of groups, dicts whose ``"params"`` is a
+      pytree and whose other keys override the defaults; or an iterable of
+      ``(name, array)`` pairs, which become an `OrderedDict`. A list is one of groups
+      exactly if every element is a dict with the key ``"params"``, and one of named
+      parameters if every element is a pair that starts with a string; otherwise it is a
+      pytree. `params` returns the current values: of groups, the list of the groups'
+      pytrees.
+    - ``defaults``: hyperparameters for groups that do not have them.
+
+    **Raises:** `TypeError` for parameters that are not arrays and for a schedule among
+    the hyperparameters; `ValueError` for no parameters.
     """
 
-    # The keys of a parameter's state, in torch's order.
-    fields: ClassVar[tuple[str, ...] | None] = ()
-    # Fields that start anew when a group's hyperparameters ask for them in mid-run.
-    lazy_fields: ClassVar[frozenset[str]] = frozenset()
-    # Group keys that torch added over time; old checkpoints lack them.
-    later_keys: ClassVar[Mapping[str, Any]] = {}
-    # What to say of a sparse gradient, unless it is welcome.
+    # The pure factory; a group's values are its arguments, by name.
+    factory: ClassVar[Callable[..., GradientTransformation]]
+    # How a state dict lists the state of a parameter.
+    layout: ClassVar[StateLayout] = StateLayout()
+    # What to say of gradients that the class does not take; None: it takes them.
     no_sparse: ClassVar[str | None] = "{name} does not support sparse gradients"
+    no_dense: ClassVar[str | None] = None
+    no_complex: ClassVar[str | None] = None
+    # Whether torch counts steps that the pure state does not.
+    counts_steps: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "factory" in cls.__dict__ and "__init__" not in cls.__dict__:
+            cls.__init__ = constructor(cls.factory, Optimizer.__init__)  # type: ignore[method-assign]
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checked_constructor(cls.__init__)  # type: ignore[method-assign]
+        CLASSES.append(cls)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        super().__init__()
-        self.defaults = defaults
-        self.param_groups: list[Group] = []
+        super().__init__(params, defaults)
+        self.donate_params = False
         self._cohorts: list[Cohort] = []
         self._order: list[int] = []  # of the parameters' first gradients
-        self._gradients: list[Any] = []
         self._built: list[tuple[Any, GradientTransformation]] = []
+        self._lost: str | None = None  # why there is no state
         self._opt_called = False  # read by learning rate schedulers
-        groups, self._in_groups = parameter_groups(params)
-        for group in groups:
-            self._add(group)
-        given = {key for group in groups for key in group} | set(defaults)
         ignored = [
             flag
             for flag in IMPLEMENTATION_FLAGS
-            if flag in given and any(group.get(flag) for group in self.param_groups)
+            if any(group.get(flag) for group in self.param_groups)
         ]
         if ignored:
             warnings.warn(
@@ -187,95 +155,17 @@ class Optimizer(Hooks):
                 stacklevel=3,
             )
 
-    # --- what a subclass says --------------------------------------------------------
+    def build(self, values: Mapping[str, Any]) -> GradientTransformation:
+        """The pure transformation that a group's values stand for.
 
-    def _transformation(self, group: Group) -> GradientTransformation:
-        """The pure transformation that ``group``'s hyperparameters stand for."""
-        raise NotImplementedError
+        **Arguments:**
 
-    def _build(self, values: Mapping[str, Any]) -> GradientTransformation:
-        """The transformation for a group's values as the user left them."""
-        return self._transformation(normalised(values))
+        - ``values``: hyperparameters by name, as the user left them.
 
-    def _key(self, path: Sequence[Any]) -> str:
-        """The name of the field at ``path`` in the pure state."""
-        return field_name(path)
-
-    # --- parameters and gradients ----------------------------------------------------
-
-    @property
-    def params(self) -> PyTree:
-        """The current parameters, in the structure that came in."""
-        if self._in_groups:
-            return [group["params"] for group in self.param_groups]
-        return self.param_groups[0]["params"]
-
-    @property
-    def grads(self) -> PyTree:
-        """The gradients, in the structure of `params`; None where there is none.
-
-        Assign to it to replace them (all of them by None: as `zero_grad` does).
+        **Returns:** a transformation.
         """
-        structure: Any = jax.tree.structure(self.params)
-        return structure.unflatten(self._gradients)
-
-    @grads.setter
-    def grads(self, grads: PyTree) -> None:
-        if grads is None:
-            self.zero_grad()
-        else:
-            self._gradients = self._gradient_leaves(grads)
-
-    def parameter_names(self) -> list[list[str]]:
-        """For each group the names of its parameters: their dotted paths."""
-        return [
-            [name for name, _ in leaves_with_names(group["params"])]
-            for group in self.param_groups
-        ]
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or set those that there are to zero."""
-        self._gradients = [
-            None if set_to_none or g is None else _zeroed(g) for g in self._gradients
-        ]
-
-    def backward(
-        self, loss_fn: Callable[..., Any], *args: Any, has_aux: bool = False
-    ) -> Any:
-        """Add the gradient of ``loss_fn(params, *args)`` to `grads`; return the loss.
-
-        **Arguments:** ``loss_fn``: a function of the parameters, in the structure of
-        `params`, that returns a real scalar, or with ``has_aux`` a pair of one and
-        anything else. It is compiled once for each function and shape of ``args``: a
-        function that is made anew for each call is compiled for each call.
-
-        **Returns:** what ``loss_fn`` returned.
-        """
-        value, grads = _value_and_grad(loss_fn, has_aux, self.params, args)
-        new = self._gradient_leaves(grads)
-        both = [i for i, g in enumerate(self._gradients) if g is not None]
-        if both:
-            sums = _sum([self._gradients[i] for i in both], [new[i] for i in both])
-            for i, total in zip(both, sums, strict=True):
-                new[i] = total
-        self._gradients = new
-        return value
-
-    def _gradient_leaves(self, grads: PyTree) -> list[Any]:
-        params = self.params
-        if (
-            isinstance(params, OrderedDict)
-            and isinstance(grads, Mapping)
-            and set(grads) == set(params)
-        ):
-            grads = OrderedDict((name, grads[name]) for name in params)
-        leaves = flatten_like(grads, params, ("grads", "params"))
-        for i, (grad, param) in enumerate(
-            zip(leaves, jax.tree.leaves(params), strict=True)
-        ):
-            if grad is not None and getattr(grad, "shape", None) != param.shape:
-                raise _gradient_error(params, i, grad)
-        return leaves
+        tx = bound(type(self).factory, values)
+        return programs.counted(tx) if self.counts_steps else tx
 
     # --- a step ----------------------------------------------------------------------
 
@@ -285,26 +175,44 @@ class Optimizer(Hooks):
     ) -> Any:
         """Update the parameters.
 
-        **Arguments:** ``closure``: called once, first; it may compute the gradients
-        (`zero_grad`, `backward`), and what it returns is returned. ``grads``: the
-        gradients to use instead of `grads`, which is left alone.
+        **Arguments:**
+
+        - ``closure``: a function without arguments, called once, first. It may compute
+          the gradients (`zero_grad`, `backward`).
+        - ``grads``: the gradients to use instead of `grads`, which is left alone.
+
+        **Returns:** what ``closure`` returned.
 
         **Raises:** `ValueError` for gradients of another structure or shape,
-        `RuntimeError` for sparse or dense ones that the optimizer does not take.
+        `RuntimeError` for sparse or dense ones that the optimizer does not take, and
+        inside `jax.jit`; `TypeError` for a closure that takes arguments.
         """
-        loss = None if closure is None else closure()
+        loss = self._called(closure)
         self._update(grads, {})
         return loss
+
+    def _called(self, closure: Callable[[], Any] | None) -> Any:
+        programs.refuse_tracing("step")
+        if closure is None:
+            return None
+        if not callable(closure) or takes_arguments(closure):
+            raise TypeError(
+                f"closure must be a function without arguments, found {closure!r}; it "
+                "calls zero_grad() and backward(loss_fn, ...) and returns the loss. "
+                "For a function of the parameters use compile_step(loss_fn)"
+            )
+        return closure()
 
     def _update(self, grads: PyTree, extra: Mapping[str, Any]) -> None:
         """Step with ``grads``, by default with `grads`; ``extra``: for the update."""
         leaves = self._gradients if grads is None else self._gradient_leaves(grads)
         self._check_gradients(leaves)
         structure: Any = jax.tree.structure(self.params)
+        apply = programs.apply[programs.donated(self.donate_params)]
 
         def run(tx: Any, state: Any, params: Any) -> tuple[PyTree, State, None]:
             tree = structure.unflatten(leaves)
-            params, state = _apply(tx, state, params, tree, dict(extra))
+            params, state = apply(tx, state, params, tree, dict(extra))
             return params, state, None
 
         self._advance([g is not None for g in leaves], run)
@@ -312,26 +220,41 @@ class Optimizer(Hooks):
     def compile_step(
         self, loss_fn: Callable[..., Any], *, has_aux: bool = False
     ) -> Callable[..., Any]:
-        """``train_step(*batch) -> loss``: gradient and update in one compiled call.
+        """Compile gradient and update into one call.
 
-        It equals ``zero_grad``, ``backward(loss_fn, *batch)`` and ``step``, except that
-        it neither reads nor writes `grads`. Hooks run, and hyperparameters are read at
-        every call.
+        ``train_step(*batch)`` equals ``zero_grad``, ``backward(loss_fn, *batch)`` and
+        ``step``, except that it neither reads nor writes `grads`. Hooks run, and
+        hyperparameters are read at every call.
+
+        **Arguments:**
+
+        - ``loss_fn``: a function of the parameters and a batch, as `backward` takes it.
+        - ``has_aux``: whether it returns a pair of the loss and anything else.
+
+        **Returns:** ``train_step(*batch)``, which returns what ``loss_fn`` returned.
         """
 
         def run(batch: tuple[Any, ...], tx: Any, state: Any, params: Any) -> Any:
-            return _train(loss_fn, has_aux, tx, state, params, batch)
+            train = programs.train[programs.donated(self.donate_params)]
+            return train(loss_fn, has_aux, tx, state, params, batch)
 
         @hooked
         def step(optimizer: Optimizer, *batch: Any) -> Any:
+            programs.refuse_tracing("the compiled step")
             everything = [True] * len(optimizer._gradients)
             return optimizer._advance(everything, partial(run, batch))
 
         return partial(step, self)
 
     def _check_gradients(self, leaves: Sequence[Any]) -> None:
-        if self.no_sparse is not None and any(map(is_sparse, leaves)):
-            raise RuntimeError(self.no_sparse.format(name=type(self).__name__))
+        for grad in leaves:
+            if grad is None:
+                continue
+            refusal = self.no_sparse if is_sparse(grad) else self.no_dense
+            if refusal is None and jnp.iscomplexobj(grad):
+                refusal = self.no_complex
+            if refusal is not None:
+                raise RuntimeError(refusal.format(name=type(self).__name__))
 
     def _advance(self, present: Sequence[bool], run: Callable[..., Any]) -> Any:
         """Step the parameters that are ``present``; commit only what succeeded."""
@@ -339,9 +262,13 @@ class Optimizer(Hooks):
         if not active:
             self._opt_called = True
             return None
-        params = self.params
         tx, state = assembled(active, len(present))
-        new_params, new_state, result = run(tx, state, params)
+        params = self.params
+        try:
+            new_params, new_state, result = run(tx, state, params)
+        except Exception as error:
+            self._note_loss(state, params, error)
+            raise
         stepped = [
             dataclasses.replace(c, steps=c.steps + 1)
             for c in disassembled(active, len(present), new_state)
@@ -349,22 +276,35 @@ class Optimizer(Hooks):
         self._opt_called = True
         self._put(new_params)
         self._order = order
-        self._cohorts = (
-            merged([*stepped, *idle], new_params, self._key) if idle else stepped
-        )
+        self._cohorts = self._states().merged([*stepped, *idle]) if idle else stepped
         return result
 
-    def _put(self, params: PyTree) -> None:
-        values = params if self._in_groups else [params]
-        for group, value in zip(self.param_groups, values, strict=True):
-            group["params"] = value
+    def _note_loss(self, state: State, params: PyTree, error: Exception) -> None:
+        """Remember that a step has failed after it had written over its arguments."""
+        arrays = [x for x in jax.tree.leaves(state) if isinstance(x, jax.Array)]
+        if any(x.is_deleted() for x in arrays):
+            self._lost = (
+                "an earlier step failed while it ran, after its state had been written "
+                f"over ({type(error).__name__}: {str(error).splitlines()[0]}); "
+                "parameters and groups are as before it. To continue, load a "
+                "checkpoint with load_state_dict or load_functional"
+            )
+            error.add_note(self._lost.replace("an earlier step", "this step"))
+
+    def _check_state(self) -> None:
+        if self._lost is not None:
+            raise RuntimeError(self._lost)
+
+    def _states(self) -> CohortStates:
+        return CohortStates(self.params, self.layout.key)
 
     def _plan(
         self, present: Sequence[bool]
     ) -> tuple[list[Cohort], list[Cohort], list[int]]:
         """Cohorts that step, cohorts that do not, and the order of first gradients."""
+        self._check_state()
         transformations = self._transformations()
-        params = self.params
+        states = self._states()
         active, idle = [], []
         for cohort in self._cohorts:
             chosen = {i for i in cohort.members if present[i]}
@@ -373,105 +313,80 @@ class Optimizer(Hooks):
             elif not chosen:
                 idle.append(cohort)
             else:
-                moving, waiting = split(cohort, params, chosen, self._key)
+                moving, waiting = states.split(cohort, chosen)
                 active.append(moving)
                 idle.append(waiting)
-        active = [self._fitted(c, transformations[c.group], params) for c in active]
+        active = [
+            _refitted(cohort, transformations[cohort.group], states)
+            for cohort in active
+        ]
         known = set(self._order)
         new = [i for i, here in enumerate(present) if here and i not in known]
-        if new:
-            active += self._new_cohorts(new, transformations, params)
-        return active, idle, [*self._order, *new]
-
-    def _fitted(
-        self, cohort: Cohort, tx: GradientTransformation, params: PyTree
-    ) -> Cohort:
-        if cohort.tx is tx:
-            return cohort
-        if cohort.tx is not None:
-            old: Any = jax.tree.structure(cohort.tx)
-            if old == jax.tree.structure(tx):
-                return dataclasses.replace(cohort, tx=tx)
-        return fitted(cohort, tx, params, self._key, self.lazy_fields)
-
-    def _new_cohorts(
-        self,
-        new: Sequence[int],
-        transformations: Sequence[GradientTransformation],
-        params: PyTree,
-    ) -> list[Cohort]:
-        leaves, treedef = jax.tree.flatten(params)
-        group_of = self._group_of()
-        cohorts = []
+        group_of = self.group_of()
         for number, tx in enumerate(transformations):
             members = tuple(i for i in new if group_of[i] == number)
             if members:
-                state = tx.init(select(leaves, treedef, members))
-                cohorts.append(Cohort(number, members, 0, tx, state))
-        return cohorts
-
-    def _group_of(self) -> list[int]:
-        """For each parameter the number of its group."""
-        return [
-            number
-            for number, group in enumerate(self.param_groups)
-            for _ in jax.tree.leaves(group["params"], is_leaf=is_sparse)
-        ]
+                active.append(states.new(number, members, tx))
+        return active, idle, [*self._order, *new]
 
     def _transformations(self) -> list[GradientTransformation]:
-        """The transformation of each group, built anew where a value has changed."""
+        """The transformation of each group, rebuilt if a value has changed."""
         built = []
         for number, group in enumerate(self.param_groups):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
             if before is None or not _same(before[0], values):
                 # Arrays on the device now, and not from numbers at every step.
-                before = values, jax.tree.map(jnp.asarray, self._build(values))
+                before = values, jax.tree.map(jnp.asarray, self.build(values))
             built.append(before)
         self._built = built
         return [tx for _, tx in built]
 
-    # --- the pure face ---------------------------------------------------------------
+    # --- the functional API ----------------------------------------------------------
 
     def functional(self) -> tuple[GradientTransformation, State, PyTree]:
-        """``(tx, state, params)``: what this optimizer does, as values.
+        """What this optimizer does, as values.
 
-        ``tx.update(grads, state, params)`` and `apply_updates` go on from here, for
-        all parameters; `load_functional` comes back. The arrays of ``state`` are
-        copies.
+        ``tx.update(grads, state, params)`` and `apply_updates` continue from here, for
+        all parameters; `load_functional` comes back.
+
+        **Returns:** ``(tx, state, params)``. The arrays of ``state`` are copies.
         """
         count = len(self._gradients)
         active, _, _ = self._plan([True] * count)
-        with_numbers = [self._build(values) for values, _ in self._built]
+        with_numbers = [self.build(values) for values, _ in self._built]
         tx, state = assembled(
             [dataclasses.replace(c, tx=with_numbers[c.group]) for c in active], count
         )
         return tx, jax.tree.map(lambda x: jnp.array(x, copy=True), state), self.params
 
     def load_functional(self, state: State, params: PyTree) -> None:
-        """Take over what `functional` handed out, some steps later.
+        """Take over what `functional` returned, some steps later.
+
+        **Arguments:**
+
+        - ``state``: a state of the transformation that `functional` returned.
+        - ``params``: the parameters.
 
         **Raises:** `ValueError` if ``state`` or ``params`` have another structure or
         other shapes than `functional` gives; the optimizer is then unchanged.
         """
+        programs.refuse_tracing("load_functional")
+        if self._lost is not None:
+            self._lost, self._cohorts, self._order = None, [], []
         count = len(self._gradients)
         active, _, order = self._plan([True] * count)
         expected = assembled(active, count)[1]
-        for name, found, wanted in (
-            ("state", state, expected),
-            ("params", params, self.params),
-        ):
-            _check_like(name, found, wanted)
+        check_like("state", state, expected)
+        check_like("params", params, self.params)
         state = jax.tree.map(lambda x: jnp.array(x, copy=True), state)
-        cohorts = [
-            self._with_steps(c, params) for c in disassembled(active, count, state)
-        ]
+        states = CohortStates(params, self.layout.key)
+        cohorts = []
+        for cohort in disassembled(active, count, state):
+            step = states.columns(cohort).shared.get("step", cohort.steps)
+            cohorts.append(dataclasses.replace(cohort, steps=int(step)))
         self._put(params)
         self._cohorts, self._order = cohorts, order
-
-    def _with_steps(self, cohort: Cohort, params: PyTree) -> Cohort:
-        step = columns_of(cohort, params, self._key).shared.get("step", cohort.steps)
-        return dataclasses.replace(cohort, steps=int(step))
 
     # --- checkpoints -----------------------------------------------------------------
 
@@ -482,38 +397,26 @@ class Optimizer(Hooks):
         Numbers count the parameters of all groups. A parameter without a gradient so
         far has no entry.
         """
-        found = parameter_state(self._cohorts, self.params, self.fields, self._key)
-        return {
-            i: {key: self._exported(key, value) for key, value in found[i].items()}
-            for i in self._order
-            if found.get(i)
-        }
-
-    def _exported(self, key: str, value: Any) -> Any:
-        if key == "step":
-            # torch counts in float32, whatever the parameters are.
-            return np.asarray(value, np.float32)
-        return np.array(value)
+        self._check_state()
+        found = self.layout.entries(self._cohorts, self._states())
+        return {i: found[i] for i in self._order if found.get(i)}
 
     def state_dict(self) -> StateDict:
         """State and groups in torch's layout: what ``torch.save`` would be given.
 
-        ``{"state": {number: {field: array}}, "param_groups": [{..., "params":
-        [numbers]}]}``, all arrays NumPy's, with torch's keys, shapes and dtypes.
         `optifunc.interop.torch.to_torch` makes tensors of them.
+
+        **Returns:** ``{"state": {number: {field: array}}, "param_groups": [{...,
+        "params": [numbers]}]}``, all arrays NumPy's, with torch's keys, shapes and
+        dtypes.
+
+        **Raises:** `RuntimeError` if an earlier step failed and took the state along.
         """
         for hook in tuple(self._save_pre.values()):
             hook(self)
-        group_of = self._group_of()
         state_dict: StateDict = {
             "state": self.state,
-            "param_groups": [
-                {
-                    **{k: v for k, v in group.items() if k != "params"},
-                    "params": [i for i, g in enumerate(group_of) if g == number],
-                }
-                for number, group in enumerate(self.param_groups)
-            ],
+            "param_groups": saved_groups(self),
         }
         for hook in tuple(self._save_post.values()):
             changed = hook(self, state_dict)
@@ -522,109 +425,38 @@ class Optimizer(Hooks):
         return state_dict
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint of this class or of torch's of the same name.
+        """Continue from a checkpoint of this class or of torch's class of that name.
 
-        Parameters are matched by their order within each group; by their names, where
+        Parameters are matched by their order within each group; or by their names, if
         the checkpoint's group has ``"param_names"`` and the group here has the same
-        ones, in whatever order; they are then listed in the order of here. Names here
-        are the group's ``"param_names"``, or else the dotted paths of
-        `parameter_names`: JAX sorts the keys of a dict, torch's ``named_parameters()``
-        does not. For other names or axes see `optifunc.interop.torch.from_torch`.
+        ones, in whatever order. Names here are the group's ``"param_names"``, or else
+        the dotted paths of `parameter_names`. JAX sorts the keys of a dict, torch's
+        ``named_parameters()`` does not: a checkpoint of torch without names gets a
+        warning if parameters of equal shape may be exchanged. For other names or axes
+        see `optifunc.interop.torch.from_torch`.
 
-        **Arguments:** ``state_dict``: what `state_dict` or torch's returned, tensors
-        included (torch is not imported). Hyperparameters come from it; arrays get their
-        parameter's dtype, except ``step``.
+        **Arguments:**
 
-        **Raises:** `ValueError` if the numbers of groups or of parameters differ, or
-        for an array of a shape that its parameter cannot have; `KeyError` without
-        ``"state"`` or ``"param_groups"``. The optimizer is then unchanged.
+        - ``state_dict``: what `state_dict` or torch's returned, tensors included (torch
+          is not imported). Hyperparameters come from it. Arrays get the dtypes that the
+          state has here.
+
+        **Raises:** `ValueError` if the numbers of groups or of parameters differ, for
+        the state dict of another class, and for an array of a shape that its parameter
+        cannot have; `KeyError` without ``"state"`` or ``"param_groups"``. The optimizer
+        is then unchanged.
         """
+        programs.refuse_tracing("load_state_dict")
         state_dict = dict(state_dict)
         for hook in tuple(self._load_pre.values()):
             changed = hook(self, state_dict)
             if changed is not None:
                 state_dict = changed
-        saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
-        group_of = self._group_of()
-        if len(saved) != len(self.param_groups):
-            raise ValueError(
-                "loaded state dict has a different number of parameter groups"
-            )
-        if any(
-            len(group["params"]) != group_of.count(number)
-            for number, group in enumerate(saved)
-        ):
-            raise ValueError(
-                "loaded state dict contains a parameter group "
-                "that doesn't match the size of optimizer's group"
-            )
-        ordered = [
-            _by_name(group, live.get("param_names", names))
-            for group, live, names in zip(
-                saved, self.param_groups, self.parameter_names(), strict=True
-            )
-        ]
-        numbers = [i for group in ordered for i in group["params"]]
-        groups = [
-            self._loaded_group(old, new)
-            for old, new in zip(self.param_groups, ordered, strict=True)
-        ]
-        leaves = jax.tree.leaves(self.params)
-        position = {number: i for i, number in enumerate(numbers)}
-        found = {
-            position[number]: without_tensors(entry)
-            for number, entry in state_dict["state"].items()
-            if number in position
-        }
-        before = [position[i] for group in saved for i in group["params"]]
-        state = {
-            i: cast_like(entry, leaves[i])
-            for i, entry in self._in_own_order(found, before).items()
-        }
-        transformations: list[GradientTransformation] = [
-            self._build({k: v for k, v in group.items() if k != "params"})
-            for group in groups
-        ]
-        cohorts = []
-        for cohort in self._loaded_cohorts(state, transformations):
-            try:
-                tx = transformations[cohort.group]
-                cohorts.append(self._fitted(cohort, tx, self.params))
-            except KeyError:
-                # As in torch it is the next step that misses the field.
-                cohorts.append(cohort)
-        self.param_groups = groups
-        self._cohorts, self._order = cohorts, list(state)
-        self._built = []
+        loaded = load(self, state_dict)
+        self.param_groups, self._cohorts, self._order = loaded
+        self._built, self._lost = [], None
         for hook in tuple(self._load_post.values()):
             hook(self)
-
-    def _loaded_group(self, old: Group, new: Group) -> Group:
-        """A checkpoint's group with the parameters of the live one."""
-        loaded = {**new, "params": old["params"]}
-        if "param_names" in old:
-            loaded.setdefault("param_names", old["param_names"])
-        return loaded | {k: v for k, v in self.later_keys.items() if k not in loaded}
-
-    def _in_own_order(
-        self, state: dict[int, Any], before: Sequence[int]
-    ) -> dict[int, Any]:
-        """A checkpoint's state, by number here, for parameters in the order of here.
-
-        **Arguments:** ``before``: the numbers in the order that the checkpoint has.
-        """
-        return state
-
-    def _loaded_cohorts(
-        self,
-        state: Mapping[int, Mapping[str, Any]],
-        transformations: Sequence[GradientTransformation],
-    ) -> list[Cohort]:
-        present = {
-            i: {key: x for key, x in entry.items() if x is not None}
-            for i, entry in state.items()
-        }
-        return cohorts_of(present, self._group_of())
 
     # --- groups ----------------------------------------------------------------------
 
@@ -633,35 +465,23 @@ class Optimizer(Hooks):
 
         After it `params` (and every gradient) is the list of the groups' pytrees.
 
-        **Raises:** `TypeError` if it is no dict or holds what is no array; `KeyError`
-        without ``"params"``; `ValueError` for a parameter of another group, and if only
-        some groups have names. The optimizer is then unchanged.
+        **Arguments:**
+
+        - ``param_group``: a dict with the key ``"params"``.
+
+        **Raises:** `TypeError` if it is not a dict or holds what is not an array;
+        `KeyError` without ``"params"``; `ValueError` for a parameter of another group,
+        and if only some groups have names. The optimizer is then unchanged.
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        before = self.params
+        programs.refuse_tracing("add_param_group")
         group = self._checked_group(param_group)
-        cohorts = [released(c, before, self._key) for c in self._cohorts]
+        states = self._states()
+        cohorts = [states.released(c) for c in self._cohorts]
         self._in_groups = True
         self._cohorts = cohorts
         self._append(group)
-
-    def _add(self, group: Group) -> None:
-        self._append(self._checked_group(group))
-
-    def _append(self, group: Group) -> None:
-        self.param_groups.append(group)
-        self._gradients += [None] * len(jax.tree.leaves(group["params"]))
-
-    def _checked_group(self, given: Group) -> Group:
-        params, names = parameters_of(given["params"])
-        group = {**given, "params": params}
-        if names is not None:
-            group["param_names"] = names
-        for key, value in self.defaults.items():
-            group.setdefault(key, value)
-        check_new_group(group, self.param_groups, given["params"])
-        return group
 
     # --- Python ----------------------------------------------------------------------
 
@@ -673,15 +493,24 @@ class Optimizer(Hooks):
         return "\n".join([*lines, ")"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the hooks, which are not part of a pickle or a copy."""
-        params = self.params
+        """All but the hooks, which are not part of a pickle or a copy.
+
+        The state is a copy, as the next step here writes over this one.
+        """
+        states = self._states()
+        everything = range(len(self._gradients))
+        released = (states.released(c) for c in self._cohorts)
         return {
             "defaults": self.defaults,
-            "param_groups": self.param_groups,
+            "donate_params": self.donate_params,
+            "param_groups": [dict(group) for group in self.param_groups],
             "_in_groups": self._in_groups,
-            "_gradients": self._gradients,
+            "_gradients": list(self._gradients),
             "_order": self._order,
-            "_cohorts": [released(c, params, self._key) for c in self._cohorts],
+            "_lost": self._lost,
+            "_cohorts": [
+                dataclasses.replace(c, kept=c.kept.of(everything)) for c in released
+            ],
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -691,38 +520,17 @@ class Optimizer(Hooks):
         self.__dict__.update(state)
 
 
-def _by_name(saved: Group, own: Sequence[str]) -> Group:
-    """A checkpoint's group in the order of ``own``, where that has the same names.
-
-    Other names tell nothing: the order counts, as in torch.
-    """
-    old = saved.get("param_names")
-    if old is None or not len(old) == len(set(old)) == len(saved["params"]):
-        return saved
-    # ``own`` may repeat a name: the path "a.b" is that of a key "a.b" too.
-    if len(old) != len(own) or set(old) != set(own):
-        return saved
-    numbers = dict(zip(old, saved["params"], strict=True))
-    return {**saved, "params": [numbers[n] for n in own], "param_names": list(own)}
-
-
-def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:
-    """What is wrong with the gradient of parameter ``number``."""
-    name, param = list(leaves_with_names(params))[number]
-    if not hasattr(grad, "shape"):
-        return TypeError(
-            f"grads must hold arrays, found {type(grad).__name__} at {name!r}"
-        )
-    return ValueError(
-        f"grads and params differ in shape at {name!r}: {grad.shape} and {param.shape}"
-    )
-
-
-def _zeroed(grad: Any) -> Any:
-    """Zeros of the kind of ``grad``; a sparse gradient loses its entries."""
-    if is_sparse(grad):
-        return BCOO((grad.data[:0], grad.indices[:0]), shape=grad.shape)
-    return jnp.zeros(grad.shape, grad.dtype)
+def _refitted(
+    cohort: Cohort, tx: GradientTransformation, states: CohortStates
+) -> Cohort:
+    """The cohort for ``tx``, which often differs in its numbers alone."""
+    if cohort.tx is tx:
+        return cohort
+    if cohort.tx is not None:
+        old: Any = jax.tree.structure(cohort.tx)
+        if old == jax.tree.structure(tx):
+            return dataclasses.replace(cohort, tx=tx)
+    return states.fitted(cohort, tx)
 
 
 def _same(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
@@ -731,38 +539,3 @@ def _same(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         before[key] is value and not isinstance(value, np.ndarray | list)
         for key, value in values.items()
     )
-
-
-def normalised(group: Mapping[str, Any]) -> Group:
-    """Hyperparameters in one form each, so that no change of form compiles anew.
-
-    The learning rate is an array: schedulers may move it anywhere, also by rounding
-    below 0, and no structure depends on it.
-    """
-    group = {
-        key: value if key in COUNTS else _number(value) for key, value in group.items()
-    }
-    if is_number(group.get("lr")):
-        group["lr"] = np.asarray(group["lr"])
-    return group
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(map(_number, value))
-    if isinstance(value, np.ndarray | jax.Array):
-        return value.reshape(()) if value.size == 1 else value
-    if is_number(value) and not isinstance(value, bool):
-        return float(value)
-    return value
-
-
-def _check_like(name: str, found: PyTree, wanted: PyTree) -> None:
-    leaves = flatten_like(found, wanted, (name, f"the optimizer's {name}"))
-    pairs = zip(leaves_with_names(wanted), leaves, strict=True)
-    for (path, leaf), new in pairs:
-        if np.shape(new) != np.shape(leaf):
-            raise ValueError(
-                f"{name} has shape {np.shape(new)} at {path!r}, "
-                f"expected {np.shape(leaf)}"
-            )

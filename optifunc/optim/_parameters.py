@@ -1,129 +1,198 @@
-"""What an optimizer takes for ``params``: a pytree, groups, or named parameters."""
+"""Parameters in groups, and their gradients."""
 
-import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.sparse import BCOO
 
-from .._tree import PyTree, is_sparse
+from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
+from . import _programs as programs
+from ._groups import Group, check_new_group, parameter_groups, parameters_of
+from ._hooks import Hooks
 
-Group = dict[str, Any]
 
+class Parameters(Hooks):
+    """What an optimizer holds: parameters, their groups and their gradients.
 
-def parameter_groups(params: Any) -> tuple[list[Group], bool]:
-    """``params`` as a list of groups, and whether it was one.
+    **Arguments:**
 
-    A list (or tuple, or iterator) is one of groups exactly when every element is a
-    dict with the key ``"params"``; anything else is the pytree of a single group.
-
-    **Raises:** `TypeError` for a set, `ValueError` where there is no parameter, and
-    `KeyError` if some but not all elements of a list are groups.
+    - ``params``, ``defaults``: as of `Optimizer`.
     """
-    if isinstance(params, Iterator):
-        params = list(params)
-    if isinstance(params, list | tuple) and params:
-        is_group = [isinstance(x, Mapping) and "params" in x for x in params]
-        if all(is_group):
-            return [dict(group) for group in params], True
-        if any(is_group):
-            missing = is_group.index(False)
-            raise KeyError(
-                "every group needs the key 'params', which is missing from "
-                f"params[{missing}]"
-            )
-    group = {"params": params}
-    if not isinstance(params, set) and not jax.tree.leaves(params, is_leaf=is_sparse):
-        raise ValueError("optimizer got an empty parameter list")
-    return [group], False
 
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        super().__init__()
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self._gradients: list[Any] = []
+        groups, self._in_groups = parameter_groups(params)
+        for group in groups:
+            self._append(self._checked_group(group))
 
-def parameters_of(params: Any) -> tuple[PyTree, list[str] | None]:
-    """A group's parameters as a pytree of arrays, and their names if they have any.
+    @property
+    def params(self) -> PyTree:
+        """The current parameters, in the structure that came in.
 
-    Pairs of a name and an array become an `OrderedDict`, which keeps their order;
-    a pytree's own arrays are taken as they are.
+        Assign to it to load other ones: a tree of the same structure and shapes, whose
+        arrays get the dtypes of those here. The state stays.
+        """
+        if self._in_groups:
+            return [group["params"] for group in self.param_groups]
+        return self.param_groups[0]["params"]
 
-    **Raises:** `TypeError` for a set and for what is no array of floating point or
-    complex numbers; `ValueError` if only some elements of a list have names.
-    """
-    if isinstance(params, set | frozenset):
-        raise TypeError(
-            "optimizer parameters need to be organized in ordered collections, but "
-            "the ordering of a set changes between runs. Please use a list instead."
+    @params.setter
+    def params(self, params: PyTree) -> None:
+        programs.refuse_tracing("an assignment to params")
+        old = self.params
+        check_like("params", params, old)
+        structure: Any
+        leaves, structure = jax.tree.flatten(old)
+        new = flatten_like(params, old, ("params", "the optimizer's params"))
+        pairs = zip(new, leaves, strict=True)
+        # Copies, so that the arrays given here outlive a step that donates.
+        self._put(
+            structure.unflatten(jnp.array(x, p.dtype, copy=True) for x, p in pairs)
         )
-    if isinstance(params, Iterator):
-        params = list(params)
-    names: list[str] | None = None
-    if isinstance(params, list | tuple) and any(map(_is_named, params)):
-        if not all(map(_is_named, params)):
-            raise ValueError(
-                "all optimizer params should be with/without names. "
-                "Some param names are missing"
+
+    @property
+    def grads(self) -> PyTree:
+        """The gradients, in the structure of `params`; None where there is none.
+
+        Assign to it to replace them (all of them by None: as `zero_grad` does).
+        """
+        structure: Any = jax.tree.structure(self.params)
+        return structure.unflatten(self._gradients)
+
+    @grads.setter
+    def grads(self, grads: PyTree) -> None:
+        if grads is None:
+            self.zero_grad()
+        else:
+            self._gradients = self._gradient_leaves(grads)
+
+    def parameter_names(self) -> list[list[str]]:
+        """For each group the names of its parameters: their dotted paths."""
+        return [
+            [name for name, _ in leaves_with_names(group["params"])]
+            for group in self.param_groups
+        ]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients.
+
+        **Arguments:**
+
+        - ``set_to_none``: False sets the gradients that there are to zero instead.
+        """
+        self._gradients = [
+            None if set_to_none or g is None else _zeroed(g) for g in self._gradients
+        ]
+
+    def backward(
+        self, loss_fn: Callable[..., Any], *args: Any, has_aux: bool = False
+    ) -> Any:
+        """Add the gradient of ``loss_fn(params, *args)`` to `grads`.
+
+        **Arguments:**
+
+        - ``loss_fn``: a function of the parameters, in the structure of `params`, that
+          returns a real scalar, or with ``has_aux`` a pair of one and anything else. It
+          is compiled once for each function and shape of ``args``: a function that is
+          created for each call is compiled for each call.
+        - ``args``: its other arguments, such as a batch.
+        - ``has_aux``: whether ``loss_fn`` returns a pair.
+
+        **Returns:** what ``loss_fn`` returned.
+        """
+        programs.refuse_tracing("backward")
+        value, grads = programs.value_and_grad(loss_fn, has_aux, self.params, args)
+        new = self._gradient_leaves(grads)
+        both = [i for i, g in enumerate(self._gradients) if g is not None]
+        if both:
+            sums = programs.add(
+                [self._gradients[i] for i in both], [new[i] for i in both]
             )
-        names = [name for name, _ in params]
-        if len(set(names)) != len(names):
-            raise ValueError(f"parameter names must differ, found {names}")
-        params = OrderedDict(params)
-    return jax.tree.map(_checked, params, is_leaf=is_sparse), names
+            for i, total in zip(both, sums, strict=True):
+                new[i] = total
+        self._gradients = new
+        return value
+
+    def _gradient_leaves(self, grads: PyTree) -> list[Any]:
+        params = self.params
+        if (
+            isinstance(params, OrderedDict)
+            and isinstance(grads, Mapping)
+            and set(grads) == set(params)
+        ):
+            grads = OrderedDict((name, grads[name]) for name in params)
+        leaves = flatten_like(grads, params, ("grads", "params"))
+        for i, (grad, param) in enumerate(
+            zip(leaves, jax.tree.leaves(params), strict=True)
+        ):
+            if grad is not None and getattr(grad, "shape", None) != param.shape:
+                raise _gradient_error(params, i, grad)
+        return leaves
+
+    def group_of(self) -> list[int]:
+        """For each parameter the number of its group."""
+        return [
+            number
+            for number, group in enumerate(self.param_groups)
+            for _ in jax.tree.leaves(group["params"], is_leaf=is_sparse)
+        ]
+
+    def _put(self, params: PyTree) -> None:
+        values = params if self._in_groups else [params]
+        for group, value in zip(self.param_groups, values, strict=True):
+            group["params"] = value
+
+    def _append(self, group: Group) -> None:
+        self.param_groups.append(group)
+        self._gradients += [None] * len(jax.tree.leaves(group["params"]))
+
+    def _checked_group(self, given: Group) -> Group:
+        params, names = parameters_of(given["params"])
+        group = {**given, "params": params}
+        if names is not None:
+            group["param_names"] = names
+        for key, value in self.defaults.items():
+            group.setdefault(key, value)
+        check_new_group(group, self.param_groups, given["params"])
+        return group
 
 
-def _is_named(element: Any) -> bool:
-    return (
-        isinstance(element, tuple | list)
-        and len(element) == 2
-        and isinstance(element[0], str)
+def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:
+    """What is wrong with the gradient of parameter ``number``."""
+    name, param = list(leaves_with_names(params))[number]
+    if not hasattr(grad, "shape"):
+        return TypeError(
+            f"grads must hold arrays, found {type(grad).__name__} at {name!r}"
+        )
+    return ValueError(
+        f"grads and params differ in shape at {name!r}: {grad.shape} and {param.shape}"
     )
 
 
-def _checked(leaf: Any) -> Any:
-    if is_sparse(leaf):
-        return leaf
-    if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
-        raise TypeError(
-            "optimizer can only optimize arrays, "
-            f"but one of the params is {type(leaf).__name__}"
-        )
-    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-        raise TypeError(
-            "optimizer can only optimize floating point or complex arrays, "
-            f"but one of the params is {leaf.dtype}"
-        )
-    return leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
+def _zeroed(grad: Any) -> Any:
+    """Zeros of the kind of ``grad``; a sparse gradient loses its entries."""
+    if is_sparse(grad):
+        return BCOO((grad.data[:0], grad.indices[:0]), shape=grad.shape)
+    return jnp.zeros(grad.shape, grad.dtype)
 
 
-def check_new_group(group: Group, others: Sequence[Group], given: PyTree) -> None:
-    """Check that ``group`` can stand beside ``others``.
+def check_like(name: str, found: PyTree, wanted: PyTree) -> None:
+    """Check that ``found`` has the structure and the shapes of ``wanted``.
 
-    **Arguments:** ``given``: the group's parameters as the user gave them: two are
-    the same parameter if they are the same object.
-
-    **Raises:** `ValueError` for a parameter of another group, and if only some groups
-    have names; warns of a parameter that is in the group twice.
+    **Raises:** `ValueError` that names the tree and the leaf.
     """
-    own = [id(leaf) for leaf in jax.tree.leaves(group["params"], is_leaf=is_sparse)]
-    if len(own) != len(set(own)) or _repeats(given):
-        warnings.warn(
-            "optimizer contains a parameter group with duplicate parameters; "
-            "each is updated as a parameter of its own",
-            UserWarning,
-            stacklevel=4,
-        )
-    for other in others:
-        if ("param_names" in group) != ("param_names" in other):
-            which = "with names" if "param_names" in group else "without names"
+    leaves = flatten_like(found, wanted, (name, f"the optimizer's {name}"))
+    pairs = zip(leaves_with_names(wanted), leaves, strict=True)
+    for (path, leaf), new in pairs:
+        if np.shape(new) != np.shape(leaf):
             raise ValueError(
-                "all optimizer param groups should be with/without names. "
-                f"cannot add param group {which} to the optimizer"
+                f"{name} has shape {np.shape(new)} at {path!r}, "
+                f"expected {np.shape(leaf)}"
             )
-        theirs = jax.tree.leaves(other["params"], is_leaf=is_sparse)
-        if not set(own).isdisjoint(map(id, theirs)):
-            raise ValueError("some parameters appear in more than one parameter group")
-
-
-def _repeats(given: PyTree) -> bool:
-    arrays = [x for x in jax.tree.leaves(given) if isinstance(x, np.ndarray)]
-    return len(arrays) != len({id(x) for x in arrays})

@@ -67,7 +67,7 @@ class _Progress(NamedTuple):
     stopped: Array  # bool []
 
 
-def _gradient(updates: PyTree, params: PyTree) -> PyTree:
+def dense_gradient(updates: PyTree, params: PyTree) -> PyTree:
     """``updates`` with a dense leaf for each parameter; what is None is zeros."""
     leaves = flatten_like(updates, params, ("updates", "params"))
     treedef: Any = jax.tree.structure(params)
@@ -115,7 +115,7 @@ def _flat_sizes(params: PyTree) -> list[int]:
     ]
 
 
-def _flat(tree: PyTree, dtype: Any) -> Array:
+def flat_vector(tree: PyTree, dtype: Any) -> Array:
     """All numbers of ``tree`` in one vector."""
 
     def vector(leaf: Array) -> Array:
@@ -272,30 +272,31 @@ class step_by_lbfgs(GradientTransformation):
         **extra: Any,
     ) -> tuple[PyTree, StepByLbfgsState]:
         params = jax.tree.map(_strong, require_params(params, params, "lbfgs"))
-        gradient = _gradient(updates, params)
+        gradient = dense_gradient(updates, params)
         _check_state(state, params, self.history_size)
 
         def evaluate(point: PyTree) -> tuple[Array, Array]:
             found, grad = jax.value_and_grad(value_fn)(point)
             # The gradient of a complex parameter is the conjugate of what JAX gives.
             grad = jax.tree.map(jnp.conj, grad)
-            return as_scalar(found), _flat(grad, state.d.dtype)
+            return as_scalar(found), flat_vector(grad, state.d.dtype)
 
         def body(progress: _Progress) -> _Progress:
             if value is None:
                 found = evaluate(progress.trial)
             else:
-                given = as_scalar(value), _flat(gradient, state.d.dtype)
+                given = as_scalar(value), flat_vector(gradient, state.d.dtype)
                 first = progress.evals == 0
                 found = lax.cond(first, lambda _: given, evaluate, progress.trial)
-            return self._advance(progress, *found)
+            return self.advance(progress, *found)
 
         end = lax.while_loop(
-            lambda progress: ~progress.stopped, body, self._start(state, params)
+            lambda progress: ~progress.stopped, body, self.start(state, params)
         )
         return _difference(gradient, end.params, params), end.state
 
-    def _start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
+    def start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
+        """An update before its first evaluation, which is at ``params``."""
         none = jnp.zeros((), jnp.int32)
         search = None
         if self.line_search_fn is not None:
@@ -304,7 +305,7 @@ class step_by_lbfgs(GradientTransformation):
             search = start_search(nowhere, state.t, state.t, none)
         return _Progress(params, params, state, search, none, none, none != none)
 
-    def _advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:
+    def advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:
         """Take in what was found at ``progress.trial``, and choose the next trial.
 
         One pass serves the evaluation that opens an update, those within a line search

@@ -10,7 +10,11 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
-from ._masked import MaskedState as MaskedState, masked as masked
+from ._masked import (
+    EmptyMaskWarning as EmptyMaskWarning,
+    MaskedState as MaskedState,
+    masked as masked,
+)
 from ._partition import partition as partition
 from ._scheduled import (
     ScheduledState as ScheduledState,

@@ -18,6 +18,10 @@ from ._selection import (
 from ._wrapper import Wrapper
 
 
+class EmptyMaskWarning(UserWarning):
+    """A mask that is a function selects none of the parameters."""
+
+
 class MaskedState(NamedTuple):
     """State of `masked`."""
 
@@ -72,7 +76,7 @@ class masked(Wrapper):
             names = [name for name, _ in leaves_with_names(params)]
             warnings.warn(
                 f"mask selects none of the {len(names)} parameters: {listed(names)}",
-                UserWarning,
+                EmptyMaskWarning,
                 stacklevel=2,
             )
         return MaskedState(self.inner.init(selected(params, params, "params", chosen)))

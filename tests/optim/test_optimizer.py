@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import optifunc as of
-from optifunc.optim import Adagrad, Adam, AdamW, Functional, NAdam, RMSprop
+from optifunc.optim import Adagrad, Adam, AdamW, Stateful, NAdam, RMSprop
 
 X = jnp.linspace(-1, 1, 12).reshape(4, 3)
 
@@ -265,14 +265,14 @@ def test_any_transformation_can_be_driven():
         return 1e-2 * (1 + step.astype(jnp.float32))
 
     tx = of.chain(of.clip_by_global_norm(0.1), of.adamw(schedule))
-    optimizer = Functional(tx, params)
+    optimizer = Stateful(tx, params)
     assert optimizer.param_groups[0]["max_norm"] == 0.1
     state = tx.init(params)
     for i in range(4):
         if i == 2:
             optimizer.param_groups[0]["max_norm"] = 0.01
             tx = of.replace_hyperparameters(tx, max_norm=0.01)
-            other = Functional(tx, optimizer.params)
+            other = Stateful(tx, optimizer.params)
             other.load_state_dict(optimizer.state_dict())
             optimizer = copy.deepcopy(other)
         grads = jax.grad(loss_fn)(params, X)
@@ -285,12 +285,12 @@ def test_any_transformation_can_be_driven():
 
 
 def test_optax_can_be_driven():
-    optimizer = Functional(optax.adam(0.1), network())
+    optimizer = Stateful(optax.adam(0.1), network())
     with jax.numpy_dtype_promotion("standard"):
         optimizer.step(grads=network())
     np.testing.assert_allclose(optimizer.params["w"], 0.4, rtol=1e-5)
     with pytest.raises(TypeError, match="expected a gradient transformation"):
-        Functional(0.1, network())
+        Stateful(0.1, network())
 
 
 def test_state_keeps_the_parameters_sharding():
@@ -312,7 +312,7 @@ def test_state_keeps_the_parameters_sharding():
 def test_noise_goes_on_from_its_key():
     def noisy():
         tx = of.chain(of.add_noise(0.1, seed=1), of.sgd(0.1))
-        return Functional(tx, network())
+        return Stateful(tx, network())
 
     first, second = noisy(), noisy()
     first.step(grads=network())

@@ -1,0 +1,208 @@
+"""Saving and loading: state dicts in torch's layout."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .._transformation import GradientTransformation
+from .._tree import PyTree, leaves_with_names, listed
+from ._arrays import is_tensor, without_tensors
+from ._cohorts import Cohort, CohortStates
+from ._groups import Group
+from ._layouts import Entries
+from ._signatures import hyperparameters_of, nearest_class
+
+if TYPE_CHECKING:
+    from ._optimizer import Optimizer
+
+StateDict = dict[str, Any]
+
+
+class Loaded(NamedTuple):
+    """What a checkpoint makes of an optimizer."""
+
+    groups: list[Group]
+    cohorts: list[Cohort]
+    order: list[int]  # of the parameters' first gradients
+
+
+def saved_groups(optimizer: "Optimizer") -> list[Group]:
+    """The groups of a state dict, with the parameters' numbers."""
+    group_of = optimizer.group_of()
+    return [
+        {
+            **{k: v for k, v in group.items() if k != "params"},
+            "params": [i for i, g in enumerate(group_of) if g == number],
+        }
+        for number, group in enumerate(optimizer.param_groups)
+    ]
+
+
+def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
+    """What ``state_dict`` makes of ``optimizer``, which is not changed.
+
+    **Raises:** as `Optimizer.load_state_dict`.
+    """
+    group_of = optimizer.group_of()
+    saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
+    _check_sizes(saved, optimizer.param_groups, group_of)
+    _check_class(saved, optimizer)
+    ordered = [
+        _by_name(group, live.get("param_names", names))
+        for group, live, names in zip(
+            saved, optimizer.param_groups, optimizer.parameter_names(), strict=True
+        )
+    ]
+    groups = [
+        _loaded_group(old, new, optimizer)
+        for old, new in zip(optimizer.param_groups, ordered, strict=True)
+    ]
+    numbers = [i for group in ordered for i in group["params"]]
+    position = {number: i for i, number in enumerate(numbers)}
+    found = {
+        position[number]: without_tensors(dict(entry))
+        for number, entry in state_dict["state"].items()
+        if number in position
+    }
+    _warn_of_order(saved, optimizer.param_groups, state_dict["state"])
+    before = [position[i] for group in saved for i in group["params"]]
+    params = optimizer.params
+    entries = optimizer.layout.in_own_order(found, before, params)
+    transformations = [
+        optimizer.build({k: v for k, v in group.items() if k != "params"})
+        for group in groups
+    ]
+    cohorts = _cohorts(optimizer, entries, transformations, params)
+    members = [i for cohort in cohorts for i in cohort.members]
+    order = [*entries, *(i for i in members if i not in entries)]
+    return Loaded(groups, cohorts, order)
+
+
+def _cohorts(
+    optimizer: "Optimizer",
+    entries: Entries,
+    transformations: Sequence[GradientTransformation],
+    params: PyTree,
+) -> list[Cohort]:
+    layout = optimizer.layout
+    states = CohortStates(params, layout.key)
+    cohorts = []
+    for cohort in layout.cohorts(
+        entries, optimizer.group_of(), transformations, states
+    ):
+        try:
+            cohorts.append(states.fitted(cohort, transformations[cohort.group]))
+        except KeyError:
+            # As in torch it is the next step that misses the field.
+            cohorts.append(cohort)
+    return cohorts
+
+
+def _check_sizes(
+    saved: Sequence[Group], live: Sequence[Group], group_of: Sequence[int]
+) -> None:
+    if len(saved) != len(live):
+        raise ValueError("loaded state dict has a different number of parameter groups")
+    if any(
+        len(group["params"]) != group_of.count(number)
+        for number, group in enumerate(saved)
+    ):
+        raise ValueError(
+            "loaded state dict contains a parameter group "
+            "that doesn't match the size of optimizer's group"
+        )
+
+
+def _check_class(saved: Sequence[Group], optimizer: "Optimizer") -> None:
+    """Check that the groups have the hyperparameters of this class.
+
+    **Raises:** `ValueError` that names the class whose hyperparameters they are.
+    """
+    own_class: Any = type(optimizer)
+    known = hyperparameters_of(own_class)
+    needed = {name for name, default in known.items() if default}
+    for group in saved:
+        missing = sorted(needed - group.keys())
+        if missing:
+            raise ValueError(
+                f"this state dict is not one of {type(optimizer).__name__}: its groups "
+                f"lack {missing}; their hyperparameters are those of "
+                f"{nearest_class(group.keys())}"
+            )
+
+
+def _by_name(saved: Group, own: Sequence[str]) -> Group:
+    """A checkpoint's group in the order of ``own``, if that has the same names.
+
+    Other names say nothing: the order counts, as in torch.
+    """
+    old = saved.get("param_names")
+    if old is None or not len(old) == len(set(old)) == len(saved["params"]):
+        return saved
+    # ``own`` may repeat a name: the path "a.b" is that of a key "a.b" too.
+    if len(old) != len(own) or set(old) != set(own):
+        return saved
+    numbers = dict(zip(old, saved["params"], strict=True))
+    return {**saved, "params": [numbers[n] for n in own], "param_names": list(own)}
+
+
+def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
+    """A checkpoint's group with the parameters of the live one.
+
+    torch adds hyperparameters over time. An old checkpoint lacks them, which means
+    that they are off.
+    """
+    own_class: Any = type(optimizer)
+    known = hyperparameters_of(own_class)
+    off = {k: x for k, x in known.items() if not x and k not in new}
+    loaded = {**new, "params": old["params"]} | off
+    if "param_names" in old:
+        loaded.setdefault("param_names", old["param_names"])
+    return loaded
+
+
+def _warn_of_order(
+    saved: Sequence[Group], live: Sequence[Group], state: Mapping[Any, Any]
+) -> None:
+    """Warn where parameters of a torch checkpoint may be matched wrongly by order.
+
+    torch lists parameters as its modules register them, JAX the keys of a dict
+    alphabetically. Where two parameters have one shape, nothing else shows the
+    difference.
+    """
+    is_torch = any(
+        is_tensor(value) for entry in state.values() for value in entry.values()
+    )
+    for old, new in zip(saved, live, strict=True):
+        if not is_torch or "param_names" in old or not _is_sorted(new["params"]):
+            continue
+        by_shape: dict[Any, list[str]] = {}
+        for name, leaf in leaves_with_names(new["params"]):
+            by_shape.setdefault(np.shape(leaf), []).append(name)
+        alike = [
+            name for names in by_shape.values() if len(names) > 1 for name in names
+        ]
+        if alike:
+            warnings.warn(
+                "the checkpoint of torch has no parameter names, so its state is "
+                "matched by order, which JAX has sorted by name here; parameters of "
+                f"equal shape may be exchanged: {listed(alike)}. Save it from an "
+                "optimizer made of model.named_parameters(), pass the names to "
+                "optifunc.interop.torch.from_torch(source=..., target=...), or give "
+                "the parameters here as (name, array) pairs in torch's order",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _is_sorted(params: PyTree) -> bool:
+    """Whether the order of the leaves is that of the sorted keys of a dict."""
+    paths = jax.tree_util.tree_leaves_with_path(params)
+    keys = [key for path, _ in paths for key in path]
+    # An `OrderedDict` keeps its order, and is not sorted.
+    return type(params) is dict and any(
+        isinstance(key, jax.tree_util.DictKey) for key in keys
+    )

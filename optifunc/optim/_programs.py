@@ -1,0 +1,110 @@
+"""The compiled programs that a stateful optimizer runs."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+
+from .._transformation import GradientTransformation, State, apply_updates
+from .._tree import PyTree
+from ..wrappers._chain import chain
+from ._cohorts import count_steps
+
+
+def _updated(
+    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
+) -> tuple[PyTree, State]:
+    updates, state = tx.update(grads, state, params, **extra)
+    return apply_updates(params, updates), state
+
+
+def _apply(
+    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
+) -> tuple[PyTree, State]:
+    return _updated(tx, state, params, grads, extra)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def value_and_grad(
+    loss_fn: Callable[..., Any], has_aux: bool, params: PyTree, args: tuple[Any, ...]
+) -> tuple[Any, PyTree]:
+    """The loss and torch's gradient: of a complex parameter, the conjugate of JAX's."""
+    value, grads = jax.value_and_grad(loss_fn, has_aux=has_aux)(params, *args)
+    return value, jax.tree.map(jnp.conj, grads)
+
+
+def _train(
+    loss_fn: Callable[..., Any],
+    has_aux: bool,
+    tx: GradientTransformation,
+    state: State,
+    params: PyTree,
+    batch: tuple[Any, ...],
+) -> tuple[PyTree, State, Any]:
+    value, grads = value_and_grad(loss_fn, has_aux, params, batch)
+    params, state = _updated(tx, state, params, grads, {})
+    return params, state, value
+
+
+@jax.jit
+def add(old: PyTree, new: PyTree) -> PyTree:
+    """The sum of two trees."""
+    return jax.tree.map(jnp.add, old, new)
+
+
+def donating(
+    function: Callable[..., Any], static: tuple[int, ...] = ()
+) -> dict[tuple[str, ...], Callable[..., Any]]:
+    """``function`` compiled for each set of arguments that it may write over.
+
+    **Arguments:**
+
+    - ``function``: has arguments called ``state`` and ``params``.
+    - ``static``: positions of its static arguments.
+    """
+    return {
+        names: jax.jit(function, static_argnums=static, donate_argnames=names)
+        for names in ((), ("state",), ("state", "params"))
+    }
+
+
+# `apply[donated](tx, state, params, grads, extra) -> (params, state)`
+apply = donating(_apply)
+# `train[donated](loss_fn, has_aux, tx, state, params, batch) -> (params, state, value)`
+train = donating(_train, static=(0, 1))
+
+
+def donated(donate_params: bool) -> tuple[str, ...]:
+    """The arguments that a step writes over.
+
+    Nothing while JAX looks for NaN or infinity: then a step fails after it has run.
+    """
+    if jax.config.values["jax_debug_nans"] or jax.config.values["jax_debug_infs"]:
+        return ()
+    return ("state", "params") if donate_params else ("state",)
+
+
+def counted(tx: GradientTransformation) -> GradientTransformation:
+    """``tx`` with a count of steps in its state."""
+    return chain(tx, count_steps())
+
+
+with jax.ensure_compile_time_eval():
+    _NOT_TRACING = jax.extend.core.get_opaque_trace_state()
+
+
+def refuse_tracing(what: str) -> None:
+    """Check that no function is being traced.
+
+    **Raises:** `RuntimeError` that says what to use inside `jax.jit`.
+    """
+    if jax.extend.core.get_opaque_trace_state() != _NOT_TRACING:
+        raise RuntimeError(
+            f"{what} changes the optimizer, so it cannot be used inside jax.jit, "
+            "jax.grad or another transformation of JAX; nothing was changed. "
+            "compile_step(loss_fn) compiles a whole training step, and functional() "
+            "gives the pure transformation, state and parameters"
+        )

@@ -1,0 +1,137 @@
+"""Hyperparameters by name: of a class's constructor, and of its pure factory."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_args
+
+import jax
+import numpy as np
+
+from .._numerics import is_number
+from .._suggestions import check_argument_names
+from .._transformation import GradientTransformation
+from ._checks import check_no_schedule
+
+# Every class of optimizers, in the order of definition.
+CLASSES: list[type] = []
+
+
+@functools.cache
+def hyperparameters_of(cls: Any) -> Mapping[str, Any]:
+    """The hyperparameters of a class with their defaults, by its constructor."""
+    parameters = list(inspect.signature(cls).parameters.values())
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.default is not inspect.Parameter.empty
+    }
+
+
+def nearest_class(names: Collection[str]) -> str:
+    """The name of the class whose hyperparameters are most like ``names``."""
+    return min(
+        CLASSES, key=lambda cls: len(set(hyperparameters_of(cls)) ^ set(names))
+    ).__name__
+
+
+def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor whose errors say what an unknown argument was meant to be."""
+    parameters = inspect.signature(init).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return init
+    known = [p.name for p in parameters][1:]
+
+    @functools.wraps(init)
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        check_argument_names(type(self).__name__, kwargs, known)
+        init(self, *args, **kwargs)
+
+    return checked_init
+
+
+def constructor(
+    factory: Callable[..., Any], base: Callable[..., None]
+) -> Callable[..., None]:
+    """The constructor of a class that has the arguments of ``factory``.
+
+    **Arguments:**
+
+    - ``factory``: a function that returns a transformation.
+    - ``base``: the constructor that takes the parameters and a dict of the arguments.
+    """
+    signature = inspect.signature(factory)
+    own = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for name in ("self", "params")
+    ]
+    whole = signature.replace(
+        parameters=[*own, *signature.parameters.values()], return_annotation=None
+    )
+
+    def __init__(self: Any, params: Any, *args: Any, **kwargs: Any) -> None:
+        values = signature.bind(*args, **kwargs)
+        values.apply_defaults()
+        # A value out of range is the factory's to refuse, before anything is made.
+        bound(factory, values.arguments)
+        base(self, params, dict(values.arguments))
+
+    __init__.__signature__ = whole  # type: ignore[attr-defined]
+    return __init__
+
+
+def bound(
+    factory: Callable[..., GradientTransformation], values: Mapping[str, Any]
+) -> GradientTransformation:
+    """The transformation of a group's values, those that ``factory`` takes by name."""
+    own = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if name in values:
+            value = values[name]
+            if _is_number(parameter.annotation):
+                check_no_schedule(name, value)
+                value = number(value, name)
+            own[name] = value
+    return factory(**own)
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether an argument is a number, or a tuple of them.
+
+    Counts, flags, choices and masks are not: they are part of the program.
+    """
+    return annotation is float or any(map(_is_number, get_args(annotation)))
+
+
+def number(value: Any, name: str = "") -> Any:
+    """A hyperparameter in one form, so that no change of form triggers recompilation.
+
+    The learning rate is an array: schedulers may move it anywhere, also by rounding
+    below 0, and no structure depends on it.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(map(number, value))
+    if isinstance(value, np.ndarray | jax.Array):
+        return value.reshape(()) if value.size == 1 else value
+    if is_number(value) and not isinstance(value, bool):
+        return np.asarray(float(value)) if name == "lr" else float(value)
+    return value
+
+
+def given(arguments: Mapping[str, Any], torch_order: str = "") -> dict[str, Any]:
+    """The hyperparameters of a constructor, in the order of torch's groups.
+
+    **Arguments:**
+
+    - ``arguments``: the ``locals()`` of the constructor.
+    - ``torch_order``: names that torch lists in another order than the signature does,
+      one after the other.
+    """
+    others = ("self", "params", "__class__")
+    own = {name: x for name, x in arguments.items() if name not in others}
+    for name, value in own.items():
+        check_no_schedule(name, value)
+    moved = torch_order.split()
+    start = min((list(own).index(name) for name in moved), default=0)
+    rest = [name for name in own if name not in moved]
+    return {name: own[name] for name in [*rest[:start], *moved, *rest[start:]]}

@@ -1,0 +1,77 @@
+"""Any pure transformation, driven statefully."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._hyperparameters import current_hyperparameters, replace_hyperparameters
+from .._transformation import GradientTransformation
+from .._tree import PyTree
+from ..wrappers._scheduled import as_transformation
+from ._layouts import StateLayout
+from ._optimizer import Optimizer, hooked
+from ._signatures import number
+
+
+class Stateful(Optimizer):
+    """Drive a gradient transformation with the methods of `Optimizer`.
+
+    ::
+
+        tx = of.chain(of.clip_by_global_norm(1.0), of.adamw(3e-4))
+        optimizer = of.optim.Stateful(tx, params)
+
+    The transformation's hyperparameters, under the names that
+    `optifunc.current_hyperparameters` gives them, are the groups' keys: assigning to
+    ``param_groups[0]["lr"]`` replaces the number from the next step on; schedules are
+    followed. The keys of a parameter's state are the paths of the fields
+    (``"1.exp_avg"``), and a checkpoint holds them bit for bit. Parameters whose numbers
+    of steps differ, because gradients were None, are updated apart: what takes them
+    together, such as a global norm, then sees those of one age.
+
+    **Arguments:**
+
+    - ``tx``: a transformation of this library or of optax.
+    - ``params``: as `Optimizer` takes them.
+
+    **Raises:** `TypeError` if ``tx`` is not a transformation.
+    """
+
+    layout = StateLayout(by_path=True)
+    no_sparse = None
+
+    def __init__(self, tx: Any, params: Any) -> None:
+        self.tx = as_transformation(tx)
+        super().__init__(params, current_hyperparameters(self.tx, None))
+
+    def build(self, values: Mapping[str, Any]) -> GradientTransformation:
+        # What was given as an integer, such as a seed, stays one.
+        own = {
+            name: values[name] if type(default) is int else number(values[name], name)
+            for name, default in self.defaults.items()
+        }
+        return replace_hyperparameters(self.tx, **own)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "tx": self.tx}
+
+    @hooked
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        *,
+        grads: PyTree = None,
+        **extra: Any,
+    ) -> Any:
+        """Update the parameters.
+
+        **Arguments:**
+
+        - ``closure``, ``grads``: as `Optimizer.step` takes them.
+        - ``extra``: arrays that the transformation's update needs besides, such as
+          ``value``.
+
+        **Returns:** what ``closure`` returned.
+        """
+        loss = self._called(closure)
+        self._update(grads, extra)
+        return loss
