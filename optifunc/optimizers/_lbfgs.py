@@ -13,7 +13,7 @@ from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import as_scalar
+from .._numerics import as_scalar, increment
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
@@ -25,7 +25,8 @@ from .._tree import (
     leaves_with_names,
     real_dtype,
 )
-from ..wrappers._chain import chain
+from ._assemble import assemble
+from ._factory import factory
 from ._strong_wolfe import Point, Search, advance, select, start_search
 
 # A pair with less curvature than this would spoil the estimate of the Hessian.
@@ -166,6 +167,13 @@ def _check_state(state: StepByLbfgsState, params: PyTree, history_size: int) -> 
         )
 
 
+def _next_number(state: StepByLbfgsState) -> Array:
+    """One more pair, or after 2^31 as many as have the same rows in use."""
+    most, size = 2**31 - 1, state.ro.size
+    at_most = state.num_pairs == most
+    return jnp.where(at_most, size + (most + 1) % size, state.num_pairs + 1)
+
+
 def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
     """Store what the last iteration showed of the curvature, if ``wanted``."""
     row = state.num_pairs % state.ro.size
@@ -183,7 +191,7 @@ def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfg
         old_stps=put(state.old_stps, s),
         ro=put(state.ro, 1 / product),
         H_diag=jnp.where(stored, product / _dot(y, y), state.H_diag),
-        num_pairs=jnp.where(stored, state.num_pairs + 1, state.num_pairs),
+        num_pairs=jnp.where(stored, _next_number(state), state.num_pairs),
     )
 
 
@@ -216,9 +224,14 @@ def _direction(
 
 @transformation
 class step_by_lbfgs(GradientTransformation):
-    """Minimise a function by up to ``max_iter`` iterations of L-BFGS.
+    """Minimize a function by up to ``max_iter`` iterations of L-BFGS.
 
-    The arithmetic of `lbfgs`, which describes it.
+    The rule: see `lbfgs`.
+
+    **Arguments:**
+
+    - ``lr``, ``max_iter``, ``max_eval``, ``tolerance_grad``, ``tolerance_change``,
+      ``history_size``, ``line_search_fn``: see `lbfgs`.
 
     **State:** `StepByLbfgsState`.
 
@@ -344,13 +357,13 @@ class step_by_lbfgs(GradientTransformation):
 
         # The next iteration, which changes nothing unless it is begun.
         state = _remember(
-            state._replace(func_evals=state.func_evals + 1, t=t), grad, begun
+            state._replace(func_evals=increment(state.func_evals), t=t), grad, begun
         )
         d, al = _direction(state, grad, begun)
         slope = as_scalar(_dot(grad, d))
         first_size = jnp.where(state.n_iter == 0, _first_size(grad), 1)
         changes = {
-            "n_iter": state.n_iter + 1,
+            "n_iter": increment(state.n_iter),
             "al": al,
             "d": d,
             "t": as_scalar(self.lr) * first_size,
@@ -380,6 +393,7 @@ class step_by_lbfgs(GradientTransformation):
         return _Progress(params, trial, state, search, n_iter, evals, stopped)
 
 
+@factory
 def lbfgs(
     lr: Hyperparameter = 1.0,
     max_iter: int = 20,
@@ -389,9 +403,9 @@ def lbfgs(
     history_size: int = 100,
     line_search_fn: str | None = None,
 ) -> GradientTransformation:
-    """`torch.optim.LBFGS`: Newton's method, with a Hessian learnt from the last steps.
+    """`torch.optim.LBFGS`: Newton's method, with a Hessian learned from the last steps.
 
-    One update is a small minimisation: it evaluates ``value_fn`` at several points, in
+    One update is a small minimization: it evaluates ``value_fn`` at several points, in
     one compiled loop, until a limit or a tolerance is met. One iteration, with the
     pairs ``s = p_k - p_{k-1}``, ``y = g_k - g_{k-1}`` of the last ``history_size``
     iterations with ``y.s > 1e-10``::
@@ -424,12 +438,18 @@ def lbfgs(
     a chain sees only the first gradient of each update; what stands after it changes
     the step, of which the state then knows nothing.
 
-    **Arguments:** ``lr``: size of each step, and with a line search of the first one
-    tried; ``max_iter``: most iterations of one update; ``max_eval``: the number of
-    evaluations after which an update ends (default ``max_iter * 5 // 4``);
-    ``tolerance_grad``, ``tolerance_change``: see above; ``history_size``: most pairs
-    kept; ``line_search_fn``: None or ``"strong_wolfe"``. The learning rate and the
-    tolerances may be arrays or schedules (of the number of updates).
+    **Arguments:**
+
+    - ``lr``: size of each step, and with a line search of the first one tried.
+    - ``max_iter``: most iterations of one update.
+    - ``max_eval``: the number of evaluations after which an update ends (by default
+      ``max_iter * 5 // 4``).
+    - ``tolerance_grad``, ``tolerance_change``: see above.
+    - ``history_size``: most pairs kept.
+    - ``line_search_fn``: None or ``"strong_wolfe"``.
+
+    The learning rate and the tolerances may be arrays or schedules (of the number of
+    updates).
 
     **State:** `StepByLbfgsState`: vectors of all N numbers of the parameters in their
     widest real dtype and at least float32, and ``2 * history_size`` such vectors. Give
@@ -445,16 +465,16 @@ def lbfgs(
     that of other parameters.
 
     **Source:** Liu and Nocedal, "On the limited memory BFGS method for large scale
-    optimization", Math. Programming 45, 1989.
+    optimization", Math. Programming 45, 1989,
+    [doi:10.1007/BF01589116](https://doi.org/10.1007/BF01589116).
     """
-    return chain(
-        step_by_lbfgs(
-            lr,
-            max_iter,
-            max_eval,
-            tolerance_grad,
-            tolerance_change,
-            history_size,
-            line_search_fn,
-        )
+    step = step_by_lbfgs(
+        lr,
+        max_iter,
+        max_eval,
+        tolerance_grad,
+        tolerance_change,
+        history_size,
+        line_search_fn,
     )
+    return assemble(step, lr=None)
