@@ -18,9 +18,11 @@ from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
     PyTree,
+    check_array,
     check_shapes,
     compute_dtype,
     flatten_like,
+    is_array,
     is_sparse,
     leaves_with_names,
     real_dtype,
@@ -92,7 +94,7 @@ def _strong(leaf: Any) -> Array | None:
 
     None for a leaf that is not a number, as Equinox's models have.
     """
-    if not hasattr(leaf, "dtype") and not isinstance(leaf, complex | float | int):
+    if not is_array(leaf):
         return None
     return lax.convert_element_type(leaf, jnp.result_type(leaf))
 
@@ -100,6 +102,7 @@ def _strong(leaf: Any) -> Array | None:
 def _flat_dtype(params: PyTree) -> Any:
     dtypes = []
     for name, leaf in leaves_with_names(params):
+        check_array(name, leaf)
         dtypes.append(jnp.result_type(leaf))
         if not jnp.issubdtype(dtypes[-1], jnp.inexact):
             raise TypeError(
