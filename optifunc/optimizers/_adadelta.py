@@ -17,7 +17,13 @@ from ._factory import factory
 
 
 class ScaleByAdadeltaState(NamedTuple):
-    """State of `scale_by_adadelta`."""
+    """State of `scale_by_adadelta`.
+
+    **Fields:**
+
+    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``acc_delta``: likewise of the squared steps, before the learning rate.
+    """
 
     square_avg: NonNegative
     acc_delta: NonNegative

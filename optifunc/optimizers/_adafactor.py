@@ -35,13 +35,18 @@ from ._factory import factory
 class StepByAdafactorState(NamedTuple):
     """State of `step_by_adafactor`.
 
-    A leaf of two or more axes has row and column variances, any other a variance;
-    ``None`` stands for the one that it does not have.
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``row_var``: for each parameter of two or more axes its row variances, the last
+      axis reduced to 1; None for the others.
+    - ``col_var``: likewise the column variances, the last but one axis reduced to 1.
+    - ``variance``: for each parameter of fewer axes its variances; None for the others.
     """
 
-    step: Shared  # int32 [], updates done so far
-    row_var: NonNegative  # the last axis reduced to 1
-    col_var: NonNegative  # the last but one axis reduced to 1
+    step: Shared
+    row_var: NonNegative
+    col_var: NonNegative
     variance: NonNegative
 
 

@@ -18,9 +18,15 @@ from ._factory import factory
 
 
 class ScaleByAdagradState(NamedTuple):
-    """State of `scale_by_adagrad`."""
+    """State of `scale_by_adagrad`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``sum``: for each parameter the sum of the squared gradients.
+    """
+
+    step: Shared
     sum: NonNegative
 
 

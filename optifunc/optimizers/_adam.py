@@ -20,12 +20,21 @@ from ._options import check_option
 
 
 class ScaleByAdamState(NamedTuple):
-    """State of `scale_by_adam`."""
+    """State of `scale_by_adam`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    - ``max_exp_avg_sq``: the largest of these so far; None without ``amsgrad``.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
-    max_exp_avg_sq: NonNegative | None  # None without amsgrad
+    max_exp_avg_sq: NonNegative | None
 
 
 @elementwise(outputs=4)

@@ -18,9 +18,17 @@ from ._factory import factory
 
 
 class ScaleByAdamaxState(NamedTuple):
-    """State of `scale_by_adamax`."""
+    """State of `scale_by_adamax`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_inf``: the decaying maximum of their size.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_inf: NonNegative
 

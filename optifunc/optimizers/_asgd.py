@@ -18,12 +18,20 @@ from ._factory import factory
 
 
 class StepByAsgdState(NamedTuple):
-    """State of `step_by_asgd`."""
+    """State of `step_by_asgd`.
 
-    step: Shared  # int32 [], updates done so far
-    eta: Shared  # float32 [], the step size of the next update; float32 in torch too
-    mu: Shared  # float32 [], the weight of the next iterate in the average; likewise
-    ax: PerParameter  # the average of the iterates
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``eta``: float32 [] as in torch, the step size of the next update.
+    - ``mu``: float32 [], the weight of the next iterate in the average.
+    - ``ax``: for each parameter the average of the iterates.
+    """
+
+    step: Shared
+    eta: Shared
+    mu: Shared
+    ax: PerParameter
 
 
 @elementwise(outputs=2)

@@ -44,34 +44,31 @@ def assemble(
             of.scale_by_adam(), lr=1e-3, weight_decay=0.1, decay="cautious"
         )
 
+    Coupled decay is an L2 penalty, a part of the gradient. Decoupled, a step takes away
+    the share ``lr * weight_decay`` of a parameter; cautious decay does so only for
+    elements that the step does not move away from 0. With independent decay the share
+    is ``weight_decay`` at the peak of the learning rate and ``lr / peak_lr *
+    weight_decay`` elsewhere, so that a good value, such as 1e-5, does not depend on the
+    learning rate.
+
+    Biases and the scales of normalizations are better left without decay. Equinox's
+    convolutions have biases with several axes, so that a mask needs their names, too::
+
+        def is_weight(path, leaf):
+            return leaf.ndim > 1 and not path.endswith("bias")
+
     **Arguments:**
 
     - ``direction``: transformations, ours or optax's, one after another. None of them:
       the gradient itself.
-    - ``lr``: the learning rate. None if the last transformation contains it, as
+    - ``lr``: the learning rate; None if the last transformation contains it, as
       ``step_by_...`` do.
     - ``weight_decay``: how strongly parameters are drawn towards 0.
-    - ``decay``: one of
-
-        - ``"coupled"``: an L2 penalty, part of the gradient;
-        - ``"decoupled"``: a step takes away the share ``lr * weight_decay`` of a
-          parameter;
-        - ``"cautious"``: the same, but only of those elements that the step does not
-          move away from 0;
-        - ``"independent"``: a step takes away the share ``weight_decay`` at the peak of
-          the learning rate and ``lr / peak_lr * weight_decay`` elsewhere, so that a
-          good value does not depend on ``lr``. It is small, such as 1e-5.
-
+    - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"`` or ``"independent"``.
     - ``peak_lr``: the largest learning rate, for independent decay. By default it is
       ``lr``; it is needed if that is a schedule, and stays what it is if ``lr`` is
       replaced later.
-    - ``mask``: which parameters decay, as in `masked`; None: all of them. To leave out
-      biases and the scales of normalizations, also those of Equinox's convolutions,
-      whose biases have several axes::
-
-            def is_weight(path, leaf):
-                return leaf.ndim > 1 and not path.endswith("bias")
-
+    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
 
     **State:** a tuple with a state for each member of the chain. The decay and the
@@ -83,6 +80,11 @@ def assemble(
     **Raises:** `ValueError` for a number out of range, an unknown ``decay``, a
     ``peak_lr`` that is missing or has no use, and if the decay is not coupled although
     ``lr`` is None; at `update` if there is decay and ``params`` is missing.
+
+    **Source:** decoupled: Loshchilov and Hutter, 2019,
+    [arXiv:1711.05101](https://arxiv.org/abs/1711.05101), which also proposes a decay
+    that does not depend on the learning rate; cautious: Chen et al., 2025,
+    [arXiv:2510.12402](https://arxiv.org/abs/2510.12402).
     """
     check_choice("decay", decay, get_args(Decay))
     if peak_lr is not None and decay != "independent":

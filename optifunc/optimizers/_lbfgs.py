@@ -42,20 +42,35 @@ class StepByLbfgsState(NamedTuple):
     as its real and its imaginary part. The pairs lie in a ring: number ``i`` of those
     stored so far is row ``i % history_size`` of ``old_dirs``, ``old_stps``, ``ro`` and
     ``al``, and the last ``min(num_pairs, history_size)`` of them are in use.
+
+    **Fields:**
+
+    - ``func_evals``: int32 [], evaluations of the function so far.
+    - ``n_iter``: int32 [], iterations so far.
+    - ``al``: [history_size], coefficients of the last backward recursion.
+    - ``d``: [N], direction of the last iteration.
+    - ``t``: [], its step size.
+    - ``old_dirs``: [history_size, N], changes of the gradient.
+    - ``old_stps``: [history_size, N], changes of the parameters.
+    - ``ro``: [history_size], 1 / their products.
+    - ``H_diag``: [], scale of the initial inverse Hessian.
+    - ``prev_flat_grad``: [N], gradient where the last iteration began.
+    - ``prev_loss``: [], value there.
+    - ``num_pairs``: int32 [], pairs stored so far.
     """
 
-    func_evals: Shared  # int32 [], evaluations of the function so far
-    n_iter: Shared  # int32 [], iterations so far
-    al: Shared  # [history_size], coefficients of the last backward recursion
-    d: Concatenated  # [N], direction of the last iteration
-    t: Shared  # [], its step size
-    old_dirs: Concatenated  # [history_size, N], changes of the gradient
-    old_stps: Concatenated  # [history_size, N], changes of the parameters
-    ro: Shared  # [history_size], 1 / their products
-    H_diag: Shared  # [], scale of the initial inverse Hessian
-    prev_flat_grad: Concatenated  # [N], gradient where the last iteration began
-    prev_loss: Shared  # [], value there
-    num_pairs: Shared  # int32 [], pairs stored so far
+    func_evals: Shared
+    n_iter: Shared
+    al: Shared
+    d: Concatenated
+    t: Shared
+    old_dirs: Concatenated
+    old_stps: Concatenated
+    ro: Shared
+    H_diag: Shared
+    prev_flat_grad: Concatenated
+    prev_loss: Shared
+    num_pairs: Shared
 
 
 class _Progress(NamedTuple):

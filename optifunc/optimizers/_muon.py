@@ -28,7 +28,13 @@ from ._factory import factory
 
 
 class ScaleByMuonState(NamedTuple):
-    """State of `scale_by_muon`."""
+    """State of `scale_by_muon`.
+
+    **Fields:**
+
+    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
+      without correction.
+    """
 
     momentum_buffer: PerParameter
 

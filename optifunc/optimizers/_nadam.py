@@ -27,10 +27,19 @@ from ._factory import factory
 
 
 class ScaleByNadamState(NamedTuple):
-    """State of `scale_by_nadam`."""
+    """State of `scale_by_nadam`.
 
-    step: Shared  # int32 [], updates done so far
-    mu_product: Shared  # float32 [] as in torch, product of the momenta so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``mu_product``: float32 [] as in torch, the product of the momenta so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    """
+
+    step: Shared
+    mu_product: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
 

@@ -26,9 +26,17 @@ from ._factory import factory
 
 
 class ScaleByRadamState(NamedTuple):
-    """State of `scale_by_radam`."""
+    """State of `scale_by_radam`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
 

@@ -20,10 +20,16 @@ from ._options import check_option
 
 
 class ScaleByRmspropState(NamedTuple):
-    """State of `scale_by_rmsprop`."""
+    """State of `scale_by_rmsprop`.
+
+    **Fields:**
+
+    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``grad_avg``: likewise of the gradients; None if not ``centered``.
+    """
 
     square_avg: NonNegative
-    grad_avg: PerParameter | None  # None if not centered
+    grad_avg: PerParameter | None
 
 
 @elementwise(outputs=3)

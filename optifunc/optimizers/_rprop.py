@@ -17,9 +17,15 @@ from ._factory import factory
 
 
 class StepByRpropState(NamedTuple):
-    """State of `step_by_rprop`."""
+    """State of `step_by_rprop`.
 
-    prev: PerParameter  # the last gradient, 0 where the step was taken back
+    **Fields:**
+
+    - ``prev``: for each parameter the last gradient, 0 where its sign had changed.
+    - ``step_size``: for each parameter the last step's size.
+    """
+
+    prev: PerParameter
     step_size: NonNegative
 
 

@@ -27,11 +27,18 @@ from ._factory import factory
 
 
 class ScaleBySparseAdamState(NamedTuple):
-    """State of `scale_by_sparse_adam`."""
+    """State of `scale_by_sparse_adam`.
 
-    step: Shared  # int32 [], updates done so far
-    exp_avg: PerParameter  # dense
-    exp_avg_sq: NonNegative  # dense
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, dense.
+    - ``exp_avg_sq``: likewise of their squares, dense.
+    """
+
+    step: Shared
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
 
 
 @elementwise(outputs=3)
