@@ -143,6 +143,13 @@ def test_the_peak_is_by_default_the_learning_rate(lr):
     np.testing.assert_allclose(updates, -0.125 * params, 1e-6)
 
 
+def test_without_a_peak_there_is_no_such_hyperparameter():
+    found = of.current_hyperparameters(of.adamw(), None)
+    assert found.keys() == {"lr", "betas", "eps", "weight_decay"}
+    with pytest.raises(ValueError, match="unknown hyperparameter 'peak_lr'"):
+        of.replace_hyperparameters(of.adamw(), peak_lr=0.1)
+
+
 def test_independent_decay_follows_schedules():
     tx = of.assemble(
         lr=falling,
