@@ -40,8 +40,8 @@ def _edit(
     held = child_field_names(type(tx))
     for field in data_field_names(type(tx)):
         value = getattr(tx, field)
-        is_empty = isinstance(value, tuple | dict) and not value
-        if field not in held and not is_empty:
+        is_absent = value is None or (isinstance(value, tuple | dict) and not value)
+        if field not in held and not is_absent:
             changes[field] = edit(f"{prefix}{field}", value)
     for child in tx.children():
         # A transformation's only inner one adds nothing to the names.

@@ -4,63 +4,195 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Hyperparameters as optax, Keras and PyTorch packages call them.
-ARGUMENTS: Mapping[str, str] = {
-    "learning_rate": "lr",
-    "step_size": "lr",
-    "eta": "lr",
-    "b1": "betas",
-    "b2": "betas",
-    "beta1": "betas",
-    "beta2": "betas",
-    "beta_1": "betas",
-    "beta_2": "betas",
-    "epsilon": "eps",
-    "decay": "alpha",
-    "rho": "alpha",
-    "wd": "weight_decay",
-    "decay_rate": "weight_decay",
-    "weight_decay_mask": "mask",
-    "decay_mask_fn": "mask",
-    "max_delta": "max_value",
-    "clip_value": "max_value",
-    "clip_norm": "max_norm",
-    "max_grad_norm": "max_norm",
-    "init_value": "base",
-    "every_k_schedule": "every",
-    "every_k": "every",
-    "accumulation_steps": "every",
-    "max_consecutive_errors": "max_consecutive",
-    "param_labels": "labels",
-    "transforms": "transformations",
-    "step_size_fn": "factor",
+# Arguments as optax, Keras and PyTorch packages call them, and what each may be here:
+# the first one that a function has.
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    # the learning rate, also where it is a schedule's value
+    "learning_rate": ("lr",),
+    "eta": ("lr",),
+    "step_size": ("lr",),
+    "stepsize": ("lr",),
+    "max_learning_rate": ("max_lr", "peak_lr"),
+    "initial_learning_rate": ("base", "lr"),
+    "max_lr": ("peak_lr",),
+    "lr_max": ("peak_lr", "max_lr"),
+    # moments
+    "b1": ("betas",),
+    "b2": ("betas",),
+    "beta1": ("betas",),
+    "beta2": ("betas",),
+    "beta_1": ("betas",),
+    "beta_2": ("betas",),
+    "beta": ("betas", "momentum"),
+    "mu": ("momentum",),
+    "decay": ("alpha", "rho", "momentum", "weight_decay"),
+    "rho": ("alpha",),
+    "alpha": ("rho",),
+    "decay_rate": ("beta2_decay", "alpha", "gamma", "weight_decay"),
+    "eps_root": ("eps",),
+    "eps_in_sqrt": ("eps",),
+    "epsilon": ("eps",),
+    "initial_scale": ("initial_accumulator_value",),
+    "use_nesterov": ("nesterov",),
+    "memory_size": ("history_size",),
+    "linesearch": ("line_search_fn",),
+    "line_search": ("line_search_fn",),
+    "clipping_threshold": ("d",),
+    "clip_threshold": ("d",),
+    "eta_minus": ("etas",),
+    "eta_plus": ("etas",),
+    "min_step_size": ("step_sizes",),
+    "max_step_size": ("step_sizes",),
+    # weight decay
+    "wd": ("weight_decay",),
+    "l2": ("weight_decay",),
+    "weight_decay_rate": ("weight_decay",),
+    "decoupled": ("decoupled_weight_decay", "decay"),
+    "decouple": ("decoupled_weight_decay", "decay"),
+    "cautious_wd": ("cautious",),
+    "cautious_weight_decay": ("cautious",),
+    "decay_mask_fn": ("mask",),
+    "weight_decay_mask": ("mask",),
+    "freeze_mask": ("mask",),
+    # clipping, accumulation and other wrappers
+    "clip_norm": ("max_norm",),
+    "clip_value": ("max_value",),
+    "clipnorm": ("max_norm",),
+    "clipvalue": ("max_value",),
+    "max_delta": ("max_value",),
+    "max_grad_norm": ("max_norm",),
+    "accumulation_steps": ("every",),
+    "every_k": ("every",),
+    "every_k_schedule": ("every",),
+    "gradient_accumulation_steps": ("every",),
+    "k": ("every",),
+    "max_consecutive_errors": ("max_consecutive",),
+    "should_transform_fn": ("condition",),
+    "param_labels": ("labels",),
+    "transforms": ("transformations",),
+    "step_size_fn": ("factor",),
+    # Muon's iterations
+    "ns_coeffs": ("ns_coefficients",),
+    "steps": ("ns_steps", "total_iters"),
+    # schedules
+    "init_value": ("start", "base"),
+    "transition_steps": ("total_iters", "total_steps"),
+    "decay_steps": ("T_max", "total_iters"),
+    "transition_begin": ("warmup_steps",),
+    "peak_value": ("max_lr", "base"),
+    "boundaries_and_scales": ("boundaries",),
+    "interpolate_type": ("interpolation",),
+    # losses
+    "log_predictions": ("input",),
+    "logits": ("input",),
+    "predictions": ("input",),
+    "y_pred": ("input",),
+    "y_true": ("target",),
 }
 
-# Functions and classes as optax and Keras call them.
+# Functions and classes as optax and Keras call them, by their names below `optifunc`.
 PUBLIC_NAMES: Mapping[str, str] = {
-    "apply_every": "accumulate_gradients",
-    "MultiSteps": "accumulate_gradients",
-    "apply_if_finite": "skip_not_finite",
-    "apply_weight_decay": "add_decayed_weights",
-    "conditionally_transform": "conditionally",
-    "multi_transform": "partition",
-    "trace": "momentum",
+    # the form
+    "GradientTransformationExtraArgs": "GradientTransformation",
+    "TransformInitFn": "GradientTransformation",
+    "TransformUpdateExtraArgsFn": "GradientTransformation",
+    "TransformUpdateFn": "GradientTransformation",
     "inject_hyperparams": "replace_hyperparameters",
-    "scale_by_schedule": "scale",
-    "scale_by_rms": "scale_by_rmsprop",
-    "clip_by_value": "clip",
-    "ema": "ema_parameters",
-    "noisy_sgd": "add_noise",
+    "inject_stateful_hyperparams": "replace_hyperparameters",
     "named_chain": "chain",
+    "stateless": "transformation",
+    "stateless_with_tree_map": "transformation",
+    "with_extra_args_support": "as_transformation",
+    # optimizers
+    "adamaxw": "scale_by_adamax",
+    "amsgrad": "adam",
+    "nadamw": "nadam",
+    "noisy_sgd": "add_noise",
+    "sign_sgd": "scale_by_sign",
+    "signum": "momentum",
+    # their parts
+    "add_weight_decay": "add_decayed_weights",
+    "apply_weight_decay": "add_decayed_weights",
+    "scale_by_amsgrad": "scale_by_adam",
+    "scale_by_backtracking_linesearch": "step_by_lbfgs",
+    "scale_by_factored_rms": "step_by_adafactor",
+    "scale_by_lbfgs": "step_by_lbfgs",
+    "scale_by_rms": "scale_by_rmsprop",
+    "scale_by_rprop": "step_by_rprop",
+    "scale_by_rss": "scale_by_adagrad",
+    "scale_by_schedule": "scale",
+    "scale_by_stddev": "scale_by_rmsprop",
+    "scale_by_zoom_linesearch": "step_by_lbfgs",
+    "trace": "momentum",
+    # around an optimizer
+    "MultiSteps": "accumulate_gradients",
+    "apply_every": "accumulate_gradients",
+    "apply_if_finite": "skip_not_finite",
+    "clip_by_norm": "clip_by_global_norm",
+    "clip_by_value": "clip",
+    "clip_grad_norm_": "clip_by_global_norm",
+    "clip_grad_value_": "clip",
+    "conditionally_mask": "conditionally",
+    "conditionally_transform": "conditionally",
+    "ema": "ema_parameters",
+    "freeze": "masked",
+    "incremental_update": "ema_parameters",
+    "multi_transform": "partition",
+    "selective_transform": "partition",
+    # schedules
+    "CosineDecay": "schedules.warmup_cosine",
+    "CosineDecayRestarts": "schedules.cosine_annealing_warm_restarts",
+    "ExponentialDecay": "schedules.exponential",
+    "PiecewiseConstantDecay": "schedules.piecewise_constant",
+    "PolynomialDecay": "schedules.polynomial",
+    "ReduceLROnPlateau": "reduce_on_plateau",
+    "cosine_decay_schedule": "schedules.warmup_cosine",
+    "cosine_onecycle_schedule": "schedules.one_cycle",
+    "exponential_decay": "schedules.exponential",
+    "join_schedules": "schedules.sequential",
+    "linear_onecycle_schedule": "schedules.one_cycle",
+    "linear_schedule": "schedules.linear",
+    "piecewise_constant_schedule": "schedules.piecewise_constant",
+    "piecewise_interpolate_schedule": "schedules.piecewise_interpolated",
+    "polynomial_schedule": "schedules.polynomial",
+    "sgdr_schedule": "schedules.cosine_annealing_warm_restarts",
+    "warmup_constant_schedule": "schedules.warmup_stable_decay",
+    "warmup_cosine_decay_schedule": "schedules.warmup_cosine",
+    "warmup_exponential_decay_schedule": "schedules.sequential",
+    # losses and norms
+    "cosine_distance": "losses.cosine_embedding_loss",
+    "kl_divergence": "losses.kl_div",
+    "kl_divergence_with_log_targets": "losses.kl_div",
+    "l2_loss": "losses.mse_loss",
+    "norm": "global_norm",
+    "sigmoid_binary_cross_entropy": "losses.binary_cross_entropy_with_logits",
+    "smooth_labels": "losses.cross_entropy",
+    "softmax_cross_entropy": "losses.cross_entropy",
+    "softmax_cross_entropy_with_integer_labels": "losses.cross_entropy",
+    "squared_error": "losses.mse_loss",
 }
 
 
-def suggestion(name: str, known: Iterable[str], foreign: Mapping[str, str]) -> str:
-    """The one of ``known`` that ``name`` stands for, or an empty string."""
+def suggestion(
+    name: str, known: Iterable[str], foreign: Mapping[str, str | tuple[str, ...]]
+) -> str:
+    """The one of ``known`` that ``name`` stands for, or an empty string.
+
+    **Arguments:**
+
+    - ``name``: what a user wrote.
+    - ``known``: names that exist in one place, such as a module.
+    - ``foreign``: `ARGUMENTS` or `PUBLIC_NAMES`. What that place knows by its first
+      part (``"schedules.linear"``) is found too.
+    """
     known = tuple(known)
-    own = foreign.get(name)
-    if own in known:
-        return own
+    meant = foreign.get(name, ())
+    for own in (meant,) if isinstance(meant, str) else meant:
+        if own.partition(".")[0] in known:
+            return own
+        # Within `schedules` itself the name alone is right.
+        if (last := own.rpartition(".")[2]) in known:
+            return last
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.75)
     return by_lower_case[close[0]] if close else ""

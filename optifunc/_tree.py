@@ -143,6 +143,24 @@ def leaf_dtype(leaf: Any) -> Any:
     return leaf.dtype if isinstance(leaf, Array) else jnp.result_type(_values(leaf))
 
 
+def is_array(leaf: Any) -> bool:
+    """Whether ``leaf`` is an array or a number."""
+    return hasattr(leaf, "dtype") or isinstance(leaf, complex | float | int)
+
+
+def check_array(path: str, leaf: Any) -> None:
+    """Check one leaf of parameters.
+
+    **Raises:** `TypeError` that names it, if it is not an array.
+    """
+    if not is_array(leaf):
+        raise TypeError(
+            f"parameters must be arrays, found {leaf!r} at {path!r}; give the arrays "
+            "alone, with None elsewhere, as Equinox's "
+            "eqx.filter(model, eqx.is_inexact_array) does"
+        )
+
+
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
     """Check that every leaf is a real floating-point number.
 
@@ -150,6 +168,7 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
     the one who asks, and the tree.
     """
     for path, leaf in leaves_with_names(tree):
+        check_array(path, leaf)
         dtype = leaf_dtype(leaf)
         if not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
@@ -204,20 +223,10 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
 
     try:
         return jax.tree.map(fill, tree, is_leaf=is_sparse)
-    except TypeError as error:
-        raise _not_an_array(tree) or error from None
-
-
-def _not_an_array(tree: PyTree) -> TypeError | None:
-    """An error that names the first leaf of parameters that is not an array."""
-    for path, leaf in leaves_with_names(tree):
-        if not hasattr(leaf, "dtype") and not isinstance(leaf, complex | float | int):
-            return TypeError(
-                f"parameters must be arrays, found {leaf!r} at {path!r}; give the "
-                "arrays alone, with None elsewhere, as Equinox's "
-                "eqx.filter(model, eqx.is_inexact_array) does"
-            )
-    return None
+    except TypeError:
+        for path, leaf in leaves_with_names(tree):
+            check_array(path, leaf)
+        raise
 
 
 def zeros_like(tree: PyTree) -> PyTree:

@@ -31,6 +31,7 @@ from ._asgd import (
     asgd as asgd,
     step_by_asgd as step_by_asgd,
 )
+from ._assemble import assemble as assemble
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,

@@ -11,13 +11,19 @@ from .._numerics import second_moment, sqrt
 from .._state import NonNegative
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByAdadeltaState(NamedTuple):
-    """State of `scale_by_adadelta`."""
+    """State of `scale_by_adadelta`.
+
+    **Fields:**
+
+    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``acc_delta``: likewise of the squared steps, before the learning rate.
+    """
 
     square_avg: NonNegative
     acc_delta: NonNegative
@@ -41,13 +47,13 @@ def _adadelta(
 class scale_by_adadelta(GradientTransformation):
     """Scale gradients to the size of the updates that were made before.
 
-    ::
+    The rule: see `adadelta`.
 
-        v = rho * v + (1 - rho) * g^2
-        u = sqrt(a + eps) / sqrt(v + eps) * g
-        a = rho * a + (1 - rho) * u^2
+    **Arguments:**
 
-    **State:** `ScaleByAdadeltaState`; its trees have the parameters' shapes and dtypes.
+    - ``rho``, ``eps``: see `adadelta`.
+
+    **State:** `ScaleByAdadeltaState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -79,12 +85,14 @@ class scale_by_adadelta(GradientTransformation):
         return updates, ScaleByAdadeltaState(square_avg, acc_delta)
 
 
+@factory
 def adadelta(
     lr: Hyperparameter = 1.0,
     rho: Hyperparameter = 0.9,
     eps: Hyperparameter = 1e-6,
     weight_decay: Hyperparameter = 0.0,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adadelta`: steps in the units of the parameters.
@@ -97,10 +105,17 @@ def adadelta(
         a = rho * a + (1 - rho) * d^2
         u = -lr * d
 
-    **Arguments:** ``lr``: the learning rate, which scales the steps but not what is
-    remembered of them; ``rho``: decay rate of both averages, in [0, 1]; ``eps``: added
-    inside both roots; ``weight_decay``: L2 penalty; ``maximize``: climb instead of
-    descending. Each number may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate, which scales the steps but not what is remembered of
+      them.
+    - ``rho``: decay rate of both averages, in [0, 1].
+    - ``eps``: added inside both roots.
+    - ``weight_decay``: L2 penalty.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `ScaleByAdadeltaState`, its trees in the parameters' shapes and dtypes.
     (torch also counts steps there, and does not use the count.)
@@ -111,11 +126,13 @@ def adadelta(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012,
-    arXiv:1212.5701.
+    [arXiv:1212.5701](https://arxiv.org/abs/1212.5701).
     """
-    return chain(
-        *oriented(maximize),
-        *decayed(weight_decay),
+    return assemble(
         scale_by_adadelta(rho, eps),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

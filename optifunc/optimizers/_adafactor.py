@@ -5,29 +5,48 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._checks import check_pair, check_range
+from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
 from .._state import NonNegative, Shared
-from .._transformation import GradientTransformation, require_params, transformation
+from .._transformation import (
+    GradientTransformation,
+    identity,
+    require_params,
+    transformation,
+)
 from .._tree import PyTree, check_real, check_shapes, zeros_like
-from ..wrappers._chain import chain
-from ._gradient import oriented
+from ..wrappers._masked import masked
+from ..wrappers._selection import (
+    Mask,
+    check_mask,
+    chosen_values,
+    like,
+    static_choice,
+)
+from ._assemble import assemble
+from ._factory import factory
 
 
 class StepByAdafactorState(NamedTuple):
     """State of `step_by_adafactor`.
 
-    A leaf of two or more axes has row and column variances, any other a variance;
-    ``None`` stands for the one that it does not have.
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``row_var``: for each parameter of two or more axes its row variances, the last
+      axis reduced to 1; None for the others.
+    - ``col_var``: likewise the column variances, the last but one axis reduced to 1.
+    - ``variance``: for each parameter of fewer axes its variances; None for the others.
     """
 
-    step: Shared  # int32 [], updates done so far
-    row_var: NonNegative  # the last axis reduced to 1
-    col_var: NonNegative  # the last but one axis reduced to 1
+    step: Shared
+    row_var: NonNegative
+    col_var: NonNegative
     variance: NonNegative
 
 
@@ -48,6 +67,7 @@ def _adafactor(
     col_var: Array | None,
     variance: Array | None,
     params: Array,
+    decaying: Array | None,
     *,
     weight: Array,
     rho: Array,
@@ -74,7 +94,9 @@ def _adafactor(
     )
     size = jnp.maximum(eps2, _root_mean_square(params)) * rho
     clipped = jnp.maximum(1, _root_mean_square(direction) / d)
-    updates = -size / clipped * direction - shrinkage * params
+    updates = -size / clipped * direction
+    if decaying is not None:
+        updates -= shrinkage * decaying
     return updates, row_var, col_var, variance
 
 
@@ -87,25 +109,42 @@ def _reduced_zeros(leaf: Any, axis: int) -> Array:
     """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
     shape = list(jnp.shape(leaf))
     shape[axis] = 1
-    # Inside jit there is no sharding to read; the compiler chooses it.
-    sharding = None if isinstance(leaf, jax.core.Tracer) else leaf.sharding
-    if isinstance(sharding, NamedSharding):
-        spec = [*sharding.spec, *[None] * (len(shape) - len(sharding.spec))]
-        spec[axis] = None
-        sharding = NamedSharding(sharding.mesh, PartitionSpec(*spec))
-    return lax.full_like(leaf, 0, shape=shape, sharding=sharding)
+    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axis))
+
+
+def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
+    """The sharding of ``leaf`` without one axis; None where JAX is free to choose."""
+    is_traced = isinstance(leaf, jax.core.Tracer)
+    if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
+        return None
+    # Of a traced array the explicit axes of a mesh are known.
+    sharding: Sharding = (jax.typeof(leaf) if is_traced else leaf).sharding
+    if not isinstance(sharding, NamedSharding):
+        return sharding
+    if is_traced and not any(sharding.spec):
+        return None
+    spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
+    spec[axis] = None
+    return NamedSharding(
+        sharding.mesh, PartitionSpec(*spec), memory_kind=sharding.memory_kind
+    )
 
 
 @transformation
 class step_by_adafactor(GradientTransformation):
-    """Adafactor's step; see `adafactor`, which also says what the arguments are.
+    """Adafactor's step.
 
-    The learning rate is an argument because it bounds the relative step size: no factor
-    after the transformation could stand for it.
+    The rule: see `adafactor`. The learning rate is an argument because it bounds the
+    relative step size: no factor after the transformation could stand for it.
 
-    **State:** `StepByAdafactorState`, its trees in the parameters' dtypes.
+    **Arguments:**
 
-    **Raises:** as `adafactor`.
+    - ``lr``, ``beta2_decay``, ``eps``, ``d``, ``weight_decay``, ``mask``: see
+      `adafactor`.
+
+    **State:** `StepByAdafactorState`.
+
+    **Raises:** what `adafactor` does.
     """
 
     lr: Value = 1e-2
@@ -113,6 +152,7 @@ class step_by_adafactor(GradientTransformation):
     eps: tuple[Value | None, Value] = (None, 1e-3)
     d: Value = 1.0
     weight_decay: Value = 0.0
+    mask: Any = static(default=None)
 
     def __post_init__(self) -> None:
         check_range("lr", self.lr, at_least=0)
@@ -123,9 +163,22 @@ class step_by_adafactor(GradientTransformation):
         check_range("eps[1]", self.eps[1], at_least=0)
         check_range("d", self.d, at_least=1)
         check_range("weight_decay", self.weight_decay, at_least=0)
+        if self.mask is not None:
+            object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
+
+    def _decaying(self, params: PyTree) -> PyTree:
+        """The parameters that decay, with None for the others."""
+        if self.mask is None:
+            return params
+        chosen = chosen_values(self.mask, params, "mask", check_mask)
+        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+        return like(params, [p if keep else None for p, keep in pairs])
 
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
+        if self.mask is not None:
+            # Looks at the mask as it does for every other optimizer.
+            masked(identity(), self.mask).init(params)
 
         def reduced(axis: int) -> PyTree:
             return jax.tree.map(
@@ -164,6 +217,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
+            self._decaying(params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,
@@ -175,6 +229,7 @@ class step_by_adafactor(GradientTransformation):
         return updates, StepByAdafactorState(step, *variances)
 
 
+@factory
 def adafactor(
     lr: Hyperparameter = 1e-2,
     beta2_decay: Hyperparameter = -0.8,
@@ -182,6 +237,7 @@ def adafactor(
     d: Hyperparameter = 1.0,
     weight_decay: Hyperparameter = 0.0,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adafactor`: steps like Adam's, from row and column variances only.
@@ -201,13 +257,20 @@ def adafactor(
     before them are those of a batch. ``RMS`` is the root of the mean of the squares of
     a leaf's elements.
 
-    **Arguments:** ``lr``: the largest relative step size; ``beta2_decay``: the (never
-    positive) power of ``t`` with which the newest squares are weighted; ``eps``: the
-    floor of the variances, and of a parameter's size; a first one of ``None`` is the
-    machine epsilon of the dtype of the **first** leaf of the parameters, for all of
-    them, as in torch; ``d``: the RMS of ``s`` above which it is clipped, at least 1;
-    ``weight_decay``: decoupled decay, scaled by ``lr`` itself; ``maximize``: climb
-    instead of descending. Each number may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the largest relative step size.
+    - ``beta2_decay``: the power of ``t``, at most 0, with which the newest squares are
+      weighted.
+    - ``eps``: the floor of the variances, and of a parameter's size. A first one of
+      None is the machine epsilon of the dtype of the **first** leaf of the parameters,
+      for all of them, as in torch.
+    - ``d``: the RMS of ``s`` above which it is clipped, at least 1.
+    - ``weight_decay``: decoupled decay, scaled by ``lr`` itself.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `StepByAdafactorState`, in the parameters' dtypes: for a leaf of shape
     ``[..., n, m]`` variances of shapes ``[..., n, 1]`` and ``[..., 1, m]``.
@@ -217,8 +280,11 @@ def adafactor(
     for sparse gradients.
 
     **Source:** Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear
-    Memory Cost", ICML 2018, arXiv:1804.04235.
+    Memory Cost", ICML 2018, [arXiv:1804.04235](https://arxiv.org/abs/1804.04235).
     """
-    return chain(
-        *oriented(maximize), step_by_adafactor(lr, beta2_decay, eps, d, weight_decay)
+    # The decay is inside the step, which has the learning rate that scales it.
+    return assemble(
+        step_by_adafactor(lr, beta2_decay, eps, d, weight_decay, mask),
+        lr=None,
+        maximize=maximize,
     )

@@ -12,15 +12,21 @@ from .._numerics import as_scalar, increment, sqrt
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, full_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByAdagradState(NamedTuple):
-    """State of `scale_by_adagrad`."""
+    """State of `scale_by_adagrad`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``sum``: for each parameter the sum of the squared gradients.
+    """
+
+    step: Shared
     sum: NonNegative
 
 
@@ -36,13 +42,13 @@ def _adagrad(
 class scale_by_adagrad(GradientTransformation):
     """Divide by the root of the sum of all squared gradients so far.
 
-    ::
+    The rule: see `adagrad`.
 
-        s = s + g^2,                  s_0 = initial_accumulator_value
-        u = g / (1 + (t - 1) * lr_decay) / (sqrt(s) + eps)
+    **Arguments:**
 
-    **State:** `ScaleByAdagradState`; ``sum`` has the parameters' shapes and dtypes. Of
-    a complex parameter both parts start at ``initial_accumulator_value``.
+    - ``lr_decay``, ``initial_accumulator_value``, ``eps``: see `adagrad`.
+
+    **State:** `ScaleByAdagradState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -81,6 +87,7 @@ class scale_by_adagrad(GradientTransformation):
         return updates, ScaleByAdagradState(increment(state.step), sum)
 
 
+@factory
 def adagrad(
     lr: Hyperparameter = 1e-2,
     lr_decay: Hyperparameter = 0.0,
@@ -88,6 +95,7 @@ def adagrad(
     initial_accumulator_value: Hyperparameter = 0.0,
     eps: Hyperparameter = 1e-10,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adagrad`: small steps where gradients have been large.
@@ -101,12 +109,21 @@ def adagrad(
     ``eps`` stands outside the root, as in torch. With ``eps=0`` a gradient that has
     always been 0 gives 0/0.
 
-    **Arguments:** ``lr``: the learning rate; ``lr_decay``: how it falls with the steps;
-    ``weight_decay``: L2 penalty; ``initial_accumulator_value``: where the sum starts;
-    ``eps``: added to the root; ``maximize``: climb instead of descending. Each number
-    may be an array or a schedule (of the initial value the first value counts).
+    **Arguments:**
 
-    **State:** `ScaleByAdagradState`, ``sum`` in the parameters' shapes and dtypes.
+    - ``lr``: the learning rate.
+    - ``lr_decay``: how it falls with the steps.
+    - ``weight_decay``: L2 penalty.
+    - ``initial_accumulator_value``: where the sum starts; of a schedule its first value
+      counts.
+    - ``eps``: added to the root.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
+
+    **State:** `ScaleByAdagradState`, ``sum`` in the parameters' shapes and dtypes. Of a
+    complex parameter both parts start at ``initial_accumulator_value``.
 
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
@@ -114,11 +131,14 @@ def adagrad(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online
-    Learning and Stochastic Optimization", JMLR 12, 2011.
+    Learning and Stochastic Optimization",
+    [JMLR 12](https://jmlr.org/papers/v12/duchi11a.html), 2011.
     """
-    return chain(
-        *oriented(maximize),
-        *decayed(weight_decay),
+    return assemble(
         scale_by_adagrad(lr_decay, initial_accumulator_value, eps),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

@@ -13,18 +13,28 @@ from .._numerics import first_moment, increment, one_minus_power, second_moment,
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
+from ._options import check_option
 
 
 class ScaleByAdamState(NamedTuple):
-    """State of `scale_by_adam`."""
+    """State of `scale_by_adam`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    - ``max_exp_avg_sq``: the largest of these so far; None without ``amsgrad``.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
-    max_exp_avg_sq: NonNegative | None  # None without amsgrad
+    max_exp_avg_sq: NonNegative | None
 
 
 @elementwise(outputs=4)
@@ -52,18 +62,16 @@ def _adam(
 class scale_by_adam(GradientTransformation):
     """Divide the mean of the gradients by the root of the mean of their squares.
 
-    ::
+    The rule: see `adam`.
 
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g^2
-        w = max(w, v)  with amsgrad,  else  v
-        u = (m / (1 - betas[0]^t)) / (sqrt(w) / sqrt(1 - betas[1]^t) + eps)
+    **Arguments:**
 
-    The maximum of amsgrad is taken over ``v`` before its correction, as in torch.
+    - ``betas``, ``eps``, ``amsgrad``: see `adam`.
 
-    **State:** `ScaleByAdamState`; its trees have the parameters' shapes and dtypes.
+    **State:** `ScaleByAdamState`.
 
-    **Raises:** `ValueError` for a number out of range.
+    **Raises:** `ValueError` for a number out of range, and at `update` for a state that
+    was made with the other value of ``amsgrad``.
     """
 
     betas: tuple[Value, Value] = (0.9, 0.999)
@@ -89,6 +97,7 @@ class scale_by_adam(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByAdamState]:
+        check_option(self, "amsgrad", state.max_exp_avg_sq, state.exp_avg)
         beta1, beta2 = self.betas
         step = increment(state.step)
         # Both corrections go to the scalars, where they cost nothing.
@@ -106,6 +115,7 @@ class scale_by_adam(GradientTransformation):
         return updates, ScaleByAdamState(step, *trees)
 
 
+@factory
 def adam(
     lr: Hyperparameter = 1e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
@@ -113,6 +123,7 @@ def adam(
     weight_decay: Hyperparameter = 0.0,
     amsgrad: bool = False,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
     decoupled_weight_decay: bool = False,
 ) -> GradientTransformation:
@@ -124,34 +135,49 @@ def adam(
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g^2
         w = max(w, v)  with amsgrad,  else  v
-        u = -lr * (m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
+        d = (m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
+        d = d + weight_decay * p                              (decoupled decay)
+        u = -lr * d
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the two moments,
-    each in [0, 1); ``eps``: added to the root, after its correction; ``weight_decay``:
-    L2 penalty, or with ``decoupled_weight_decay`` what `adamw` does; ``amsgrad``:
-    divide by the largest second moment so far; ``maximize``: climb instead of
-    descending. Each number may be an array or a schedule.
+    The maximum of amsgrad is taken over ``v`` before its correction, as in torch.
+
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the two moments, each in [0, 1).
+    - ``eps``: added to the root, after its correction.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` what `adamw`
+      does.
+    - ``amsgrad``: divide by the largest second moment so far.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+    - ``decoupled_weight_decay``: keep the decay out of the moments.
+
+    Each number may be an array or a schedule.
 
     **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
 
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` for a number out of range.
+    **Raises:** `ValueError` for a number out of range, and at `update` if there is
+    decay and ``params`` is missing.
 
     **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
-    arXiv:1412.6980; amsgrad: Reddi, Kale and Kumar, 2018, arXiv:1904.09237.
+    [arXiv:1412.6980](https://arxiv.org/abs/1412.6980); amsgrad: Reddi, Kale and Kumar,
+    2018, [arXiv:1904.09237](https://arxiv.org/abs/1904.09237).
     """
-    decay = decayed(weight_decay)
-    return chain(
-        *oriented(maximize),
-        *([] if decoupled_weight_decay else decay),
+    return assemble(
         scale_by_adam(betas, eps, amsgrad),
-        *(decay if decoupled_weight_decay else []),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="decoupled" if decoupled_weight_decay else "coupled",
+        mask=mask,
+        maximize=maximize,
     )
 
 
+@factory
 def adamw(
     lr: Hyperparameter = 1e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
@@ -159,21 +185,25 @@ def adamw(
     weight_decay: Hyperparameter = 1e-2,
     amsgrad: bool = False,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.AdamW`: Adam, with weight decay apart from the moments.
 
-    ::
+    The rule: see `adam`, with decoupled decay. Biases and the scales of normalizations
+    are better left without it::
 
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g^2
-        w = max(w, v)  with amsgrad,  else  v
-        u = -lr * ((m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
-                   + weight_decay * p)
+        def is_weight(path, leaf):
+            return leaf.ndim > 1 and not path.endswith("bias")
 
-    **Arguments:** as `adam`'s; ``weight_decay``: the share of a parameter that a step
-    takes away, in units of the learning rate. To decay some of the parameters only,
-    build the chain yourself with ``masked(add_decayed_weights(...), mask)``.
+        tx = of.adamw(1e-3, weight_decay=0.1, mask=is_weight)
+
+    **Arguments:**
+
+    - ``lr``, ``betas``, ``eps``: see `adam`.
+    - ``weight_decay``: the share of a parameter that a step takes away, in units of the
+      learning rate.
+    - ``amsgrad``, ``mask``, ``maximize``: see `adam`.
 
     **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
 
@@ -183,14 +213,13 @@ def adamw(
     is missing.
 
     **Source:** Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019,
-    arXiv:1711.05101.
+    [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
     """
-    return adam(
-        lr,
-        betas,
-        eps,
-        weight_decay,
-        amsgrad,
+    return assemble(
+        scale_by_adam(betas, eps, amsgrad),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="decoupled",
+        mask=mask,
         maximize=maximize,
-        decoupled_weight_decay=True,
     )

@@ -12,15 +12,23 @@ from .._numerics import first_moment, increment, one_minus_power
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByAdamaxState(NamedTuple):
-    """State of `scale_by_adamax`."""
+    """State of `scale_by_adamax`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_inf``: the decaying maximum of their size.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_inf: NonNegative
 
@@ -45,13 +53,13 @@ def _adamax(
 class scale_by_adamax(GradientTransformation):
     """Divide the mean of the gradients by a decaying maximum of their size.
 
-    ::
+    The rule: see `adamax`.
 
-        m = betas[0] * m + (1 - betas[0]) * g
-        w = max(betas[1] * w, |g| + eps)
-        u = m / (1 - betas[0]^t) / w
+    **Arguments:**
 
-    **State:** `ScaleByAdamaxState`; its trees have the parameters' shapes and dtypes.
+    - ``betas``, ``eps``: see `adamax`.
+
+    **State:** `ScaleByAdamaxState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -91,15 +99,17 @@ class scale_by_adamax(GradientTransformation):
         return updates, ScaleByAdamaxState(step, exp_avg, exp_inf)
 
 
+@factory
 def adamax(
     lr: Hyperparameter = 2e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
     eps: Hyperparameter = 1e-8,
     weight_decay: Hyperparameter = 0.0,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.Adamax`: Adam with the maximum norm in place of the second moment.
+    """`torch.optim.Adamax`: Adam with the maximum norm instead of the second moment.
 
     ::
 
@@ -108,10 +118,16 @@ def adamax(
         w = max(betas[1] * w, |g| + eps)
         u = -lr / (1 - betas[0]^t) * m / w
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the mean and of
-    the maximum, each in [0, 1); ``eps``: added to the gradient's size;
-    ``weight_decay``: L2 penalty; ``maximize``: climb instead of descending. Each number
-    may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the mean and of the maximum, each in [0, 1).
+    - ``eps``: added to the gradient's size.
+    - ``weight_decay``: L2 penalty.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `ScaleByAdamaxState`, its trees in the parameters' shapes and dtypes.
 
@@ -121,11 +137,13 @@ def adamax(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
-    section 7.1, arXiv:1412.6980.
+    section 7.1, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980).
     """
-    return chain(
-        *oriented(maximize),
-        *decayed(weight_decay),
+    return assemble(
         scale_by_adamax(betas, eps),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

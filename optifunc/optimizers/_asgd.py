@@ -12,17 +12,26 @@ from .._numerics import Scalar, as_scalar, increment
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, zeros_like
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class StepByAsgdState(NamedTuple):
-    """State of `step_by_asgd`."""
+    """State of `step_by_asgd`.
 
-    step: Shared  # int32 [], updates done so far
-    eta: Shared  # float32 [], the step size of the next update; float32 in torch too
-    mu: Shared  # float32 [], the weight of the next iterate in the average; likewise
-    ax: PerParameter  # the average of the iterates
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``eta``: float32 [] as in torch, the step size of the next update.
+    - ``mu``: float32 [], the weight of the next iterate in the average.
+    - ``ax``: for each parameter the average of the iterates.
+    """
+
+    step: Shared
+    eta: Shared
+    mu: Shared
+    ax: PerParameter
 
 
 @elementwise(outputs=2)
@@ -44,14 +53,13 @@ def asgd_step_size(step: Array, lr: Scalar, lambd: Scalar, alpha: Scalar) -> Arr
 class step_by_asgd(GradientTransformation):
     """Descend with a falling step size, and average the iterates.
 
-    ::
+    The rule: see `asgd`.
 
-        u = -eta * (g + lambd * p)
-        ax = p + u  if mu = 1,  else  ax + mu * (p + u - ax)
-        eta = lr / (1 + lambd * lr * t)^alpha,  mu = 1 / max(1, t - t0)
+    **Arguments:**
 
-    **State:** `StepByAsgdState`; ``ax`` has the parameters' shapes and dtypes, ``eta``
-    and ``mu`` are float32 as in torch, whatever the parameters are.
+    - ``lr``, ``lambd``, ``alpha``, ``t0``: see `asgd`.
+
+    **State:** `StepByAsgdState`.
 
     **Raises:** `ValueError` for a negative ``lr``, for NaN, and at `update` if
     ``params`` is missing.
@@ -96,6 +104,7 @@ class step_by_asgd(GradientTransformation):
         )
 
 
+@factory
 def asgd(
     lr: Hyperparameter = 1e-2,
     lambd: Hyperparameter = 1e-4,
@@ -103,6 +112,8 @@ def asgd(
     t0: Hyperparameter = 1e6,
     weight_decay: Hyperparameter = 0.0,
     maximize: bool = False,
+    *,
+    mask: Mask | None = None,
 ) -> GradientTransformation:
     """`torch.optim.ASGD`: gradient descent that also averages its iterates.
 
@@ -117,13 +128,22 @@ def asgd(
     step size is computed one step ahead, as in torch: a changed ``lr`` acts one update
     late, and the first update uses ``lr`` itself.
 
-    **Arguments:** ``lr``: the learning rate; ``lambd``: decay of the parameters and of
-    the step size; ``alpha``: power of its fall; ``t0``: the step at which averaging
-    starts (until then ``ax`` is the last iterate); ``weight_decay``: L2 penalty;
-    ``maximize``: climb instead of descending. Each number may be an array or a
-    schedule.
+    **Arguments:**
 
-    **State:** `StepByAsgdState`, ``ax`` in the parameters' shapes and dtypes.
+    - ``lr``: the learning rate.
+    - ``lambd``: decay of the parameters and of the step size.
+    - ``alpha``: power of its fall.
+    - ``t0``: the step at which averaging starts (until then ``ax`` is the last
+      iterate).
+    - ``weight_decay``: L2 penalty.
+    - ``maximize``: climb instead of descending.
+    - ``mask``: which parameters have the L2 penalty, as `assemble` takes it; None: all
+      of them. ``lambd`` concerns all.
+
+    Each number may be an array or a schedule.
+
+    **State:** `StepByAsgdState`: ``ax`` in the parameters' shapes and dtypes, ``eta``
+    and ``mu`` in float32 as in torch, whatever the parameters are.
 
     **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
 
@@ -133,6 +153,11 @@ def asgd(
     **Source:** Polyak and Juditsky, "Acceleration of Stochastic Approximation by
     Averaging", SIAM J. Control Optim. 30, 1992.
     """
-    return chain(
-        *oriented(maximize), *decayed(weight_decay), step_by_asgd(lr, lambd, alpha, t0)
+    return assemble(
+        step_by_asgd(lr, lambd, alpha, t0),
+        lr=None,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

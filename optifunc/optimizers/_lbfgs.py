@@ -13,19 +13,22 @@ from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import as_scalar
+from .._numerics import as_scalar, increment
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
     PyTree,
+    check_array,
     check_shapes,
     compute_dtype,
     flatten_like,
+    is_array,
     is_sparse,
     leaves_with_names,
     real_dtype,
 )
-from ..wrappers._chain import chain
+from ._assemble import assemble
+from ._factory import factory
 from ._strong_wolfe import Point, Search, advance, select, start_search
 
 # A pair with less curvature than this would spoil the estimate of the Hessian.
@@ -39,20 +42,35 @@ class StepByLbfgsState(NamedTuple):
     as its real and its imaginary part. The pairs lie in a ring: number ``i`` of those
     stored so far is row ``i % history_size`` of ``old_dirs``, ``old_stps``, ``ro`` and
     ``al``, and the last ``min(num_pairs, history_size)`` of them are in use.
+
+    **Fields:**
+
+    - ``func_evals``: int32 [], evaluations of the function so far.
+    - ``n_iter``: int32 [], iterations so far.
+    - ``al``: [history_size], coefficients of the last backward recursion.
+    - ``d``: [N], direction of the last iteration.
+    - ``t``: [], its step size.
+    - ``old_dirs``: [history_size, N], changes of the gradient.
+    - ``old_stps``: [history_size, N], changes of the parameters.
+    - ``ro``: [history_size], 1 / their products.
+    - ``H_diag``: [], scale of the initial inverse Hessian.
+    - ``prev_flat_grad``: [N], gradient where the last iteration began.
+    - ``prev_loss``: [], value there.
+    - ``num_pairs``: int32 [], pairs stored so far.
     """
 
-    func_evals: Shared  # int32 [], evaluations of the function so far
-    n_iter: Shared  # int32 [], iterations so far
-    al: Shared  # [history_size], coefficients of the last backward recursion
-    d: Concatenated  # [N], direction of the last iteration
-    t: Shared  # [], its step size
-    old_dirs: Concatenated  # [history_size, N], changes of the gradient
-    old_stps: Concatenated  # [history_size, N], changes of the parameters
-    ro: Shared  # [history_size], 1 / their products
-    H_diag: Shared  # [], scale of the initial inverse Hessian
-    prev_flat_grad: Concatenated  # [N], gradient where the last iteration began
-    prev_loss: Shared  # [], value there
-    num_pairs: Shared  # int32 [], pairs stored so far
+    func_evals: Shared
+    n_iter: Shared
+    al: Shared
+    d: Concatenated
+    t: Shared
+    old_dirs: Concatenated
+    old_stps: Concatenated
+    ro: Shared
+    H_diag: Shared
+    prev_flat_grad: Concatenated
+    prev_loss: Shared
+    num_pairs: Shared
 
 
 class _Progress(NamedTuple):
@@ -91,7 +109,7 @@ def _strong(leaf: Any) -> Array | None:
 
     None for a leaf that is not a number, as Equinox's models have.
     """
-    if not hasattr(leaf, "dtype") and not isinstance(leaf, complex | float | int):
+    if not is_array(leaf):
         return None
     return lax.convert_element_type(leaf, jnp.result_type(leaf))
 
@@ -99,6 +117,7 @@ def _strong(leaf: Any) -> Array | None:
 def _flat_dtype(params: PyTree) -> Any:
     dtypes = []
     for name, leaf in leaves_with_names(params):
+        check_array(name, leaf)
         dtypes.append(jnp.result_type(leaf))
         if not jnp.issubdtype(dtypes[-1], jnp.inexact):
             raise TypeError(
@@ -166,6 +185,13 @@ def _check_state(state: StepByLbfgsState, params: PyTree, history_size: int) -> 
         )
 
 
+def _next_number(state: StepByLbfgsState) -> Array:
+    """One more pair, or after 2^31 as many as have the same rows in use."""
+    most, size = 2**31 - 1, state.ro.size
+    at_most = state.num_pairs == most
+    return jnp.where(at_most, size + (most + 1) % size, state.num_pairs + 1)
+
+
 def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
     """Store what the last iteration showed of the curvature, if ``wanted``."""
     row = state.num_pairs % state.ro.size
@@ -183,7 +209,7 @@ def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfg
         old_stps=put(state.old_stps, s),
         ro=put(state.ro, 1 / product),
         H_diag=jnp.where(stored, product / _dot(y, y), state.H_diag),
-        num_pairs=jnp.where(stored, state.num_pairs + 1, state.num_pairs),
+        num_pairs=jnp.where(stored, _next_number(state), state.num_pairs),
     )
 
 
@@ -216,9 +242,14 @@ def _direction(
 
 @transformation
 class step_by_lbfgs(GradientTransformation):
-    """Minimise a function by up to ``max_iter`` iterations of L-BFGS.
+    """Minimize a function by up to ``max_iter`` iterations of L-BFGS.
 
-    The arithmetic of `lbfgs`, which describes it.
+    The rule: see `lbfgs`.
+
+    **Arguments:**
+
+    - ``lr``, ``max_iter``, ``max_eval``, ``tolerance_grad``, ``tolerance_change``,
+      ``history_size``, ``line_search_fn``: see `lbfgs`.
 
     **State:** `StepByLbfgsState`.
 
@@ -345,13 +376,13 @@ class step_by_lbfgs(GradientTransformation):
 
         # The next iteration, which changes nothing unless it is begun.
         state = _remember(
-            state._replace(func_evals=state.func_evals + 1, t=t), grad, begun
+            state._replace(func_evals=increment(state.func_evals), t=t), grad, begun
         )
         d, al = _direction(state, grad, begun)
         slope = as_scalar(_dot(grad, d))
         first_size = jnp.where(state.n_iter == 0, _first_size(grad), 1)
         changes = {
-            "n_iter": state.n_iter + 1,
+            "n_iter": increment(state.n_iter),
             "al": al,
             "d": d,
             "t": as_scalar(self.lr) * first_size,
@@ -381,6 +412,7 @@ class step_by_lbfgs(GradientTransformation):
         return _Progress(params, trial, state, search, n_iter, evals, stopped)
 
 
+@factory
 def lbfgs(
     lr: Hyperparameter = 1.0,
     max_iter: int = 20,
@@ -390,9 +422,9 @@ def lbfgs(
     history_size: int = 100,
     line_search_fn: str | None = None,
 ) -> GradientTransformation:
-    """`torch.optim.LBFGS`: Newton's method, with a Hessian learnt from the last steps.
+    """`torch.optim.LBFGS`: Newton's method, with a Hessian learned from the last steps.
 
-    One update is a small minimisation: it evaluates ``value_fn`` at several points, in
+    One update is a small minimization: it evaluates ``value_fn`` at several points, in
     one compiled loop, until a limit or a tolerance is met. One iteration, with the
     pairs ``s = p_k - p_{k-1}``, ``y = g_k - g_{k-1}`` of the last ``history_size``
     iterations with ``y.s > 1e-10``::
@@ -425,12 +457,18 @@ def lbfgs(
     a chain sees only the first gradient of each update; what stands after it changes
     the step, of which the state then knows nothing.
 
-    **Arguments:** ``lr``: size of each step, and with a line search of the first one
-    tried; ``max_iter``: most iterations of one update; ``max_eval``: the number of
-    evaluations after which an update ends (default ``max_iter * 5 // 4``);
-    ``tolerance_grad``, ``tolerance_change``: see above; ``history_size``: most pairs
-    kept; ``line_search_fn``: None or ``"strong_wolfe"``. The learning rate and the
-    tolerances may be arrays or schedules (of the number of updates).
+    **Arguments:**
+
+    - ``lr``: size of each step, and with a line search of the first one tried.
+    - ``max_iter``: most iterations of one update.
+    - ``max_eval``: the number of evaluations after which an update ends (by default
+      ``max_iter * 5 // 4``).
+    - ``tolerance_grad``, ``tolerance_change``: see above.
+    - ``history_size``: most pairs kept.
+    - ``line_search_fn``: None or ``"strong_wolfe"``.
+
+    The learning rate and the tolerances may be arrays or schedules (of the number of
+    updates).
 
     **State:** `StepByLbfgsState`: vectors of all N numbers of the parameters in their
     widest real dtype and at least float32, and ``2 * history_size`` such vectors. Give
@@ -446,16 +484,16 @@ def lbfgs(
     that of other parameters.
 
     **Source:** Liu and Nocedal, "On the limited memory BFGS method for large scale
-    optimization", Math. Programming 45, 1989.
+    optimization", Math. Programming 45, 1989,
+    [doi:10.1007/BF01589116](https://doi.org/10.1007/BF01589116).
     """
-    return chain(
-        step_by_lbfgs(
-            lr,
-            max_iter,
-            max_eval,
-            tolerance_grad,
-            tolerance_change,
-            history_size,
-            line_search_fn,
-        )
+    step = step_by_lbfgs(
+        lr,
+        max_iter,
+        max_eval,
+        tolerance_grad,
+        tolerance_change,
+        history_size,
+        line_search_fn,
     )
+    return assemble(step, lr=None)

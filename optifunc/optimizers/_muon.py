@@ -22,13 +22,19 @@ from ..linalg._newton_schulz import (
     oriented_like,
     wide,
 )
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByMuonState(NamedTuple):
-    """State of `scale_by_muon`."""
+    """State of `scale_by_muon`.
+
+    **Fields:**
+
+    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
+      without correction.
+    """
 
     momentum_buffer: PerParameter
 
@@ -57,20 +63,20 @@ def _shape_factor(shape: tuple[int, ...], adjust_lr_fn: str | None) -> float:
 
 @transformation
 class scale_by_muon(GradientTransformation):
-    """Average the gradients, orthogonalise the averages, scale them by their shape.
+    """Average the gradients, orthogonalize the averages, scale them by their shape.
 
-    ::
+    The rule: see `muon`. All matrices of one shape and dtype, and those of the
+    transposed shape, are orthogonalized together: as one batch or, on a CPU, in one
+    loop.
 
-        b = momentum * b + (1 - momentum) * g
-        u = factor * orthogonalize((1 - momentum) * g + momentum * b  if nesterov
-                                   else  b)
+    **Arguments:**
 
-    All matrices of one shape and dtype, and those of the transposed shape, are
-    orthogonalised together: as one batch or, on a CPU, in one loop.
+    - ``momentum``, ``nesterov``, ``ns_coefficients``, ``eps``, ``ns_steps``,
+      ``adjust_lr_fn``, ``ns_dtype``: see `muon`.
 
-    **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
+    **State:** `ScaleByMuonState`.
 
-    **Raises:** as `muon`, which also says what the arguments are.
+    **Raises:** what `muon` does.
     """
 
     momentum: Value = 0.95
@@ -170,6 +176,7 @@ class scale_by_muon(GradientTransformation):
         return results
 
 
+@factory
 def muon(
     lr: Hyperparameter = 1e-3,
     weight_decay: Hyperparameter = 0.1,
@@ -182,6 +189,7 @@ def muon(
     ns_steps: int = 5,
     adjust_lr_fn: str | None = None,
     *,
+    mask: Mask | None = None,
     ns_dtype: Any = jnp.bfloat16,
 ) -> GradientTransformation:
     """`torch.optim.Muon`: momentum whose singular values are all brought near 1.
@@ -210,28 +218,35 @@ def muon(
             lambda path, leaf: "matrix" if leaf.ndim == 2 else "other",
         )
 
-    **Arguments:** ``lr``: the learning rate; ``weight_decay``: decoupled decay, in
-    units of ``lr``; ``momentum``: the share of the old average in the new one, which is
-    not corrected for starting at 0; ``nesterov``: average once more with the gradient;
-    ``ns_coefficients``, ``eps``, ``ns_steps``: of the orthogonalisation, see
-    `orthogonalize`; ``adjust_lr_fn``: None, ``"original"`` (the same) or
-    ``"match_rms_adamw"``; ``ns_dtype``: the dtype of the orthogonalisation, bfloat16 in
-    torch. Each number but ``ns_steps`` may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``weight_decay``: decoupled decay, in units of ``lr``.
+    - ``momentum``: the share of the old average in the new one, which is not corrected
+      for starting at 0.
+    - ``nesterov``: average once more with the gradient.
+    - ``ns_coefficients``, ``eps``, ``ns_steps``: of the orthogonalization, see
+      `linalg.orthogonalize`.
+    - ``adjust_lr_fn``: None, ``"original"`` (the same) or ``"match_rms_adamw"``.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``ns_dtype``: the dtype of the orthogonalization, bfloat16 in torch.
+
+    Each number but ``ns_steps`` may be an array or a schedule.
 
     **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
 
     **Raises:** `ValueError` for a number out of range, at `init` for a parameter that
-    is no matrix, and at `update` if ``params`` is missing (unless ``weight_decay`` is
-    0); `TypeError` for complex parameters and for sparse gradients.
+    is not a matrix, and at `update` if ``params`` is missing (unless ``weight_decay``
+    is 0); `TypeError` for complex parameters and for sparse gradients.
 
     **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
-    networks", 2024; the second factor: Liu et al., "Muon is Scalable for LLM
-    Training", 2025, arXiv:2502.16982.
+    networks", [2024](https://kellerjordan.github.io/posts/muon/); the second factor:
+    Liu et al., "Muon is Scalable for LLM Training", 2025,
+    [arXiv:2502.16982](https://arxiv.org/abs/2502.16982).
     """
-    return chain(
-        scale_by_muon(
-            momentum, nesterov, ns_coefficients, eps, ns_steps, adjust_lr_fn, ns_dtype
-        ),
-        *decayed(weight_decay),
-        scale_by_learning_rate(lr),
+    direction = scale_by_muon(
+        momentum, nesterov, ns_coefficients, eps, ns_steps, adjust_lr_fn, ns_dtype
+    )
+    return assemble(
+        direction, lr=lr, weight_decay=weight_decay, decay="decoupled", mask=mask
     )

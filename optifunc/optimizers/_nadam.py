@@ -21,18 +21,25 @@ from .._numerics import (
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByNadamState(NamedTuple):
-    """State of `scale_by_nadam`."""
+    """State of `scale_by_nadam`.
 
-    step: Shared  # int32 [], updates done so far
-    mu_product: (
-        Shared  # float32 [], product of the momenta so far; float32 in torch too
-    )
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``mu_product``: float32 [] as in torch, the product of the momenta so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    """
+
+    step: Shared
+    mu_product: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
 
@@ -75,7 +82,7 @@ def nadam_shares(
     ``mu_product`` is ``mu_1 ... mu_{t-1}``.
     """
     mu, complement = nadam_momentum(step, beta1, momentum_decay)
-    mu_next, _ = nadam_momentum(step + 1, beta1, momentum_decay)
+    mu_next, _ = nadam_momentum(as_scalar(step) + 1, beta1, momentum_decay)
     mu_product = mu_product * mu.astype(mu_product.dtype)
     product = as_scalar(mu_product)
     return complement / (1 - product), mu_next / (1 - product * mu_next), mu_product
@@ -85,17 +92,13 @@ def nadam_shares(
 class scale_by_nadam(GradientTransformation):
     """Adam's direction with Nesterov's look ahead.
 
-    ::
+    The rule: see `nadam`.
 
-        mu_t = betas[0] * (1 - 0.96^(t * momentum_decay) / 2)
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g^2
-        u = ((1 - mu_t) / (1 - mu_1 ... mu_t) * g
-             + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
-            / (sqrt(v / (1 - betas[1]^t)) + eps)
+    **Arguments:**
 
-    **State:** `ScaleByNadamState`; its trees have the parameters' shapes and dtypes,
-    and the product of momenta is float32 as in torch, whatever they are.
+    - ``betas``, ``eps``, ``momentum_decay``: see `nadam`.
+
+    **State:** `ScaleByNadamState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -143,6 +146,7 @@ class scale_by_nadam(GradientTransformation):
         return updates, ScaleByNadamState(step, mu_product, exp_avg, exp_avg_sq)
 
 
+@factory
 def nadam(
     lr: Hyperparameter = 2e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
@@ -151,6 +155,7 @@ def nadam(
     momentum_decay: Hyperparameter = 4e-3,
     decoupled_weight_decay: bool = False,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.NAdam`: Adam with Nesterov momentum that grows over the steps.
@@ -161,30 +166,43 @@ def nadam(
         mu_t = betas[0] * (1 - 0.96^(t * momentum_decay) / 2)
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g^2
-        u = -lr * ((1 - mu_t) / (1 - mu_1 ... mu_t) * g
-                   + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
+        d = ((1 - mu_t) / (1 - mu_1 ... mu_t) * g
+             + mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m)
             / (sqrt(v / (1 - betas[1]^t)) + eps)
+        d = d + weight_decay * p                              (decoupled decay)
+        u = -lr * d
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments,
-    each in [0, 1); ``eps``: added to the corrected root; ``weight_decay``: L2 penalty,
-    or with ``decoupled_weight_decay`` the decay of `adamw`; ``momentum_decay``: how
-    fast the momentum grows from half of ``betas[0]`` towards all of it; ``maximize``:
-    climb instead of descending. Each number may be an array or a schedule.
+    **Arguments:**
 
-    **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes.
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the moments, each in [0, 1).
+    - ``eps``: added to the corrected root.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
+      `adamw`.
+    - ``momentum_decay``: how fast the momentum grows from half of ``betas[0]`` towards
+      all of it.
+    - ``decoupled_weight_decay``: keep the decay out of the moments.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
+
+    **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes, and
+    the product of the momenta in float32 as in torch, whatever these are.
 
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 
-    **Source:** Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
+    **Source:** Dozat, "Incorporating Nesterov Momentum into Adam",
+    [ICLR workshop 2016](https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ).
     """
-    decay = decayed(weight_decay)
-    return chain(
-        *oriented(maximize),
-        *([] if decoupled_weight_decay else decay),
+    return assemble(
         scale_by_nadam(betas, eps, momentum_decay),
-        *(decay if decoupled_weight_decay else []),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="decoupled" if decoupled_weight_decay else "coupled",
+        mask=mask,
+        maximize=maximize,
     )

@@ -20,15 +20,23 @@ from .._numerics import (
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleByRadamState(NamedTuple):
-    """State of `scale_by_radam`."""
+    """State of `scale_by_radam`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    """
+
+    step: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative
 
@@ -124,17 +132,13 @@ def rectification(beta2: Any, step: Array) -> Array:
 class scale_by_radam(GradientTransformation):
     """Adam's direction, rectified; the mean alone while too few steps are done.
 
-    ::
+    The rule: see `radam`.
 
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g^2
-        rho_inf = 2 / (1 - betas[1]) - 1
-        rho_t = rho_inf - 2 t betas[1]^t / (1 - betas[1]^t)
-        r_t = sqrt((rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t))
-        u = m / (1 - betas[0]^t) * r_t * sqrt(1 - betas[1]^t) / (sqrt(v) + eps)
-            if rho_t > 5,  else  m / (1 - betas[0]^t)
+    **Arguments:**
 
-    **State:** `ScaleByRadamState`; its trees have the parameters' shapes and dtypes.
+    - ``betas``, ``eps``: see `radam`.
+
+    **State:** `ScaleByRadamState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -176,6 +180,7 @@ class scale_by_radam(GradientTransformation):
         return updates, ScaleByRadamState(step, exp_avg, exp_avg_sq)
 
 
+@factory
 def radam(
     lr: Hyperparameter = 1e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
@@ -183,6 +188,7 @@ def radam(
     weight_decay: Hyperparameter = 0.0,
     decoupled_weight_decay: bool = False,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.RAdam`: Adam that waits until its second moment can be trusted.
@@ -195,16 +201,26 @@ def radam(
         rho_inf = 2 / (1 - betas[1]) - 1
         rho_t = rho_inf - 2 t betas[1]^t / (1 - betas[1]^t)
         r_t = sqrt((rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t))
-        u = -lr * m / (1 - betas[0]^t) * r_t * sqrt(1 - betas[1]^t) / (sqrt(v) + eps)
-            if rho_t > 5,  else  -lr * m / (1 - betas[0]^t)
+        d = m / (1 - betas[0]^t) * r_t * sqrt(1 - betas[1]^t) / (sqrt(v) + eps)
+            if rho_t > 5,  else  m / (1 - betas[0]^t)
+        d = d + weight_decay * p                              (decoupled decay)
+        u = -lr * d
 
     ``eps`` is added before the correction of the root, as in torch and unlike Adam.
-    ``rho_t`` is computed without cancellation (see `approximated_sma_length`).
+    ``rho_t`` is computed without cancellation.
 
-    **Arguments:** ``lr``: the learning rate; ``betas``: decay rates of the moments,
-    each in [0, 1); ``eps``: added to the root; ``weight_decay``: L2 penalty, or with
-    ``decoupled_weight_decay`` the decay of `adamw`; ``maximize``: climb instead of
-    descending. Each number may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the moments, each in [0, 1).
+    - ``eps``: added to the root.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
+      `adamw`.
+    - ``decoupled_weight_decay``: keep the decay out of the moments.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `ScaleByRadamState`, its trees in the parameters' shapes and dtypes.
 
@@ -214,13 +230,13 @@ def radam(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond",
-    2020, arXiv:1908.03265.
+    2020, [arXiv:1908.03265](https://arxiv.org/abs/1908.03265).
     """
-    decay = decayed(weight_decay)
-    return chain(
-        *oriented(maximize),
-        *([] if decoupled_weight_decay else decay),
+    return assemble(
         scale_by_radam(betas, eps),
-        *(decay if decoupled_weight_decay else []),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="decoupled" if decoupled_weight_decay else "coupled",
+        mask=mask,
+        maximize=maximize,
     )

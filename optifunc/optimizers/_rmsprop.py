@@ -13,16 +13,23 @@ from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
 from ..transforms._momentum import momentum as momentum_buffer
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
+from ._options import check_option
 
 
 class ScaleByRmspropState(NamedTuple):
-    """State of `scale_by_rmsprop`."""
+    """State of `scale_by_rmsprop`.
+
+    **Fields:**
+
+    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``grad_avg``: likewise of the gradients; None if not ``centered``.
+    """
 
     square_avg: NonNegative
-    grad_avg: PerParameter | None  # None if not centered
+    grad_avg: PerParameter | None
 
 
 @elementwise(outputs=3)
@@ -46,15 +53,16 @@ def _rmsprop(
 class scale_by_rmsprop(GradientTransformation):
     """Divide by the root of the mean square of the gradients, or by their deviation.
 
-    ::
+    The rule: see `rmsprop`.
 
-        v = alpha * v + (1 - alpha) * g^2
-        a = alpha * a + (1 - alpha) * g                       (if centered)
-        u = g / (sqrt(v - a^2) + eps)  if centered,  else  g / (sqrt(v) + eps)
+    **Arguments:**
 
-    **State:** `ScaleByRmspropState`; its trees have the parameters' shapes and dtypes.
+    - ``alpha``, ``eps``, ``centered``: see `rmsprop`.
 
-    **Raises:** `ValueError` for a number out of range.
+    **State:** `ScaleByRmspropState`.
+
+    **Raises:** `ValueError` for a number out of range, and at `update` for a state that
+    was made with the other value of ``centered``.
     """
 
     alpha: Value = 0.99
@@ -78,6 +86,7 @@ class scale_by_rmsprop(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByRmspropState]:
+        check_option(self, "centered", state.grad_avg, state.square_avg)
         updates, *trees = _rmsprop(
             updates,
             state.square_avg,
@@ -88,6 +97,7 @@ class scale_by_rmsprop(GradientTransformation):
         return updates, ScaleByRmspropState(*trees)
 
 
+@factory
 def rmsprop(
     lr: Hyperparameter = 1e-2,
     alpha: Hyperparameter = 0.99,
@@ -96,6 +106,8 @@ def rmsprop(
     momentum: Hyperparameter = 0.0,
     centered: bool = False,
     maximize: bool = False,
+    *,
+    mask: Mask | None = None,
 ) -> GradientTransformation:
     """`torch.optim.RMSprop`: divide by a moving average of the gradient's size.
 
@@ -111,11 +123,18 @@ def rmsprop(
     The variance ``v - a^2`` is not clamped, as in torch: a gradient that stays the
     same may make it negative by rounding, and the update NaN.
 
-    **Arguments:** ``lr``: the learning rate; ``alpha``: decay rate of the averages, at
-    least 0; ``eps``: added to the root; ``weight_decay``: L2 penalty; ``momentum``: how
-    much of the buffer is kept (the number 0: no buffer); ``centered``: divide by the
-    deviation from the mean; ``maximize``: climb instead of descending. Each number may
-    be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``alpha``: decay rate of the averages, at least 0.
+    - ``eps``: added to the root.
+    - ``weight_decay``: L2 penalty.
+    - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
+    - ``centered``: divide by the deviation from the mean.
+    - ``maximize``: climb instead of descending.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+
+    Each number may be an array or a schedule.
 
     **State:** `ScaleByRmspropState` and, with momentum, `MomentumState`, their trees in
     the parameters' shapes and dtypes. (torch also counts steps there, and does not use
@@ -127,12 +146,15 @@ def rmsprop(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; centered: Graves,
-    "Generating Sequences With Recurrent Neural Networks", 2013, arXiv:1308.0850.
+    "Generating Sequences With Recurrent Neural Networks", 2013,
+    [arXiv:1308.0850](https://arxiv.org/abs/1308.0850).
     """
-    return chain(
-        *oriented(maximize),
-        *decayed(weight_decay),
+    return assemble(
         scale_by_rmsprop(alpha, eps, centered),
         *([] if is_zero(momentum) else [momentum_buffer(momentum)]),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

@@ -12,14 +12,20 @@ from .._numerics import is_number
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, full_like, zeros_like
-from ..wrappers._chain import chain
-from ._gradient import oriented
+from ._assemble import assemble
+from ._factory import factory
 
 
 class StepByRpropState(NamedTuple):
-    """State of `step_by_rprop`."""
+    """State of `step_by_rprop`.
 
-    prev: PerParameter  # the last gradient, 0 where the step was taken back
+    **Fields:**
+
+    - ``prev``: for each parameter the last gradient, 0 where its sign had changed.
+    - ``step_size``: for each parameter the last step's size.
+    """
+
+    prev: PerParameter
     step_size: NonNegative
 
 
@@ -45,15 +51,13 @@ def _rprop(
 class step_by_rprop(GradientTransformation):
     """Step by the gradient's sign, with a step size for each element.
 
-    ::
+    The rule: see `rprop`.
 
-        s = sign(g * g_prev)
-        d = clip(d * (etas[1] if s > 0, etas[0] if s < 0, else 1), *step_sizes)
-        g = 0 where s < 0
-        u = -sign(g) * d,    g_prev = g
+    **Arguments:**
 
-    **State:** `StepByRpropState`; its trees have the parameters' shapes and dtypes.
-    Step sizes start at ``lr``, which is not read after `init`.
+    - ``lr``, ``etas``, ``step_sizes``: see `rprop`.
+
+    **State:** `StepByRpropState`.
 
     **Raises:** `ValueError` for a number out of range.
     """
@@ -104,6 +108,7 @@ class step_by_rprop(GradientTransformation):
         return updates, StepByRpropState(prev, step_size)
 
 
+@factory
 def rprop(
     lr: Hyperparameter = 1e-2,
     etas: tuple[Hyperparameter, Hyperparameter] = (0.5, 1.2),
@@ -122,11 +127,15 @@ def rprop(
 
     It needs full batches: with noisy gradients the signs mean little.
 
-    **Arguments:** ``lr``: the step size at the start, read by ``init`` alone, as in
-    torch; ``etas``: factors for a change of sign, in (0, 1), and for none, above 1;
-    ``step_sizes``: the smallest and the largest step; ``maximize``: climb instead of
-    descending. Each number may be an array or a schedule (of ``lr`` the first value
-    counts).
+    **Arguments:**
+
+    - ``lr``: the step size at the start, read by ``init`` alone, as in torch; of a
+      schedule the first value counts.
+    - ``etas``: factors for a change of sign, in (0, 1), and for none, above 1.
+    - ``step_sizes``: the smallest and the largest step.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `StepByRpropState`, its trees in the parameters' shapes and dtypes.
     (torch also counts steps there, and does not use the count.)
@@ -139,4 +148,4 @@ def rprop(
     **Source:** Riedmiller and Braun, "A Direct Adaptive Method for Faster
     Backpropagation Learning: The RPROP Algorithm", ICNN 1993.
     """
-    return chain(*oriented(maximize), step_by_rprop(lr, etas, step_sizes))
+    return assemble(step_by_rprop(lr, etas, step_sizes), lr=None, maximize=maximize)

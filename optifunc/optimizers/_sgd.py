@@ -4,11 +4,12 @@ from .._hyperparameters import Hyperparameter
 from .._numerics import is_zero
 from .._transformation import GradientTransformation
 from ..transforms._momentum import momentum as momentum_buffer
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import decayed, oriented
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
 
 
+@factory
 def sgd(
     lr: Hyperparameter = 1e-3,
     momentum: Hyperparameter = 0.0,
@@ -16,6 +17,7 @@ def sgd(
     weight_decay: Hyperparameter = 0.0,
     nesterov: bool = False,
     *,
+    mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.SGD`: gradient descent, with momentum if asked for.
@@ -26,13 +28,20 @@ def sgd(
         b = g  at the first step,  else  momentum * b + (1 - dampening) * g
         u = -lr * b,  or with nesterov  -lr * (g + momentum * b)
 
-    **Arguments:** ``lr``: the learning rate; ``momentum``: how much of the buffer is
-    kept (the number 0: no buffer); ``dampening``: how much of a gradient is left out of
-    it; ``weight_decay``: L2 penalty; ``nesterov``: look ahead; ``maximize``: climb
-    instead of descending. Each number may be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
+    - ``dampening``: how much of a gradient is left out of it.
+    - ``weight_decay``: L2 penalty.
+    - ``nesterov``: look ahead.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **State:** `MomentumState`, with ``momentum_buffer`` in the parameters' shapes and
-    dtypes; none without momentum.
+    dtypes; nothing without momentum.
 
     **Complex parameters:** give the conjugate of `jax.grad`'s result, which is the
     direction of steepest ascent and what torch calls the gradient.
@@ -41,12 +50,15 @@ def sgd(
     momentum or with dampening.
 
     **Source:** Sutskever, Martens, Dahl and Hinton, "On the importance of
-    initialization and momentum in deep learning", ICML 2013.
+    initialization and momentum in deep learning",
+    [ICML 2013](https://proceedings.mlr.press/v28/sutskever13.html).
     """
     with_buffer = nesterov or not is_zero(momentum)
-    return chain(
-        *oriented(maximize),
-        *decayed(weight_decay),
+    return assemble(
         *([momentum_buffer(momentum, dampening, nesterov)] if with_buffer else []),
-        scale_by_learning_rate(lr),
+        lr=lr,
+        weight_decay=weight_decay,
+        decay="coupled",
+        mask=mask,
+        maximize=maximize,
     )

@@ -22,17 +22,23 @@ from .._tree import (
     leaves_with_names,
     zeros_like,
 )
-from ..transforms._scaling import scale_by_learning_rate
-from ..wrappers._chain import chain
-from ._gradient import oriented
+from ._assemble import assemble
+from ._factory import factory
 
 
 class ScaleBySparseAdamState(NamedTuple):
-    """State of `scale_by_sparse_adam`."""
+    """State of `scale_by_sparse_adam`.
 
-    step: Shared  # int32 [], updates done so far
-    exp_avg: PerParameter  # dense
-    exp_avg_sq: NonNegative  # dense
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, dense.
+    - ``exp_avg_sq``: likewise of their squares, dense.
+    """
+
+    step: Shared
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
 
 
 @elementwise(outputs=3)
@@ -75,19 +81,15 @@ def _summed_widely(leaf: Any) -> Any:
 class scale_by_sparse_adam(GradientTransformation):
     """Adam's direction at the indices where a sparse gradient has entries.
 
-    ::
+    The rule: see `sparse_adam`.
 
-        m = m + (1 - betas[0]) * (g - m)
-        v = v + (1 - betas[1]) * (g^2 - v)
-        u = sqrt(1 - betas[1]^t) / (1 - betas[0]^t) * m / (sqrt(v) + eps)
+    **Arguments:**
 
-    All other elements of the moments keep their bits. The updates are sparse, with one
-    entry for each index of the gradient.
+    - ``betas``, ``eps``: see `sparse_adam`.
 
-    **State:** `ScaleBySparseAdamState`; its trees are dense, in the parameters' shapes
-    and dtypes.
+    **State:** `ScaleBySparseAdamState`.
 
-    **Raises:** as `sparse_adam`.
+    **Raises:** what `sparse_adam` does.
     """
 
     betas: tuple[Value, Value] = (0.9, 0.999)
@@ -139,6 +141,7 @@ class scale_by_sparse_adam(GradientTransformation):
         )
 
 
+@factory
 def sparse_adam(
     lr: Hyperparameter = 1e-3,
     betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
@@ -169,10 +172,14 @@ def sparse_adam(
     padding and ignored; an explicit zero is an entry like any other. ``t`` counts
     updates, not visits of an entry; what has no entry is not decayed.
 
-    **Arguments:** ``lr``: the learning rate, above 0; ``betas``: decay rates of the two
-    moments, each in [0, 1); ``eps``: added to the root before its correction, unlike
-    in `adam`, and above 0; ``maximize``: climb instead of descending. Each number may
-    be an array or a schedule.
+    **Arguments:**
+
+    - ``lr``: the learning rate, above 0.
+    - ``betas``: decay rates of the two moments, each in [0, 1).
+    - ``eps``: added to the root before its correction, unlike in `adam`, and above 0.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
 
     **Shapes:** a gradient has its parameter's shape, ``n_batch=0`` and any ``n_sparse``
     from 1 (1 for rows); its number of entries may differ from step to step.
@@ -185,11 +192,8 @@ def sparse_adam(
     and for complex parameters.
 
     **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
-    arXiv:1412.6980, restricted to the entries at hand.
+    [arXiv:1412.6980](https://arxiv.org/abs/1412.6980), restricted to the entries that
+    are there.
     """
     check_range("lr", lr, above=0)
-    return chain(
-        *oriented(maximize),
-        scale_by_sparse_adam(betas, eps),
-        scale_by_learning_rate(lr),
-    )
+    return assemble(scale_by_sparse_adam(betas, eps), lr=lr, maximize=maximize)

@@ -1,37 +1,73 @@
 """Weight decay."""
 
+import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
+from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._transformation import Stateless, require_params, transformation
 from .._tree import PyTree
 
 
-@elementwise(inline=True)
-def _decayed(updates: Array, params: Array, *, weight_decay: Array) -> Array:
-    return updates + weight_decay * params
+@elementwise(static=("cautious",), inline=True)
+def _decayed(
+    updates: Array, params: Array, *, weight_decay: Array, cautious: bool
+) -> Array:
+    decayed = updates + weight_decay * params
+    if cautious:
+        return jnp.where(updates * params >= 0, decayed, updates)
+    return decayed
 
 
 @transformation
 class add_decayed_weights(Stateless):
-    """Add the parameters, scaled: ``u = g + weight_decay * p``.
+    """Add the parameters, scaled.
 
-    Before the moments of an optimizer this is L2 regularisation, as in
+    ::
+
+        u = g + weight_decay * p
+        u = g + weight_decay * p  where g * p >= 0,  else  g  (cautious)
+        u = g + weight_decay / peak_lr * p                    (with peak_lr)
+
+    Before the moments of an optimizer this is L2 regularization, as in
     `torch.optim.Adam`; between them and `scale_by_learning_rate` it is decoupled
-    decay, as in `torch.optim.AdamW` (Loshchilov and Hutter, 2019, arXiv:1711.05101).
-    For some of the parameters only: ``masked(add_decayed_weights(0.1), mask)``.
+    decay, as in `torch.optim.AdamW`. `assemble` puts it where it belongs. For some of
+    the parameters only::
 
-    **Raises:** `ValueError` if ``weight_decay`` is negative or NaN, and at `update` if
-    ``params`` is missing.
+        def is_weight(path, leaf):
+            return leaf.ndim > 1 and not path.endswith("bias")
+
+        of.masked(of.add_decayed_weights(0.1), is_weight)
+
+    **Arguments:**
+
+    - ``weight_decay``: the factor, at least 0.
+    - ``cautious``: leave out the elements that a step along ``-g`` moves away from 0.
+    - ``peak_lr``: with it ``weight_decay`` is the share of a parameter that one step
+      takes away at this learning rate, and at a lower one proportionally less.
+
+    **Raises:** `ValueError` if ``weight_decay`` is negative or NaN, if ``peak_lr`` is
+    not above 0, and at `update` if ``params`` is missing.
+
+    **Source:** Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019,
+    [arXiv:1711.05101](https://arxiv.org/abs/1711.05101); cautious: Chen et al.,
+    "Cautious Weight Decay", 2025, [arXiv:2510.12402](https://arxiv.org/abs/2510.12402).
     """
 
     weight_decay: Value
+    cautious: bool = static(default=False)
+    peak_lr: Value | None = None
 
     def __post_init__(self) -> None:
         check_range("weight_decay", self.weight_decay, at_least=0)
+        if self.peak_lr is not None:
+            check_range("peak_lr", self.peak_lr, above=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "add_decayed_weights")
-        return _decayed(updates, params, weight_decay=self.weight_decay)
+        share = self.weight_decay
+        if self.peak_lr is not None:
+            share = share / self.peak_lr
+        return _decayed(updates, params, weight_decay=share, cautious=self.cautious)

@@ -35,7 +35,7 @@ class masked(Wrapper):
     The inner transformation sees ``None`` for updates and parameters that are not
     selected, and keeps no state for them::
 
-        of.masked(of.add_decayed_weights(0.1), lambda path, leaf: leaf.ndim > 1)
+        of.masked(of.add_decayed_weights(0.1), lambda path, leaf: "kernel" in path)
 
     A mask is static: a tree is compared by content, a function by identity, so a
     function that is created again triggers recompilation. A mask that selects nothing

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.sparse import BCOO
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import optifunc as of
 
@@ -208,18 +208,68 @@ def test_zero_gradients_and_leaves_without_elements(eps, dtype):
     assert tx.update({}, tx.init({}), {})[0] == {}
 
 
-def test_variances_are_sharded_like_their_parameter():
-    mesh = jax.make_mesh((4, 2), ("rows", "columns"))
+REDUCED = {
+    "row_var": PartitionSpec("rows", None),
+    "col_var": PartitionSpec(None, "columns"),
+}
+
+
+def sharded_param(axis_type):
+    mesh = jax.make_mesh((4, 2), ("rows", "columns"), axis_types=(axis_type,) * 2)
     sharding = NamedSharding(mesh, PartitionSpec("rows", "columns"))
-    param = jax.device_put(jnp.ones((8, 4)), sharding)
-    state = of.step_by_adafactor().init({"w": param})
-    for field, spec in {
-        "row_var": PartitionSpec("rows", None),
-        "col_var": PartitionSpec(None, "columns"),
-    }.items():
-        found = getattr(state, field)["w"]
-        assert found.sharding.is_equivalent_to(NamedSharding(mesh, spec), 2)
+    return jax.device_put(jnp.ones((8, 4)), sharding)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_variances_are_sharded_like_their_parameter(axis_type):
+    param = sharded_param(axis_type)
+    tx = of.step_by_adafactor()
+    state = tx.init({"w": param})
+    for field, spec in REDUCED.items():
+        found = getattr(state, field)["w"].sharding
+        assert found.is_equivalent_to(NamedSharding(param.sharding.mesh, spec), 2)
+    _, after = jax.jit(tx.update)({"w": param}, state, {"w": param})
+    for field in REDUCED:
+        before, found = (getattr(x, field)["w"].sharding for x in (state, after))
+        assert found.is_equivalent_to(before, 2), field
     assert jax.eval_shape(of.adafactor().init, {"w": param})
+
+
+def test_variances_are_sharded_inside_jit_on_an_explicit_mesh():
+    """Where the axes are automatic, the compiler chooses."""
+    param = sharded_param(AxisType.Explicit)
+    with jax.set_mesh(param.sharding.mesh):
+        state = jax.jit(of.step_by_adafactor().init)({"w": param})
+    for field, spec in REDUCED.items():
+        assert getattr(state, field)["w"].sharding.spec == spec
+
+
+def test_init_commits_what_the_parameter_is_committed_to():
+    """As `jax.device_put` with a device does; anything else may move."""
+    tx = of.adafactor()
+    free = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
+    device = jax.devices()[1]
+    params = {**free, "committed": jax.device_put(jnp.ones((3, 2)), device)}
+    state = tx.init(params)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        is_committed = "committed" in jax.tree_util.keystr(path)
+        assert leaf.committed is is_committed, path
+        assert not is_committed or leaf.devices() == {device}
+    # Arrays of NumPy are nowhere yet.
+    fresh = tx.init(jax.tree.map(np.asarray, free))
+    assert not any(leaf.committed for leaf in jax.tree.leaves(fresh))
+
+    @jax.jit
+    def step(params, state, x):
+        grads = jax.tree.map(lambda p: x * p, params)
+        updates, state = tx.update(grads, state, params)
+        return of.apply_updates(params, updates), state
+
+    params, state = free, tx.init(free)
+    for _ in range(3):
+        params, state = step(params, state, 1.0)
+    assert step._cache_size() == 1
+    step(free, tx.init(free), jax.device_put(1.0, device))
 
 
 def test_schedules():

@@ -306,3 +306,30 @@ def test_what_an_update_needs():
         update(larger, state, larger)
     with pytest.raises(TypeError, match="found int32 at 'b'"):
         tx.init({"a": params["a"], "b": jnp.arange(3)})
+
+
+def test_the_ring_of_pairs_outlives_its_count():
+    """Beyond 2^31 pairs the same rows are in use, in the same order."""
+    tx = of.step_by_lbfgs(max_iter=3, history_size=3)
+
+    def loss(x):
+        return jnp.sum(jnp.arange(1.0, 6.0) * x**4)
+
+    params = jnp.ones(5)
+    state = tx.init(params)
+    for _ in range(2):
+        updates, state = tx.update(params, state, params, value_fn=loss)
+        params = params + updates
+    before = int(state.num_pairs)
+    assert before >= 3
+    # The last count for which the same rows are next.
+    largest = 2**31 - 1
+    late = state._replace(num_pairs=jnp.int32(largest - (largest - before) % 3))
+    for _ in range(3):
+        updates, state = tx.update(params, state, params, value_fn=loss)
+        found, late = tx.update(params, late, params, value_fn=loss)
+        np.testing.assert_array_equal(found, updates)
+        params = params + updates
+    assert state.num_pairs >= before + 3
+    assert 3 <= late.num_pairs < 100
+    assert late.num_pairs % 3 == state.num_pairs % 3

@@ -124,7 +124,7 @@ def test_bfloat16_inside_agrees_with_torch(options):
 def test_orthogonalize_brings_singular_values_near_one(shape):
     matrices = jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.float32)
     found = {
-        dtype: of.orthogonalize(matrices, ns_dtype=dtype)
+        dtype: of.linalg.orthogonalize(matrices, ns_dtype=dtype)
         for dtype in ("bfloat16", "float16", "float32")
     }
     for matrix in np.asarray(found["float32"]).reshape(-1, *shape[-2:]):
@@ -147,9 +147,9 @@ def test_orthogonalize_brings_singular_values_near_one(shape):
 
 def test_orthogonalize_of_nothing_and_of_zeros():
     for shape in [(0, 3), (3, 0), (0, 0), (0, 2, 3)]:
-        assert of.orthogonalize(jnp.zeros(shape)).shape == shape
-        np.testing.assert_array_equal(of.orthogonalize(jnp.zeros(shape)), 0)
-    np.testing.assert_array_equal(of.orthogonalize(jnp.zeros((3, 2))), 0)
+        assert of.linalg.orthogonalize(jnp.zeros(shape)).shape == shape
+        np.testing.assert_array_equal(of.linalg.orthogonalize(jnp.zeros(shape)), 0)
+    np.testing.assert_array_equal(of.linalg.orthogonalize(jnp.zeros((3, 2))), 0)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
@@ -171,7 +171,7 @@ def test_a_batch_and_a_loop_over_matrices_agree():
     matrices = [jax.random.normal(key, (3, 5)) for key in keys]
     tx = of.scale_by_muon(momentum=0.0, nesterov=False, ns_dtype=jnp.float32)
     updates, _ = tx.update(matrices, tx.init(matrices))
-    batch = of.orthogonalize(jnp.stack(matrices), ns_dtype=jnp.float32)
+    batch = of.linalg.orthogonalize(jnp.stack(matrices), ns_dtype=jnp.float32)
     # Sums of at most 5 terms in another order, through 5 iterations: 1e-7 each.
     np.testing.assert_allclose(jnp.stack(updates), batch, 0, 1e-5)
 
