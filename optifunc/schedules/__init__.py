@@ -27,7 +27,7 @@ from ._piecewise import (
     piecewise_constant as piecewise_constant,
     piecewise_interpolated as piecewise_interpolated,
 )
-from ._schedule import (
+from ._base import (
     MultiplicativeSchedule as MultiplicativeSchedule,
     Schedule as Schedule,
     schedule as schedule,

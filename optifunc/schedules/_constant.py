@@ -5,7 +5,7 @@ from jax import Array
 
 from .._numerics import Scalar, as_scalar
 from ._arguments import Count, as_count, check_count, check_number
-from ._schedule import MultiplicativeSchedule, schedule
+from ._base import MultiplicativeSchedule, schedule
 
 
 @schedule

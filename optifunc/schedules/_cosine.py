@@ -8,7 +8,7 @@ from jax import Array
 from .._numerics import Scalar, as_scalar
 from ._arguments import Count, as_count, check_count, check_number
 from ._curves import between
-from ._schedule import Schedule, as_step, schedule
+from ._base import Schedule, as_step, schedule
 
 
 @schedule

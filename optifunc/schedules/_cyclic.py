@@ -11,7 +11,7 @@ from .._dataclass import static
 from .._numerics import Scalar, as_scalar
 from ._arguments import Count, as_count, check_count, check_number
 from ._curves import fractions, geometric
-from ._schedule import Schedule, as_step, schedule
+from ._base import Schedule, as_step, schedule
 
 Mode: TypeAlias = Literal["triangular", "triangular2", "exp_range"]
 

@@ -16,7 +16,7 @@ from ._arguments import (
     check_number,
 )
 from ._curves import between, fractions, geometric
-from ._schedule import MultiplicativeSchedule, schedule
+from ._base import MultiplicativeSchedule, schedule
 
 
 @schedule

@@ -9,7 +9,7 @@ from jax import Array, lax
 from .._dataclass import static
 from .._numerics import Scalar, as_scalar
 from ._arguments import check_number
-from ._schedule import MultiplicativeSchedule, Schedule, as_step, schedule
+from ._base import MultiplicativeSchedule, Schedule, as_step, schedule
 
 
 @schedule

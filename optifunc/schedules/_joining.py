@@ -11,7 +11,7 @@ from .._numerics import as_scalar, is_number, is_zero
 from ._arguments import Count, as_count, as_members, check_milestones
 from ._cosine import cosine_annealing
 from ._function import as_schedule
-from ._schedule import MultiplicativeSchedule, Schedule, as_step, schedule
+from ._base import MultiplicativeSchedule, Schedule, as_step, schedule
 
 
 def _check_schedules(schedules: Any) -> tuple[Schedule, ...]:

@@ -17,7 +17,7 @@ from ._arguments import (
     check_number,
 )
 from ._curves import between
-from ._schedule import MultiplicativeSchedule, schedule
+from ._base import MultiplicativeSchedule, schedule
 
 Interpolation: TypeAlias = Literal["linear", "cosine"]
 

@@ -10,7 +10,7 @@ from .._dataclass import static
 from .._numerics import Scalar, as_scalar, is_number, is_zero
 from ._arguments import Count, as_count, check_count, check_number
 from ._curves import between, fractions, raised_cosine
-from ._schedule import Schedule, as_step, schedule
+from ._base import Schedule, as_step, schedule
 
 Decay: TypeAlias = Literal["linear", "cosine", "sqrt"]
 
