@@ -1,6 +1,7 @@
 """The one-cycle policy (Smith and Topin, 2019)."""
 
 import math
+import sys
 from typing import Any, Literal
 
 from ._groups import check_optimizer, get_number, one_for_each_group
@@ -112,16 +113,19 @@ class OneCycleLR(MomentumCycle):
                 f"steps is {self.total_steps}"
             )
         self._check_groups(len(self.base_lrs))
+        # How far rounding may have moved an end; a phase this short begins where it
+        # ends and is over at once, as in `optifunc.schedules.one_cycle`.
+        slack = 4 * sys.float_info.epsilon * self.total_steps
         begin = 0.0
         *phases, last = self._schedule_phases
         for phase in phases:
-            if self.last_epoch <= phase["end_step"]:
+            if self.last_epoch <= phase["end_step"] + slack:
                 break
             begin = phase["end_step"]
         else:
             phase = last
         length = phase["end_step"] - begin
-        fraction = (self.last_epoch - begin) / length if length else 1.0
+        fraction = (self.last_epoch - begin) / length if abs(length) > slack else 1.0
 
         def value(group: dict[str, Any], name: str) -> float:
             start = get_number(group, phase[f"start_{name}"])
