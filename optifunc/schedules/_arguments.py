@@ -7,9 +7,10 @@ before its last use: which phase a step belongs to is then exact.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, core, lax
+from jax import Array, lax
 
 from .._checks import check_integer, check_range
 from .._numerics import is_number
@@ -19,14 +20,14 @@ Count: TypeAlias = int | Array
 
 def concrete(value: Any) -> np.ndarray | None:
     """The elements of an array, or None where they are not known here and now."""
-    if isinstance(value, core.Tracer):
+    if isinstance(value, jax.core.Tracer):
         return None
     if isinstance(value, Array) and not (
         value.is_fully_addressable or value.is_fully_replicated
     ):
         return None  # other processes have a part of it
     is_array = isinstance(value, Array | np.ndarray | np.generic)
-    return np.asarray(value) if is_array else None
+    return np.asarray(jax.device_get(value)) if is_array else None
 
 
 def check_number(name: str, value: Any, **bounds: float) -> None:

@@ -8,7 +8,16 @@ import pytest
 
 import optifunc.optim as optim
 
-from .scheduler_harness import Power, ours, sgd, step, torch
+from .scheduler_harness import (
+    Power,
+    close_groups,
+    optimizers,
+    ours,
+    sgd,
+    step,
+    theirs,
+    torch,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -282,7 +291,8 @@ def test_an_epoch_is_what_torch_can_compute_with(name):
             expected.step(epoch)
             lrs = expected.get_last_lr()
             fails = any(isinstance(lr, complex) or math.isnan(lr) for lr in lrs)
-            fails |= epoch == math.inf  # an epoch that no `step()` goes on from
+            # No `step()` can continue from one of these.
+            fails |= epoch in (math.inf, math.nan)
         except (TypeError, ValueError, OverflowError):
             fails = True
         if fails:

@@ -104,7 +104,12 @@ class CyclicLR(MomentumCycle):
         self.base_lrs = base_lrs
 
     def scale_fn(self, x: float) -> float:
-        """How high the cycle ``x``, or the cycle at epoch ``x``, is."""
+        """How high a cycle is: ``scale`` in the equations above.
+
+        **Arguments:**
+
+        - ``x``: the number of the cycle, or the epoch, as ``scale_mode`` says.
+        """
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
         if self.mode == "triangular":
