@@ -61,8 +61,8 @@ class linear(MultiplicativeSchedule):
         check_count("total_iters", self.total_iters, at_least=0)
         if is_number(start) and is_number(end) and start == end:
             raise ValueError(
-                f"start_factor and end_factor must differ, found {start!r} for both: "
-                f"multiples of base, so that it never changes; {instead}"
+                f"start_factor and end_factor must differ, found {start!r} for both. "
+                f"They are multiples of base, which then never changes; {instead}"
             )
 
     def multiplier(self, step: Array) -> Array:

@@ -30,10 +30,10 @@ class from_to(Schedule):
 
     It is exactly ``start`` at step 0 and exactly ``end`` from ``steps`` on; with 0
     steps it is ``end`` throughout. A linear warmup from 0, and a momentum that rises
-    from 0.5 to 1::
+    from 0.5 to 0.9::
 
         of.adamw(lr=of.schedules.from_to(0.0, 1e-3, steps=500))
-        of.sgd(1e-2, momentum=of.schedules.from_to(0.5, 1.0, steps=10))
+        of.sgd(1e-2, momentum=of.schedules.from_to(0.5, 0.9, steps=10))
 
     To continue with another schedule, join both with `sequential`. In `linear`, which
     is torch's, start and end are multiples of a base.

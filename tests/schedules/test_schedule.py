@@ -56,7 +56,7 @@ def test_every_schedule_is_in_the_table():
 
 @ALL
 def test_is_a_value(name):
-    """Other numbers compile nothing anew, and every kind of step gives the same."""
+    """Other numbers compile nothing again, and every kind of step gives the same."""
     compilations = 0
 
     @jax.jit
