@@ -226,7 +226,7 @@ def schedules():
     s = of.schedules
     decay = optax.exponential_decay(2.0, 5, 0.5)
     return {
-        "constant_schedule": (optax.constant_schedule(2.0), lambda step: 2.0),
+        "constant_schedule": (optax.constant_schedule(2.0), s.constant(2.0)),
         "cosine_decay_schedule": (
             optax.cosine_decay_schedule(2.0, 20, alpha=0.1),
             s.warmup_cosine(2.0, 0, 20, end_value=0.2),
@@ -241,17 +241,15 @@ def schedules():
         ),
         "warmup_exponential_decay_schedule": (
             optax.warmup_exponential_decay_schedule(0.5, 2.0, 5, 10, 0.5),
-            s.sequential(
-                [s.linear(2.0, 0.25, 1.0, 5), s.exponential(2.0, 0.5**0.1)], [5]
-            ),
+            s.sequential([s.from_to(0.5, 2.0, 5), s.exponential(2.0, 0.5**0.1)], [5]),
         ),
         "linear_schedule": (
             optax.linear_schedule(2.0, 0.5, 15),
-            s.linear(2.0, 1.0, 0.25, 15),
+            s.from_to(2.0, 0.5, 15),
         ),
         "polynomial_schedule": (
-            optax.polynomial_schedule(2.0, 0.0, 3, 15),
-            s.polynomial(2.0, 15, 3),
+            optax.polynomial_schedule(2.0, 0.5, 3, 15),
+            s.from_to(2.0, 0.5, 15, "power", 3),
         ),
         "exponential_decay": (decay, s.exponential(2.0, 0.5 ** (1 / 5))),
         "piecewise_constant_schedule": (

@@ -24,12 +24,8 @@ from .._tree import (
     listed,
 )
 from ._arrays import as_numpy
-from .lr_scheduler._scheduler import (
-    LRScheduler,
-    check_optimizer,
-    get_number,
-    one_for_each_group,
-)
+from .lr_scheduler._base import LRScheduler
+from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group
 
 AverageFn: TypeAlias = Callable[[Array, Array, Any], Array]
 MultiAverageFn: TypeAlias = Callable[[list[Array], list[Array], Any], list[Array]]

@@ -1,5 +1,10 @@
 """Schedules: hyperparameters as pure functions of the number of updates done."""
 
+from ._base import (
+    MultiplicativeSchedule as MultiplicativeSchedule,
+    Schedule as Schedule,
+    schedule as schedule,
+)
 from ._constant import constant as constant
 from ._cosine import (
     cosine_annealing as cosine_annealing,
@@ -13,6 +18,7 @@ from ._decay import (
     polynomial as polynomial,
     step as step,
 )
+from ._from_to import from_to as from_to
 from ._function import (
     from_function as from_function,
     lambda_ as lambda_,
@@ -26,11 +32,6 @@ from ._one_cycle import (
 from ._piecewise import (
     piecewise_constant as piecewise_constant,
     piecewise_interpolated as piecewise_interpolated,
-)
-from ._schedule import (
-    MultiplicativeSchedule as MultiplicativeSchedule,
-    Schedule as Schedule,
-    schedule as schedule,
 )
 from ._warmup import (
     inverse_square_root as inverse_square_root,

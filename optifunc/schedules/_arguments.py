@@ -7,6 +7,7 @@ before its last use: which phase a step belongs to is then exact.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -17,6 +18,18 @@ from .._numerics import is_number
 Count: TypeAlias = int | Array
 
 
+def concrete(value: Any) -> np.ndarray | None:
+    """The elements of an array, or None where they are not known here and now."""
+    if isinstance(value, jax.core.Tracer):
+        return None
+    if isinstance(value, Array) and not (
+        value.is_fully_addressable or value.is_fully_replicated
+    ):
+        return None  # other processes have a part of it
+    is_array = isinstance(value, Array | np.ndarray | np.generic)
+    return np.asarray(jax.device_get(value)) if is_array else None
+
+
 def check_number(name: str, value: Any, **bounds: float) -> None:
     """`check_range`, for a number that cannot itself be a schedule."""
     if callable(value):
@@ -24,15 +37,34 @@ def check_number(name: str, value: Any, **bounds: float) -> None:
     check_range(name, value, **bounds)
 
 
-def check_count(name: str, value: Any, *, at_least: int) -> None:
-    """Check a count; of an array or a traced value only that it has an integer dtype.
+def check_factor(name: str, value: Any, *, instead: str, **bounds: float) -> None:
+    """`check_number` for a multiple of ``base``, where users expect a value or a count.
 
-    **Raises:** `TypeError` if it is no integer, `ValueError` if it is too small.
+    **Arguments:** ``instead``: what to write for what may have been meant.
+    """
+    try:
+        check_number(name, value, **bounds)
+    except ValueError as error:
+        raise ValueError(f"{error}. It is a multiple of base; {instead}") from None
+
+
+def check_count(name: str, value: Any, *, at_least: int) -> None:
+    """Check a count; of a traced value only that it has an integer dtype.
+
+    **Raises:** `TypeError` if it is not an integer, `ValueError` if it is too small.
     """
     if is_number(value) or not hasattr(value, "dtype"):
         check_integer(name, value, at_least=at_least)
     elif not jnp.issubdtype(value.dtype, jnp.integer):
         raise TypeError(f"{name} must be an integer, found an array of {value.dtype}")
+    elif (known := concrete(value)) is not None and np.any(known < at_least):
+        raise ValueError(f"{name} must be at least {at_least}, found {known.tolist()}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check a flag: True or False and nothing that only counts as one of them."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, found {value!r}")
 
 
 def as_members(name: str, values: Any) -> Any:
@@ -53,10 +85,12 @@ def check_milestones(name: str, values: Any, *, increasing: bool) -> None:
     """Check counts of updates at which something happens."""
     if hasattr(values, "dtype"):
         check_count(name, values, at_least=0)
-        return
-    for i, value in enumerate(values):
-        check_count(f"{name}[{i}]", value, at_least=0)
-    known = [value for value in values if is_number(value)]
+        array = concrete(values)
+        known = [] if array is None else array.tolist()
+    else:
+        for i, value in enumerate(values):
+            check_count(f"{name}[{i}]", value, at_least=0)
+        known = [value for value in values if is_number(value)]
     if increasing and known != sorted(known):
         raise ValueError(f"{name} must be in increasing order, found {values!r}")
 

@@ -7,8 +7,8 @@ from jax import Array
 
 from .._numerics import Scalar, as_scalar
 from ._arguments import Count, as_count, check_count, check_number
+from ._base import Schedule, as_step, schedule
 from ._curves import between
-from ._schedule import Schedule, as_step, schedule
 
 
 @schedule
@@ -20,15 +20,19 @@ class cosine_annealing(Schedule):
         value(t) = eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2
 
     As in torch, the value rises again after ``T_max`` updates and is back at ``base``
-    after ``2 * T_max``; one that stays down is `warmup_cosine`.
+    after ``2 * T_max``. `warmup_cosine` and `from_to` stay down.
 
-    Loshchilov and Hutter (2017), "SGDR: Stochastic gradient descent with warm
-    restarts", arXiv:1608.03983.
+    **Arguments:**
 
-    **Arguments:** ``base``: the largest value; ``T_max``: half the period, an integer;
-    ``eta_min``: the smallest value.
+    - ``base``: the largest value.
+    - ``T_max``: half the period, an integer.
+    - ``eta_min``: the smallest value.
 
-    **Raises:** `ValueError` if ``T_max`` is below 1, `TypeError` if it is no integer.
+    **Raises:** `ValueError` if ``T_max`` is below 1, `TypeError` if it is not an
+    integer.
+
+    **Source:** Loshchilov and Hutter (2017), "SGDR: Stochastic gradient descent with
+    warm restarts", arXiv:1608.03983.
     """
 
     base: Scalar
@@ -44,7 +48,12 @@ class cosine_annealing(Schedule):
         return self._between(self.base, self.eta_min, as_step(step))
 
     def multiplier(self, step: Array) -> Array:
-        """What ``base`` is multiplied by if ``eta_min`` is 0."""
+        """What ``base`` is multiplied by if ``eta_min`` is 0.
+
+        **Arguments:**
+
+        - ``step``: an integer scalar.
+        """
         return self._between(1.0, 0.0, step)
 
     def _between(self, top: Scalar, bottom: Scalar, step: Array) -> Array:
@@ -65,15 +74,18 @@ class cosine_annealing_warm_restarts(Schedule):
     ``T_i = T_0 * T_mult**i`` updates long (which must fit into an integer of JAX's
     width).
 
-    Loshchilov and Hutter (2017), "SGDR: Stochastic gradient descent with warm
-    restarts", arXiv:1608.03983.
+    **Arguments:**
 
-    **Arguments:** ``base``: the value at a restart; ``T_0``: length of the first run,
-    an integer; ``T_mult``: how many times longer each next one is, an integer;
-    ``eta_min``: the value each run tends to.
+    - ``base``: the value at a restart.
+    - ``T_0``: the length of the first run, an integer.
+    - ``T_mult``: how many times longer each run is than the one before, an integer.
+    - ``eta_min``: the value that each run tends to.
 
     **Raises:** `ValueError` if ``T_0`` or ``T_mult`` is below 1, `TypeError` if it is
-    no integer.
+    not an integer.
+
+    **Source:** Loshchilov and Hutter (2017), "SGDR: Stochastic gradient descent with
+    warm restarts", arXiv:1608.03983.
     """
 
     base: Scalar

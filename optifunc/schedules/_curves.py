@@ -7,7 +7,7 @@ computed to rounding from whole numbers of steps. In float32 the usual
 """
 
 import math
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -23,7 +23,7 @@ def fractions(done: Array, left: Array) -> tuple[Array, Array]:
     total = done + left
     is_empty = total == 0
     total = jnp.where(is_empty, 1, total)
-    return jnp.where(is_empty, 1, left / total), done / total
+    return jnp.where(is_empty, 1, left / total), jnp.where(is_empty, 0, done / total)
 
 
 def raised_cosine(fraction: Array) -> Array:
@@ -36,8 +36,8 @@ def between(
 ) -> Array:
     """The value ``done`` steps after ``start`` and ``left`` steps before ``end``.
 
-    **Arguments:** ``curve``: along a line, along half a wave of the cosine, or
-    ``"sqrt"``, where the way left is ``1 - sqrt(done)``.
+    With ``"cosine"`` along half a wave; with ``"sqrt"``, the way left is
+    ``1 - sqrt(done)``.
     """
     from_start, to_end = fractions(done, left)
     if curve == "cosine":
@@ -47,6 +47,32 @@ def between(
         # 1 - sqrt(p) is (1 - p) / (1 + sqrt(p)).
         from_start, to_end = from_start / (1 + root), root
     return as_scalar(start) * from_start + as_scalar(end) * to_end
+
+
+def power_between(
+    start: Scalar, end: Scalar, from_start: Array, to_end: Array, power: Scalar
+) -> Array:
+    """Where ``from_start**power`` of the way from ``start`` to ``end`` is left."""
+    exponent = as_scalar(power)
+    left = jnp.power(from_start, exponent)
+    # 1 - (1 - p)**power, which would lose its digits while p is small.
+    early = -jnp.expm1(exponent * jnp.log1p(-jnp.minimum(to_end, 0.5)))
+    done = jnp.where(to_end < 0.5, early, 1 - left)
+    return as_scalar(start) * left + as_scalar(end) * done
+
+
+def geometric_between(
+    start: Scalar, end: Scalar, from_start: Array, to_end: Array
+) -> Array:
+    """From ``start`` to ``end`` by equal factors, computed from the nearer of them."""
+    log_ratio: Any
+    if is_number(start) and is_number(end):
+        log_ratio = math.log(abs(float(end))) - math.log(abs(float(start)))
+    else:
+        log_ratio = jnp.log(as_scalar(end) / as_scalar(start))
+    is_early = to_end < from_start
+    exponent = jnp.where(is_early, to_end, -from_start) * log_ratio
+    return jnp.where(is_early, as_scalar(start), as_scalar(end)) * jnp.exp(exponent)
 
 
 def geometric(ratio: Scalar, count: Array) -> Array:

@@ -10,8 +10,8 @@ from .._checks import check_choice
 from .._dataclass import static
 from .._numerics import Scalar, as_scalar
 from ._arguments import Count, as_count, check_count, check_number
+from ._base import Schedule, as_step, schedule
 from ._curves import fractions, geometric
-from ._schedule import Schedule, as_step, schedule
 
 Mode: TypeAlias = Literal["triangular", "triangular2", "exp_range"]
 
@@ -39,18 +39,27 @@ class cyclic(Schedule):
             momentum=of.schedules.cyclic(0.9, 0.8, step_size_up=500),
         )
 
-    Smith (2017), "Cyclical learning rates for training neural networks",
+    **Arguments:**
+
+    - ``base_lr``: the value at the start of each cycle.
+    - ``max_lr``: the value at its top.
+    - ``step_size_up``: the number of updates on the way up, an integer.
+    - ``step_size_down``: the same on the way down (``None``: as up; 0: the value falls
+      at once).
+    - ``mode``: ``"triangular"``, ``"triangular2"`` or ``"exp_range"``, as above;
+      ignored if there is a ``scale_fn``.
+    - ``gamma``: the base of the power in ``"exp_range"``, a number not below 0.
+    - ``scale_fn``: a function of the cycle's number (from 1) or of the step, which it
+      receives as an integer scalar that may be traced; used instead of ``mode``.
+    - ``scale_mode``: whether ``scale_fn`` is a function of the ``"cycle"`` or of the
+      step (``"iterations"``).
+
+    **Raises:** `ValueError` for an unknown mode, a ``step_size_up`` below 1, a negative
+    ``step_size_down`` or a negative ``gamma``; `TypeError` for a step size that is not
+    an integer.
+
+    **Source:** Smith (2017), "Cyclical learning rates for training neural networks",
     arXiv:1506.01186.
-
-    **Arguments:** ``base_lr``, ``max_lr``: the bounds; ``step_size_up``,
-    ``step_size_down``: integers (``None``: as up); ``mode``: see above, disregarded if
-    there is a ``scale_fn``; ``gamma``: for ``"exp_range"``; ``scale_fn``: a function of
-    the cycle's number (from 1) or of the step, which it receives as an integer scalar
-    that may be traced; ``scale_mode``: which of them, ``"cycle"`` or ``"iterations"``,
-    disregarded without a ``scale_fn``.
-
-    **Raises:** `ValueError` for an unknown mode, a step size below 1 or a negative
-    ``gamma``, `TypeError` for a step size that is no integer.
     """
 
     base_lr: Scalar
@@ -67,7 +76,7 @@ class cyclic(Schedule):
         check_number("max_lr", self.max_lr)
         check_count("step_size_up", self.step_size_up, at_least=1)
         if self.step_size_down is not None:
-            check_count("step_size_down", self.step_size_down, at_least=1)
+            check_count("step_size_down", self.step_size_down, at_least=0)
         check_number("gamma", self.gamma, at_least=0)
         if self.scale_fn is None:
             check_choice("mode", self.mode, ("triangular", "triangular2", "exp_range"))

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array
 
-from .._numerics import Scalar, as_scalar
+from .._numerics import Scalar, as_scalar, is_number
 from ._arguments import (
     Count,
     as_count,
     as_counts,
     as_members,
     check_count,
+    check_factor,
     check_milestones,
     check_number,
 )
+from ._base import MultiplicativeSchedule, schedule
 from ._curves import between, fractions, geometric
-from ._schedule import MultiplicativeSchedule, schedule
 
 
 @schedule
@@ -28,13 +29,19 @@ class linear(MultiplicativeSchedule):
         p = min(t / total_iters, 1)
         value(t) = base * (start_factor * (1 - p) + end_factor * p)
 
-    As in torch, ``total_iters=0`` stays at ``base * start_factor``.
+    As in torch, ``total_iters=0`` stays at ``base * start_factor``. The factors are
+    multiples of ``base``; a line from one value to another is `from_to`.
 
-    **Arguments:** ``base``: a number; ``start_factor``: in (0, 1]; ``end_factor``: in
-    [0, 1]; ``total_iters``: an integer.
+    **Arguments:**
 
-    **Raises:** `ValueError` if a factor or ``total_iters`` is out of range, `TypeError`
-    if ``total_iters`` is no integer.
+    - ``base``: the value that the factors multiply, a number.
+    - ``start_factor``: the multiple at step 0, in (0, 1].
+    - ``end_factor``: the multiple from ``total_iters`` on, in [0, 1].
+    - ``total_iters``: the number of steps between them, an integer.
+
+    **Raises:** `ValueError` if a factor or ``total_iters`` is out of range, or if both
+    factors are the same number, so that the value never changes; `TypeError` if
+    ``total_iters`` is not an integer.
     """
 
     base: Scalar
@@ -44,9 +51,19 @@ class linear(MultiplicativeSchedule):
 
     def __post_init__(self) -> None:
         check_number("base", self.base)
-        check_number("start_factor", self.start_factor, above=0, at_most=1)
-        check_number("end_factor", self.end_factor, at_least=0, at_most=1)
+        start, end = self.start_factor, self.end_factor
+        instead = (
+            "for a value that goes from a to b in n steps write "
+            "of.schedules.from_to(a, b, n)"
+        )
+        check_factor("start_factor", start, above=0, at_most=1, instead=instead)
+        check_factor("end_factor", end, at_least=0, at_most=1, instead=instead)
         check_count("total_iters", self.total_iters, at_least=0)
+        if is_number(start) and is_number(end) and start == end:
+            raise ValueError(
+                f"start_factor and end_factor must differ, found {start!r} for both. "
+                f"They are multiples of base, which then never changes; {instead}"
+            )
 
     def multiplier(self, step: Array) -> Array:
         total_iters = as_count(self.total_iters)
@@ -64,10 +81,14 @@ class polynomial(MultiplicativeSchedule):
 
     As in torch, ``total_iters=0`` stays at ``base``.
 
-    **Arguments:** ``base``: a number; ``total_iters``: an integer; ``power``: a number.
+    **Arguments:**
+
+    - ``base``: the value at step 0, a number.
+    - ``total_iters``: the step at which the value is 0, an integer.
+    - ``power``: 1 for a line, greater to decay faster at first; a number.
 
     **Raises:** `ValueError` if ``total_iters`` or ``power`` is negative, `TypeError` if
-    ``total_iters`` is no integer.
+    ``total_iters`` is not an integer.
     """
 
     base: Scalar
@@ -94,10 +115,14 @@ class exponential(MultiplicativeSchedule):
 
         value(t) = base * gamma**t
 
-    **Arguments:** ``base``: a number; ``gamma``: the ratio of one value to the one
-    before. In float32 the relative error is ``1e-7 * (1 + t * abs(log(gamma)))`` for a
-    Python number ``gamma``; an array that is already rounded to float32 has lost
-    ``t * 6e-8`` before.
+    In float32 the relative error is ``1e-7 * (1 + t * abs(log(gamma)))`` for a Python
+    number ``gamma``. A ``gamma`` that is an array of float32 has been rounded before,
+    which adds ``t * 6e-8``.
+
+    **Arguments:**
+
+    - ``base``: the value at step 0, a number.
+    - ``gamma``: the ratio of each value to the one before, a number not below 0.
 
     **Raises:** `ValueError` if ``gamma`` is negative or NaN.
     """
@@ -121,10 +146,14 @@ class step(MultiplicativeSchedule):
 
         value(t) = base * gamma**(t // step_size)
 
-    **Arguments:** ``base``: a number; ``step_size``: an integer; ``gamma``: a number.
+    **Arguments:**
+
+    - ``base``: the value at step 0, a number.
+    - ``step_size``: how many updates there are between two decays, an integer.
+    - ``gamma``: what the value is multiplied by, a number not below 0.
 
     **Raises:** `ValueError` if ``step_size`` is below 1 or ``gamma`` is negative,
-    `TypeError` if ``step_size`` is no integer.
+    `TypeError` if ``step_size`` is not an integer.
     """
 
     base: Scalar
@@ -148,12 +177,15 @@ class multi_step(MultiplicativeSchedule):
 
         value(t) = base * gamma**n,   n = number of milestones m <= t
 
-    **Arguments:** ``base``: a number; ``milestones``: integers in any order (one given
-    twice counts twice, as in torch), a sequence or an integer array; ``gamma``: a
-    number.
+    **Arguments:**
+
+    - ``base``: the value before the first milestone, a number.
+    - ``milestones``: integers in any order (one given twice counts twice, as in torch),
+      a sequence or an integer array.
+    - ``gamma``: what the value is multiplied by at each, a number not below 0.
 
     **Raises:** `ValueError` if a milestone or ``gamma`` is negative, `TypeError` if a
-    milestone is no integer.
+    milestone is not an integer.
     """
 
     base: Scalar

@@ -9,28 +9,36 @@ from jax import Array, lax
 from .._dataclass import static
 from .._numerics import Scalar, as_scalar
 from ._arguments import check_number
-from ._schedule import MultiplicativeSchedule, Schedule, as_step, schedule
+from ._base import MultiplicativeSchedule, Schedule, as_step, schedule
 
 
 @schedule
 class from_function(Schedule):
-    """A function of the step, which need not know of schedules: ``v_t = function(t)``.
+    """A function of the step as a schedule: ``value(t) = function(t)``.
 
-    A function given in the place of a hyperparameter is made one of these, so that a
+    A function given as a hyperparameter is turned into one of these, so that a
     transformation that holds it can be an argument of a jitted function.
 
-    **Arguments:** ``function``: from the step, an int32 scalar, to a number; hashable,
-    and compared by equality when JAX looks for a compiled program.
+    **Arguments:**
+
+    - ``function``: a function from the step, an integer scalar that may be traced, to a
+      number. It must be hashable; it is compared by equality when JAX looks for a
+      compiled program.
+
+    **Raises:** `TypeError` if ``function`` is not callable.
     """
 
     function: Callable[[Any], Any] = static()
 
+    def __post_init__(self) -> None:
+        _check_function("function", self.function)
+
     def __call__(self, step: Any) -> Array:
-        return as_scalar(self.function(step))
+        return as_scalar(self.function(as_step(step)))
 
 
 def as_schedule(value: Any) -> Any:
-    """``value``, made a `Schedule` if it is a function and no schedule yet."""
+    """``value``; a function that is not a `Schedule` yet is made one."""
     if callable(value) and not isinstance(value, Schedule):
         return from_function(value)
     return value
@@ -49,11 +57,14 @@ class lambda_(Schedule):
 
         value(t) = base * lr_lambda(t)
 
-    The underscore is there because ``lambda`` is a word of Python's own.
+    The name ends in an underscore because ``lambda`` is a keyword of Python.
 
-    **Arguments:** ``base``: a number; ``lr_lambda``: a function of the step, which it
-    receives as an integer scalar that may be traced (``jnp.where``, not ``if``). It is
-    part of the schedule's structure: another function is compiled anew.
+    **Arguments:**
+
+    - ``base``: the value that ``lr_lambda`` multiplies, a number.
+    - ``lr_lambda``: a function of the step, which it receives as an integer scalar that
+      may be traced (so ``jnp.where``, not ``if``). It is part of the schedule's
+      structure: another function means another compilation.
 
     **Raises:** `TypeError` if ``lr_lambda`` is not callable.
     """
@@ -83,7 +94,11 @@ class multiplicative(MultiplicativeSchedule):
     in ``base`` (which stands outside the loop), but not in reverse mode in what
     ``lr_lambda`` closes over.
 
-    **Arguments:** as of `lambda_`.
+    **Arguments:**
+
+    - ``base``: the value at step 0, a number.
+    - ``lr_lambda``: a function from the step, as in `lambda_`, to the ratio of the
+      value there to the one before.
 
     **Raises:** `TypeError` if ``lr_lambda`` is not callable.
     """

@@ -9,9 +9,9 @@ from jax import Array
 
 from .._numerics import as_scalar, is_number, is_zero
 from ._arguments import Count, as_count, as_members, check_milestones
+from ._base import MultiplicativeSchedule, Schedule, as_step, schedule
 from ._cosine import cosine_annealing
 from ._function import as_schedule
-from ._schedule import MultiplicativeSchedule, Schedule, as_step, schedule
 
 
 def _check_schedules(schedules: Any) -> tuple[Schedule, ...]:
@@ -20,7 +20,10 @@ def _check_schedules(schedules: Any) -> tuple[Schedule, ...]:
         raise ValueError("schedules must hold at least one schedule, found none")
     for i, member in enumerate(members):
         if not isinstance(member, Schedule):
-            raise TypeError(f"schedules[{i}] must be a schedule, found {member!r}")
+            raise TypeError(
+                f"schedules[{i}] must be a schedule, found {member!r}; for a number "
+                "throughout write of.schedules.constant(number)"
+            )
     return members
 
 
@@ -33,17 +36,19 @@ class sequential(Schedule):
         value(t) = schedules[i](t - milestones[i-1])
                    for milestones[i-1] <= t < milestones[i]
 
-    Each starts at 0 at its milestone, and from a base of its own. (Torch's have the
-    optimizer's in common; and a ``MultiplicativeLR`` that is not the first goes on
-    there from the last value before its milestone, times ``lr_lambda(0)``, which a
-    pure function of the step cannot know.) All schedules are evaluated at each step.
+    Each counts its steps from its milestone and has its own base. (In torch all share
+    the optimizer's; and a ``MultiplicativeLR`` that is not the first continues from the
+    last value before its milestone, times ``lr_lambda(0)``, which a pure function of
+    the step cannot know.) All schedules are evaluated at each step.
 
-    **Arguments:** ``schedules``: a sequence of schedules or functions of the step;
-    ``milestones``: increasing integers, one fewer than schedules.
+    **Arguments:**
+
+    - ``schedules``: a sequence of schedules or functions of the step.
+    - ``milestones``: increasing integers, one fewer than schedules.
 
     **Raises:** `ValueError` without schedules, for another number of milestones and
     for milestones that are negative or do not increase; `TypeError` for a member that
-    is no schedule and a milestone that is no integer.
+    is not a schedule and a milestone that is not an integer.
     """
 
     schedules: Sequence[Schedule]
@@ -86,11 +91,13 @@ class chained(Schedule):
     chain has multiplied by 0 and begins again without the other factors; this one
     keeps them.
 
-    **Arguments:** ``schedules``: a sequence of schedules with the same base (of
-    arrays, that of the first counts).
+    **Arguments:**
 
-    **Raises:** `ValueError` without schedules, for one that is no multiple of its base
-    and for bases that differ; `TypeError` for a member that is no schedule.
+    - ``schedules``: a sequence of schedules with the same base. (If bases are arrays,
+      that of the first is used.)
+
+    **Raises:** `ValueError` without schedules, for one that is not a multiple of its
+    base and for bases that differ; `TypeError` for a member that is not a schedule.
     """
 
     schedules: Sequence[Schedule]

@@ -9,9 +9,9 @@ from jax import Array
 from .._checks import check_choice
 from .._dataclass import static
 from .._numerics import Scalar, as_scalar
-from ._arguments import Count, as_count, check_count, check_number
+from ._arguments import Count, as_count, check_count, check_flag, check_number
+from ._base import Schedule, as_step, schedule
 from ._curves import Curve, between
-from ._schedule import Schedule, as_step, schedule
 
 Anneal: TypeAlias = Literal["cos", "linear"]
 CURVES: dict[Anneal, Curve] = {"cos": "cosine", "linear": "linear"}
@@ -30,19 +30,29 @@ class one_cycle(Schedule):
     or, with ``three_phase``, ``max_lr -> initial`` until ``t = 2 * pct_start * n - 2``
     and then ``initial -> final``. At ``t = n``, which torch reaches after the last
     update, the last phase is extrapolated as it is there (along a line, to below
-    ``final``). Later steps, an error in torch, have the value ``final``. The momentum
-    that torch cycles at the same time is `one_cycle_momentum`.
+    ``final``). Later steps, an error in torch, have the value ``final``. A phase that
+    begins where it ends, for which torch divides by 0, is over at once: with
+    ``pct_start * n == 1`` the value at step 0 is ``max_lr``. The momentum that torch
+    cycles at the same time is `one_cycle_momentum`.
 
-    Smith and Topin (2019), "Super-convergence: very fast training of neural networks
-    using large learning rates", arXiv:1708.07120.
+    **Arguments:**
 
-    **Arguments:** ``max_lr``: the largest value; ``total_steps``: an integer, or
-    ``None`` for ``epochs * steps_per_epoch``; ``pct_start``: the rising part, in
-    [0, 1]; ``anneal_strategy``: ``"cos"`` or ``"linear"``; ``div_factor``,
-    ``final_div_factor``: numbers; ``three_phase``: a flag.
+    - ``max_lr``: the largest value.
+    - ``total_steps``: the number of steps, an integer (``None``:
+      ``epochs * steps_per_epoch``).
+    - ``epochs``, ``steps_per_epoch``: the factors of ``total_steps``, used only if that
+      is not given.
+    - ``pct_start``: the part of the steps that rises, in [0, 1].
+    - ``anneal_strategy``: ``"cos"`` or ``"linear"``.
+    - ``div_factor``: ``max_lr / initial``, a number above 0.
+    - ``final_div_factor``: ``initial / final``, a number above 0.
+    - ``three_phase``: whether there are three phases instead of two, a bool.
 
-    **Raises:** `ValueError` if an argument is out of range or no number of steps is
-    given, `TypeError` if one is given that is no integer.
+    **Raises:** `ValueError` if an argument is out of range or the number of steps is
+    not given, `TypeError` if it is not an integer or ``three_phase`` is not a bool.
+
+    **Source:** Smith and Topin (2019), "Super-convergence: very fast training of neural
+    networks using large learning rates", arXiv:1708.07120.
     """
 
     max_lr: Scalar
@@ -83,8 +93,12 @@ class one_cycle_momentum(Schedule):
 
         betas=(of.schedules.one_cycle_momentum(0.85, 0.95, total_steps=10_000), 0.999)
 
-    **Arguments:** ``base_momentum``: the smallest value; ``max_momentum``: the largest;
-    the others as of `one_cycle`.
+    **Arguments:**
+
+    - ``base_momentum``: the smallest value.
+    - ``max_momentum``: the largest value.
+    - ``total_steps``, ``epochs``, ``steps_per_epoch``, ``pct_start``,
+      ``anneal_strategy``, ``three_phase``: as in `one_cycle`.
 
     **Raises:** as `one_cycle`.
     """
@@ -125,6 +139,7 @@ def _check_phases(cycle: one_cycle | one_cycle_momentum) -> None:
         check_count(name, count, at_least=1)
     check_number("pct_start", cycle.pct_start, at_least=0, at_most=1)
     check_choice("anneal_strategy", cycle.anneal_strategy, tuple(CURVES))
+    check_flag("three_phase", cycle.three_phase)
 
 
 def _at_phase(
@@ -142,11 +157,13 @@ def _at_phase(
     ends = (rising - 1, *middle, last)
     starts = (jnp.zeros_like(t), *ends[:-1])
     curve = CURVES[cycle.anneal_strategy]
-    phases = [
-        between(levels[i], levels[i + 1], t - start, end - t, curve)
-        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
-    ]
-    value = jnp.where(step > total_steps, levels[-1], phases[-1])
-    for end, phase in zip(ends[-2::-1], phases[-2::-1], strict=True):
-        value = jnp.where(t <= end, phase, value)
+    # How far rounding may have moved an end; a phase this short begins where it ends.
+    slack = 4 * jnp.finfo(t.dtype).eps * as_scalar(total_steps)
+    value = levels[-1]
+    for i in reversed(range(len(ends))):
+        start, end, goal = starts[i], ends[i], levels[i + 1]
+        is_empty = jnp.abs(end - start) <= slack
+        phase = between(levels[i], goal, t - start, end - t, curve)
+        limit = step <= total_steps if i == len(ends) - 1 else t <= end + slack
+        value = jnp.where(limit, jnp.where(is_empty, goal, phase), value)
     return value

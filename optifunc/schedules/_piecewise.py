@@ -16,8 +16,8 @@ from ._arguments import (
     check_milestones,
     check_number,
 )
+from ._base import MultiplicativeSchedule, schedule
 from ._curves import between
-from ._schedule import MultiplicativeSchedule, schedule
 
 Interpolation: TypeAlias = Literal["linear", "cosine"]
 
@@ -56,13 +56,15 @@ class piecewise_constant(MultiplicativeSchedule):
 
         value(t) = base * product of scales[i] over all i with boundaries[i] <= t
 
-    **Arguments:** ``base``: the value at the start; ``boundaries``: increasing
-    integers, a sequence or an integer array; ``scales``: as many numbers, each
-    relative to the value before.
+    **Arguments:**
+
+    - ``base``: the value at the start.
+    - ``boundaries``: increasing integers, a sequence or an integer array.
+    - ``scales``: as many numbers, each relative to the value before.
 
     **Raises:** `ValueError` if boundaries and scales are not equally many, if
     boundaries do not increase, or if one of either is negative; `TypeError` if a
-    boundary is no integer.
+    boundary is not an integer.
     """
 
     base: Scalar
@@ -83,10 +85,12 @@ class piecewise_interpolated(MultiplicativeSchedule):
     The value is ``base`` at 0 and ``base * scales[0] * ... * scales[i]`` at
     ``boundaries[i]``; in between it follows a line or half a wave of the cosine.
 
-    **Arguments:** ``base``: the value at the start; ``boundaries``: strictly increasing
-    integers, a sequence or an integer array; ``scales``: as many numbers, each
-    relative to the value at the boundary before; ``interpolation``: ``"linear"`` or
-    ``"cosine"``.
+    **Arguments:**
+
+    - ``base``: the value at the start.
+    - ``boundaries``: strictly increasing integers, a sequence or an integer array.
+    - ``scales``: as many numbers, each relative to the value at the boundary before.
+    - ``interpolation``: ``"linear"`` or ``"cosine"``.
 
     **Raises:** as `piecewise_constant`, and `ValueError` for an unknown
     ``interpolation`` and for a boundary given twice.

@@ -1,4 +1,4 @@
-"""Warm-ups, and the decays that commonly follow them."""
+"""Warmups, and the decays that commonly follow them."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -9,8 +9,8 @@ from .._checks import check_choice
 from .._dataclass import static
 from .._numerics import Scalar, as_scalar, is_number, is_zero
 from ._arguments import Count, as_count, check_count, check_number
+from ._base import Schedule, as_step, schedule
 from ._curves import between, fractions, raised_cosine
-from ._schedule import Schedule, as_step, schedule
 
 Decay: TypeAlias = Literal["linear", "cosine", "sqrt"]
 
@@ -37,7 +37,7 @@ def _warmed_up(
 def _decay_steps(
     step: Array, warmup_steps: Count, total_steps: Count
 ) -> tuple[Array, Array]:
-    """Steps of the decay after a warm-up that are done, and that are left."""
+    """Steps of the decay after a warmup that are done, and that are left."""
     begin, end = as_count(warmup_steps), as_count(total_steps)
     step = jnp.clip(step, begin, end)
     return step - begin, end - step
@@ -53,16 +53,22 @@ class warmup_cosine(Schedule):
                                                            for t < warmup_steps
                  = end_value + (base - end_value) * ((1 + cos(pi * p)) / 2)**exponent
 
-    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1. The
-    warm-up is the one of Goyal et al. (2017), arXiv:1706.02677, the decay that of
-    Loshchilov and Hutter (2017), arXiv:1608.03983.
+    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1.
 
-    **Arguments:** ``base``: the value at the peak; ``warmup_steps``, ``total_steps``:
-    integers, the second counted from the start of the warm-up; ``initial_value``,
-    ``end_value``: values at either end; ``exponent``: a number above 0.
+    **Arguments:**
+
+    - ``base``: the value at the peak.
+    - ``warmup_steps``: the length of the warmup, an integer.
+    - ``total_steps``: the length of warmup and decay together, an integer.
+    - ``initial_value``: the value at step 0.
+    - ``end_value``: the value from ``total_steps`` on.
+    - ``exponent``: greater than 1 to decay faster, a number above 0.
 
     **Raises:** `ValueError` unless ``0 <= warmup_steps < total_steps`` and
-    ``exponent > 0``, `TypeError` if a number of steps is no integer.
+    ``exponent > 0``, `TypeError` if a number of steps is not an integer.
+
+    **Source:** Goyal et al. (2017), arXiv:1706.02677, for the warmup; Loshchilov and
+    Hutter (2017), arXiv:1608.03983, for the decay.
     """
 
     base: Scalar
@@ -95,15 +101,20 @@ class warmup_linear(Schedule):
                                                            for t < warmup_steps
                  = base + (end_value - base) * p
 
-    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1. It is the
-    schedule of BERT (Devlin et al., 2019, arXiv:1810.04805).
+    with ``p = (t - warmup_steps) / (total_steps - warmup_steps)``, at most 1.
 
-    **Arguments:** ``base``: the value at the peak; ``warmup_steps``, ``total_steps``:
-    integers, the second counted from the start of the warm-up; ``initial_value``,
-    ``end_value``: values at either end.
+    **Arguments:**
+
+    - ``base``: the value at the peak.
+    - ``warmup_steps``: the length of the warmup, an integer.
+    - ``total_steps``: the length of warmup and decay together, an integer.
+    - ``initial_value``: the value at step 0.
+    - ``end_value``: the value from ``total_steps`` on.
 
     **Raises:** `ValueError` unless ``0 <= warmup_steps < total_steps``, `TypeError` if
-    one of them is no integer.
+    one of them is not an integer.
+
+    **Source:** the schedule of BERT: Devlin et al. (2019), arXiv:1810.04805.
     """
 
     base: Scalar
@@ -137,19 +148,24 @@ class warmup_stable_decay(Schedule):
              = sqrt(p)                           "sqrt"
 
     with ``p = (t - warmup_steps - stable_steps) / decay_steps``, at most 1. Since the
-    value before the decay does not depend on the length of the run, the decay can be
-    begun from any checkpoint.
+    value before the decay does not depend on the length of the run, the decay can
+    begin from any checkpoint.
 
-    Hu et al. (2024), "MiniCPM", arXiv:2404.06395; the decays are compared by Hägele et
-    al. (2024), "Scaling laws and compute-optimal training beyond fixed training
-    durations", arXiv:2405.18392.
+    **Arguments:**
 
-    **Arguments:** ``base``: the constant value; ``warmup_steps``, ``stable_steps``,
-    ``decay_steps``: integers; ``initial_value``, ``end_value``: values at either end;
-    ``decay``: the curve at the end.
+    - ``base``: the constant value.
+    - ``warmup_steps``, ``stable_steps``, ``decay_steps``: the lengths of the three
+      phases, integers.
+    - ``initial_value``: the value at step 0.
+    - ``end_value``: the value after the decay.
+    - ``decay``: the curve of the decay, ``"linear"``, ``"cosine"`` or ``"sqrt"``.
 
     **Raises:** `ValueError` if a number of steps is negative (``decay_steps``: below 1)
-    or ``decay`` is unknown, `TypeError` if a number of steps is no integer.
+    or ``decay`` is unknown, `TypeError` if a number of steps is not an integer.
+
+    **Source:** Hu et al. (2024), "MiniCPM", arXiv:2404.06395. Hägele et al. (2024),
+    "Scaling laws and compute-optimal training beyond fixed training durations",
+    arXiv:2405.18392, compare the decays.
     """
 
     base: Scalar
@@ -187,17 +203,21 @@ class inverse_square_root(Schedule):
                                                           for t < warmup_steps
                  = base * sqrt(timescale / (timescale + t - warmup_steps))
 
-    With the default ``timescale`` of ``warmup_steps`` this is
-    ``base * sqrt(warmup_steps / t)``, the schedule of Vaswani et al. (2017), "Attention
-    is all you need", arXiv:1706.03762.
+    With the default ``timescale`` this is ``base * sqrt(warmup_steps / t)``.
 
-    **Arguments:** ``base``: the value at the peak; ``warmup_steps``: an integer;
-    ``timescale``: how many steps after the warm-up the value is ``base / sqrt(2)``, a
-    number above 0 (``None``: ``warmup_steps``); ``initial_value``: the value at 0.
+    **Arguments:**
+
+    - ``base``: the value at the peak.
+    - ``warmup_steps``: the length of the warmup, an integer.
+    - ``timescale``: how many steps after the warmup the value is ``base / sqrt(2)``, a
+      number above 0 (``None``: ``warmup_steps``).
+    - ``initial_value``: the value at step 0.
 
     **Raises:** `ValueError` if ``warmup_steps`` is negative, or 0 without a
     ``timescale``, or if ``timescale`` is not above 0; `TypeError` if ``warmup_steps``
-    is no integer.
+    is not an integer.
+
+    **Source:** Vaswani et al. (2017), "Attention is all you need", arXiv:1706.03762.
     """
 
     base: Scalar
@@ -212,7 +232,7 @@ class inverse_square_root(Schedule):
             check_number("timescale", self.timescale, above=0)
         elif is_zero(self.warmup_steps):
             raise ValueError(
-                "timescale must be given without a warm-up, "
+                "timescale must be given without a warmup, "
                 "found timescale=None and warmup_steps=0"
             )
         check_number("initial_value", self.initial_value)

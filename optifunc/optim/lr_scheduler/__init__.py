@@ -1,25 +1,28 @@
 """Schedulers: learning rates in the ``param_groups`` of an optimizer, epoch by epoch.
 
-Those of `torch.optim.lr_scheduler`, with its names, arguments and checkpoints. For the
-pure face see `optifunc.schedules`.
+Those of `torch.optim.lr_scheduler`, with its names, arguments and checkpoints. Their
+counterparts in the functional API are in `optifunc.schedules`, in files of the same
+names.
 """
 
-from ._composite import (
-    ChainedScheduler as ChainedScheduler,
-    SequentialLR as SequentialLR,
-)
+from ._base import LRScheduler as LRScheduler
+from ._constant import ConstantLR as ConstantLR
 from ._cosine import (
     CosineAnnealingLR as CosineAnnealingLR,
     CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts,
 )
-from ._cyclic import CyclicLR as CyclicLR, OneCycleLR as OneCycleLR
+from ._cyclic import CyclicLR as CyclicLR
 from ._decay import (
     ExponentialLR as ExponentialLR,
+    LinearLR as LinearLR,
     MultiStepLR as MultiStepLR,
     PolynomialLR as PolynomialLR,
     StepLR as StepLR,
 )
-from ._lambda import LambdaLR as LambdaLR, MultiplicativeLR as MultiplicativeLR
+from ._function import LambdaLR as LambdaLR, MultiplicativeLR as MultiplicativeLR
+from ._joining import (
+    ChainedScheduler as ChainedScheduler,
+    SequentialLR as SequentialLR,
+)
+from ._one_cycle import OneCycleLR as OneCycleLR
 from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
-from ._scheduler import LRScheduler as LRScheduler
-from ._warmup import ConstantLR as ConstantLR, LinearLR as LinearLR

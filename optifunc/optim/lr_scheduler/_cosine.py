@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from ._scheduler import LRScheduler, current_lrs
+from ._base import LRScheduler, check_epoch
+from ._groups import current_lrs
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -14,10 +15,17 @@ class CosineAnnealingLR(LRScheduler):
         w_t  = (1 + cos(pi * t / T_max)) / 2
         lr_t = eta_min + (lr_{t-1} - eta_min) * w_t / w_{t-1}
 
-    which is ``eta_min + (lr_0 - eta_min) * w_t`` where nothing else changes the
-    learning rate: that of SGDR, without its restarts.
+    If nothing else changes the learning rate, this is
+    ``eta_min + (lr_0 - eta_min) * w_t``: SGDR without its restarts.
 
-    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
+
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``T_max``: half the period, in epochs.
+    - ``eta_min``: the smallest learning rate.
+    - ``last_epoch``: the epoch to resume after, or -1.
+
+    **Raises:** `ValueError` if ``T_max`` is 0.
 
     **Source:** Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
     Restarts", 2017, arXiv:1608.03983.
@@ -30,6 +38,8 @@ class CosineAnnealingLR(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
+        if T_max == 0:
+            raise ValueError(f"Expected T_max other than 0, but got {T_max!r}")
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
@@ -57,21 +67,27 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Go down to ``eta_min`` along half a wave of the cosine, start anew, and so on.
+    """Go down to ``eta_min`` along half a wave of the cosine, restart, and so on.
 
     ::
 
         lr_t = eta_min + (lr_0 - eta_min) * (1 + cos(pi * T_cur / T_i)) / 2
 
-    where ``T_cur`` epochs have passed since the last start and ``T_i`` are between two:
-    ``T_0`` at first, then ``T_mult`` times as many each time. `step` also takes an
-    epoch with a fraction, to anneal within one:
+    where ``T_cur`` epochs have passed since the last restart, and the run lasts ``T_i``
+    epochs: ``T_0`` at first, then ``T_mult`` times as many each time. `step` also takes
+    a fractional epoch, to anneal within an epoch:
     ``scheduler.step(epoch + i / batches)``.
 
-    **Arguments:** ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
 
-    **Raises:** `ValueError` if ``T_0`` is no positive integer, ``T_mult`` no integer of
-    at least 1, or ``eta_min`` no number.
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``T_0``: length of the first run, in epochs.
+    - ``T_mult``: how many times longer each run is than the one before.
+    - ``eta_min``: the smallest learning rate.
+    - ``last_epoch``: the epoch to resume after, or -1.
+
+    **Raises:** `ValueError` if ``T_0`` is not a positive integer, ``T_mult`` is not an
+    integer of at least 1, or ``eta_min`` is not a number.
 
     **Source:** Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
     Restarts", 2017, arXiv:1608.03983.
@@ -111,21 +127,29 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to ``epoch``, which may have a fraction.
 
-        **Raises:** `ValueError` if ``epoch`` is negative.
+        **Arguments:**
+
+        - ``epoch``: the epoch to go to.
+
+        **Raises:** `TypeError` if ``epoch`` is not a number, `ValueError` if it is
+        negative or not finite. An error leaves scheduler and learning rates unchanged.
         """
-        if epoch is None and self.last_epoch >= 0:
-            epoch = self.last_epoch + 1
-            self.T_cur += 1
-            if self.T_cur >= self.T_i:
-                self.T_cur %= self.T_i
-                self.T_i *= self.T_mult
-        else:
-            epoch = 0 if epoch is None else epoch
-            if not epoch >= 0:
+        if epoch is not None:
+            epoch = check_epoch(epoch)
+            if epoch < 0:
                 raise ValueError(f"Expected non-negative epoch, but got {epoch!r}")
-            self._restart_at(epoch)
-        self.last_epoch = math.floor(epoch)
-        self._assign(self.get_lr)
+        with self._undone_on_error():
+            if epoch is None and self.last_epoch >= 0:
+                epoch = self.last_epoch + 1
+                self.T_cur += 1
+                if self.T_cur >= self.T_i:
+                    self.T_cur %= self.T_i
+                    self.T_i *= self.T_mult
+            else:
+                epoch = 0 if epoch is None else epoch
+                self._restart_at(epoch)
+            self.last_epoch = math.floor(epoch)
+            self._assign(self.get_lr)
 
     def _restart_at(self, epoch: float) -> None:
         """Find the cycle that ``epoch`` is in."""

@@ -3,14 +3,8 @@
 import math
 from typing import Any, Literal, SupportsFloat
 
-from ._scheduler import (
-    LRScheduler,
-    check_optimizer,
-    current_lrs,
-    get_number,
-    set_number,
-    warn_of_epoch,
-)
+from ._base import LRScheduler, check_epoch, warn_of_epoch
+from ._groups import check_optimizer, current_lrs, get_number, set_number
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -25,15 +19,23 @@ class ReduceLROnPlateau(LRScheduler):
         m > b * (1 + threshold)    for the mode "max", threshold_mode "rel"
         m > b + threshold          for the mode "max", threshold_mode "abs"
 
-    A learning rate stays where it is if it would change by at most ``eps``.
+    **Arguments:**
 
-    **Arguments:** ``cooldown``: for how many epochs after a reduction to count none as
-    bad. ``min_lr``: the smallest learning rate, a number or a list of one for each
-    group.
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``mode``: ``"min"`` if a smaller metric is better, ``"max"`` if a greater one is.
+    - ``factor``: what the learning rate is multiplied by, below 1.
+    - ``patience``: how many epochs without improvement pass without a reduction.
+    - ``threshold``: how much better than the best so far counts, as above.
+    - ``threshold_mode``: ``"rel"`` or ``"abs"``, as above.
+    - ``cooldown``: how many epochs after a reduction do not count as bad.
+    - ``min_lr``: the smallest learning rate, a number or a list with one for each
+      group.
+    - ``eps``: a reduction by at most this much is not made.
 
     **Raises:** `ValueError` if ``factor`` is 1 or greater, a mode is unknown or
-    ``min_lr`` has another length; `TypeError` if ``optimizer`` is none; `RuntimeError`
-    at a reduction if groups were added since a list was given for ``min_lr``.
+    ``min_lr`` has another length; `TypeError` if ``optimizer`` is not an optimizer;
+    `RuntimeError` at a reduction if groups were added after a list was given for
+    ``min_lr``.
     """
 
     _may_be_missing = frozenset({"default_min_lr"})
@@ -88,11 +90,17 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:
         """Go to the next epoch.
 
-        **Arguments:** ``metrics``: the metric of this epoch, a number or an array of
-        one. ``epoch``: the epoch to go to (deprecated, as in torch).
+        **Arguments:**
+
+        - ``metrics``: the metric of this epoch, a number or an array with one.
+        - ``epoch``: the epoch to go to (deprecated, as in torch).
+
+        **Raises:** `TypeError` if ``epoch`` is not a number, `ValueError` if it is not
+        finite.
         """
         current = float(metrics)
         if epoch is not None:
+            epoch = check_epoch(epoch)
             warn_of_epoch()
         epoch = self.last_epoch + 1 if epoch is None else epoch
         is_better = self._is_better(current, self.best)

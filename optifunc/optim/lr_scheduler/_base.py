@@ -1,70 +1,22 @@
-"""What all schedulers share: bookkeeping, and reading and writing of param_groups.
+"""What all schedulers share: counting epochs, setting learning rates, checkpoints.
 
 A scheduler lives on the host. It computes with Python numbers, so in float64, and
 writes its results into the ``param_groups`` of an optimizer, which reads them at its
 next step.
 """
 
+import contextlib
 import math
+import numbers
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._optimizer import Optimizer
-
-
-def check_optimizer(optimizer: Any) -> None:
-    """Check that ``optimizer`` is one of ours."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
-
-
-def get_number(group: Mapping[str, Any], key: str) -> float:
-    """A hyperparameter of a group, as a Python number.
-
-    **Raises:** `TypeError` where it is a schedule.
-    """
-    value = group[key]
-    if callable(value):
-        raise TypeError(
-            f"{key} is a schedule, {value!r}; a scheduler needs a number to start from"
-        )
-    return float(value)
-
-
-def set_number(group: dict[str, Any], key: str, value: float) -> None:
-    """Replace a hyperparameter; an array stays an array of its dtype and sharding."""
-    old = group.get(key)
-    if isinstance(old, jax.Array):
-        group[key] = jnp.full_like(old, value)
-    else:
-        group[key] = value
-
-
-def current_lrs(optimizer: Optimizer) -> list[float]:
-    """The learning rate of each group."""
-    return [get_number(group, "lr") for group in optimizer.param_groups]
-
-
-def one_for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """``value`` for each group: a list or tuple of them, or one for all.
-
-    **Raises:** `ValueError` if their number is not that of the groups.
-    """
-    groups = len(optimizer.param_groups)
-    if not isinstance(value, list | tuple):
-        return [value] * groups
-    if len(value) != groups:
-        raise ValueError(
-            f"{name} must have the same length as optimizer.param_groups: "
-            f"found {len(value)} values for {groups} groups"
-        )
-    return list(value)
+from ._groups import check_optimizer, current_lrs, get_number, set_number
 
 
 def callable_state(function: Any) -> dict[str, Any] | None:
@@ -80,16 +32,26 @@ def load_callable_state(function: Any, state: Mapping[str, Any] | None) -> None:
         function.__dict__.update(state)
 
 
-def cosine(start: float, end: float, fraction: float) -> float:
-    """From ``start`` at 0 to ``end`` at 1 along half a wave of the cosine."""
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
+def check_epoch(epoch: Any) -> Any:
+    """The argument of `step` as a Python number.
+
+    Like torch, let negative epochs and fractions pass: formulas know what to do.
+
+    **Raises:** `TypeError` if it is not a number, `ValueError` if it is not finite.
+    """
+    epoch = _without_array(epoch)
+    if not isinstance(epoch, numbers.Real):
+        raise TypeError(f"epoch must be a number, found {epoch!r}")
+    if not math.isfinite(epoch):
+        raise ValueError(f"epoch must be finite, found {epoch!r}")
+    return epoch
 
 
 def warn_of_epoch() -> None:
     """Say that `step` is given an epoch, where torch's `step` does."""
     warnings.warn(
         "The epoch parameter in `scheduler.step()` is deprecated: call step() without "
-        "it. Where it is given, the closed form is used in place of the recursion",
+        "it. If it is given, the closed form is used instead of the recursion",
         UserWarning,
         stacklevel=3,
     )
@@ -98,16 +60,18 @@ def warn_of_epoch() -> None:
 class LRScheduler:
     """Base of all schedulers, as `torch.optim.lr_scheduler.LRScheduler`.
 
-    A scheduler of one's own defines ``get_lr(self) -> list[float]``, the learning rate
-    of each group at ``self.last_epoch``, from the values before it
-    (``self.optimizer.param_groups``) or from those at the start (``self.base_lrs``).
+    A subclass defines ``get_lr(self) -> list[float]``, the learning rate of each group
+    at ``self.last_epoch``, from the values before it (``self.optimizer.param_groups``)
+    or from those at the start (``self.base_lrs``).
 
-    **Arguments:** ``optimizer``: has ``param_groups``; each is given the entry
-    ``"initial_lr"`` where it has none. ``last_epoch``: the epoch to resume after, or
-    -1 to start anew.
+    **Arguments:**
 
-    **Raises:** `TypeError` if ``optimizer`` is none, `KeyError` if ``last_epoch`` is
-    given and a group has no ``"initial_lr"``.
+    - ``optimizer``: an optimizer with ``param_groups``. Each group without an entry
+      ``"initial_lr"`` is given one.
+    - ``last_epoch``: the epoch to resume after, or -1 to start from the beginning.
+
+    **Raises:** `TypeError` if ``optimizer`` is not an optimizer of `optifunc.optim`,
+    `KeyError` if ``last_epoch`` is given and a group has no ``"initial_lr"``.
     """
 
     # Flags, as part of torch's checkpoints: whether the constructor is at work, which
@@ -133,7 +97,7 @@ class LRScheduler:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when "
                     f"resuming scheduler with last_epoch {last_epoch}: load the "
-                    "optimizer's checkpoint first, or start anew with last_epoch=-1"
+                    "optimizer's checkpoint first, or start over with last_epoch=-1"
                 )
         self.optimizer = optimizer
         self.base_lrs = [
@@ -153,8 +117,15 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Go to the next epoch: call it after the optimizer's `step`.
 
-        **Arguments:** ``epoch``: the epoch to go to (deprecated, as in torch).
+        **Arguments:**
+
+        - ``epoch``: the epoch to go to (deprecated, as in torch).
+
+        **Raises:** `TypeError` if ``epoch`` is not a number, `ValueError` if it is not
+        finite. An error of any kind leaves scheduler and learning rates unchanged.
         """
+        if epoch is not None:
+            epoch = check_epoch(epoch)
         if self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: in "
@@ -163,10 +134,27 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
-        self._step_count += 1
         if epoch is not None:
             warn_of_epoch()
-        self._update_lr(epoch)
+        with self._undone_on_error():
+            self._step_count += 1
+            self._update_lr(epoch)
+
+    def _members(self) -> Sequence["LRScheduler"]:
+        """The schedulers that this one steps."""
+        return ()
+
+    @contextlib.contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """Restore scheduler and groups if the step fails: all of it is done or none."""
+        dicts = [vars(self), *map(vars, self._members()), *self.optimizer.param_groups]
+        before = [dict(entries) for entries in dicts]
+        try:
+            yield
+        except BaseException:
+            for entries, old in zip(dicts, before, strict=True):
+                entries.update(old)
+            raise
 
     def _update_lr(self, epoch: int | None = None) -> None:
         if epoch is None:
@@ -182,16 +170,20 @@ class LRScheduler:
             lrs = formula()
         finally:
             self._get_lr_called_within_step = False
-        groups = self.optimizer.param_groups
-        if len(lrs) != len(groups):
-            raise ValueError(
-                f"{type(self).__name__} has learning rates for {len(lrs)} groups and "
-                f"the optimizer has {len(groups)} of them: add a group before the "
-                "scheduler is built"
-            )
-        for group, lr in zip(groups, lrs, strict=True):
+        self._check_groups(len(lrs))
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
             set_number(group, "lr", lr)
         self._last_lr = current_lrs(self.optimizer)
+
+    def _check_groups(self, known: int) -> None:
+        """Check that there is a value for each group."""
+        groups = len(self.optimizer.param_groups)
+        if known != groups:
+            raise ValueError(
+                f"{type(self).__name__} has learning rates for {known} groups and the "
+                f"optimizer has {groups} of them: add a group before the scheduler is "
+                "built"
+            )
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group, as this scheduler last set it."""
@@ -217,8 +209,8 @@ class LRScheduler:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer, with torch's keys: torch's scheduler loads it.
 
-        Of a callable (a ``lr_lambda``, a ``scale_fn``) it has the attributes, and
-        nothing of a plain function, which the one who loads it must give again.
+        Of a callable (a ``lr_lambda``, a ``scale_fn``) it holds the attributes. Of a
+        plain function it holds nothing; whoever loads it must give the function again.
         """
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
@@ -227,8 +219,12 @@ class LRScheduler:
 
         The learning rates themselves are in the optimizer's checkpoint.
 
-        **Raises:** `TypeError` if it is no dict, `ValueError` if it lacks an entry;
-        the scheduler is then as it was before.
+        **Arguments:**
+
+        - ``state_dict``: what `state_dict` has returned.
+
+        **Raises:** `TypeError` if it is not a dict, `ValueError` if it lacks an entry;
+        the scheduler is then unchanged.
         """
         self._check_state(state_dict)
         self._load(state_dict)
@@ -256,12 +252,15 @@ class LRScheduler:
 
 
 def _without_arrays(value: Any) -> Any:
-    """Python numbers in the places of scalar arrays, whatever library made them."""
+    """Python numbers instead of scalar arrays, whatever library made them."""
     if isinstance(value, list):
         return [_without_arrays(x) for x in value]
-    if hasattr(value, "item") and np.ndim(value) == 0:
-        return value.item()
-    return value
+    return _without_array(value)
+
+
+def _without_array(value: Any) -> Any:
+    is_scalar = hasattr(value, "item") and np.ndim(value) == 0
+    return value.item() if is_scalar else value
 
 
 class FactorScheduler(LRScheduler):

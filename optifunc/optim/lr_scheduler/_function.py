@@ -3,13 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ._scheduler import (
-    LRScheduler,
-    callable_state,
-    check_optimizer,
-    current_lrs,
-    load_callable_state,
-)
+from ._base import LRScheduler, callable_state, load_callable_state
+from ._groups import check_optimizer, current_lrs
 
 Lambda: TypeAlias = Callable[[int], float]
 
@@ -63,11 +58,14 @@ class _LambdaScheduler(LRScheduler):
 class LambdaLR(_LambdaScheduler):
     """Multiply the initial learning rate by a function: ``lr_t = lr_0 * lr_lambda(t)``.
 
-    **Arguments:** ``lr_lambda``: a function of the epoch, or a list of one for each
-    group. ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
 
-    **Raises:** `ValueError` if there is not one for each group, `TypeError` if it
-    cannot be called.
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``lr_lambda``: a function of the epoch, or a list with one for each group.
+    - ``last_epoch``: the epoch to resume after, or -1.
+
+    **Raises:** `ValueError` if there is not one function for each group, `TypeError`
+    if one cannot be called.
     """
 
     def _next_lrs(self) -> list[float]:
@@ -78,11 +76,14 @@ class LambdaLR(_LambdaScheduler):
 class MultiplicativeLR(_LambdaScheduler):
     """Multiply by a function at every epoch: ``lr_t = lr_{t-1} * lr_lambda(t)``.
 
-    **Arguments:** ``lr_lambda``: a function of the epoch, or a list of one for each
-    group. ``optimizer``, ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
 
-    **Raises:** `ValueError` if there is not one for each group, `TypeError` if it
-    cannot be called.
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``lr_lambda``: a function of the epoch, or a list with one for each group.
+    - ``last_epoch``: the epoch to resume after, or -1.
+
+    **Raises:** `ValueError` if there is not one function for each group, `TypeError`
+    if one cannot be called.
     """
 
     def _next_lrs(self) -> list[float]:

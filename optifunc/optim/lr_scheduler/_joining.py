@@ -4,8 +4,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._base import LRScheduler
+from ._groups import current_lrs, get_number, set_number
 from ._plateau import ReduceLROnPlateau
-from ._scheduler import LRScheduler, current_lrs, get_number, set_number
 
 
 class _Composite(LRScheduler):
@@ -38,11 +39,15 @@ class _Composite(LRScheduler):
                 )
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        # As in torch, which has no rule for it either.
+        # As in torch, which has no rule for this either.
         raise NotImplementedError(
             f"{type(self).__name__} cannot begin at a milestone of a SequentialLR: "
             "only the first scheduler of one can be made of others"
         )
+
+    def _members(self) -> Sequence[LRScheduler]:
+        direct = self._schedulers
+        return [*direct, *(inner for each in direct for inner in each._members())]
 
     def state_dict(self) -> dict[str, Any]:
         members = [scheduler.state_dict() for scheduler in self._schedulers]
@@ -69,13 +74,18 @@ class _Composite(LRScheduler):
 class SequentialLR(_Composite):
     """One scheduler after another: scheduler ``i`` from milestone ``i - 1`` on.
 
-    Each begins anew at its milestone, from the initial learning rate.
+    Each starts over at its milestone, from the initial learning rate.
 
-    **Arguments:** ``schedulers``: all of ``optimizer``. ``milestones``: epochs, one
-    fewer than schedulers. ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
 
-    **Raises:** `ValueError` for other numbers of them, for schedulers of another
-    optimizer and for a `ReduceLROnPlateau`; `TypeError` for what is no scheduler.
+    - ``optimizer``: the optimizer whose learning rates are set.
+    - ``schedulers``: schedulers of ``optimizer``.
+    - ``milestones``: increasing epochs, one fewer than schedulers.
+    - ``last_epoch``: the epoch to resume after, or -1.
+
+    **Raises:** `ValueError` if there are no schedulers or not one milestone fewer, for
+    schedulers of another optimizer and for a `ReduceLROnPlateau`; `TypeError` for what
+    is not a scheduler.
     """
 
     def __init__(
@@ -106,14 +116,15 @@ class SequentialLR(_Composite):
 
     def step(self) -> None:  # type: ignore[override]  # torch's: it takes no epoch
         """Go to the next epoch: call it after the optimizer's `step`."""
-        self.last_epoch += 1
-        index = bisect_right(self._milestones, self.last_epoch)
-        scheduler = self._schedulers[index]
-        if index > 0 and self._milestones[index - 1] == self.last_epoch:
-            scheduler._update_lr(0)
-        else:
-            scheduler.step()
-        self._last_lr = scheduler.get_last_lr()
+        with self._undone_on_error():
+            self.last_epoch += 1
+            index = bisect_right(self._milestones, self.last_epoch)
+            scheduler = self._schedulers[index]
+            if index > 0 and self._milestones[index - 1] == self.last_epoch:
+                scheduler._update_lr(0)
+            else:
+                scheduler.step()
+            self._last_lr = scheduler.get_last_lr()
 
 
 def _undo_step(scheduler: Any) -> None:
@@ -128,11 +139,14 @@ def _undo_step(scheduler: Any) -> None:
 class ChainedScheduler(_Composite):
     """Several schedulers at once: `step` calls that of each, in their order.
 
-    **Arguments:** ``schedulers``: such as multiply the learning rate, or else the last
-    one decides alone. ``optimizer``: theirs, by default.
+    **Arguments:**
 
-    **Raises:** `ValueError` if there are none, for schedulers of different optimizers
-    and for a `ReduceLROnPlateau`; `TypeError` for what is no scheduler.
+    - ``schedulers``: schedulers that multiply the learning rate. After one that sets it
+      without regard to the others, the ones before have no effect.
+    - ``optimizer``: the optimizer that all belong to (``None``: that of the first).
+
+    **Raises:** `ValueError` if there are no schedulers, for schedulers of different
+    optimizers and for a `ReduceLROnPlateau`; `TypeError` for what is not a scheduler.
     """
 
     def __init__(
@@ -145,6 +159,7 @@ class ChainedScheduler(_Composite):
 
     def step(self) -> None:  # type: ignore[override]  # torch's: it takes no epoch
         """Go to the next epoch: call it after the optimizer's `step`."""
-        for scheduler in self._schedulers:
-            scheduler.step()
-        self._last_lr = current_lrs(self.optimizer)
+        with self._undone_on_error():
+            for scheduler in self._schedulers:
+                scheduler.step()
+            self._last_lr = current_lrs(self.optimizer)

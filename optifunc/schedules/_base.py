@@ -1,0 +1,115 @@
+"""What a schedule is."""
+
+import abc
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .._dataclass import pytree_dataclass, static
+from .._numerics import Scalar, as_scalar, is_number
+from ._arguments import as_count, concrete
+
+C = TypeVar("C", bound=type)
+
+
+class Schedule(abc.ABC):
+    """A hyperparameter as a pure function of the number of updates done so far.
+
+    A schedule is a value (see `schedule`): a pytree whose leaves are its numbers.
+    Called with ``step``, it returns a float scalar, and can be jitted, mapped and
+    differentiated through.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, step: Any) -> Array:
+        """The value after ``step`` updates.
+
+        **Arguments:**
+
+        - ``step``: an integer, 0 at the first update: a number or a scalar array, also
+          as a float with a whole value.
+
+        **Raises:** `TypeError` if ``step`` is not an integer, `ValueError` if it is
+        negative, too large for an integer of JAX's width, or not a scalar. Of a traced
+        value only dtype and shape are checked.
+        """
+
+
+class MultiplicativeSchedule(Schedule):
+    """A schedule that is ``base`` times a multiplier which does not depend on it.
+
+    Such schedules can be multiplied with each other (`chained`).
+    """
+
+    base: Scalar
+
+    @abc.abstractmethod
+    def multiplier(self, step: Array) -> Array:
+        """What ``base`` is multiplied by after ``step`` updates.
+
+        **Arguments:**
+
+        - ``step``: an integer scalar.
+        """
+
+    def __call__(self, step: Any) -> Array:
+        return as_scalar(self.base) * self.multiplier(as_step(step))
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
+def schedule(cls: C) -> C:
+    """Class decorator: a `Schedule` as a value, in the form of `transformation`.
+
+    **Arguments:**
+
+    - ``cls``: a subclass of `Schedule` whose annotations are the schedule's arguments.
+
+    **Raises:** `TypeError` if the class is not a `Schedule`.
+    """
+    if not issubclass(cls, Schedule):
+        raise TypeError(f"@schedule needs a subclass of Schedule, found {cls}")
+    decorated: C = pytree_dataclass(cls)
+    return decorated
+
+
+def as_step(step: Any) -> Array:
+    """``step`` as an integer scalar of JAX's default width.
+
+    **Raises:** as `Schedule.__call__`.
+    """
+    if not isinstance(step, Array) and hasattr(step, "__jax_array__"):
+        step = step.__jax_array__()
+    is_array = isinstance(step, Array | np.ndarray | np.generic)
+    if isinstance(step, bool) or not (is_array or is_number(step)):
+        raise TypeError(f"step must be an integer, found {step!r}")
+    if np.shape(step) != ():
+        raise ValueError(
+            f"step must be a scalar, found an array of shape {np.shape(step)}; "
+            "for the values at several steps, jax.vmap over the schedule"
+        )
+    if is_array and not (_is_integer(step) or jnp.issubdtype(step.dtype, jnp.floating)):
+        raise TypeError(f"step must be an integer, found an array of {step.dtype}")
+    known = step if is_number(step) else concrete(step)
+    if known is not None:
+        return as_count(_whole(known, step))
+    return as_count(step if _is_integer(step) else jax.lax.round(step))
+
+
+def _is_integer(array: Any) -> bool:
+    return bool(jnp.issubdtype(array.dtype, jnp.integer))
+
+
+def _whole(known: Any, step: Any) -> int:
+    """A step that is known, given as ``step``, as an int."""
+    number = known.item() if hasattr(known, "item") else known
+    # A NaN equals nothing, and an infinity leaves no remainder but NaN.
+    if number % 1 != 0:
+        raise TypeError(f"step must be an integer, found {step!r}")
+    largest = jnp.iinfo(jnp.result_type(int)).max
+    if not 0 <= number <= largest:
+        bound = "at least 0" if number < 0 else f"at most {largest}"
+        raise ValueError(f"step must be {bound}, found {step!r}")
+    return int(number)
