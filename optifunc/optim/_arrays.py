@@ -22,6 +22,15 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray | np.generic | jax.Array) or is_tensor(value)
 
 
+def is_readable(value: Any) -> bool:
+    """Whether this process can read the whole of an array, and not only its part."""
+    return (
+        not isinstance(value, jax.Array)
+        or value.is_fully_addressable
+        or value.is_fully_replicated
+    )
+
+
 def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
     """An array of NumPy, JAX or torch as a NumPy array of its own memory.
 
@@ -39,9 +48,7 @@ def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
     """
     if is_tensor(value):
         return _tensor_as_numpy(value)
-    if isinstance(value, jax.Array) and not (
-        value.is_fully_addressable or value.is_fully_replicated
-    ):
+    if not is_readable(value):
         if not gather:
             raise RuntimeError(
                 f"an array of shape {value.shape} lies on devices of other processes "
