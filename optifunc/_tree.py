@@ -1,6 +1,5 @@
 """Pytrees: names of leaves, checks of structure, dtypes, norms."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, TypeAlias
@@ -11,6 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
 
+from ._boxes import box_attribute
 from ._numerics import sqrt
 from ._sparse import summed
 
@@ -30,22 +30,35 @@ def path_name(path: Sequence[Any]) -> str:
 def leaves_with_paths(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """The leaves of ``tree``, each with its path.
 
-    A Variable of flax.nnx and the array in it have one path: nnx gives the Variables to
-    ``init`` and the arrays alone to ``update``, where a leaf must have the same name.
+    A box, such as a Variable of flax.nnx, and the array in it have one path: a leaf
+    must have the same name in ``init`` and ``update``, and nnx gives the boxes to one
+    and the arrays alone to the other.
     """
-    # The type tells exactly: the last key, "value", may be a field of the user's own.
-    # There is no Variable before flax.nnx is imported, so that it need not be here.
-    variable = getattr(sys.modules.get("flax.nnx"), "Variable", ())
 
     def is_leaf(node: object) -> bool:
-        return is_sparse(node) or issubclass(type(node), variable)
+        return is_sparse(node) or box_attribute(type(node)) is not None
 
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf):
-        if not issubclass(type(leaf), variable):
-            yield path, leaf
+    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf):
+        # The type tells exactly: a key "value" may be a field of the user's own.
+        attribute = box_attribute(type(node))
+        if attribute is None or jax.tree_util.all_leaves([node]):
+            yield path, node
             continue
-        for inner, part in jax.tree_util.tree_leaves_with_path(leaf, is_leaf=is_sparse):
-            yield path + inner[1:], part
+        for key, child in _children(node):
+            is_content = path_name(key) == attribute or (
+                # The node's class gives its children no names.
+                isinstance(key[0], jax.tree_util.FlattenedIndexKey)
+                and child is getattr(node, attribute, None)
+            )
+            for inner, leaf in leaves_with_paths(child):
+                yield path + (() if is_content else key) + inner, leaf
+
+
+def _children(node: object) -> list[tuple[tuple[Any, ...], Any]]:
+    """What a node holds directly, each with a path of one key."""
+    return jax.tree_util.tree_leaves_with_path(
+        node, is_leaf=lambda child: child is not node
+    )
 
 
 def leaves_with_names(tree: PyTree) -> Iterator[tuple[str, Any]]:

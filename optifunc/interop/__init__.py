@@ -1,3 +1,9 @@
-"""Bridges to other libraries."""
+"""Bridges to other libraries: optax, torch, flax, and safetensors files."""
 
+from .._boxes import register_box as register_box
+from . import torch as torch
 from ._optax import to_optax as to_optax
+from ._safetensors import (
+    load_safetensors as load_safetensors,
+    save_safetensors as save_safetensors,
+)

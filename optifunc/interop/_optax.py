@@ -19,13 +19,15 @@ def to_optax(tx: GradientTransformation) -> "optax.GradientTransformationExtraAr
     In the other direction nothing is needed: `chain` takes optax's transformations as
     they are.
 
-    **Arguments:** ``tx``: a transformation; a schedule among its hyperparameters is
-    followed, as in a chain.
+    **Arguments:**
+
+    - ``tx``: a transformation; a schedule among its hyperparameters is followed, as in
+      a chain.
 
     **Returns:** the pair of functions; its states and updates are those of ``tx``. Its
     hyperparameters are no longer leaves, but part of the functions.
 
-    **Raises:** `ImportError` if optax is not installed, `TypeError` if ``tx`` is no
+    **Raises:** `ImportError` if optax is not installed, `TypeError` if ``tx`` is not a
     transformation.
     """
     try:

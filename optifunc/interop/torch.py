@@ -1,8 +1,8 @@
-"""Checkpoints between torch and optifunc, and in files without pickle.
+"""Checkpoints between torch and optifunc.
 
 ``load_state_dict`` of `optifunc.optim` takes a torch optimizer's ``state_dict()`` as
-it is. What is here serves the other direction, parameters that have other names or
-axes on the other side, and safetensors files::
+it is. What is here serves the other direction, and parameters that have other names or
+axes on the other side::
 
     # optifunc -> torch
     torch_optimizer.load_state_dict(to_torch(optimizer.state_dict()))
@@ -17,15 +17,12 @@ axes on the other side, and safetensors files::
     optimizer.load_state_dict(state_dict)
 """
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from ..optim._arrays import as_numpy, is_array, without_tensors
+from ..optim._arrays import BITS, is_extended, without_tensors
 
 Names = Sequence[Sequence[str]]
 Rename = Callable[[str], str]
@@ -42,21 +39,26 @@ def from_torch(
 ) -> dict[str, Any]:
     """A torch optimizer's state dict with NumPy arrays, for other names and axes.
 
-    **Arguments:** ``source``: for each group the names of its parameters in
-    ``state_dict`` (default: the groups' ``"param_names"``, which are there if the
-    optimizer was made of named parameters); ``target``: for each group the names in
-    the order that is wanted, such as ``optimizer.parameter_names()`` (default: the
-    order stays); ``rename``: from a source name to a target name (default: they are the
-    same); ``transform``: called with the target name and each array of the
-    parameter's state that has axes, returns the array for the other side: what is
-    done to a parameter, for example a transposition, is done to its moments.
-    (Adafactor's row and column variances of a transposed matrix would change places,
-    which ``transform`` cannot say.)
+    **Arguments:**
+
+    - ``state_dict``: what the torch optimizer's ``state_dict()`` returned.
+    - ``source``: for each group the names of its parameters in ``state_dict``. By
+      default the groups' ``"param_names"``, which are there if the optimizer was made
+      of named parameters.
+    - ``target``: for each group the names in the order that is wanted, such as
+      ``optimizer.parameter_names()``. By default the order stays.
+    - ``rename``: a function from a source name to a target name. By default they are
+      the same.
+    - ``transform``: a function of the target name and an array of the parameter's
+      state that has axes, which returns the array for the other side. What is done to
+      a parameter, such as a transposition, is done to its moments. (Adafactor's row
+      and column variances of a transposed matrix would change places, which
+      ``transform`` cannot say.)
 
     **Returns:** a new state dict for `Optimizer.load_state_dict`.
 
-    **Raises:** `ValueError` if names are needed and missing, or if a target name is
-    no parameter's.
+    **Raises:** `ValueError` if names are needed and missing, or if no parameter has a
+    target name.
     """
     return _rearranged(without_tensors(state_dict), source, target, rename, transform)
 
@@ -71,9 +73,13 @@ def to_torch(
 ) -> dict[str, Any]:
     """A state dict of `optifunc.optim` with tensors, for torch's ``load_state_dict``.
 
-    **Arguments:** as `from_torch`'s, from this side to torch's.
+    **Arguments:**
 
-    **Returns:** a new state dict with tensors in the place of arrays.
+    - ``state_dict``: what the optimizer's ``state_dict()`` returned.
+    - ``source``, ``target``, ``rename``, ``transform``: as in `from_torch`, from this
+      side to torch's.
+
+    **Returns:** a new state dict with tensors instead of arrays.
 
     **Raises:** `ImportError` without torch, and what `from_torch` does.
     """
@@ -88,9 +94,11 @@ def _with_tensors(value: Any) -> Any:
     import torch
 
     if isinstance(value, np.ndarray):
-        if value.dtype == jnp.bfloat16:
-            return torch.tensor(value.astype(np.float32)).to(torch.bfloat16)
-        return torch.tensor(value)
+        if is_extended(value.dtype.name):
+            bits = torch.tensor(value.view(BITS[value.itemsize]))
+            return bits.view(getattr(torch, value.dtype.name))
+        # torch has the machine's byte order alone.
+        return torch.tensor(value.astype(value.dtype.newbyteorder("="), copy=False))
     if isinstance(value, dict):
         return {key: _with_tensors(x) for key, x in value.items()}
     if isinstance(value, list | tuple):
@@ -147,101 +155,3 @@ def _transformed(
         key: np.asarray(transform(name, value)) if np.ndim(value) > 0 else value
         for key, value in entry.items()
     }
-
-
-def save_safetensors(
-    state_dict: Mapping[str, Any], path: str | os.PathLike[str]
-) -> None:
-    """Write ``state_dict`` to the safetensors file ``path``, which holds no code.
-
-    Arrays are stored under their paths (``state.0.exp_avg``), everything else (numbers,
-    names, nesting) as JSON in the file's metadata. torch's tensors are taken too.
-
-    **Raises:** `TypeError` for a value that is no array, number, string, None, or a
-    dict, list or tuple of them; `ImportError` without the package safetensors.
-    """
-    import safetensors.numpy
-
-    arrays: dict[str, Any] = {}
-    structure = _encoded(state_dict, (), arrays)
-    metadata = {"optifunc": json.dumps(structure)}
-    with open(path, "wb") as file:
-        file.write(safetensors.numpy.save(arrays, metadata))
-
-
-def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read from ``path`` what `save_safetensors` wrote, with NumPy arrays.
-
-    **Raises:** `ValueError` for a file that is not one of `save_safetensors`;
-    `ImportError` without the package safetensors.
-    """
-    import safetensors
-
-    with safetensors.safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() or {}
-    if "optifunc" not in metadata:
-        raise ValueError(f"{path} holds no state dict written by save_safetensors")
-    with open(path, "rb") as file:
-        arrays = dict(safetensors.deserialize(file.read()))
-    state_dict: dict[str, Any] = _decoded(json.loads(metadata["optifunc"]), arrays)
-    return state_dict
-
-
-# How safetensors calls the dtypes that it knows.
-_DTYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": jnp.bfloat16,
-    "C64": np.complex64,
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U64": np.uint64,
-    "U32": np.uint32,
-    "U16": np.uint16,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
-
-
-def _encoded(value: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
-    """``value`` as JSON; its arrays are put into ``arrays``."""
-    if isinstance(value, np.generic) and not isinstance(value, np.ndarray):
-        value = value.item()
-    if is_array(value):
-        name, array = ".".join(path), as_numpy(value)
-        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
-        return {"array": name}
-    if isinstance(value, Mapping):
-        return {
-            "dict": [
-                [key, _encoded(x, (*path, str(key)), arrays)]
-                for key, x in value.items()
-            ]
-        }
-    if isinstance(value, list | tuple):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        parts = [_encoded(x, (*path, str(i)), arrays) for i, x in enumerate(value)]
-        return {kind: parts}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(
-        f"a state dict in a file can hold arrays, numbers, strings and None, found "
-        f"{value!r} at {'.'.join(path)!r}"
-    )
-
-
-def _decoded(value: Any, arrays: Mapping[str, Any]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    if kind == "array":
-        found = arrays[content]
-        array: Any = np.frombuffer(found["data"], _DTYPES[found["dtype"]])
-        return array.reshape(found["shape"]).copy()
-    if kind == "dict":
-        return {key: _decoded(x, arrays) for key, x in content}
-    parts = [_decoded(x, arrays) for x in content]
-    return tuple(parts) if kind == "tuple" else parts

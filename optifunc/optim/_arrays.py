@@ -1,6 +1,7 @@
 """Values of a checkpoint as arrays, whichever library they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from itertools import count
 from typing import Any
 
 import jax
@@ -10,9 +11,10 @@ import numpy as np
 
 def is_tensor(value: Any) -> bool:
     """Whether ``value`` is a torch tensor, told without importing torch."""
-    return type(value).__module__.partition(".")[0] == "torch" and hasattr(
-        value, "detach"
+    is_torchs = any(
+        cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__
     )
+    return is_torchs and hasattr(value, "detach")
 
 
 def is_array(value: Any) -> bool:
@@ -20,18 +22,75 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray | np.generic | jax.Array) or is_tensor(value)
 
 
-def as_numpy(value: Any) -> np.ndarray[Any, Any]:
+def is_readable(value: Any) -> bool:
+    """Whether this process can read the whole of an array, and not only its part."""
+    return (
+        not isinstance(value, jax.Array)
+        or value.is_fully_addressable
+        or value.is_fully_replicated
+    )
+
+
+def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
     """An array of NumPy, JAX or torch as a NumPy array of its own memory.
 
-    A torch tensor may lie on another device, need a gradient or be bfloat16.
+    A torch tensor may lie on another device, need a gradient, and have a dtype that
+    NumPy lacks, such as bfloat16.
+
+    **Arguments:**
+
+    - ``value``: the array.
+    - ``gather``: whether to fetch what other processes hold of it. All processes must
+      then call this, and all get the whole array.
+
+    **Raises:** `RuntimeError` for an array of which other processes hold a part, unless
+    ``gather``.
     """
-    if not is_tensor(value):
-        return np.array(value)
-    tensor = value.detach().cpu()
-    if str(tensor.dtype) == "torch.bfloat16":
-        # NumPy's bfloat16 is unknown to torch; float32 holds all its values.
-        return np.array(tensor.float().numpy()).astype(jnp.bfloat16)
-    return np.array(tensor.numpy())
+    if is_tensor(value):
+        return _tensor_as_numpy(value)
+    if not is_readable(value):
+        if not gather:
+            raise RuntimeError(
+                f"an array of shape {value.shape} lies on devices of other processes "
+                f"too ({value.sharding}), so that this process cannot read the whole; "
+                "call jax.experimental.multihost_utils.process_allgather(array, "
+                "tiled=True) in all processes and use what it returns"
+            )
+        from jax.experimental import multihost_utils
+
+        value = multihost_utils.process_allgather(value, tiled=True)
+    return np.array(value)
+
+
+# By the bits, as torch does not know NumPy's extended dtypes, nor NumPy torch's.
+BITS = {1: "uint8", 2: "int16"}
+
+
+def is_extended(dtype: str) -> bool:
+    """Whether the name is that of a dtype of JAX and torch that NumPy lacks."""
+    return dtype.startswith(("bfloat", "float8"))
+
+
+def _tensor_as_numpy(tensor: Any) -> np.ndarray[Any, Any]:
+    import torch
+
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if not is_extended(dtype):
+        return np.array(tensor.numpy())
+    bits = tensor.view(getattr(torch, BITS[tensor.element_size()])).numpy()
+    return np.array(bits).view(dtype)
+
+
+def unused_name(name: str, taken: Container[str]) -> str:
+    """``name``, with a number at its end if it is ``taken``.
+
+    The paths ``("a.b",)`` and ``("a", "b")`` read the same.
+    """
+    if name not in taken:
+        return name
+    numbered = (f"{name}~{number}" for number in count(2))
+    return next(new for new in numbered if new not in taken)
 
 
 def without_tensors(value: Any) -> Any:

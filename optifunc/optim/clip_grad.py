@@ -1,6 +1,6 @@
 """Clipping of an optimizer's gradients between `backward` and `step`.
 
-As `torch.nn.utils.clip_grad_norm_` and its kin; for the pure face see
+As `torch.nn.utils.clip_grad_norm_` and its kin; the pure transformations are
 `optifunc.clip_by_global_norm` and `optifunc.clip`.
 """
 
@@ -27,10 +27,13 @@ def get_total_norm(
 ) -> Array:
     """The norm of all gradients together: ``sum(|g_i| ** p) ** (1 / p)``.
 
-    **Arguments:** ``tensors``: an optimizer, whose `grads` are meant, or a pytree.
-    ``norm_type``: the order ``p``; ``inf`` (or ``"inf"``) is the largest magnitude. As
-    in torch the norm is that of the leaves' norms, which is the same for all orders
-    but 0.
+    **Arguments:**
+
+    - ``tensors``: an optimizer, whose ``grads`` are meant, or a pytree.
+    - ``norm_type``: the order ``p``; ``inf`` (or ``"inf"``) is the largest magnitude.
+      As in torch the norm is that of the leaves' norms, which is the same for all
+      orders but 0.
+    - ``error_if_nonfinite``: whether a norm that is infinite or NaN is an error.
 
     **Returns:** a real scalar in the widest float that JAX is set to, accumulated in
     float32 at least; 0 without gradients.
@@ -57,13 +60,26 @@ def clip_grad_norm_(
 
         g = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = get_total_norm(g)
 
-    From Pascanu et al. (2013), "On the difficulty of training recurrent neural
-    networks". Another ``max_norm`` compiles nothing anew.
+    Another ``max_norm`` needs no other compilation.
+
+    **Arguments:**
+
+    - ``optimizer``: the optimizer whose ``grads`` are replaced.
+    - ``max_norm``: the largest norm to leave as it is, at least 0.
+    - ``norm_type``: the order of the norm, as in `get_total_norm`.
+    - ``error_if_nonfinite``: whether a norm that is infinite or NaN is an error.
+      Otherwise an infinite norm makes the finite gradients 0 and the infinite ones
+      NaN, and a norm that is NaN makes all NaN.
 
     **Returns:** the norm before, as `get_total_norm`.
 
-    **Raises:** as `get_total_norm`, and `ValueError` if ``max_norm`` is negative or
-    NaN, `TypeError` if ``optimizer`` is none; the gradients are then as before.
+    **Raises:** `RuntimeError` if the norm is infinite or NaN and
+    ``error_if_nonfinite``; `ValueError` if ``max_norm`` is negative or NaN, or
+    ``norm_type`` is NaN; `TypeError` if ``optimizer`` is not an optimizer. The
+    gradients are then as before.
+
+    **Source:** Pascanu et al., "On the difficulty of training recurrent neural
+    networks", 2013, arXiv:1211.5063.
     """
     _check_optimizer(optimizer)
     check_range("max_norm", max_norm, at_least=0)
@@ -78,8 +94,13 @@ def clip_grad_norm_(
 def clip_grad_value_(optimizer: Optimizer, clip_value: Scalar) -> None:
     """Clip each element of ``optimizer.grads`` to [``-clip_value``, ``clip_value``].
 
+    **Arguments:**
+
+    - ``optimizer``: the optimizer whose ``grads`` are replaced.
+    - ``clip_value``: the largest magnitude, at least 0.
+
     **Raises:** `ValueError` if ``clip_value`` is negative or NaN, `TypeError` if
-    ``optimizer`` is none.
+    ``optimizer`` is not an optimizer.
     """
     _check_optimizer(optimizer)
     check_range("clip_value", clip_value, at_least=0)

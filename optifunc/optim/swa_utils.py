@@ -1,6 +1,6 @@
 """Averages of parameters over a run: stochastic weight averaging, moving averages.
 
-As `torch.optim.swa_utils`, over pytrees; for the pure face see
+As `torch.optim.swa_utils`, over pytrees; the pure transformations are
 `optifunc.average_parameters` and `optifunc.ema_parameters`.
 """
 
@@ -23,7 +23,7 @@ from .._tree import (
     leaves_with_names,
     listed,
 )
-from ._arrays import as_numpy
+from ._arrays import as_numpy, is_readable, unused_name
 from .lr_scheduler._base import LRScheduler
 from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group
 
@@ -33,6 +33,10 @@ MultiAverageFn: TypeAlias = Callable[[list[Array], list[Array], Any], list[Array
 
 def get_ema_avg_fn(decay: float = 0.999) -> AverageFn:
     """An exponential moving average: ``decay * average + (1 - decay) * current``.
+
+    **Arguments:**
+
+    - ``decay``: the weight of the average, in [0, 1].
 
     **Returns:** a function of one averaged leaf, the current one and the number of
     averaged models.
@@ -58,6 +62,10 @@ def get_swa_avg_fn() -> AverageFn:
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverageFn:
     """As `get_ema_avg_fn`, for lists of leaves.
+
+    **Arguments:**
+
+    - ``decay``: the weight of the average, in [0, 1].
 
     **Returns:** a function of the averaged leaves, the current ones and the number of
     averaged models, that returns the new averages.
@@ -129,6 +137,14 @@ def _copied(tree: PyTree, device: Any) -> PyTree:
     return jax.tree.map(lambda x: jax.device_put(jnp.array(x, copy=True), device), tree)
 
 
+def _placed_like(array: Any, like: Array) -> Array:
+    """``array`` where ``like`` is, if that is bound to a device, else as it is."""
+    placed: Array = (
+        jax.device_put(array, like.sharding) if like.committed else jnp.asarray(array)
+    )
+    return placed
+
+
 def _check_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
     flatten_like(tree, reference, names)
     check_shapes(tree, reference, names)
@@ -153,13 +169,14 @@ class AveragedModel:
     **Arguments:**
 
     - ``params``: a pytree of arrays, of which a copy is kept.
-    - ``device``: a device or sharding to keep the averages on.
+    - ``device``: a device or sharding to keep the averages on. By default each average
+      is where its parameter is, and bound to that place only if the parameter is.
     - ``avg_fn``: ``(averaged leaf, current leaf, num_averaged) -> averaged leaf``.
-    - ``multi_avg_fn``: the same for the lists of all leaves.
+    - ``multi_avg_fn``: the same for lists of leaves, those on the same devices.
     - ``use_buffers``: whether the buffers are averaged too; otherwise the latest are
       kept.
     - ``buffers``: a pytree of what a model has besides parameters, such as the
-      statistics of batch normalisation.
+      statistics of batch normalization.
 
     An averaging function is compiled: it must be pure, and ``num_averaged`` is traced.
 
@@ -193,6 +210,11 @@ class AveragedModel:
     def update_parameters(self, params: PyTree, buffers: PyTree = None) -> None:
         """Take ``params`` (and ``buffers``) into the average.
 
+        **Arguments:**
+
+        - ``params``: the current parameters, a pytree like that of the average.
+        - ``buffers``: the current buffers, likewise.
+
         **Raises:** `ValueError` if they differ in structure or shape from the average,
         which is then as before.
         """
@@ -208,32 +230,68 @@ class AveragedModel:
         structure: Any
         old, structure = jax.tree.flatten(averaged)
         pairs = zip(jax.tree.leaves(current), old, strict=True)
-        new = [jax.device_put(x, a.sharding) for x, a in pairs]
+        new = [_placed_like(x, a) for x, a in pairs]
         if is_average and self.n_averaged:
-            multi_avg_fn = self.multi_avg_fn or _means
-            new = _averaged(old, new, self.n_averaged, self.avg_fn, multi_avg_fn)
+            new = self._average(old, new)
         else:
             # Copies: the parameters may be donated to a compiled step.
             pairs = zip(new, old, strict=True)
             new = [jnp.array(x, a.dtype, copy=True) for x, a in pairs]
         return structure.unflatten(new)
 
-    def state_dict(self) -> dict[str, Any]:
-        """``n_averaged``, ``module.<path>`` of parameters, ``buffers.<path>``."""
-        return {"n_averaged": np.array(self.n_averaged), **self._named_leaves()}
+    def _average(self, averaged: list[Array], current: list[Array]) -> list[Array]:
+        # One program for the leaves on the same devices, as one runs on those alone.
+        groups: dict[Any, list[int]] = {}
+        for i, x in enumerate(current):
+            groups.setdefault(frozenset(x.sharding.device_set), []).append(i)
+        averages: dict[int, Array] = {}
+        for numbers in groups.values():
+            new = _averaged(
+                [averaged[i] for i in numbers],
+                [current[i] for i in numbers],
+                self.n_averaged,
+                self.avg_fn,
+                self.multi_avg_fn or _means,
+            )
+            averages.update(zip(numbers, new, strict=True))
+        return [averages[i] for i in range(len(current))]
+
+    def state_dict(self, *, gather: bool = False) -> dict[str, Any]:
+        """``n_averaged``, ``module.<path>`` of parameters, ``buffers.<path>``.
+
+        A path that reads like another one (``("a.b",)`` and ``("a", "b")``) gets a
+        number at its end.
+
+        **Arguments:**
+
+        - ``gather``: whether to fetch what other processes hold of an array. All
+          processes must then call this, and all get the whole.
+        """
+        named = self._named_leaves()
+        if gather:
+            named = {
+                name: x if is_readable(x) else as_numpy(x, gather=True)
+                for name, x in named.items()
+            }
+        return {"n_averaged": np.array(self.n_averaged), **named}
 
     def _named_leaves(self) -> dict[str, Any]:
-        return {
-            f"{prefix}.{path}" if path else prefix: leaf
-            for prefix, tree in (("module", self.params), ("buffers", self.buffers))
-            for path, leaf in leaves_with_names(tree)
-        }
+        named: dict[str, Any] = {}
+        for prefix, tree in (("module", self.params), ("buffers", self.buffers)):
+            for path, leaf in leaves_with_names(tree):
+                name = f"{prefix}.{path}" if path else prefix
+                named[unused_name(name, named)] = leaf
+        return named
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`; its arrays may be of NumPy, JAX or torch.
 
-        **Raises:** `ValueError` for a missing or unknown key or another shape; nothing
-        is changed then.
+        **Arguments:**
+
+        - ``state_dict``: what `state_dict` returned, or a dict of the same names.
+
+        **Raises:** `ValueError` for a missing or unknown key, another shape, or an
+        ``n_averaged`` that is not a count; nothing is changed then.
         """
         own = self._named_leaves()
         known = {"n_averaged", *own}
@@ -244,17 +302,27 @@ class AveragedModel:
                 f"[{listed(sorted(missing))}] and has besides "
                 f"[{listed(sorted(surplus))}]"
             )
-        leaves = []
-        for key, old in own.items():
-            new = as_numpy(state_dict[key])
-            if new.shape != old.shape:
-                raise ValueError(
-                    f"state_dict has shape {new.shape} at {key!r}, expected {old.shape}"
-                )
-            leaves.append(jax.device_put(new.astype(old.dtype), old.sharding))
+        leaves = [_loaded(key, state_dict[key], old) for key, old in own.items()]
+        n_averaged = as_numpy(state_dict["n_averaged"])
+        if n_averaged.size != 1 or n_averaged.dtype.kind not in "iu" or n_averaged < 0:
+            raise ValueError(
+                "n_averaged must be the number of averaged models, found "
+                f"{state_dict['n_averaged']!r}"
+            )
         structure: Any = jax.tree.structure((self.params, self.buffers))
         self.params, self.buffers = structure.unflatten(leaves)
-        self.n_averaged = int(state_dict["n_averaged"])
+        self.n_averaged = int(n_averaged.item())
+
+
+def _loaded(key: str, value: Any, old: Array) -> Array:
+    """An array of a checkpoint in the place of the average ``old``."""
+    # What lies on other processes' devices too stays an array of JAX.
+    new: Any = as_numpy(value) if is_readable(value) else jnp.array(value, copy=True)
+    if new.shape != old.shape:
+        raise ValueError(
+            f"state_dict has shape {new.shape} at {key!r}, expected {old.shape}"
+        )
+    return _placed_like(new.astype(old.dtype), old)
 
 
 def update_bn(
@@ -263,16 +331,20 @@ def update_bn(
     statistics_fn: Callable[[PyTree, Any], PyTree],
     device: Any = None,
 ) -> None:
-    """Compute the statistics of batch normalisation anew, for averaged parameters.
+    """Compute the statistics of batch normalization again, for averaged parameters.
 
     ``model.buffers`` becomes the mean over all batches of
-    ``statistics_fn(model.params, batch)``, which gives the statistics of one batch: a
-    pytree of floating point arrays like ``model.buffers``, if there are any yet.
-    Without batches nothing changes.
+    ``statistics_fn(model.params, batch)``. Without batches nothing changes.
 
-    **Arguments:** ``loader``: batches; of a tuple or list the first entry is used, as
-    torch's data loaders give inputs and targets. ``statistics_fn``: is compiled, once
-    for each shape of batch. ``device``: where to put each batch.
+    **Arguments:**
+
+    - ``loader``: batches. Of a tuple or list the first entry is used, as torch's data
+      loaders give inputs and targets.
+    - ``model``: the averages, whose ``buffers`` are replaced.
+    - ``statistics_fn``: ``(params, batch) -> statistics`` of one batch, a pytree of
+      floating point arrays like ``model.buffers``, if there are any yet. It is
+      compiled, once for each shape of batch.
+    - ``device``: where to put each batch.
 
     **Raises:** `ValueError` if the statistics are not like ``model.buffers``.
     """
@@ -306,11 +378,18 @@ class SWALR(LRScheduler):
         a_t  = (1 - cos(pi * p)) / 2 for "cos", p for "linear",  p = t / anneal_epochs
         lr_t = swa_lr * a_t + (lr_{t-1} - swa_lr * a_{t-1}) / (1 - a_{t-1}) * (1 - a_t)
 
-    **Arguments:** ``swa_lr``: a number, or a list of one for each group. ``optimizer``,
-    ``last_epoch``: as of `LRScheduler`.
+    **Arguments:**
+
+    - ``optimizer``: the optimizer whose groups' learning rates are set.
+    - ``swa_lr``: the learning rate to end at: a number, or a list of one for each
+      group.
+    - ``anneal_epochs``: how many epochs to take for it; with 0 the first one already
+      has ``swa_lr``.
+    - ``anneal_strategy``: ``"cos"`` or ``"linear"``.
+    - ``last_epoch``: the number of epochs done, or -1 to begin.
 
     **Raises:** `ValueError` if ``swa_lr`` has another length, ``anneal_strategy`` is
-    unknown or ``anneal_epochs`` is no integer of at least 0.
+    unknown, or ``anneal_epochs`` is not an integer of at least 0.
     """
 
     _anneal_strategy: str

@@ -1,0 +1,62 @@
+"""A file that takes the place of another one at once, or not at all."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+
+@contextmanager
+def replacement(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write; what it holds replaces ``path`` when the block is left.
+
+    Until then ``path`` stays as it is: an exception, a crash or a full disk leaves the
+    old file. The new one keeps its permissions. Of a symbolic link the target is
+    replaced. A device or a pipe cannot be replaced, and is written to as it is.
+
+    Killed in between, a process leaves ``.optifunc-*.tmp`` in the folder.
+    """
+    target = os.path.realpath(path)
+    mode = None
+    if os.path.exists(target):
+        mode = os.stat(target).st_mode
+        # "wb" refuses a folder, "r+b" a file that is protected from writing.
+        with open(target, "r+b" if stat.S_ISREG(mode) else "wb") as file:
+            if not stat.S_ISREG(mode):
+                yield file
+                return
+    folder = os.path.dirname(target)
+    os.stat(folder)
+    # In the same folder, as a file can replace another only within a file system.
+    temporary = os.path.join(folder, f".optifunc-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _synchronize_folder(folder)
+
+
+def _synchronize_folder(folder: str) -> None:
+    """Have the new name written to the disk, where the system can be asked to."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems do not synchronize folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
