@@ -119,6 +119,12 @@ def step_theirs(optimizer: Any, present: Sequence[bool] | None = None) -> None:
     optimizer.step()
 
 
+def values_of(optimizer):
+    if isinstance(optimizer, of.optim.Optimizer):
+        return list(map(np.asarray, jax.tree.leaves(optimizer.params)))
+    return [p.detach().numpy().copy() for p in torch_params(optimizer)]
+
+
 def assert_same(
     optimizer: Any, reference: Any, atol: float, *, values: bool = True
 ) -> None:
