@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import optifunc as of
-from optifunc.optim import Adagrad, Adam, AdamW, Stateful, NAdam, RMSprop
+from optifunc.optim import Adagrad, Adam, AdamW, NAdam, RMSprop, Stateful
 
 X = jnp.linspace(-1, 1, 12).reshape(4, 3)
 
