@@ -8,7 +8,6 @@ import numpy as np
 
 from ._tree import PyTree, is_sparse
 
-
 # What is the loss, or a function that returns it, by optax's names.
 LOSSES = frozenset({"value", "value_fn"})
 

@@ -10,14 +10,8 @@ from flax import nnx
 from jax.experimental.sparse import BCOO
 
 import optifunc as of
-from optifunc._tree import (
-    elementwise,
-    flatten_like,
-    full_like,
-    leafwise,
-    leaves_with_names,
-    zeros_like,
-)
+from optifunc._leafwise import elementwise, leafwise
+from optifunc._tree import flatten_like, full_like, leaves_with_names, zeros_like
 
 TREE = {
     "half": jnp.array([1.0, 2.0], jnp.bfloat16),
@@ -174,7 +168,7 @@ def test_sparse_leaves_keep_their_rows_and_sum_those_given_twice():
         ),
         (
             lambda: halved({}, factor=lambda step: 1.0),
-            "factor is a schedule, .* where a value is needed: wrap",
+            "factor is a schedule, .* but a value is needed: wrap",
         ),
         (
             lambda: rotated({"a": {"b": jnp.ones(2)}}, {"a": {"c": 1}}, angle=0),
