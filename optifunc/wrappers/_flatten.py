@@ -46,6 +46,10 @@ class Layout:
     def __repr__(self) -> str:
         return f"Layout({len(self.shapes)} leaves, max_size={self.max_size})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy of a structure differs from it if a module of Equinox is in it.
+        return Layout.of, (self.tree, self.max_size)
+
     def __hash__(self) -> int:
         return self._hash
 
