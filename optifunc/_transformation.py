@@ -1,6 +1,7 @@
 """What a gradient transformation is, and how its updates reach the parameters."""
 
 import abc
+import dataclasses
 import difflib
 import functools
 import inspect
@@ -245,7 +246,9 @@ def _with_checked_arguments(
 ) -> Callable[..., Any]:
     """``update`` that refuses foreign states and misspelled extra arguments."""
     state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
-    is_named = isinstance(state_type, type) and hasattr(state_type, "_fields")
+    is_named = isinstance(state_type, type) and (
+        hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
+    )
 
     @functools.wraps(update)
     def checked(

@@ -94,7 +94,7 @@ def test_chains_nest_and_take_members_from_elsewhere():
         ),
         (
             lambda: of.chain(of.identity()).update(GRADS, ((), ())),
-            r"not one of chain: expected a tuple of 1 \(identity\), found a tuple of 2;",
+            r"not one of chain: expected a tuple of 1 \(identity\), found a tuple of 2",
         ),
         (
             lambda: of.chain(a=of.identity()).update(GRADS, ()),
