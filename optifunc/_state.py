@@ -47,10 +47,15 @@ class Role(enum.Enum):
 
 
 Shared: TypeAlias = Annotated[Array, Role.SHARED]
+"""A field of a state that all parameters have in common, such as a count of steps."""
 PerParameter: TypeAlias = Annotated[PyTree, Role.PER_PARAMETER]
+"""A field that holds for each parameter an array or a small tree of arrays."""
 NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
+"""`PerParameter`, and never below 0, such as a mean of squares."""
 Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
+"""`PerParameter`, and may start at its initial value in mid-run, such as a buffer."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
+"""A field that holds along its last axis all numbers of all parameters."""
 
 
 class Field(NamedTuple):

@@ -21,9 +21,15 @@ from .._tree import PyTree
 
 
 class AverageState(NamedTuple):
-    """State of `ema_parameters` and of `average_parameters`."""
+    """State of `ema_parameters` and of `average_parameters`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``average``: for each parameter its average.
+    """
+
+    step: Shared
     average: PerParameter
 
 
@@ -114,7 +120,7 @@ class average_parameters(GradientTransformation):
 
     **Source:** Polyak and Juditsky, "Acceleration of stochastic approximation by
     averaging", 1992; stochastic weight averaging: Izmailov et al., 2018,
-    arXiv:1803.05407.
+    [arXiv:1803.05407](https://arxiv.org/abs/1803.05407).
     """
 
     start: Value = 0

@@ -42,7 +42,8 @@ class centralize(Stateless):
     sparse leaf; `ValueError` at `update` for a matrix or kernel without that axis.
 
     **Source:** Yong, Huang, Hua and Zhang, "Gradient centralization: a new optimization
-    technique for deep neural networks", 2020, arXiv:2004.01461.
+    technique for deep neural networks", 2020,
+    [arXiv:2004.01461](https://arxiv.org/abs/2004.01461).
     """
 
     output_axis: int = static(default=-1)

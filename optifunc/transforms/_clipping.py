@@ -71,7 +71,7 @@ class clip_by_global_norm(Stateless):
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
 
     **Source:** Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent
-    neural networks", 2013, arXiv:1211.5063.
+    neural networks", 2013, [arXiv:1211.5063](https://arxiv.org/abs/1211.5063).
     """
 
     max_norm: Value
@@ -114,7 +114,8 @@ class clip_by_block_rms(Stateless):
     `update` for a sparse leaf.
 
     **Source:** the "update clipping" of Shazeer and Stern, "Adafactor: adaptive
-    learning rates with sublinear memory cost", 2018, arXiv:1804.04235.
+    learning rates with sublinear memory cost", 2018,
+    [arXiv:1804.04235](https://arxiv.org/abs/1804.04235).
     """
 
     threshold: Value
@@ -189,7 +190,8 @@ class adaptive_grad_clip(Stateless):
     ``params`` is missing, or for a leaf of more than 5 axes without ``axis``.
 
     **Source:** Brock, De, Smith and Simonyan, "High-performance large-scale image
-    recognition without normalization", 2021, arXiv:2102.06171.
+    recognition without normalization", 2021,
+    [arXiv:2102.06171](https://arxiv.org/abs/2102.06171).
     """
 
     clipping: Value

@@ -16,9 +16,15 @@ from .._tree import PyTree, zeros_like
 
 
 class MomentumState(NamedTuple):
-    """State of `momentum`."""
+    """State of `momentum`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``momentum_buffer``: for each parameter the accumulated updates.
+    """
+
+    step: Shared
     momentum_buffer: Restarting
 
 

@@ -17,10 +17,16 @@ from .._tree import PyTree
 
 
 class NoiseState(NamedTuple):
-    """State of `add_noise`."""
+    """State of `add_noise`.
 
-    key: Shared  # uint32 [2], the same throughout a run
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``key``: uint32 [2], the key of the whole run.
+    - ``step``: int32 [], updates done so far.
+    """
+
+    key: Shared
+    step: Shared
 
 
 @elementwise()
@@ -56,7 +62,7 @@ class add_noise(GradientTransformation):
     an integer, and at `update` for a sparse leaf.
 
     **Source:** Neelakantan et al., "Adding gradient noise improves learning for very
-    deep networks", 2015, arXiv:1511.06807.
+    deep networks", 2015, [arXiv:1511.06807](https://arxiv.org/abs/1511.06807).
     """
 
     eta: Value

@@ -22,14 +22,24 @@ from ._scaling import _scaled
 
 
 class ReduceOnPlateauState(NamedTuple):
-    """State of `reduce_on_plateau`."""
+    """State of `reduce_on_plateau`.
 
-    scale: Shared  # float [], what the next updates are multiplied by
-    best: Shared  # float [], the best loss so far
-    num_bad_epochs: Shared  # int32 [], plateau steps since then
-    cooldown_counter: Shared  # int32 [], plateau steps left of the cooldown
-    total: Shared  # float [], sum of the losses of the plateau step under way
-    losses: Shared  # int32 [], their number
+    **Fields:**
+
+    - ``scale``: float [], what the next updates are multiplied by.
+    - ``best``: float [], the best loss so far.
+    - ``num_bad_epochs``: int32 [], plateau steps since then.
+    - ``cooldown_counter``: int32 [], plateau steps left of the cooldown.
+    - ``total``: float [], the sum of the losses of the plateau step under way.
+    - ``losses``: int32 [], their number.
+    """
+
+    scale: Shared
+    best: Shared
+    num_bad_epochs: Shared
+    cooldown_counter: Shared
+    total: Shared
+    losses: Shared
 
 
 @transformation

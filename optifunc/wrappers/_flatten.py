@@ -110,9 +110,16 @@ class Layout:
 
 @pytree_dataclass
 class FlattenState(RelaidState):
-    """State of `flatten`."""
+    """State of `flatten`.
 
-    inner: State  # of {"vectors": {dtype: vector}, "leaves": the leaves not joined}
+    **Fields:**
+
+    - ``inner``: the inner transformation's state, of ``{"vectors": {dtype: vector},
+      "leaves": the leaves not joined}``.
+    - ``layout``: which leaves are joined, and into which vector. It is static.
+    """
+
+    inner: State
     layout: Layout = static()
 
     def spread(self) -> State:
