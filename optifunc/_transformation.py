@@ -162,7 +162,7 @@ class Stateless(GradientTransformation):
 
         **Arguments:**
 
-        - ``updates``, ``params``: as of `GradientTransformation.update`.
+        - ``updates``, ``params``: see `GradientTransformation.update`.
 
         **Returns:** a tree like ``updates``.
         """
@@ -326,7 +326,10 @@ def _check_extra(tx: GradientTransformation, extra: dict[str, Any]) -> None:
 
 @transformation
 class identity(Stateless):
-    """Leave the updates as they are: ``u = g``."""
+    """Leave the updates as they are: ``u = g``.
+
+    **State:** ``()``.
+    """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return updates

@@ -90,6 +90,18 @@ def test_sparse_and_complex_elements_count():
     [
         (lambda: of.skip_not_finite(of.identity(), -1), "max_consecutive must be at"),
         (lambda: of.skip_not_finite(of.identity(), 1.5), "must be an integer, found 1"),
+        (
+            lambda: of.skip_not_finite(of.identity(), jnp.int32(2)),
+            "max_consecutive must be an integer, found Array",
+        ),
+        (
+            lambda: of.skip_not_finite(of.identity(), lambda step: 2),
+            "max_consecutive must be an integer, found <function",
+        ),
+        (
+            lambda: of.skip_not_finite(of.identity(), True),
+            "max_consecutive must be an integer, found True",
+        ),
         (lambda: of.skip_not_finite(None), "expected a gradient transformation"),
     ],
 )
