@@ -28,9 +28,9 @@ def inner():
 
 
 def advanced(tx, updates=3, **extra):
-    state = tx.init(PARAMS)
+    state, update = tx.init(PARAMS), jax.jit(tx.update)
     for _ in range(updates):
-        state = jax.jit(tx.update)(PARAMS, state, PARAMS, **extra)[1]
+        state = update(PARAMS, state, PARAMS, **extra)[1]
     return state
 
 

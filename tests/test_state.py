@@ -214,9 +214,11 @@ def test_roles_say_what_may_not_be_negative():
         roles = {field.role for field, _ in state_fields(state, params)}
         if Role.NON_NEGATIVE not in roles:
             continue
+        update = jax.jit(
+            lambda g, s, tx=tx, row=row: tx.update(g, s, params, **row.extra(params))
+        )
         for _ in range(2):
-            grads, extra = row.gradient(params), row.extra(params)
-            _, state = jax.jit(tx.update)(grads, state, params, **extra)
+            _, state = update(row.gradient(params), state)
         for field, value in state_fields(state, params):
             if field.role is Role.NON_NEGATIVE:
                 assert all(np.all(x >= 0) for x in jax.tree.leaves(value)), field

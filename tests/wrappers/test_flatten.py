@@ -123,13 +123,18 @@ def test_optaxs_line_search_has_its_arguments(params):
     found = []
     with jax.numpy_dtype_promotion("standard"):  # which optax counts on
         for tx in (inner, of.flatten(inner)):
-            ours, state = params, tx.init(params)
-            for _ in range(3):
+
+            @jax.jit
+            def step(ours, state, tx=tx):
                 value, grad = jax.value_and_grad(loss)(ours)
                 updates, state = tx.update(
                     grad, state, ours, value=value, grad=grad, value_fn=loss
                 )
-                ours = of.apply_updates(ours, updates)
+                return of.apply_updates(ours, updates), state
+
+            ours, state = params, tx.init(params)
+            for _ in range(3):
+                ours, state = step(ours, state)
             found.append(ours)
     # The same sums, of one vector.
     chex.assert_trees_all_close(*found, atol=1e-6)
