@@ -73,7 +73,7 @@ def test_equals_torch(mode, threshold_mode, x64):
 
 def test_every():
     """The mean of each ``every`` losses makes one plateau step; another number of them
-    compiles nothing anew."""
+    compiles nothing again."""
     losses = np.random.default_rng(1).uniform(1, 2, 120).astype(np.float32)
     compiled = jax.jit(lambda tx, losses: run(tx, losses))
     for every in (3, 4):
