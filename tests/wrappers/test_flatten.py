@@ -62,7 +62,7 @@ def test_the_same_updates_as_without(inner, max_size):
 
 def test_the_state_is_one_vector_a_dtype_and_the_large_leaves():
     def shapes(max_size):
-        # One array: a momentum's buffer. The step counter does not belong to a parameter.
+        # One array: a buffer of momentum. The counter belongs to no parameter.
         state = of.flatten(of.momentum(0.9), max_size).init(PARAMS)
         return sorted(x.shape for x in jax.tree.leaves(state) if x.ndim)
 
