@@ -4,6 +4,7 @@ import operator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ._numerics import is_number
@@ -100,7 +101,7 @@ def check_whole(name: str, value: Any, *, at_least: int) -> None:
     if known is None:
         return
     if known != known // 1:
-        raise TypeError(f"{name} must be a whole number, found {value!r}")
+        raise TypeError(f"{name} must be a whole number, found {known!r}")
     if known < at_least:
         raise ValueError(f"{name} must be at least {at_least}, found {known!r}")
 
@@ -113,7 +114,8 @@ def known_value(value: Any) -> float | None:
     if is_number(value):
         return float(value)
     if callable(value):
-        value = value(0)
+        # A function of the step may use the methods of an array.
+        value = value(jnp.zeros((), jnp.int32))
     if isinstance(value, jax.core.Tracer) or np.ndim(value):
         return None
     if isinstance(value, jax.Array) and not value.is_fully_addressable:

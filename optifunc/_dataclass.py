@@ -141,7 +141,13 @@ def _equal(self: Any, other: Any) -> Any:
 
 def _hash(self: Any) -> int:
     leaves, structure = jax.tree.flatten(self)
-    return hash((structure, *(x if is_number(x) else None for x in leaves)))
+    return hash((structure, *(_number(x) if is_number(x) else None for x in leaves)))
+
+
+def _number(value: Any) -> Any:
+    """A number such that equal ones have one hash: Python's, and no NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if value == value else "nan"
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:
@@ -150,8 +156,7 @@ def _is_same(ours: Any, theirs: Any) -> bool:
         return True
     if is_number(ours) or is_number(theirs):
         both = is_number(ours) and is_number(theirs)
-        is_nan = both and ours != ours and theirs != theirs
-        return both and (is_nan or bool(ours == theirs))
+        return both and bool(_number(ours) == _number(theirs))
     arrays = (jax.Array, np.ndarray)
     if not (isinstance(ours, arrays) and isinstance(theirs, arrays)):
         return bool(ours == theirs)

@@ -15,8 +15,10 @@ parameters is per parameter, and the rest is shared.
 import abc
 import enum
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from types import SimpleNamespace
 from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
 
 import jax
@@ -45,10 +47,15 @@ class Role(enum.Enum):
 
 
 Shared: TypeAlias = Annotated[Array, Role.SHARED]
+"""A field of a state that all parameters have in common, such as a count of steps."""
 PerParameter: TypeAlias = Annotated[PyTree, Role.PER_PARAMETER]
+"""A field that holds for each parameter an array or a small tree of arrays."""
 NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
+"""`PerParameter`, and never below 0, such as a mean of squares."""
 Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
+"""`PerParameter`, and may start at its initial value in mid-run, such as a buffer."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
+"""A field that holds along its last axis all numbers of all parameters."""
 
 
 class Field(NamedTuple):
@@ -84,12 +91,23 @@ def declared_roles(state_type: type) -> Mapping[str, Role | None]:
     """The role of each field of a state's type; empty if it declares none."""
     if not hasattr(state_type, "_fields"):
         return {}
-    hints = inspect.get_annotations(state_type)
-    # Written out by the module's `from __future__ import annotations`.
-    if any(isinstance(hint, str) for hint in hints.values()):
-        hints = get_type_hints(state_type, include_extras=True)
-    roles = {name: _role_in(hints.get(name)) for name in state_type._fields}
+    annotations = inspect.get_annotations(state_type)
+    scope = vars(sys.modules[state_type.__module__])
+    roles = {
+        name: _role_in(_evaluated(annotations.get(name), scope))
+        for name in state_type._fields
+    }
     return roles if any(roles.values()) else {}
+
+
+def _evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
+    """The type that an annotation stands for; it may be written as a string."""
+    holder = SimpleNamespace(__annotations__={"field": annotation})
+    try:
+        return get_type_hints(holder, scope, include_extras=True)["field"]
+    except NameError:
+        # A name that is imported for type checkers alone, as in optax, is not a role.
+        return None
 
 
 def _role_in(hint: Any) -> Role | None:
@@ -205,8 +223,8 @@ def find_in_state(state: PyTree, what: str | type) -> Any:
     **Arguments:**
 
     - ``state``: a state, of whichever composition of transformations.
-    - ``what``: the name of a field or of a dict's key, which may be qualified by names
-      before it (``"decoder.exp_avg"``); or the type of a state.
+    - ``what``: the name of a field or of a dict's key, which may be qualified by any of
+      the names before it (``"decoder.exp_avg"``); or the type of a state.
 
     **Returns:** the part of the state.
 
@@ -251,12 +269,12 @@ def find_all_in_state(state: PyTree, what: str | type) -> dict[str, Any]:
 
 
 def _is_named(path: Path, wanted: list[str]) -> bool:
+    """Whether ``wanted`` ends the path, with any of the names before it, in order."""
     names = list(map(_key_name, path))
-    if names == wanted:
-        return True
-    # Positions in a chain may be left out of a name.
-    words = [name for name in names if not name.isdigit()]
-    return bool(names) and names[-1] == wanted[-1] and wanted == words[-len(wanted) :]
+    if not names or names[-1] != wanted[-1]:
+        return False
+    before = iter(names[:-1])
+    return all(name in before for name in wanted[:-1])
 
 
 def _nodes(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:

@@ -1,6 +1,7 @@
 """What a gradient transformation is, and how its updates reach the parameters."""
 
 import abc
+import dataclasses
 import difflib
 import functools
 import inspect
@@ -161,7 +162,7 @@ class Stateless(GradientTransformation):
 
         **Arguments:**
 
-        - ``updates``, ``params``: as of `GradientTransformation.update`.
+        - ``updates``, ``params``: see `GradientTransformation.update`.
 
         **Returns:** a tree like ``updates``.
         """
@@ -245,7 +246,9 @@ def _with_checked_arguments(
 ) -> Callable[..., Any]:
     """``update`` that refuses foreign states and misspelled extra arguments."""
     state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
-    is_named = isinstance(state_type, type) and hasattr(state_type, "_fields")
+    is_named = isinstance(state_type, type) and (
+        hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
+    )
 
     @functools.wraps(update)
     def checked(
@@ -323,7 +326,10 @@ def _check_extra(tx: GradientTransformation, extra: dict[str, Any]) -> None:
 
 @transformation
 class identity(Stateless):
-    """Leave the updates as they are: ``u = g``."""
+    """Leave the updates as they are: ``u = g``.
+
+    **State:** ``()``.
+    """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return updates

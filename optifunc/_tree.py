@@ -259,6 +259,10 @@ def squared_norm(leaf: Any) -> Array:
 def global_norm(tree: PyTree) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
 
+    **Arguments:**
+
+    - ``tree``: a pytree of arrays, dense or sparse, real or complex.
+
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
     without leaves. Its derivative at 0 is 0.
     """

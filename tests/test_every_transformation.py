@@ -256,7 +256,6 @@ def test_integer_parameters_are_refused(row):
     [
         of.rprop,
         of.asgd,
-        of.reduce_on_plateau,
         lambda x: of.adagrad(initial_accumulator_value=x),
     ],
 )

@@ -28,24 +28,37 @@ def inner():
 
 
 def advanced(tx, updates=3, **extra):
-    state = tx.init(PARAMS)
+    state, update = tx.init(PARAMS), jax.jit(tx.update)
     for _ in range(updates):
-        state = jax.jit(tx.update)(PARAMS, state, PARAMS, **extra)[1]
+        state = update(PARAMS, state, PARAMS, **extra)[1]
     return state
+
+
+def is_w(path, leaf):
+    return path == "w"
+
+
+def always(step):
+    return step >= 0
+
+
+def never(step):
+    return step < 0
 
 
 WRAPPERS = {
     "chain": lambda tx: of.chain(tx, of.clip(1.0)),
     "named chain": lambda tx: of.chain(z=tx, clip=of.clip(1.0)),
-    "masked": lambda tx: of.masked(tx, lambda path, leaf: path == "w"),
+    "masked": lambda tx: of.masked(tx, is_w),
     "partition": lambda tx: of.partition(
         {"train": tx, "freeze": of.set_to_zero()}, {"w": "train", "b": "freeze"}
     ),
     "flatten": of.flatten,
     "accumulate": lambda tx: of.accumulate_gradients(tx, 1),
-    "conditionally": lambda tx: of.conditionally(tx, lambda step: step >= 0),
-    "otherwise": lambda tx: of.conditionally(of.clip(1), lambda step: step < 0, tx),
+    "conditionally": lambda tx: of.conditionally(tx, always),
+    "otherwise": lambda tx: of.conditionally(of.clip(1), never, tx),
     "skip_not_finite": of.skip_not_finite,
+    "averages": lambda tx: of.chain(tx, of.ema_parameters(), of.average_parameters()),
     "all": lambda tx: of.chain(
         of.skip_not_finite(of.accumulate_gradients(of.masked(of.chain(tx), True), 1))
     ),
@@ -74,6 +87,19 @@ def test_values_are_read_and_replaced_through(name):
         other.update(PARAMS, state, PARAMS),
         anew.update(PARAMS, state, PARAMS),
     )
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_names_stay_what_they_are_inside_of(name):
+    alone = of.sgd(0.1, 0.9, weight_decay=0.2)
+    names = of.current_hyperparameters(alone, None)
+    assert names == {"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.2}
+    wrapped = WRAPPERS[name](alone)
+    for state in (None, wrapped.init(PARAMS)):
+        found = of.current_hyperparameters(wrapped, state)
+        assert names.items() <= found.items()
+    other = of.replace_hyperparameters(wrapped, lr=0.5, momentum=0.25)
+    assert other == WRAPPERS[name](of.sgd(0.5, 0.25, weight_decay=0.2))
 
 
 def test_names_that_occur_twice_are_qualified():
@@ -199,6 +225,56 @@ def test_a_schedule_inside_counts_the_updates_of_its_own():
     assert float(of.current_hyperparameters(tx, advanced(tx, 4))["factor"]) == (
         pytest.approx(1 / 3)
     )
+
+
+def constant(value):
+    return lambda step: jnp.asarray(value)
+
+
+RANGES = {
+    "every": (lambda v: of.accumulate_gradients(of.scale(1.0), v), 0, 2),
+    "decay": (of.ema_parameters, 1.5, 0.5),
+    "start": (of.average_parameters, -1, 3),
+    "seed": (lambda v: of.add_noise(0.1, seed=v), -1, 3),
+    "eta": (of.add_noise, -0.5, 0.5),
+    "gamma": (lambda v: of.add_noise(0.1, v), -0.5, 0.5),
+    "max_value": (of.clip, -1.0, 1.0),
+    "max_norm": (of.clip_by_global_norm, -1.0, 1.0),
+    "threshold": (of.clip_by_block_rms, 0.0, 1.0),
+    "clipping": (of.adaptive_grad_clip, 0.0, 1.0),
+    "eps": (lambda v: of.adaptive_grad_clip(0.1, v), 0.0, 1.0),
+    "patience": (lambda v: of.reduce_on_plateau(patience=v), -1, 3),
+    "cooldown": (lambda v: of.reduce_on_plateau(cooldown=v), -1, 3),
+    "factor": (lambda v: of.reduce_on_plateau(factor=v), 1.0, 0.5),
+    "min_scale": (lambda v: of.reduce_on_plateau(min_scale=v), -0.5, 0.5),
+}
+FORMS = {
+    "number": lambda v: v,
+    "array": jnp.asarray,
+    "array of NumPy": np.asarray,
+    "schedule": constant,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_is_checked_in_whichever_form_a_number_is_given(name, form):
+    build, bad, good = RANGES[name]
+    with pytest.raises(ValueError, match=f"^{name} must be .* found {bad}"):
+        build(FORMS[form](bad))
+    build(FORMS[form](good))
+    # What is known only when it runs, and a sweep, are let through.
+    jax.jit(lambda v: build(v) and v)(bad)
+    build(jnp.asarray([bad, bad]))
+    if isinstance(good, int):
+        with pytest.raises(TypeError, match=f"^{name} must be .*found 1.5"):
+            build(FORMS[form](1.5))
+
+
+def test_a_schedule_may_use_the_methods_of_an_array():
+    of.ema_parameters(lambda step: 0.5 * (step + 1).astype(jnp.float32))
+    with pytest.raises(ValueError, match=r"decay must be .* found 2\.0"):
+        of.ema_parameters(lambda step: (step + 2).astype(jnp.float32))
 
 
 def test_checks_let_arrays_tracers_and_schedules_through():

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_integer, check_range
+from .._checks import check_known_range, check_whole
 from .._hyperparameters import Value
 from .._leafwise import elementwise
-from .._numerics import Scalar, as_scalar, increment, is_number, lerp
+from .._numerics import as_scalar, increment, lerp
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -21,9 +21,15 @@ from .._tree import PyTree
 
 
 class AverageState(NamedTuple):
-    """State of `ema_parameters` and of `average_parameters`."""
+    """State of `ema_parameters` and of `average_parameters`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``average``: for each parameter its average.
+    """
+
+    step: Shared
     average: PerParameter
 
 
@@ -56,18 +62,24 @@ class ema_parameters(GradientTransformation):
         a_t = decay * a_{t-1} + (1 - decay) * p_t
 
     where ``p_t`` are the parameters after update ``t``, so it must stand last in a
-    chain. ``state.average`` has the dtypes of the parameters and is a copy of them
-    before the first update. As `torch.optim.swa_utils.AveragedModel` with
+    chain. This is `torch.optim.swa_utils.AveragedModel` with
     ``get_ema_multi_avg_fn(decay)``, updated after every step.
 
-    **Raises:** `ValueError` if ``decay`` is not in [0, 1], and at `update` if
-    ``params`` is missing.
+    **Arguments:**
+
+    - ``decay``: how much of the average is kept, in [0, 1].
+
+    **State:** `AverageState`; ``average`` has the shapes and dtypes of the parameters,
+    and is a copy of them before the first update.
+
+    **Raises:** `ValueError` if ``decay`` is out of range, and at `update` if ``params``
+    is missing.
     """
 
     decay: Value = 0.999
 
     def __post_init__(self) -> None:
-        check_range("decay", self.decay, at_least=0, at_most=1)
+        check_known_range("decay", self.decay, at_least=0, at_most=1)
 
     def init(self, params: PyTree) -> AverageState:
         return _init(params)
@@ -94,23 +106,27 @@ class average_parameters(GradientTransformation):
         a_t = a_{t-1} + (p_t - a_{t-1}) / (t - start)   after
 
     where ``p_t`` are the parameters after update ``t``, so it must stand last in a
-    chain. ``state.average`` has the dtypes of the parameters. This is the averaging of
-    Polyak and Juditsky (1992, "Acceleration of stochastic approximation by averaging")
-    and of stochastic weight averaging (Izmailov et al., 2018, arXiv:1803.05407); as
-    `torch.optim.swa_utils.AveragedModel`, updated after every step from ``start`` on.
+    chain. This is `torch.optim.swa_utils.AveragedModel`, updated after every step from
+    ``start`` on.
 
-    **Arguments:** ``start``: how many updates to let pass before the mean begins.
+    **Arguments:**
 
-    **Raises:** `TypeError` or `ValueError` if ``start`` is no integer of at least 0,
-    and `ValueError` at `update` if ``params`` is missing.
+    - ``start``: how many updates to let pass before the mean begins.
+
+    **State:** `AverageState`; ``average`` has the shapes and dtypes of the parameters.
+
+    **Raises:** `TypeError` or `ValueError` if ``start`` is not an integer of at least
+    0, and `ValueError` at `update` if ``params`` is missing.
+
+    **Source:** Polyak and Juditsky, "Acceleration of stochastic approximation by
+    averaging", 1992; stochastic weight averaging: Izmailov et al., 2018,
+    [arXiv:1803.05407](https://arxiv.org/abs/1803.05407).
     """
 
-    start: Scalar = 0
+    start: Value = 0
 
     def __post_init__(self) -> None:
-        if is_number(self.start):
-            check_integer("start", self.start, at_least=0)
-        check_range("start", self.start)
+        check_whole("start", self.start, at_least=0)
 
     def init(self, params: PyTree) -> AverageState:
         return _init(params)

@@ -29,14 +29,21 @@ class centralize(Stateless):
     """Subtract from each output unit's gradient its mean: ``u = g - mean(g)``.
 
     The mean is over all axes but ``output_axis``, in leaves of two axes or more;
-    scalars and vectors stay as they are (Yong et al., 2020, "Gradient centralization: a
-    new optimization technique for deep neural networks", arXiv:2004.01461).
+    scalars and vectors stay as they are.
 
-    **Arguments:** ``output_axis``: the axis that counts a kernel's output units. It is
-    the last in the kernels of JAX's libraries; give 0 for torch's layout.
+    **Arguments:**
 
-    **Raises:** `TypeError` if ``output_axis`` is no integer, and at `update` for a
+    - ``output_axis``: the axis that counts a kernel's output units. It is the last in
+      the kernels of JAX's libraries; give 0 for torch's layout.
+
+    **State:** ``()``.
+
+    **Raises:** `TypeError` if ``output_axis`` is not an integer, and at `update` for a
     sparse leaf; `ValueError` at `update` for a matrix or kernel without that axis.
+
+    **Source:** Yong, Huang, Hua and Zhang, "Gradient centralization: a new optimization
+    technique for deep neural networks", 2020,
+    [arXiv:2004.01461](https://arxiv.org/abs/2004.01461).
     """
 
     output_axis: int = static(default=-1)

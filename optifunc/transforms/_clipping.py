@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._checks import check_range
+from .._checks import check_known_range
 from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise, leafwise
@@ -22,8 +22,14 @@ def _clipped(updates: Array, *, max_value: Array) -> Array:
 class clip(Stateless):
     """Clip each element: ``u = min(max(g, -max_value), max_value)``.
 
-    As `torch.nn.utils.clip_grad_value_`; of a complex element the real and the
-    imaginary part, each by itself. Serves sparse leaves too.
+    This is `torch.nn.utils.clip_grad_value_`. Of a complex element the real and the
+    imaginary part are clipped, each by itself. It serves sparse leaves too.
+
+    **Arguments:**
+
+    - ``max_value``: the largest absolute value, at least 0.
+
+    **State:** ``()``.
 
     **Raises:** `ValueError` if ``max_value`` is negative or NaN.
     """
@@ -31,7 +37,7 @@ class clip(Stateless):
     max_value: Value
 
     def __post_init__(self) -> None:
-        check_range("max_value", self.max_value, at_least=0)
+        check_known_range("max_value", self.max_value, at_least=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _clipped(updates, max_value=self.max_value)
@@ -45,20 +51,33 @@ class clip_by_global_norm(Stateless):
 
         u = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = global_norm(g)
 
-    This is `torch.nn.utils.clip_grad_norm_` (Pascanu et al., 2013, "On the difficulty
-    of training recurrent neural networks"). optax leaves the 1e-6 out; the two differ
+    This is `torch.nn.utils.clip_grad_norm_`. optax leaves the 1e-6 out; the two differ
     by the fraction ``1e-6 / norm(g)`` of an update, which matters for a ``max_norm``
-    near 1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is.
-    The norm is accumulated in float32 at least; sparse leaves count their elements.
-    A norm that is infinite or NaN makes updates NaN (see `skip_not_finite`).
+    near 1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is. The
+    norm is accumulated in float32 at least; sparse leaves count their elements.
+
+    Where the norm is not finite, the updates are torch's. An infinite norm makes finite
+    elements 0 and infinite ones NaN (``0 * inf``); a norm is also infinite if the sum
+    of squares overflows, and then all updates are 0. A norm that is NaN makes all
+    updates NaN, and so does an infinite norm if ``max_norm`` is infinite. To leave such
+    updates out, put `skip_not_finite` around the whole chain.
+
+    **Arguments:**
+
+    - ``max_norm``: the largest norm, at least 0; infinite: no clipping.
+
+    **State:** ``()``.
 
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
+
+    **Source:** Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent
+    neural networks", 2013, [arXiv:1211.5063](https://arxiv.org/abs/1211.5063).
     """
 
     max_norm: Value
 
     def __post_init__(self) -> None:
-        check_range("max_norm", self.max_norm, at_least=0)
+        check_known_range("max_norm", self.max_norm, at_least=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         ratio = as_scalar(self.max_norm) / (global_norm(updates) + 1e-6)
@@ -83,17 +102,26 @@ def _clipped_by_rms(updates: Array, *, threshold: Array) -> Array:
 class clip_by_block_rms(Stateless):
     """Bound the root mean square of each leaf: ``u = g / max(1, rms(g) / threshold)``.
 
-    The "update clipping" of Adafactor (Shazeer and Stern, 2018, arXiv:1804.04235). The
-    mean is over all elements of a leaf, accumulated in float32 at least.
+    The mean is over all elements of a leaf, accumulated in float32 at least.
+
+    **Arguments:**
+
+    - ``threshold``: the largest root mean square, above 0.
+
+    **State:** ``()``.
 
     **Raises:** `ValueError` if ``threshold`` is not positive, and `TypeError` at
     `update` for a sparse leaf.
+
+    **Source:** the "update clipping" of Shazeer and Stern, "Adafactor: adaptive
+    learning rates with sublinear memory cost", 2018,
+    [arXiv:1804.04235](https://arxiv.org/abs/1804.04235).
     """
 
     threshold: Value
 
     def __post_init__(self) -> None:
-        check_range("threshold", self.threshold, above=0)
+        check_known_range("threshold", self.threshold, above=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _clipped_by_rms(updates, threshold=self.threshold)
@@ -143,15 +171,27 @@ class adaptive_grad_clip(Stateless):
         u = g                  where norm(g) < m
             g * m / norm(g)    elsewhere
 
-    with the norms of one unit each (Brock et al., 2021, "High-performance large-scale
-    image recognition without normalization", arXiv:2102.06171). A unit is: a whole
-    scalar or vector (also one with further axes of length 1); a column of a matrix,
-    and what lies along axis 0 of an array of 3 axes; all weights of an output channel
-    in a kernel of 4 or 5 axes, whose channels are the last axis. For other layouts
-    (torch has the output first) ``axis`` gives the axes that the norms are taken over.
+    with the norms of one unit each. A unit is: a whole scalar or vector (also one with
+    further axes of length 1); a column of a matrix, and what lies along axis 0 of an
+    array of 3 axes; all weights of an output channel in a kernel of 4 or 5 axes, whose
+    channels are the last axis.
+
+    **Arguments:**
+
+    - ``clipping``: the largest ratio of the two norms, above 0.
+    - ``eps``: the least that counts as the norm of a unit's weights, above 0, so that
+      weights that start at 0 can move.
+    - ``axis``: the axis or axes that the norms are taken over, for other layouts than
+      those above (torch has the output first).
+
+    **State:** ``()``.
 
     **Raises:** `ValueError` if ``clipping`` or ``eps`` is not positive; at `update` if
     ``params`` is missing, or for a leaf of more than 5 axes without ``axis``.
+
+    **Source:** Brock, De, Smith and Simonyan, "High-performance large-scale image
+    recognition without normalization", 2021,
+    [arXiv:2102.06171](https://arxiv.org/abs/2102.06171).
     """
 
     clipping: Value
@@ -159,8 +199,8 @@ class adaptive_grad_clip(Stateless):
     axis: int | tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:
-        check_range("clipping", self.clipping, above=0)
-        check_range("eps", self.eps, above=0)
+        check_known_range("clipping", self.clipping, above=0)
+        check_known_range("eps", self.eps, above=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "adaptive_grad_clip")

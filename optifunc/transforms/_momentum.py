@@ -16,9 +16,15 @@ from .._tree import PyTree, zeros_like
 
 
 class MomentumState(NamedTuple):
-    """State of `momentum`."""
+    """State of `momentum`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``momentum_buffer``: for each parameter the accumulated updates.
+    """
+
+    step: Shared
     momentum_buffer: Restarting
 
 
@@ -39,7 +45,7 @@ def _momentum(
 
 @transformation
 class momentum(GradientTransformation):
-    """Accumulate the updates with a decay (Polyak, 1964; Nesterov, 1983).
+    """Accumulate the updates with a decay.
 
     ::
 
@@ -47,11 +53,21 @@ class momentum(GradientTransformation):
         b_t = momentum * b_{t-1} + (1 - dampening) * g_t
         u_t = b_t,  or with nesterov  g_t + momentum * b_t
 
-    The form of Nesterov's momentum is that of Sutskever et al. (2013), "On the
-    importance of initialization and momentum in deep learning".
+    **Arguments:**
+
+    - ``momentum``: how much of the buffer is kept, at least 0.
+    - ``dampening``: how much of an update is left out of the buffer.
+    - ``nesterov``: look ahead by one more step of the buffer.
+
+    **State:** `MomentumState`; ``momentum_buffer`` has the shapes and dtypes of the
+    parameters.
 
     **Raises:** `ValueError` if ``momentum`` is negative or NaN, or if ``nesterov`` is
     combined with zero momentum or with dampening.
+
+    **Source:** Polyak, "Some methods of speeding up the convergence of iteration
+    methods", 1964; Nesterov's in the form of Sutskever, Martens, Dahl and Hinton, "On
+    the importance of initialization and momentum in deep learning", 2013.
     """
 
     momentum: Value

@@ -7,20 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._checks import check_integer, check_range
+from .._checks import check_known_range, check_whole
 from .._hyperparameters import Value
 from .._leafwise import elementwise
-from .._numerics import Scalar, as_scalar, increment, is_number, sqrt
+from .._numerics import as_scalar, increment, sqrt
 from .._state import Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 
 
 class NoiseState(NamedTuple):
-    """State of `add_noise`."""
+    """State of `add_noise`.
 
-    key: Shared  # uint32 [2], the same throughout a run
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``key``: uint32 [2], the key of the whole run.
+    - ``step``: int32 [], updates done so far.
+    """
+
+    key: Shared
+    step: Shared
 
 
 @elementwise()
@@ -40,28 +46,33 @@ def _standard_normal(key: Array, leaf: Any) -> Array:
 class add_noise(GradientTransformation):
     """Add Gaussian noise that fades: ``u = g + N(0, eta / (1 + t)**gamma)``.
 
-    ``t`` counts the updates from 0 (Neelakantan et al., 2015, "Adding gradient noise
-    improves learning for very deep networks", arXiv:1511.06807). Both parts of a
-    complex element get noise of that variance. The noise depends on the seed, the
-    step and a leaf's place and shape alone, not on its dtype.
+    ``t`` counts the updates from 0. Both parts of a complex element get noise of that
+    variance. The noise depends on the seed, the step and a leaf's place and shape
+    alone, not on its dtype.
 
-    **Arguments:** ``eta``: the variance at the first update; ``gamma``: how fast it
-    decreases; ``seed``: an integer, used by `init`.
+    **Arguments:**
 
-    **Raises:** `ValueError` if ``eta`` or ``gamma`` is negative or NaN, `TypeError` if
-    ``seed`` is no integer.
+    - ``eta``: the variance at the first update, at least 0.
+    - ``gamma``: how fast it decreases, at least 0.
+    - ``seed``: an integer of at least 0, which `init` reads.
+
+    **State:** `NoiseState`.
+
+    **Raises:** `ValueError` if a number is out of range, `TypeError` if ``seed`` is not
+    an integer, and at `update` for a sparse leaf.
+
+    **Source:** Neelakantan et al., "Adding gradient noise improves learning for very
+    deep networks", 2015, [arXiv:1511.06807](https://arxiv.org/abs/1511.06807).
     """
 
     eta: Value
     gamma: Value = 0.55
-    seed: Scalar = 0
+    seed: Value = 0
 
     def __post_init__(self) -> None:
-        check_range("eta", self.eta, at_least=0)
-        check_range("gamma", self.gamma, at_least=0)
-        if is_number(self.seed):
-            check_integer("seed", self.seed, at_least=0)
-        check_range("seed", self.seed)
+        check_known_range("eta", self.eta, at_least=0)
+        check_known_range("gamma", self.gamma, at_least=0)
+        check_whole("seed", self.seed, at_least=0)
 
     def init(self, params: PyTree) -> NoiseState:
         # Raw data and not a typed key: it can be saved like any other array.

@@ -10,94 +10,110 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .._checks import check_choice, check_range
+from .._checks import check_choice, check_known_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Value
 from .._numerics import as_scalar, increment
 from .._state import Shared
-from .._transformation import GradientTransformation, State, transformation
+from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
-from ..schedules._arguments import Count, as_count, check_count, check_number
-from ._scaling import scale
+from ..schedules._arguments import as_count
+from ._scaling import _scaled
 
 
 class ReduceOnPlateauState(NamedTuple):
-    """State of `reduce_on_plateau`."""
+    """State of `reduce_on_plateau`.
 
-    lr: Shared  # float [], the learning rate in force
-    best: Shared  # float [], the best loss so far
-    num_bad_epochs: Shared  # int32 [], plateau steps since then
-    cooldown_counter: Shared  # int32 [], plateau steps left of the cooldown
-    total: Shared  # float [], sum of the losses of the plateau step under way
-    losses: Shared  # int32 [], their number
+    **Fields:**
+
+    - ``scale``: float [], what the next updates are multiplied by.
+    - ``best``: float [], the best loss so far.
+    - ``num_bad_epochs``: int32 [], plateau steps since then.
+    - ``cooldown_counter``: int32 [], plateau steps left of the cooldown.
+    - ``total``: float [], the sum of the losses of the plateau step under way.
+    - ``losses``: int32 [], their number.
+    """
+
+    scale: Shared
+    best: Shared
+    num_bad_epochs: Shared
+    cooldown_counter: Shared
+    total: Shared
+    losses: Shared
 
 
 @transformation
 class reduce_on_plateau(GradientTransformation):
-    """Reduce the learning rate when the loss has stopped falling.
+    """Reduce the updates when the loss has stopped falling: ``u = scale * g``.
 
-    It is `torch.optim.lr_scheduler.ReduceLROnPlateau`, which stands after an optimizer
-    of learning rate ``lr`` and reads the loss from the extra argument ``value``::
+    After an optimizer it is `torch.optim.lr_scheduler.ReduceLROnPlateau`: the learning
+    rate in force is ``scale`` times the optimizer's own. ``scale`` starts at 1. The
+    loss is read from the extra argument ``value``::
 
-        tx = of.chain(of.sgd(lr=0.1), of.reduce_on_plateau(lr=0.1, min_lr=1e-4))
+        tx = of.chain(of.sgd(lr=0.1), of.reduce_on_plateau(min_scale=1e-3))
         updates, state = tx.update(grads, state, params, value=loss)
-
-        u = g * current_lr / lr
 
     After every ``every`` updates the mean of their losses makes one plateau step, in
     torch's order of tests: it is better than the best so far, or one more bad one; in
     the cooldown no bad one counts; after more than ``patience`` bad ones
-    ``current_lr = max(current_lr * factor, min_lr)``, unless that is less than ``eps``
+    ``scale = max(scale * factor, min_scale)``, unless that is less than ``eps``
     smaller, and a cooldown begins. As in a PyTorch loop, which steps the optimizer
-    first, the learning rate so found holds from the next update on. NaN is never
-    better.
+    first, the scale so found holds from the next update on. NaN is never better.
 
-    **Arguments:** ``lr``: the learning rate at the start; ``mode``: ``"min"`` for a
-    loss, ``"max"`` for a score; ``factor``: in [0, 1); ``patience``, ``cooldown``:
-    plateau steps; ``threshold``: what is better must be so by this much, in parts of
-    the best with ``threshold_mode="rel"`` (of its signed value, as in torch: with a
-    negative best loss a slightly worse one passes for better) and absolutely with
-    ``"abs"``; ``min_lr``, ``eps``: see above; ``every``: updates to one plateau step.
+    **Arguments:**
+
+    - ``mode``: ``"min"`` for a loss, ``"max"`` for a score.
+    - ``factor``: what the scale is multiplied by, in [0, 1).
+    - ``patience``: how many bad plateau steps are let pass.
+    - ``threshold``: what is better must be so by this much.
+    - ``threshold_mode``: whether that is meant absolutely, ``"abs"``, or in parts of
+      the best, ``"rel"`` (of its signed value, as in torch: with a negative best loss
+      a slightly worse one passes for better).
+    - ``cooldown``: how many plateau steps after a reduction are not counted as bad.
+    - ``min_scale``: the smallest scale, in [0, 1]; torch's ``min_lr`` divided by the
+      learning rate.
+    - ``eps``: the least reduction of the scale; torch's ``eps`` divided by the learning
+      rate.
+    - ``every``: how many updates make one plateau step.
+
+    **State:** `ReduceOnPlateauState`.
 
     **Raises:** `ValueError` for an argument out of range, `TypeError` for a count that
-    is no integer and for a schedule as ``lr``; at `update` `TypeError` if ``value`` is
-    missing and `ValueError` if it is no scalar.
+    is not an integer; at `update` `TypeError` if ``value`` is missing and `ValueError`
+    if it is not a scalar.
     """
 
-    lr: Value = 1.0
     mode: Literal["min", "max"] = static(default="min")
     factor: Value = 0.1
-    patience: Count = 10
+    patience: Value = 10
     threshold: Value = 1e-4
     threshold_mode: Literal["rel", "abs"] = static(default="rel")
-    cooldown: Count = 0
-    min_lr: Value = 0.0
+    cooldown: Value = 0
+    min_scale: Value = 0.0
     eps: Value = 1e-8
     _: dataclasses.KW_ONLY
-    every: Count = 1
+    every: Value = 1
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, above=0)
         check_choice("mode", self.mode, ("min", "max"))
-        check_range("factor", self.factor, at_least=0, below=1)
-        check_count("patience", self.patience, at_least=0)
-        check_range("threshold", self.threshold)
+        check_known_range("factor", self.factor, at_least=0, below=1)
+        check_whole("patience", self.patience, at_least=0)
+        check_known_range("threshold", self.threshold)
         check_choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
-        check_count("cooldown", self.cooldown, at_least=0)
-        check_range("min_lr", self.min_lr, at_least=0)
-        check_range("eps", self.eps, at_least=0)
-        check_count("every", self.every, at_least=1)
+        check_whole("cooldown", self.cooldown, at_least=0)
+        check_known_range("min_scale", self.min_scale, at_least=0, at_most=1)
+        check_known_range("eps", self.eps, at_least=0)
+        check_whole("every", self.every, at_least=1)
 
     def init(self, params: PyTree) -> ReduceOnPlateauState:
-        # A copy: the state may be donated, the transformation stays.
-        lr = jnp.array(as_scalar(self.lr), copy=True)
+        scale = as_scalar(1)
         worst = math.inf if self.mode == "min" else -math.inf
         return ReduceOnPlateauState(
-            lr=lr,
-            best=jnp.full_like(lr, worst),
+            scale=scale,
+            best=jnp.full_like(scale, worst),
             num_bad_epochs=jnp.zeros((), jnp.int32),
             cooldown_counter=jnp.zeros((), jnp.int32),
-            total=jnp.zeros_like(lr),
+            total=jnp.zeros_like(scale),
             losses=jnp.zeros((), jnp.int32),
         )
 
@@ -109,13 +125,13 @@ class reduce_on_plateau(GradientTransformation):
         *,
         value: Any,
         **extra: Any,
-    ) -> tuple[PyTree, State]:
+    ) -> tuple[PyTree, ReduceOnPlateauState]:
         if np.shape(value) != ():
             raise ValueError(
                 "value must be a scalar, the loss of this update, found an array of "
                 f"shape {np.shape(value)}"
             )
-        updates, _ = scale(state.lr / as_scalar(self.lr)).update(updates, ())
+        updates = _scaled(updates, factor=state.scale)
         state = state._replace(
             total=state.total + as_scalar(value), losses=increment(state.losses)
         )
@@ -126,7 +142,15 @@ class reduce_on_plateau(GradientTransformation):
     def plateau_step(
         self, state: ReduceOnPlateauState, value: Array
     ) -> ReduceOnPlateauState:
-        """The state after a plateau step with the mean loss ``value``."""
+        """The state after a plateau step.
+
+        **Arguments:**
+
+        - ``state``: the state before it.
+        - ``value``: the mean loss.
+
+        **Returns:** the state with a new scale, if it is due.
+        """
         is_better = self._is_better(value, state.best)
         best = jnp.where(is_better, value, state.best)
         bad = jnp.where(is_better, 0, increment(state.num_bad_epochs))
@@ -135,10 +159,11 @@ class reduce_on_plateau(GradientTransformation):
         bad = jnp.where(cools, 0, bad)
 
         is_plateau = as_count(bad) > as_count(self.patience)
-        smaller = jnp.maximum(state.lr * as_scalar(self.factor), as_scalar(self.min_lr))
-        is_reduced = is_plateau & (state.lr - smaller > as_scalar(self.eps))
+        smaller = state.scale * as_scalar(self.factor)
+        smaller = jnp.maximum(smaller, as_scalar(self.min_scale))
+        is_reduced = is_plateau & (state.scale - smaller > as_scalar(self.eps))
         return ReduceOnPlateauState(
-            lr=jnp.where(is_reduced, smaller, state.lr),
+            scale=jnp.where(is_reduced, smaller, state.scale),
             best=best,
             num_bad_epochs=jnp.where(is_plateau, 0, bad),
             cooldown_counter=jnp.where(

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_range
+from .._checks import check_known_range, check_range
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._transformation import Stateless, transformation
@@ -27,12 +27,21 @@ def _zero(updates: Array) -> Array:
 
 @transformation
 class scale(Stateless):
-    """Multiply the updates by a number: ``u = factor * g``."""
+    """Multiply the updates by a number: ``u = factor * g``.
+
+    **Arguments:**
+
+    - ``factor``: the number, of either sign.
+
+    **State:** ``()``.
+
+    **Raises:** `ValueError` if ``factor`` is NaN.
+    """
 
     factor: Value
 
     def __post_init__(self) -> None:
-        check_range("factor", self.factor)
+        check_known_range("factor", self.factor)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _scaled(updates, factor=self.factor)
@@ -40,7 +49,12 @@ class scale(Stateless):
 
 @transformation
 class negate(Stateless):
-    """Turn the updates round: ``u = -g``; torch's ``maximize`` is this, first."""
+    """Turn the updates round: ``u = -g``.
+
+    At the start of a chain it is torch's ``maximize``.
+
+    **State:** ``()``.
+    """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _scaled(updates, factor=-1.0)
@@ -51,6 +65,12 @@ class scale_by_learning_rate(Stateless):
     """Turn a direction of ascent into a step of descent: ``u = -lr * g``.
 
     It stands last in an optimizer's chain.
+
+    **Arguments:**
+
+    - ``lr``: the learning rate, at least 0.
+
+    **State:** ``()``.
 
     **Raises:** `ValueError` if ``lr`` is negative or NaN.
     """
@@ -68,7 +88,9 @@ class scale_by_learning_rate(Stateless):
 class scale_by_sign(Stateless):
     """Keep only the sign of each element: ``u = sign(g)``, 0 where ``g`` is 0.
 
-    Of a complex element the signs of the real and of the imaginary part.
+    Of a complex element it keeps the signs of the real and of the imaginary part.
+
+    **State:** ``()``.
     """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
@@ -77,7 +99,12 @@ class scale_by_sign(Stateless):
 
 @transformation
 class set_to_zero(Stateless):
-    """Make every update 0: ``u = 0``. With `partition` it freezes parameters."""
+    """Make every update 0: ``u = 0``.
+
+    With `partition` it freezes parameters.
+
+    **State:** ``()``.
+    """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _zero(updates)

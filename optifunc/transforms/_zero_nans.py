@@ -18,6 +18,8 @@ class zero_nans(Stateless):
     """Replace NaN by 0: ``u = 0`` where ``g`` is NaN, ``g`` elsewhere.
 
     Infinite elements stay. Each part of a complex element is treated by itself.
+
+    **State:** ``()``.
     """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:

@@ -21,11 +21,20 @@ from ._wrapper import Wrapper
 
 
 class AccumulationState(NamedTuple):
-    """State of `accumulate_gradients`."""
+    """State of `accumulate_gradients`.
 
-    micro_step: Shared  # int32 [], gradients accumulated since the last inner update
-    step: Shared  # int32 [], inner updates done so far
-    accumulated: PerParameter  # stale where micro_step is 0
+    **Fields:**
+
+    - ``micro_step``: int32 [], gradients accumulated since the last inner update.
+    - ``step``: int32 [], inner updates done so far.
+    - ``accumulated``: for each parameter the mean or sum of these gradients; of no
+      meaning where ``micro_step`` is 0.
+    - ``inner``: the inner transformation's state.
+    """
+
+    micro_step: Shared
+    step: Shared
+    accumulated: PerParameter
     inner: State
 
 

@@ -73,11 +73,10 @@ class chain(Wrapper):
         fits = type(state) is (dict if named else tuple)
         keys = {member.key for member in children}
         if not fits or {*(state if named else range(len(state)))} != keys:
-            names = ", ".join(type(c.transformation).__name__ for c in children)
-            expected = f"a dict of {sorted(keys)}" if named else "a tuple"
-            raise foreign_state(
-                self, f"{expected} for {len(children)} members ({names})", state
-            )
+            members = ", ".join(type(c.transformation).__name__ for c in children)
+            wanted = sorted(keys) if named else f"{len(children)} ({members})"
+            kind = "a dict" if named else "a tuple"
+            raise foreign_state(self, f"{kind} of {wanted}", state)
         states = {}
         for _, key, tx in children:
             updates, states[key] = tx.update(updates, state[key], params, **extra)

@@ -51,9 +51,15 @@ def update_with_either(
 
 
 class ConditionalState(NamedTuple):
-    """State of `conditionally`."""
+    """State of `conditionally`.
 
-    step: Shared  # int32 [], updates done so far, by either transformation
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far, by either transformation.
+    - ``inner``, ``otherwise``: the states of the two.
+    """
+
+    step: Shared
     inner: State
     otherwise: State
 

@@ -46,6 +46,10 @@ class Layout:
     def __repr__(self) -> str:
         return f"Layout({len(self.shapes)} leaves, max_size={self.max_size})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy of a structure differs from it if a module of Equinox is in it.
+        return Layout.of, (self.tree, self.max_size)
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -106,9 +110,16 @@ class Layout:
 
 @pytree_dataclass
 class FlattenState(RelaidState):
-    """State of `flatten`."""
+    """State of `flatten`.
 
-    inner: State  # of {"vectors": {dtype: vector}, "leaves": the leaves not joined}
+    **Fields:**
+
+    - ``inner``: the inner transformation's state, of ``{"vectors": {dtype: vector},
+      "leaves": the leaves not joined}``.
+    - ``layout``: which leaves are joined, and into which vector. It is static.
+    """
+
+    inner: State
     layout: Layout = static()
 
     def spread(self) -> State:

@@ -23,9 +23,15 @@ class EmptyMaskWarning(UserWarning):
 
 
 class MaskedState(NamedTuple):
-    """State of `masked`."""
+    """State of `masked`.
 
-    inner: State  # with None for each parameter that is not selected
+    **Fields:**
+
+    - ``inner``: the inner transformation's state, with None for each parameter that is
+      not selected.
+    """
+
+    inner: State
 
 
 @transformation
@@ -47,7 +53,7 @@ class masked(Wrapper):
     - ``mask``: a pytree of bools, whose leaves may stand for whole subtrees of the
       parameters; a function of ``(path, leaf)`` that returns a bool; or a function of
       the parameters that returns a pytree of bools, as in optax. The number of
-      positional arguments tells the two functions apart. ``path`` is dotted
+      arguments without a default tells the two apart. ``path`` is dotted
       (``"encoder.0.kernel"``, also if a Variable of flax.nnx holds the array), and
       ``leaf`` is the parameter (the update, if `update` is called without ``params``).
 

@@ -17,9 +17,15 @@ from ..schedules._function import as_schedule
 
 
 class ScheduledState(NamedTuple):
-    """State of `scheduled`."""
+    """State of `scheduled`.
 
-    step: Shared  # int32 [], updates done so far
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``inner``: the inner transformation's state.
+    """
+
+    step: Shared
     inner: State
 
 

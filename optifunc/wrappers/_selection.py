@@ -36,11 +36,19 @@ class Selector:
         """The tree as a selector; ``check`` looks at each of its leaves."""
         for path, value in leaves_with_names(tree):
             check(path, value)
+        return cls._of_checked(tree)
+
+    @classmethod
+    def _of_checked(cls, tree: PyTree) -> "Selector":
         leaves, treedef = jax.tree.flatten(tree)
         return cls(treedef, tuple(leaves))
 
     def __repr__(self) -> str:
         return repr(self.tree)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy of a structure differs from it if a module of Equinox is in it.
+        return Selector._of_checked, (self.tree,)
 
     @property
     def tree(self) -> PyTree:

@@ -24,10 +24,17 @@ def _all_finite(tree: PyTree) -> Array:
 
 
 class SkipNotFiniteState(NamedTuple):
-    """State of `skip_not_finite`."""
+    """State of `skip_not_finite`.
 
-    skipped: Shared  # int32 [], updates skipped so far
-    consecutive: Shared  # int32 [], non-finite updates since the last finite one
+    **Fields:**
+
+    - ``skipped``: int32 [], updates skipped so far.
+    - ``consecutive``: int32 [], non-finite updates since the last finite one.
+    - ``inner``: the inner transformation's state.
+    """
+
+    skipped: Shared
+    consecutive: Shared
     inner: State
 
 

@@ -48,6 +48,39 @@ def test_clip_by_global_norm_is_torchs(max_norm, scale):
     assert_close(updates_of(of.clip_by_global_norm(max_norm), grads), expected)
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("max_norm", [1.0, float("inf")])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0, float("inf"), -2.0],
+        [float("-inf"), 0.0, 1.0],
+        [1.0, float("nan"), -2.0],
+        # Finite, but the sum of squares is not.
+        [1e30, 1.0, -1e25],
+    ],
+)
+def test_what_clip_by_global_norm_makes_of_a_norm_that_is_not_finite(values, max_norm):
+    import torch
+
+    grad = np.asarray(values, np.float32)
+    tensor = torch.zeros(grad.shape)
+    tensor.grad = torch.tensor(grad)
+    torch.nn.utils.clip_grad_norm_([tensor], max_norm)
+    found = updates_of(of.clip_by_global_norm(max_norm), jnp.asarray(grad))
+    np.testing.assert_array_equal(found, tensor.grad.numpy())
+    # As the docstring says, element by element.
+    if np.isnan(grad).any() or np.isinf(max_norm):
+        wanted = np.full(grad.shape, np.nan)
+    else:
+        wanted = np.where(np.isfinite(grad), 0, np.nan)
+    np.testing.assert_array_equal(found, wanted)
+    # And the wrapper named there leaves such updates out.
+    if not np.isfinite(grad).all():
+        tx = of.skip_not_finite(of.chain(of.clip_by_global_norm(max_norm)))
+        np.testing.assert_array_equal(updates_of(tx, jnp.asarray(grad)), np.zeros(3))
+
+
 def test_clip_by_global_norm_differs_from_optax_by_the_1e_6_of_torch():
     grads = gradients()
     norm = float(of.global_norm(grads))

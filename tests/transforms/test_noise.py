@@ -12,9 +12,9 @@ ZEROS = {"a": jnp.zeros((200, 100)), "b": jnp.zeros(20_000, jnp.complex64), "n":
 
 
 def noise(tx, updates, steps=1):
-    state = tx.init(updates)
+    state, update = tx.init(updates), jax.jit(tx.update)
     for _ in range(steps):
-        found, state = jax.jit(tx.update)(updates, state)
+        found, state = update(updates, state)
     return found
 
 

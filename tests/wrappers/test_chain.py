@@ -94,23 +94,23 @@ def test_chains_nest_and_take_members_from_elsewhere():
         ),
         (
             lambda: of.chain(of.identity()).update(GRADS, ((), ())),
-            r"not one of a chain of 1 members \(0\); found a tuple of 2",
+            r"not one of chain: expected a tuple of 1 \(identity\), found a tuple of 2",
         ),
         (
             lambda: of.chain(a=of.identity()).update(GRADS, ()),
-            r"a chain of 1 members \(a\); found a tuple of 0",
+            r"not one of chain: expected a dict of \['a'\], found a tuple of 0;",
         ),
         (
             lambda: of.chain(of.identity()).update(GRADS, {"a": ()}),
-            r"found a dict of \['a'\]",
+            r"expected a tuple of 1 \(identity\), found a dict of \['a'\]",
         ),
         (
             lambda: of.chain(of.identity()).update(GRADS, None),
-            r"a chain of 1 members \(0\); found a NoneType",
+            r"expected a tuple of 1 \(identity\), found a NoneType",
         ),
         (
             lambda: of.chain(a=of.identity()).update(GRADS, {"b": ()}),
-            r"a chain of 1 members \(a\); found a dict of \['b'\]",
+            r"expected a dict of \['a'\], found a dict of \['b'\]",
         ),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_same_updates_as_without(inner, max_size):
 
 def test_the_state_is_one_vector_a_dtype_and_the_large_leaves():
     def shapes(max_size):
-        # One array: a momentum's buffer. The step counter is no array of parameters.
+        # One array: a buffer of momentum. The counter belongs to no parameter.
         state = of.flatten(of.momentum(0.9), max_size).init(PARAMS)
         return sorted(x.shape for x in jax.tree.leaves(state) if x.ndim)
 
@@ -123,13 +123,18 @@ def test_optaxs_line_search_has_its_arguments(params):
     found = []
     with jax.numpy_dtype_promotion("standard"):  # which optax counts on
         for tx in (inner, of.flatten(inner)):
-            ours, state = params, tx.init(params)
-            for _ in range(3):
+
+            @jax.jit
+            def step(ours, state, tx=tx):
                 value, grad = jax.value_and_grad(loss)(ours)
                 updates, state = tx.update(
                     grad, state, ours, value=value, grad=grad, value_fn=loss
                 )
-                ours = of.apply_updates(ours, updates)
+                return of.apply_updates(ours, updates), state
+
+            ours, state = params, tx.init(params)
+            for _ in range(3):
+                ours, state = step(ours, state)
             found.append(ours)
     # The same sums, of one vector.
     chex.assert_trees_all_close(*found, atol=1e-6)

@@ -17,8 +17,9 @@ def even(step):
 
 def run(tx, steps=5, **extra):
     state, found = tx.init(GRADS), []
+    update = jax.jit(tx.update)
     for _ in range(steps):
-        updates, state = jax.jit(tx.update)(GRADS, state, GRADS, **extra)
+        updates, state = update(GRADS, state, GRADS, **extra)
         found.append((updates, state))
     return found
 
