@@ -107,7 +107,7 @@ OPTIMIZERS = _table(
         "Muon in float32",
         pure=lambda: of.muon(**_MUON, ns_dtype=jnp.float32),
         # Torch's interface has no argument for the dtype.
-        stateful=lambda params: optim.Functional(
+        stateful=lambda params: optim.Stateful(
             of.muon(**_MUON, ns_dtype=jnp.float32), params
         ),
         # Its correction of the average is a factor, which the orthogonalisation undoes.

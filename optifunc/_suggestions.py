@@ -151,7 +151,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "exponential_decay": "schedules.exponential",
     "join_schedules": "schedules.sequential",
     "linear_onecycle_schedule": "schedules.one_cycle",
-    "linear_schedule": "schedules.linear",
+    "linear_schedule": "schedules.from_to",
     "piecewise_constant_schedule": "schedules.piecewise_constant",
     "piecewise_interpolate_schedule": "schedules.piecewise_interpolated",
     "polynomial_schedule": "schedules.polynomial",

@@ -3,6 +3,7 @@
 import inspect
 import re
 from pathlib import Path
+from typing import Annotated, get_origin
 
 import pytest
 
@@ -14,6 +15,7 @@ NAMESPACES = {
     "optifunc": of,
     "optifunc.interop": of.interop,
     "optifunc.interop.torch": optifunc.interop.torch,
+    "optifunc.linalg": of.linalg,
     "optifunc.losses": of.losses,
     "optifunc.optim": of.optim,
     "optifunc.optim.clip_grad": of.optim.clip_grad,
@@ -34,13 +36,23 @@ def public_names():
         if not name.startswith("_")
         and not inspect.ismodule(value)
         # A package lists its names; a module has what it imports among them.
-        and (hasattr(module, "__path__") or value.__module__ == namespace)
+        and (
+            hasattr(module, "__path__")
+            or getattr(value, "__module__", None) == namespace
+        )
     }
 
 
 PUBLIC = public_names()
 SHORT = {name.rpartition(".")[2]: value for name, value in PUBLIC.items()}
-CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value)}
+CALLABLES = {
+    name: value
+    for name, value in PUBLIC.items()
+    if callable(value)
+    # The roles of state are annotations: `Shared` and its kin.
+    and get_origin(value) is not Annotated
+    and not (inspect.isclass(value) and issubclass(value, Warning | Exception))
+}
 
 
 def test_the_api_pages_list_each_public_name_once():
@@ -66,6 +78,9 @@ def test_the_api_pages_show_the_arguments(api_pages):
     """Of classes too, whose constructors decorators make, or that inherit one."""
     for name, value in CALLABLES.items():
         shown = api_pages[name.removeprefix("optifunc.")]
+        if hasattr(value, "_fields"):  # a state: the page lists its fields
+            assert [m for m in value._fields if m in shown.members] == [*value._fields]
+            continue
         if inspect.isclass(value):
             shown = shown.members["__init__"]
         found = [p for p in shown.parameters if p.name != "self"]

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_known_range, check_range
+from .._checks import check_range
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._transformation import Stateless, transformation
@@ -41,7 +41,7 @@ class scale(Stateless):
     factor: Value
 
     def __post_init__(self) -> None:
-        check_known_range("factor", self.factor)
+        check_range("factor", self.factor)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _scaled(updates, factor=self.factor)
