@@ -154,7 +154,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "linear_schedule": "schedules.from_to",
     "piecewise_constant_schedule": "schedules.piecewise_constant",
     "piecewise_interpolate_schedule": "schedules.piecewise_interpolated",
-    "polynomial_schedule": "schedules.polynomial",
+    "polynomial_schedule": "schedules.from_to",
     "sgdr_schedule": "schedules.cosine_annealing_warm_restarts",
     "warmup_constant_schedule": "schedules.warmup_stable_decay",
     "warmup_cosine_decay_schedule": "schedules.warmup_cosine",
