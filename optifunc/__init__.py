@@ -1,5 +1,7 @@
 """torch.optim's mathematics as pure, chainable JAX gradient transformations."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from . import (
     interop as interop,
     linalg as linalg,
@@ -11,6 +13,11 @@ from . import (
     wrappers as wrappers,
 )
 from ._dataclass import child as child, static as static
+from ._describe import (
+    Description as Description,
+    ParameterRow as ParameterRow,
+    describe as describe,
+)
 from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,
@@ -25,6 +32,7 @@ from ._state import (
     find_in_state as find_in_state,
     map_state as map_state,
 )
+from ._suggestions import unknown_attribute as _unknown_attribute
 from ._transformation import (
     GradientTransformation as GradientTransformation,
     Stateless as Stateless,
@@ -36,3 +44,9 @@ from ._tree import global_norm as global_norm
 from .optimizers import *  # noqa: F403
 from .transforms import *  # noqa: F403
 from .wrappers import *  # noqa: F403
+
+# Type checkers would take it for a sign that any name exists.
+if not _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        raise _unknown_attribute(__name__, name, globals())

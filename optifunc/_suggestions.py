@@ -212,3 +212,10 @@ def check_argument_names(
         own = suggestion(name, known, ARGUMENTS)
         meant = f"did you mean {own!r}?" if own else f"it takes {', '.join(known)}"
         raise TypeError(f"{function}() has no argument {name!r}; {meant}")
+
+
+def unknown_attribute(module: str, name: str, members: Iterable[str]) -> AttributeError:
+    """What to raise for a name that a module does not have."""
+    own = suggestion(name, members, PUBLIC_NAMES)
+    meant = f"; did you mean {module.rpartition('.')[2]}.{own}?" if own else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{meant}")

@@ -1,5 +1,8 @@
 """torch.optim's interface: optimizers that hold their parameters and state."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from .._suggestions import unknown_attribute as _unknown_attribute
 from . import (
     clip_grad as clip_grad,
     lr_scheduler as lr_scheduler,
@@ -22,3 +25,9 @@ from ._rprop import Rprop as Rprop
 from ._sgd import SGD as SGD
 from ._sparse_adam import SparseAdam as SparseAdam
 from ._stateful import Stateful as Stateful
+
+# Type checkers would take it for a sign that any name exists.
+if not _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        raise _unknown_attribute(__name__, name, globals())

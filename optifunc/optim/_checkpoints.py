@@ -49,7 +49,7 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
     group_of = optimizer.group_of()
     saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
     _check_sizes(saved, optimizer.param_groups, group_of)
-    _check_class(saved, optimizer)
+    _check_class(saved, state_dict["state"], optimizer)
     ordered = [
         _by_name(group, live.get("param_names", names))
         for group, live, names in zip(
@@ -116,21 +116,28 @@ def _check_sizes(
         )
 
 
-def _check_class(saved: Sequence[Group], optimizer: "Optimizer") -> None:
-    """Check that the groups have the hyperparameters of this class.
+def _check_class(
+    saved: Sequence[Group],
+    state: Mapping[Any, Mapping[str, Any]],
+    optimizer: "Optimizer",
+) -> None:
+    """Check that hyperparameters and state are those of this class.
 
     **Raises:** `ValueError` that names the class whose hyperparameters they are.
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
     needed = {name for name, default in known.items() if default}
+    fields = {key for entry in state.values() for key in entry}
+    surplus = optimizer.layout.unknown_fields(fields)
     for group in saved:
         missing = sorted(needed - group.keys())
-        if missing:
+        if missing or surplus:
+            lack = f"its groups lack {missing}"
+            wrong = lack if missing else f"its state holds {sorted(surplus)}"
             raise ValueError(
-                f"this state dict is not one of {type(optimizer).__name__}: its groups "
-                f"lack {missing}; their hyperparameters are those of "
-                f"{nearest_class(group.keys())}"
+                f"this state dict is not one of {own_class.__name__}: {wrong}; its "
+                f"hyperparameters are those of {nearest_class(group.keys())}"
             )
 
 

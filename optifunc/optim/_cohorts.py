@@ -59,6 +59,10 @@ class Columns(NamedTuple):
             },
         )
 
+    def copied(self) -> "Columns":
+        """The same columns with arrays that no step writes over."""
+        return Columns(_copied(self.shared), _copied(self.own))
+
     def shared_content(self) -> tuple[Any, ...]:
         """The shared values in a form that can be compared."""
         return tuple(

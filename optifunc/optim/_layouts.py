@@ -40,6 +40,10 @@ class StateLayout:
                 found[i] = self.exported(columns.shared | own)
         return found
 
+    def unknown_fields(self, fields: set[str]) -> set[str]:
+        """Those of ``fields`` that a state of this layout cannot have."""
+        return set()
+
     def exported(self, entry: dict[str, Any]) -> dict[str, Any]:
         """One parameter's state as NumPy arrays."""
         return {key: jax.tree.map(np.array, value) for key, value in entry.items()}
@@ -112,6 +116,9 @@ class TorchLayout(StateLayout):
         super().__init__()
         self.fields = fields
         self.step_type = step_type
+
+    def unknown_fields(self, fields: set[str]) -> set[str]:
+        return fields - {*self.fields}
 
     def exported(self, entry: dict[str, Any]) -> dict[str, Any]:
         listed = super().exported({k: entry[k] for k in self.fields if k in entry})

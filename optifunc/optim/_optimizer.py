@@ -498,7 +498,6 @@ class Optimizer(Parameters):
         The state is a copy, as the next step here writes over this one.
         """
         states = self._states()
-        everything = range(len(self._gradients))
         released = (states.released(c) for c in self._cohorts)
         return {
             "defaults": self.defaults,
@@ -509,7 +508,7 @@ class Optimizer(Parameters):
             "_order": self._order,
             "_lost": self._lost,
             "_cohorts": [
-                dataclasses.replace(c, kept=c.kept.of(everything)) for c in released
+                dataclasses.replace(c, kept=c.kept.copied()) for c in released
             ],
         }
 

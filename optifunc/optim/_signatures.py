@@ -73,7 +73,7 @@ def constructor(
         values = signature.bind(*args, **kwargs)
         values.apply_defaults()
         # A value out of range is the factory's to refuse, before anything is made.
-        bound(factory, values.arguments)
+        factory(**values.arguments)
         base(self, params, dict(values.arguments))
 
     __init__.__signature__ = whole  # type: ignore[attr-defined]

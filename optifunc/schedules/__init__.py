@@ -1,5 +1,8 @@
 """Schedules: hyperparameters as pure functions of the number of updates done."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from .._suggestions import unknown_attribute as _unknown_attribute
 from ._base import (
     MultiplicativeSchedule as MultiplicativeSchedule,
     Schedule as Schedule,
@@ -39,3 +42,9 @@ from ._warmup import (
     warmup_linear as warmup_linear,
     warmup_stable_decay as warmup_stable_decay,
 )
+
+# Type checkers would take it for a sign that any name exists.
+if not _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        raise _unknown_attribute(__name__, name, globals())

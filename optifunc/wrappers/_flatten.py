@@ -1,8 +1,8 @@
 """Small leaves joined into one vector."""
 
 import dataclasses
-from collections.abc import Sequence
-from functools import cached_property, reduce
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import jax
@@ -123,16 +123,22 @@ class FlattenState(RelaidState):
     layout: Layout = static()
 
     def spread(self) -> State:
-        def split(field: Field, value: Any) -> Any:
-            return self.layout.split(value) if field.role.is_per_parameter else value
-
-        return map_state(split, self.inner, self.layout.joined_tree)
+        relaid = partial(_relaid, self.layout.split)
+        return map_state(relaid, self.inner, self.layout.joined_tree)
 
     def gathered(self, spread: State) -> "FlattenState":
-        def join(field: Field, value: Any) -> Any:
-            return self.layout.join(value) if field.role.is_per_parameter else value
+        relaid = partial(_relaid, self.layout.join)
+        return FlattenState(map_state(relaid, spread, self.layout.tree), self.layout)
 
-        return FlattenState(map_state(join, spread, self.layout.tree), self.layout)
+
+def _relaid(change: Callable[[PyTree], PyTree], field: Field, value: Any) -> Any:
+    """``change(value)`` of a field that is per parameter; of shapes, its shapes."""
+    if not field.role.is_per_parameter:
+        return value
+    is_abstract = any(
+        isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(value)
+    )
+    return jax.eval_shape(change, value) if is_abstract else change(value)
 
 
 @transformation
