@@ -92,7 +92,9 @@ def declared_roles(state_type: type) -> Mapping[str, Role | None]:
     if not hasattr(state_type, "_fields"):
         return {}
     annotations = inspect.get_annotations(state_type)
-    scope = vars(sys.modules[state_type.__module__])
+    # A class that `exec` has made is in no module.
+    module = sys.modules.get(state_type.__module__)
+    scope = {} if module is None else vars(module)
     roles = {
         name: _role_in(_evaluated(annotations.get(name), scope))
         for name in state_type._fields
