@@ -20,6 +20,7 @@ class Row:
     optimizer: bool = False  # a factory of torch.optim, whose updates descend
     matrices: bool = False  # parameters must have two axes
     sparse: bool = False  # gradients are sparse rows
+    shapes: bool = False  # reads the shapes of leaves
     complex: bool = True  # complex parameters are supported
     needs_params: bool = False  # update raises without params
     value: bool = False  # needs the loss
@@ -102,6 +103,7 @@ ROWS = [
         "adafactor",
         of.adafactor,
         optimizer=True,
+        shapes=True,
         complex=False,
         needs_params=True,
     ),
@@ -109,6 +111,7 @@ ROWS = [
         "muon",
         of.muon,
         optimizer=True,
+        shapes=True,
         matrices=True,
         complex=False,
         needs_params=True,
