@@ -235,7 +235,8 @@ def draw(runs, path):
     plt.close(figure)
 
 
-def main():
+def command_line():
+    """The options of this program."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
@@ -272,6 +273,11 @@ def main():
         default=Path("cifar10_cnn.png"),
         help="where to save the picture (default: cifar10_cnn.png)",
     )
+    return parser
+
+
+def main():
+    parser = command_line()
     arguments = parser.parse_args()
 
     with options.reading(parser, "--data"):

@@ -250,7 +250,8 @@ def draw(descent, grid, path):
     plt.close(figure)
 
 
-def main():
+def command_line():
+    """The options of this program."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
@@ -285,6 +286,11 @@ def main():
         default=Path("hypergradient.png"),
         help="where to save the picture (default: hypergradient.png)",
     )
+    return parser
+
+
+def main():
+    parser = command_line()
     arguments = parser.parse_args()
     with options.reading(parser, "--data"):
         splits = load_data(arguments.data)

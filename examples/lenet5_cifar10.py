@@ -196,7 +196,8 @@ def draw(epochs, recorded, guesses, images, path):
     plt.close(figure)
 
 
-def main():
+def command_line():
+    """The options of this program."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--epochs",
@@ -227,6 +228,11 @@ def main():
         default=Path("lenet5_cifar10.png"),
         help="where to save the picture (default: lenet5_cifar10.png)",
     )
+    return parser
+
+
+def main():
+    parser = command_line()
     arguments = parser.parse_args()
 
     with options.reading(parser, "--data"):

@@ -15,7 +15,6 @@ and losses, as an .npz file), repeats it, and says how far the losses differ.
 
 import argparse
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ import matplotlib
 import numpy as np
 import options
 from jax.experimental.sparse import BCOO
+from landscapes import BACKGROUND, LANDSCAPES
 from PIL import Image, ImageSequence
 from tqdm import tqdm
 
@@ -33,7 +33,6 @@ import optifunc as of
 matplotlib.use("Agg")  # draws into files; needs no screen
 import matplotlib.pyplot as plt
 from matplotlib.animation import FuncAnimation, PillowWriter
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, PowerNorm
 from matplotlib.patheffects import withStroke
 
 POINTS = 1000
@@ -266,47 +265,6 @@ def compare(names, problem, recorded, path):
 # --- The landscapes -------------------------------------------------------------------
 
 
-class Landscape(NamedTuple):
-    height: Callable
-    start: tuple[float, float]
-    minimum: tuple[float, float]
-    window: tuple[float, float, float, float]  # left, right, bottom, top
-    levels: np.ndarray
-    norm: matplotlib.colors.Normalize
-
-
-def rosenbrock(x, y):
-    """A curved valley: easy to find, hard to follow."""
-    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
-
-
-def rastrigin(x, y):
-    """A bowl full of dents."""
-    dents = jnp.cos(2 * jnp.pi * x) + jnp.cos(2 * jnp.pi * y)
-    return 20 + x**2 + y**2 - 10 * dents
-
-
-LANDSCAPES = {
-    "rosenbrock": Landscape(
-        rosenbrock,
-        start=(-2.0, 2.0),
-        minimum=(1.0, 1.0),
-        window=(-2.4, 2.0, -1.0, 3.4),
-        levels=np.geomspace(0.03, 4000, 22),
-        norm=LogNorm(0.03, 4000),
-    ),
-    "rastrigin": Landscape(
-        rastrigin,
-        start=(-2.0, 3.5),
-        minimum=(0.0, 0.0),
-        window=(-3.5, 2.5, -1.8, 4.2),
-        levels=np.linspace(0, 64, 13),
-        norm=PowerNorm(0.7, 0, 64),
-    ),
-}
-BACKGROUND = LinearSegmentedColormap.from_list(
-    "slate", ["#34495e", "#7f93a8", "#d5dee6", "#fbfcfd"]
-)
 OUTLINE = [withStroke(linewidth=3, foreground="white")]
 STEPS = 500
 RATES = np.geomspace(1e-5, 10, 128, dtype=np.float32)

@@ -53,7 +53,7 @@ def leafwise(
     - ``inline``: write the rule's operations into the caller's program, which compiles
       sooner than a call if there are only one or two.
     """
-    return partial(_over_trees, outputs, frozenset(static), inline, _whole, False)
+    return partial(_over_trees, outputs, frozenset(static), inline, _as_tuple, False)
 
 
 def elementwise(
@@ -74,7 +74,9 @@ def elementwise(
     return partial(_over_trees, outputs, frozenset(static), inline, _in_pairs, True)
 
 
-def _whole(rule: Rule, leaves: list[Any], scalars: dict[str, Any]) -> tuple[Any, ...]:
+def _as_tuple(
+    rule: Rule, leaves: list[Any], scalars: dict[str, Any]
+) -> tuple[Any, ...]:
     """The rule's results as a tuple."""
     results = rule(*leaves, **scalars)
     return results if isinstance(results, tuple) else (results,)
@@ -85,9 +87,9 @@ def _in_pairs(
 ) -> tuple[Any, ...]:
     """The rule's results, where complex leaves are taken for pairs of real ones."""
     if not jnp.iscomplexobj(leaves[0]):
-        return _whole(rule, leaves, scalars)
+        return _as_tuple(rule, leaves, scalars)
     pairs = [None if x is None else jnp.stack([x.real, x.imag]) for x in leaves]
-    results = _whole(rule, pairs, scalars)
+    results = _as_tuple(rule, pairs, scalars)
     return tuple(None if x is None else lax.complex(x[0], x[1]) for x in results)
 
 
@@ -121,7 +123,7 @@ def _over_trees(
         # Rounded here, once for all leaves of a dtype.
         rounded = cache(partial(_rounded, scalars, static))
         results = [
-            _apply(compiled, row, rounded(*_dtypes(row)), by_element) for row in rows
+            _on_row(compiled, row, rounded(*_dtypes(row)), by_element) for row in rows
         ]
         trees = tuple(
             None if tree is None else treedef.unflatten(row[i] for row in results)
@@ -157,7 +159,7 @@ def _differ_in_shape(row: tuple[Any, ...]) -> bool:
     return any(x is not None and np.shape(x) != shape for x in row[1:])
 
 
-def _apply(
+def _on_row(
     compiled: Callable[..., tuple[Array, ...]],
     row: tuple[Any, ...],
     scalars: Any,

@@ -132,14 +132,14 @@ def map_state(
     - ``state``: a state of a transformation, from this library or from elsewhere.
     - ``params``: the parameters, or a tree of their shapes.
     """
-    return _map(function, state, params, ())
+    return _map_node(function, state, params, ())
 
 
-def _map(
+def _map_node(
     function: Callable[[Field, Any], Any], node: Any, params: PyTree, path: Path
 ) -> Any:
     if isinstance(node, RelaidState):
-        return node.gathered(_map(function, node.spread(), params, path))
+        return node.gathered(_map_node(function, node.spread(), params, path))
     kind: Any = type(node)
     roles = declared_roles(kind)
     if not roles and _is_like(node, params):
@@ -152,13 +152,13 @@ def _map(
         return function(Field(path, Role.SHARED), node)
     if not roles:
         return structure.unflatten(
-            _map(function, part, params, path + key) for key, part in pairs
+            _map_node(function, part, params, path + key) for key, part in pairs
         )
     changed = {}
     for name, role in roles.items():
         part, key = getattr(node, name), (*path, jax.tree_util.GetAttrKey(name))
         if role is None:
-            changed[name] = _map(function, part, params, key)
+            changed[name] = _map_node(function, part, params, key)
         elif part is not None:
             changed[name] = function(Field(key, role), part)
     return node._replace(**changed)
@@ -266,11 +266,11 @@ def find_all_in_state(state: PyTree, what: str | type) -> dict[str, Any]:
     return {
         path_name(path): node
         for path, node in _nodes(state, ())
-        if _is_named(path, wanted)
+        if _has_name(path, wanted)
     }
 
 
-def _is_named(path: Path, wanted: list[str]) -> bool:
+def _has_name(path: Path, wanted: list[str]) -> bool:
     """Whether ``wanted`` ends the path, with any of the names before it, in order."""
     names = list(map(_key_name, path))
     if not names or names[-1] != wanted[-1]:

@@ -210,7 +210,7 @@ def transformation(cls: C) -> C:
     decorated: Any = pytree_dataclass(cls)
     _DECLARED.update(_keyword_only(decorated))
     decorated.init = _with_checked_scalars(decorated.init)
-    decorated.update = _with_checked_arguments(decorated.init, decorated.update)
+    decorated.update = _guarded_update(decorated.init, decorated.update)
     result: C = decorated
     return result
 
@@ -241,7 +241,7 @@ def _with_checked_scalars(init: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _with_checked_arguments(
+def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
     """``update`` that refuses foreign states and misspelled extra arguments."""

@@ -170,6 +170,15 @@ def transformations():
             optax.signum(0.1, beta=0.9),
             chained(of.momentum(0.9), of.scale_by_sign()),
         ),
+        **building_blocks(),
+    }
+
+
+def building_blocks():
+    """The same, of what stands in a chain or around one."""
+    sgd, ours = optax.sgd(0.1), of.sgd(0.1)
+    decay = of.add_decayed_weights(0.2)
+    return {
         "scale": (optax.scale(2.0), of.scale(2.0)),
         "scale_by_learning_rate": (
             optax.scale_by_learning_rate(falling),

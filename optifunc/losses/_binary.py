@@ -31,9 +31,12 @@ def binary_cross_entropy(
     The derivative with respect to ``target`` is that of the loss, and finite; torch's
     is infinite where ``input`` is 0 or 1.
 
-    **Arguments:** ``input``: probabilities, floats of any shape; ``target``: of the
-    same shape, in [0, 1]; ``weight``: numbers of a shape that broadcasts to it;
-    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: probabilities, floats of any shape.
+    - ``target``: of the same shape, in [0, 1].
+    - ``weight``: numbers of a shape that broadcasts to it.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -66,10 +69,13 @@ def binary_cross_entropy_with_logits(
         loss = -weight * (pos_weight * target * log(sigmoid(input))
                           + (1 - target) * log(sigmoid(-input)))
 
-    **Arguments:** ``input``: logits, floats of any shape; ``target``: of the same
-    shape, in [0, 1]; ``weight`` and ``pos_weight``: numbers of a shape that broadcasts
-    to it, ``pos_weight`` usually one for each class; ``reduction``: ``"none"``,
-    ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: logits, floats of any shape.
+    - ``target``: of the same shape, in [0, 1].
+    - ``weight``: numbers of a shape that broadcasts to it, or None.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    - ``pos_weight``: as ``weight``, usually one number for each class.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -102,8 +108,11 @@ def soft_margin_loss(
     It is computed without overflow; torch's is infinite, and its derivative NaN, above
     88 in float32.
 
-    **Arguments:** ``input``: floats of any shape; ``target``: of the same shape, 1 or
-    -1; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floats of any shape.
+    - ``target``: of the same shape, 1 or -1.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.

@@ -33,12 +33,15 @@ def cross_entropy(
     With ``label_smoothing = s`` the target distribution, one-hot for a label, is
     ``(1 - s) * target + s / C``.
 
-    **Arguments:** ``input``: floating point, logits in shape (C,), (N, C) or
-    (N, C, d1, ..., dK); ``target``: integers in [0, C) in the shape of ``input``
-    without the dimension C, or class probabilities in the shape of ``input``;
-    ``weight``: a factor for each class, (C,), or None; ``ignore_index``: the label
-    whose samples cost nothing and do not count; ``reduction``: ``"none"``, ``"mean"``
-    or ``"sum"``; ``label_smoothing``: in [0, 1].
+    **Arguments:**
+
+    - ``input``: floating point, logits in shape (C,), (N, C) or (N, C, d1, ..., dK).
+    - ``target``: integers in [0, C) in the shape of ``input`` without the dimension C,
+      or class probabilities in the shape of ``input``.
+    - ``weight``: a factor for each class, (C,), or None.
+    - ``ignore_index``: the label whose samples cost nothing and do not count.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    - ``label_smoothing``: in [0, 1].
 
     **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum. For
     ``"mean"`` the sum of the losses of labels over the sum of their weights, which is
@@ -77,11 +80,14 @@ def nll_loss(
 
         loss = -weight[target] * input[target]
 
-    **Arguments:** ``input``: floating point, log-probabilities in shape (C,), (N, C) or
-    (N, C, d1, ..., dK); ``target``: integers in [0, C) in the shape of ``input``
-    without the dimension C; ``weight``: a factor for each class, (C,), or None;
-    ``ignore_index``: the label whose samples cost nothing and do not count;
-    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floating point, log-probabilities in shape (C,), (N, C) or (N, C, d1,
+      ..., dK).
+    - ``target``: integers in [0, C) in the shape of ``input`` without the dimension C.
+    - ``weight``: a factor for each class, (C,), or None.
+    - ``ignore_index``: the label whose samples cost nothing and do not count.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum, for
     ``"mean"`` their sum over the sum of their weights, which is NaN if all are ignored.
@@ -203,11 +209,16 @@ def multi_margin_loss(
         loss = weight[target] / C
                * sum_{c != target} max(0, margin - x[target] + x[c])^p
 
-    **Arguments:** ``input``: floating point, scores x in shape (C,) or (N, C);
-    ``target``: integers in [0, C), in shape () or (N,), where N may be 1 for one sample
-    too; ``p``: 1 or 2; ``margin``: by how much the score of the target is to lead, a
-    number or scalar array; ``weight``: a factor for each class, (C,), or None;
-    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floating point, scores x in shape (C,) or (N, C).
+    - ``target``: integers in [0, C), in shape () or (N,), where N may be 1 for one
+      sample too.
+    - ``p``: 1 or 2.
+    - ``margin``: by how much the score of the target is to lead, a number or scalar
+      array.
+    - ``weight``: a factor for each class, (C,), or None.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum, in
     the dtype of ``input``. At a kink the gradient is that of the flat side, 0.

@@ -38,13 +38,19 @@ def ctc_loss(
     of the target in order, each once or several times in a row, with any number of
     blanks before, after and between them; between equal labels there is at least one.
 
-    **Arguments:** ``log_probs``: floating point, log-probabilities in shape (T, N, C),
-    or (T, C) for one sample; ``targets``: integers in [0, C) without ``blank``, in
-    shape (N, S), padded by any numbers, or all sequences one after the other in shape
-    (sum of ``target_lengths``,); ``input_lengths`` and ``target_lengths``: integers in
-    [0, T] and [0, S] in shape (N,), or () for one sample; ``blank``: the class of the
-    blank; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``; ``zero_infinity``: let a
-    target that has no alignment (it is too long for its input) cost 0, not infinity.
+    **Arguments:**
+
+    - ``log_probs``: floating point, log-probabilities in shape (T, N, C), or (T, C) for
+      one sample.
+    - ``targets``: integers in [0, C) without ``blank``, in shape (N, S), padded by any
+      numbers, or all sequences one after the other in shape (sum of
+      ``target_lengths``,).
+    - ``input_lengths``, ``target_lengths``: integers in [0, T] and [0, S] in shape
+      (N,), or () for one sample.
+    - ``blank``: the class of the blank.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    - ``zero_infinity``: let a target that has no alignment (it is too long for its
+      input) cost 0, not infinity.
 
     **Returns:** for ``"none"`` the losses in shape (N,), or () for one sample; for
     ``"mean"`` the mean of the losses, each divided by the length of its target, or by 1

@@ -23,9 +23,12 @@ def hinge_embedding_loss(
         loss = input                     where target is 1
                max(0, margin - input)    where target is -1
 
-    **Arguments:** ``input``: distances, floats of any shape; ``target``: of the same
-    shape, 1 (alike) or -1; ``margin``: a number; ``reduction``: ``"none"``,
-    ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: distances, floats of any shape.
+    - ``target``: of the same shape, 1 (alike) or -1.
+    - ``margin``: a number.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -61,9 +64,12 @@ def cosine_embedding_loss(
         loss = 1 - cos                   where target is 1
                max(0, cos - margin)      where target is -1
 
-    **Arguments:** ``input1`` and ``input2``: floats of one shape, ``(N, D)`` or
-    ``(D,)``; ``target``: of shape ``(N,)`` or ``()``, 1 (alike) or -1; ``margin``: a
-    number; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input1``, ``input2``: floats of one shape, ``(N, D)`` or ``(D,)``.
+    - ``target``: of shape ``(N,)`` or ``()``, 1 (alike) or -1.
+    - ``margin``: a number.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``target`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input1``.

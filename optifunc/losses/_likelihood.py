@@ -38,10 +38,14 @@ def poisson_nll_loss(
 
     The last is Stirling's approximation of ``log(target!)``.
 
-    **Arguments:** ``input``: the expected counts or, with ``log_input``, their
-    logarithms, floats of any shape; ``target``: counts of the same shape;
-    ``log_input`` and ``full``: as above; ``eps``: a small number, so that ``log(0)`` is
-    not met; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: the expected counts or, with ``log_input``, their logarithms, floats of
+      any shape.
+    - ``target``: counts of the same shape.
+    - ``log_input``, ``full``: as above.
+    - ``eps``: a small number, so that ``log(0)`` is not met.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -79,11 +83,14 @@ def gaussian_nll_loss(
 
     The bound ``eps`` is without derivative: below it ``var`` has the gradient of ``v``.
 
-    **Arguments:** ``input``: expectations, floats of any shape; ``target``: numbers of
-    the same shape, or of size 1 in some dimensions; ``var``: variances, at least 0: a
-    number, or of the shape of ``input``, or of that without the last dimension, or with
-    size 1 in one of them; ``full`` and ``eps``: as above; ``reduction``: ``"none"``,
-    ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: expectations, floats of any shape.
+    - ``target``: numbers of the same shape, or of size 1 in some dimensions.
+    - ``var``: variances, at least 0: a number, or of the shape of ``input``, or of that
+      without the last dimension, or with size 1 in one of them.
+    - ``full``, ``eps``: as above.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -140,9 +147,13 @@ def kl_div(
     sum over the size of the first dimension: the divergence. ``"mean"``, the default as
     in torch, divides by the number of classes besides.
 
-    **Arguments:** ``input``: logarithms of probabilities, floats of any shape;
-    ``target``: of the same shape, probabilities or, with ``log_target``, their
-    logarithms; ``reduction``: ``"none"``, ``"mean"``, ``"sum"`` or ``"batchmean"``.
+    **Arguments:**
+
+    - ``input``: logarithms of probabilities, floats of any shape.
+    - ``target``: of the same shape, probabilities or, with ``log_target``, their
+      logarithms.
+    - ``reduction``: ``"none"``, ``"mean"``, ``"sum"`` or ``"batchmean"``.
+    - ``log_target``: whether ``target`` holds logarithms.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.

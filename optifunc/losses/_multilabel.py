@@ -20,11 +20,13 @@ def multilabel_margin_loss(
 
         loss = 1 / C * sum_{t a target} sum_{c no target} max(0, 1 - x[t] + x[c])
 
-    **Arguments:** ``input``: floating point, scores x in shape (C,) or (N, C);
-    ``target``: integers in the shape of ``input``: a sample's classes, each in [0, C),
-    then -1; what comes after the first -1 is not used, but must be in [-1, C) too. A
-    class that is listed twice counts twice. ``reduction``: ``"none"``, ``"mean"`` or
-    ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floating point, scores x in shape (C,) or (N, C).
+    - ``target``: integers in the shape of ``input``: a sample's classes, each in [0,
+      C), then -1; what comes after the first -1 is not used, but must be in [-1, C)
+      too. A class that is listed twice counts twice.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each sample, otherwise their mean or sum, in
     the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
@@ -87,10 +89,13 @@ def multilabel_soft_margin_loss(
         loss = -1/C sum_c weight[c] * (y[c] log(sigmoid(x[c]))
                                        + (1 - y[c]) log(1 - sigmoid(x[c])))
 
-    **Arguments:** ``input``: floating point, logits x in shape (..., C); ``target``:
-    real numbers y in the same shape, 1 for a class that holds and 0 for another one;
-    ``weight``: factors that broadcast to that shape, (C,) for instance, or None;
-    ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floating point, logits x in shape (..., C).
+    - ``target``: real numbers y in the same shape, 1 for a class that holds and 0 for
+      another one.
+    - ``weight``: factors that broadcast to that shape, (C,) for instance, or None.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each sample, in shape (...), otherwise their
     mean or sum, in the dtype of ``input``.

@@ -28,10 +28,13 @@ def margin_ranking_loss(
 
         loss = max(0, margin - target * (input1 - input2))
 
-    **Arguments:** ``input1`` and ``input2``: scores, floats; ``target``: 1 where
-    ``input1`` should be the higher one, -1 where ``input2``; the three have one rank,
-    and sizes that are equal or 1; ``margin``: a number; ``reduction``: ``"none"``,
-    ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input1``, ``input2``: scores, floats.
+    - ``target``: 1 where ``input1`` should be the higher one, -1 where ``input2``; the
+      three have one rank, and sizes that are equal or 1.
+    - ``margin``: a number.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"``, an array of the shape that the three broadcast to,
     otherwise a scalar; in the dtype of ``input1``.
@@ -66,12 +69,16 @@ def triplet_margin_loss(
 
     The derivative of the distance is 0 where it is 0, and where a difference is 0.
 
-    **Arguments:** ``anchor``, ``positive`` and ``negative``: floats of shape
-    ``(N, D)``, ``(D,)`` or any of one rank, with sizes that are equal or 1; ``margin``:
-    a number above 0; ``p``: a Python number, at least 0 (the number of differences that
-    are not 0) or infinite (the largest one); ``eps``: a number; ``swap``: whether the
-    anchor and the positive example may change places; ``reduction``: ``"none"``,
-    ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``anchor``, ``positive``, ``negative``: floats of shape ``(N, D)``, ``(D,)`` or
+      any of one rank, with sizes that are equal or 1.
+    - ``margin``: a number above 0.
+    - ``p``: a Python number, at least 0 (the number of differences that are not 0) or
+      infinite (the largest one).
+    - ``eps``: a number.
+    - ``swap``: whether the anchor and the positive example may change places.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"``, an array of the shape of the distances, otherwise a
     scalar; in the dtype of ``anchor``.
@@ -106,10 +113,13 @@ def triplet_margin_with_distance_loss(
 ) -> Array:
     """`triplet_margin_loss` with a distance of one's own.
 
-    **Arguments:** as of `triplet_margin_loss`, and ``distance_function``: a function of
-    two arrays of at least float32; without it, the Euclidean distance of
-    `triplet_margin_loss`. ``anchor``, ``positive`` and ``negative`` are of one rank,
-    and otherwise as the function takes them.
+    **Arguments:**
+
+    - ``anchor``, ``positive``, ``negative``: of one rank, and otherwise as the function
+      takes them.
+    - ``distance_function``: a function of two arrays of at least float32; without it,
+      the Euclidean distance of `triplet_margin_loss`.
+    - ``margin``, ``swap``, ``reduction``: as `triplet_margin_loss` takes them.
 
     **Returns, raises:** as `triplet_margin_loss`.
     """

@@ -24,8 +24,12 @@ def l1_loss(
 
     The derivative is 0 where the two are equal.
 
-    **Arguments:** ``input``: floats of any shape; ``target`` and ``weight``: numbers of
-    the same shape; ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    **Arguments:**
+
+    - ``input``: floats of any shape.
+    - ``target``: numbers of the same shape.
+    - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
+    - ``weight``: numbers of the same shape, or None.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
@@ -50,8 +54,11 @@ def mse_loss(
 
         loss = weight * (input - target)**2,    mean = sum(loss) / sum(weight)
 
-    **Arguments, returns, raises:** as `l1_loss`, with the same ``input``, ``target``,
-    ``reduction`` and ``weight``.
+    **Arguments:**
+
+    - ``input``, ``target``, ``reduction``, ``weight``: as `l1_loss` takes them.
+
+    **Returns, raises:** as `l1_loss`.
     """
     dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
     check_same_shape(input=x, target=y, weight=w)
@@ -73,7 +80,10 @@ def smooth_l1_loss(
 
     With ``beta = 0`` it is `l1_loss`.
 
-    **Arguments:** as of `l1_loss`, and ``beta``: a number or scalar array, at least 0.
+    **Arguments:**
+
+    - ``input``, ``target``, ``reduction``: as `l1_loss` takes them.
+    - ``beta``: a number or scalar array, at least 0.
 
     **Returns, raises:** as `l1_loss`; `ValueError` too if ``beta`` is negative.
 
@@ -106,7 +116,11 @@ def huber_loss(
     Unlike that of `l1_loss`, and as in torch, the weighted mean is ``sum(loss)`` over
     the number of elements.
 
-    **Arguments:** as of `l1_loss`, and ``delta``: a number or scalar array, above 0.
+    **Arguments:**
+
+    - ``input``, ``target``, ``reduction``: as `l1_loss` takes them.
+    - ``delta``: a number or scalar array, above 0.
+    - ``weight``: as `l1_loss` takes it.
 
     **Returns, raises:** as `l1_loss`; `ValueError` too if ``delta`` is not above 0.
 

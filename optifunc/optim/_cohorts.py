@@ -52,7 +52,7 @@ class Columns(NamedTuple):
         """The columns of some of the parameters, safe from donation by the others."""
         members = set(members)
         return Columns(
-            {k: _copied(v) for k, v in self.shared.items()},
+            {k: _copied_arrays(v) for k, v in self.shared.items()},
             {
                 name: {i: value for i, value in column.items() if i in members}
                 for name, column in self.own.items()
@@ -61,7 +61,7 @@ class Columns(NamedTuple):
 
     def copied(self) -> "Columns":
         """The same columns with arrays that no step writes over."""
-        return Columns(_copied(self.shared), _copied(self.own))
+        return Columns(_copied_arrays(self.shared), _copied_arrays(self.own))
 
     def shared_content(self) -> tuple[Any, ...]:
         """The shared values in a form that can be compared."""
@@ -86,7 +86,7 @@ class Cohort:
     kept: Columns = dataclasses.field(default_factory=lambda: Columns({}, {}))
 
 
-def _copied(tree: PyTree) -> PyTree:
+def _copied_arrays(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.array(x, copy=True), tree)
 
 
@@ -147,6 +147,16 @@ class CohortStates:
         """The cohort with its state by field, independent of a transformation."""
         kept = self.columns(cohort)
         return dataclasses.replace(cohort, tx=None, state=None, kept=kept)
+
+    def refitted(self, cohort: Cohort, tx: GradientTransformation) -> Cohort:
+        """`fitted`, at no cost where ``tx`` differs in its numbers alone."""
+        if cohort.tx is tx:
+            return cohort
+        if cohort.tx is not None:
+            old: Any = jax.tree.structure(cohort.tx)
+            if old == jax.tree.structure(tx):
+                return dataclasses.replace(cohort, tx=tx)
+        return self.fitted(cohort, tx)
 
     def fitted(self, cohort: Cohort, tx: GradientTransformation) -> Cohort:
         """The cohort with its state in the form that ``tx`` needs.

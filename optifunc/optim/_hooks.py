@@ -1,5 +1,6 @@
 """Functions that run before and after a step, a save and a load."""
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -91,3 +92,27 @@ class Hooks:
     ) -> RemovableHandle:
         """Call ``hook(optimizer)`` after `load_state_dict`."""
         return self._register(self._load_post, hook, prepend)
+
+
+def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the hooks run around a method that takes a step."""
+
+    @functools.wraps(step)
+    def with_hooks(*args: Any, **kwargs: Any) -> Any:
+        optimizer: Hooks = args[0]
+        for hook in tuple(optimizer._step_pre.values()):
+            changed = hook(optimizer, args, kwargs)
+            if changed is None:
+                continue
+            if not isinstance(changed, tuple) or len(changed) != 2:
+                raise RuntimeError(
+                    f"{step.__name__}: a pre-hook must return None or a tuple of "
+                    f"(new_args, new_kwargs), but got {changed}"
+                )
+            args, kwargs = changed
+        result = step(*args, **kwargs)
+        for hook in tuple(optimizer._step_post.values()):
+            hook(optimizer, args, kwargs)
+        return result
+
+    return with_hooks

@@ -13,18 +13,14 @@ from .._numerics import as_scalar
 from .._state import Role, declared_roles
 from .._transformation import GradientTransformation, State, apply_updates
 from .._tree import PyTree
-from ..optimizers._lbfgs import (
-    StepByLbfgsState,
-    dense_gradient,
-    flat_vector,
-    lbfgs,
-    step_by_lbfgs,
-)
+from ..optimizers._flat import dense_gradient, flat_vector
+from ..optimizers._lbfgs import StepByLbfgsState, lbfgs, step_by_lbfgs
 from . import _programs as programs
 from ._checks import check_lr, require, takes_arguments
 from ._cohorts import Cohort, CohortStates
+from ._hooks import hooked
 from ._layouts import Entries, StateLayout
-from ._optimizer import Optimizer, hooked
+from ._optimizer import Optimizer
 from ._signatures import given
 
 
@@ -155,7 +151,14 @@ class LBFGS(Optimizer):
         )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Not supported: the parameters are one vector."""
+        """Not supported: the parameters are one vector.
+
+        **Arguments:**
+
+        - ``param_group``: any group.
+
+        **Raises:** `ValueError`.
+        """
         self._check_one_group(len(self.param_groups) + 1)
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:

@@ -1,7 +1,6 @@
 """The base of the stateful optimizers: parameters, groups, gradients and steps."""
 
 import dataclasses
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._transformation import GradientTransformation, State
 from .._tree import PyTree, is_sparse
@@ -17,37 +15,19 @@ from . import _programs as programs
 from ._checkpoints import StateDict, load, saved_groups
 from ._checks import takes_arguments
 from ._cohorts import Cohort, CohortStates, assembled, disassembled
-from ._hooks import Hooks
+from ._hooks import Hooks, hooked
 from ._layouts import StateLayout
 from ._parameters import Parameters, check_like
-from ._signatures import CLASSES, bound, checked_constructor, constructor
+from ._signatures import (
+    CLASSES,
+    bound,
+    checked_constructor,
+    constructor,
+    same_values,
+)
 
 # torch's choices of an implementation; here there is one, which is compiled.
 IMPLEMENTATION_FLAGS = ("foreach", "fused", "capturable", "differentiable")
-
-
-def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the hooks run around a method that takes a step."""
-
-    @functools.wraps(step)
-    def with_hooks(*args: Any, **kwargs: Any) -> Any:
-        optimizer: Optimizer = args[0]
-        for hook in tuple(optimizer._step_pre.values()):
-            changed = hook(optimizer, args, kwargs)
-            if changed is None:
-                continue
-            if not isinstance(changed, tuple) or len(changed) != 2:
-                raise RuntimeError(
-                    f"{step.__name__}: a pre-hook must return None or a tuple of "
-                    f"(new_args, new_kwargs), but got {changed}"
-                )
-            args, kwargs = changed
-        result = step(*args, **kwargs)
-        for hook in tuple(optimizer._step_post.values()):
-            hook(optimizer, args, kwargs)
-        return result
-
-    return with_hooks
 
 
 class Optimizer(Parameters):
@@ -317,8 +297,7 @@ class Optimizer(Parameters):
                 active.append(moving)
                 idle.append(waiting)
         active = [
-            _refitted(cohort, transformations[cohort.group], states)
-            for cohort in active
+            states.refitted(cohort, transformations[cohort.group]) for cohort in active
         ]
         known = set(self._order)
         new = [i for i, here in enumerate(present) if here and i not in known]
@@ -335,7 +314,7 @@ class Optimizer(Parameters):
         for number, group in enumerate(self.param_groups):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
-            if before is None or not _same(before[0], values):
+            if before is None or not same_values(before[0], values):
                 # Arrays on the device now, and not from numbers at every step.
                 before = values, jax.tree.map(jnp.asarray, self.build(values))
             built.append(before)
@@ -517,24 +496,3 @@ class Optimizer(Parameters):
         self._built = []
         self._opt_called = False
         self.__dict__.update(state)
-
-
-def _refitted(
-    cohort: Cohort, tx: GradientTransformation, states: CohortStates
-) -> Cohort:
-    """The cohort for ``tx``, which often differs in its numbers alone."""
-    if cohort.tx is tx:
-        return cohort
-    if cohort.tx is not None:
-        old: Any = jax.tree.structure(cohort.tx)
-        if old == jax.tree.structure(tx):
-            return dataclasses.replace(cohort, tx=tx)
-    return states.fitted(cohort, tx)
-
-
-def _same(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a group's values are those that its transformation was built of."""
-    return before.keys() == values.keys() and all(
-        before[key] is value and not isinstance(value, np.ndarray | list)
-        for key, value in values.items()
-    )

@@ -21,7 +21,7 @@ def _updated(
     return apply_updates(params, updates), state
 
 
-def _apply(
+def _step(
     tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
 ) -> tuple[PyTree, State]:
     return _updated(tx, state, params, grads, extra)
@@ -72,7 +72,7 @@ def donating(
 
 
 # `apply[donated](tx, state, params, grads, extra) -> (params, state)`
-apply = donating(_apply)
+apply = donating(_step)
 # `train[donated](loss_fn, has_aux, tx, state, params, batch) -> (params, state, value)`
 train = donating(_train, static=(0, 1))
 

@@ -135,3 +135,11 @@ def given(arguments: Mapping[str, Any], torch_order: str = "") -> dict[str, Any]
     start = min((list(own).index(name) for name in moved), default=0)
     rest = [name for name in own if name not in moved]
     return {name: own[name] for name in [*rest[:start], *moved, *rest[start:]]}
+
+
+def same_values(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a group's values are those that its transformation was built of."""
+    return before.keys() == values.keys() and all(
+        before[key] is value and not isinstance(value, np.ndarray | list)
+        for key, value in values.items()
+    )

@@ -7,8 +7,9 @@ from .._hyperparameters import current_hyperparameters, replace_hyperparameters
 from .._transformation import GradientTransformation
 from .._tree import PyTree
 from ..wrappers._scheduled import as_transformation
+from ._hooks import hooked
 from ._layouts import StateLayout
-from ._optimizer import Optimizer, hooked
+from ._optimizer import Optimizer
 from ._signatures import number
 
 

@@ -50,14 +50,14 @@ class StepByAdafactorState(NamedTuple):
     variance: NonNegative
 
 
-def _mean(x: Array, axis: int | None = None) -> Array:
+def _mean_along(x: Array, axis: int | None = None) -> Array:
     """The mean along an axis that is kept, or of all elements; 0 if there are none."""
     count = x.size if axis is None else x.shape[axis]
     return jnp.sum(x, axis, keepdims=axis is not None) / max(count, 1)
 
 
 def _root_mean_square(x: Array) -> Array:
-    return sqrt(_mean(x * x))
+    return sqrt(_mean_along(x * x))
 
 
 @leafwise(outputs=4)
@@ -79,9 +79,9 @@ def _adafactor(
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
     squares = updates * updates
     if row_var is not None and col_var is not None:
-        row_var = lerp(row_var, _mean(squares, -1), weight)
-        col_var = lerp(col_var, _mean(squares, -2), weight)
-        total = jnp.maximum(_mean(row_var, -2), eps1)
+        row_var = lerp(row_var, _mean_along(squares, -1), weight)
+        col_var = lerp(col_var, _mean_along(squares, -2), weight)
+        total = jnp.maximum(_mean_along(row_var, -2), eps1)
         # Divided before the product, which could leave the range of float32.
         estimate = row_var / jnp.where(total > 0, total, 1) * col_var
     else:

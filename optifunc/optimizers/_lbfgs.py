@@ -1,12 +1,10 @@
 """Limited-memory BFGS."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from .._checks import check_choice, check_integer, check_range
@@ -18,17 +16,17 @@ from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
     PyTree,
-    check_array,
-    check_shapes,
-    compute_dtype,
-    flatten_like,
-    is_array,
-    is_sparse,
-    leaves_with_names,
-    real_dtype,
 )
 from ._assemble import assemble
 from ._factory import factory
+from ._flat import (
+    dense_gradient,
+    flat_dtype,
+    flat_sizes,
+    flat_vector,
+    moved,
+    strongly_typed,
+)
 from ._strong_wolfe import Point, Search, advance, select, start_search
 
 # A pair with less curvature than this would spoil the estimate of the Hessian.
@@ -85,80 +83,9 @@ class _Progress(NamedTuple):
     stopped: Array  # bool []
 
 
-def dense_gradient(updates: PyTree, params: PyTree) -> PyTree:
-    """``updates`` with a dense leaf for each parameter; what is None is zeros."""
-    leaves = flatten_like(updates, params, ("updates", "params"))
-    treedef: Any = jax.tree.structure(params)
-    dense = [leaf.todense() if is_sparse(leaf) else leaf for leaf in leaves]
-    filled = [
-        jnp.zeros_like(param) if leaf is None else leaf
-        for leaf, param in zip(dense, jax.tree.leaves(params), strict=True)
-    ]
-    gradient = treedef.unflatten(filled)
-    check_shapes(gradient, params, ("updates", "params"))
-    return gradient
-
-
 @elementwise()
 def _difference(updates: Array, new_params: Array, params: Array) -> Array:
     return new_params - params
-
-
-def _strong(leaf: Any) -> Array | None:
-    """A leaf whose dtype is its own: a Python number adapts to what it meets.
-
-    None for a leaf that is not a number, as Equinox's models have.
-    """
-    if not is_array(leaf):
-        return None
-    return lax.convert_element_type(leaf, jnp.result_type(leaf))
-
-
-def _flat_dtype(params: PyTree) -> Any:
-    dtypes = []
-    for name, leaf in leaves_with_names(params):
-        check_array(name, leaf)
-        dtypes.append(jnp.result_type(leaf))
-        if not jnp.issubdtype(dtypes[-1], jnp.inexact):
-            raise TypeError(
-                "params must be floating point or complex, found "
-                f"{dtypes[-1]} at {name!r}; leave such leaves out with partition"
-            )
-    return compute_dtype(*map(real_dtype, dtypes))
-
-
-def _flat_sizes(params: PyTree) -> list[int]:
-    return [
-        math.prod(np.shape(leaf)) * (2 if jnp.iscomplexobj(leaf) else 1)
-        for leaf in jax.tree.leaves(params)
-    ]
-
-
-def flat_vector(tree: PyTree, dtype: Any) -> Array:
-    """All numbers of ``tree`` in one vector."""
-
-    def vector(leaf: Array) -> Array:
-        if jnp.iscomplexobj(leaf):
-            leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
-        return lax.convert_element_type(leaf, dtype).ravel()
-
-    return jnp.concatenate([jnp.zeros(0, dtype), *map(vector, jax.tree.leaves(tree))])
-
-
-def _moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
-    """``params + step_size * direction``, in each parameter's own dtype."""
-    treedef: Any
-    leaves, treedef = jax.tree.flatten(params)
-    step = lax.convert_element_type(step_size, direction.dtype) * direction
-    ends = np.cumsum(_flat_sizes(params))
-    new = []
-    # What is left after the last end is nothing.
-    for leaf, change in zip(leaves, jnp.split(step, ends)[:-1], strict=True):
-        if jnp.iscomplexobj(leaf):
-            change = lax.complex(change[0::2], change[1::2])
-        wide = lax.convert_element_type(leaf, change.dtype)
-        new.append((wide + change.reshape(leaf.shape)).astype(leaf.dtype))
-    return treedef.unflatten(new)
 
 
 def _dot(x: Array, y: Array) -> Array:
@@ -177,7 +104,7 @@ def _first_size(grad: Array) -> Array:
 
 
 def _check_state(state: StepByLbfgsState, params: PyTree, history_size: int) -> None:
-    expected = history_size, sum(_flat_sizes(params))
+    expected = history_size, sum(flat_sizes(params))
     if state.old_dirs.shape != expected:
         raise ValueError(
             f"state must hold {expected[0]} vectors of {expected[1]} numbers, as many "
@@ -275,7 +202,7 @@ class step_by_lbfgs(GradientTransformation):
         check_choice("line_search_fn", self.line_search_fn, (None, "strong_wolfe"))
 
     def init(self, params: PyTree) -> StepByLbfgsState:
-        dtype, length = _flat_dtype(params), sum(_flat_sizes(params))
+        dtype, length = flat_dtype(params), sum(flat_sizes(params))
         # Each field is an array of its own, so that the state can be donated.
         return StepByLbfgsState(
             func_evals=jnp.zeros((), jnp.int32),
@@ -302,7 +229,7 @@ class step_by_lbfgs(GradientTransformation):
         value: Any = None,
         **extra: Any,
     ) -> tuple[PyTree, StepByLbfgsState]:
-        params = jax.tree.map(_strong, require_params(params, params, "lbfgs"))
+        params = jax.tree.map(strongly_typed, require_params(params, params, "lbfgs"))
         gradient = dense_gradient(updates, params)
         _check_state(state, params, self.history_size)
 
@@ -327,7 +254,18 @@ class step_by_lbfgs(GradientTransformation):
         return _difference(gradient, end.params, params), end.state
 
     def start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
-        """An update before its first evaluation, which is at ``params``."""
+        """An update before its first evaluation.
+
+        With `advance` it is the loop of `update`, for a caller that evaluates the
+        function itself.
+
+        **Arguments:**
+
+        - ``state``: the state before the update.
+        - ``params``: where the first evaluation is.
+
+        **Returns:** what `advance` takes: evaluate at ``trial`` until ``stopped``.
+        """
         none = jnp.zeros((), jnp.int32)
         search = None
         if self.line_search_fn is not None:
@@ -338,6 +276,15 @@ class step_by_lbfgs(GradientTransformation):
 
     def advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:
         """Take in what was found at ``progress.trial``, and choose the next trial.
+
+        **Arguments:**
+
+        - ``progress``: what `start` or the last call returned.
+        - ``value``: the value at ``progress.trial``.
+        - ``grad``: the gradient there, as one vector.
+
+        **Returns:** the next ``progress``. Once it has ``stopped``, its ``params`` are
+        where the update ends and its ``state`` is the next one.
 
         One pass serves the evaluation that opens an update, those within a line search
         and those that end an iteration: ``opening``, ``arrived`` and ``begun`` say
@@ -362,7 +309,7 @@ class step_by_lbfgs(GradientTransformation):
             t, value, grad = select(
                 found, (best.step_size, best.value, best.grad), (state.t, value, grad)
             )
-            params = select(found, _moved(params, t, state.d), params)
+            params = select(found, moved(params, t, state.d), params)
 
         tolerance_change = as_scalar(self.tolerance_change)
         change = as_scalar(_largest(state.d * t.astype(state.d.dtype)))
@@ -403,7 +350,7 @@ class step_by_lbfgs(GradientTransformation):
                 begun, start_search(start, t, span, max_eval - evals), search
             )
             t = search.step_size
-        trial = _moved(params, t, state.d)
+        trial = moved(params, t, state.d)
         if search is None:
             # Where the last step leads is not evaluated: the next update does that.
             last = ~stopped & (n_iter >= max_iter)

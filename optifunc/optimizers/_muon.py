@@ -40,7 +40,7 @@ class ScaleByMuonState(NamedTuple):
 
 
 @elementwise(outputs=2, static=("nesterov",))
-def _averaged(
+def _momentum_averaged(
     updates: Array,
     momentum_buffer: Array,
     *,
@@ -128,7 +128,7 @@ class scale_by_muon(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByMuonState]:
-        averages, momentum_buffer = _averaged(
+        averages, momentum_buffer = _momentum_averaged(
             updates,
             state.momentum_buffer,
             momentum=self.momentum,

@@ -67,7 +67,7 @@ def _check_sparse(updates: PyTree) -> None:
             )
 
 
-def _map(function: Any, *trees: PyTree) -> PyTree:
+def _map_leaves(function: Any, *trees: PyTree) -> PyTree:
     return jax.tree.map(function, *trees, is_leaf=is_sparse)
 
 
@@ -117,11 +117,11 @@ class scale_by_sparse_adam(GradientTransformation):
         check_shapes(updates, state.exp_avg, ("updates", "params"))
         beta1, beta2 = self.betas
         step = increment(state.step)
-        grads = _map(_summed_widely, updates)
+        grads = _map_leaves(_summed_widely, updates)
         new_updates, exp_avg, exp_avg_sq = _sparse_adam(
-            _map(lambda g: g.data, grads),
-            _map(lambda g, m: entries(m, g), grads, state.exp_avg),
-            _map(lambda g, v: entries(v, g), grads, state.exp_avg_sq),
+            _map_leaves(lambda g: g.data, grads),
+            _map_leaves(lambda g, m: entries(m, g), grads, state.exp_avg),
+            _map_leaves(lambda g, v: entries(v, g), grads, state.exp_avg_sq),
             weight1=1 - beta1,
             weight2=1 - beta2,
             size=jnp.sqrt(one_minus_power(beta2, step)) / one_minus_power(beta1, step),
@@ -134,10 +134,12 @@ class scale_by_sparse_adam(GradientTransformation):
         def scatter(grad: Any, values: Array, average: Array) -> Array:
             return with_entries(average, grad, values)
 
-        return _map(as_update, grads, updates, new_updates), ScaleBySparseAdamState(
+        return _map_leaves(
+            as_update, grads, updates, new_updates
+        ), ScaleBySparseAdamState(
             step,
-            _map(scatter, grads, exp_avg, state.exp_avg),
-            _map(scatter, grads, exp_avg_sq, state.exp_avg_sq),
+            _map_leaves(scatter, grads, exp_avg, state.exp_avg),
+            _map_leaves(scatter, grads, exp_avg_sq, state.exp_avg_sq),
         )
 
 

@@ -34,7 +34,7 @@ class AverageState(NamedTuple):
 
 
 @elementwise()
-def _moved(average: Array, params: Array, *, weight: Array) -> Array:
+def _moved_average(average: Array, params: Array, *, weight: Array) -> Array:
     return lerp(average, params, weight)
 
 
@@ -48,7 +48,7 @@ def _update(
     updates: PyTree, state: AverageState, params: PyTree | None, weight: Any, name: str
 ) -> AverageState:
     params = apply_updates(require_params(params, state.average, name), updates)
-    average = _moved(state.average, params, weight=weight)
+    average = _moved_average(state.average, params, weight=weight)
     return AverageState(increment(state.step), average)
 
 

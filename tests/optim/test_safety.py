@@ -181,7 +181,7 @@ def test_a_state_dict_of_another_class_names_both(source, target):
     optimizer = getattr(optim, target)(params)
     with pytest.raises(ValueError, match=rf"one of {target}: .* those of {source}$"):
         optimizer.load_state_dict(saved)
-    assert optimizer.state_dict() == getattr(optim, target)(params).state_dict()
+    assert_equal(optimizer.state_dict(), getattr(optim, target)(params).state_dict())
 
 
 @pytest.mark.torch
