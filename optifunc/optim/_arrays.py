@@ -5,7 +5,6 @@ from itertools import count
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -53,8 +52,8 @@ def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
             raise RuntimeError(
                 f"an array of shape {value.shape} lies on devices of other processes "
                 f"too ({value.sharding}), so that this process cannot read the whole; "
-                "call jax.experimental.multihost_utils.process_allgather(array, "
-                "tiled=True) in all processes and use what it returns"
+                "call state_dict(gather=True) in all processes, or jax.experimental."
+                "multihost_utils.process_allgather(array, tiled=True)"
             )
         from jax.experimental import multihost_utils
 
@@ -102,20 +101,3 @@ def without_tensors(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(without_tensors, value))
     return value
-
-
-def cast_like(value: Any, param: Any, key: Any = None) -> Any:
-    """A checkpoint's value in its parameter's dtype, by torch's rules.
-
-    Arrays of a real floating point parameter get its dtype; ``step`` keeps its own,
-    as do the arrays of a complex parameter. Lists and dicts are cast inside; anything
-    else stays.
-    """
-    if isinstance(value, Mapping):
-        return {k: cast_like(x, param, k) for k, x in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(cast_like(x, param) for x in value)
-    if not isinstance(value, np.ndarray) or key == "step":
-        return value
-    real = jnp.issubdtype(param.dtype, jnp.floating)
-    return value.astype(param.dtype) if real else value

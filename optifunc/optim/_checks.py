@@ -4,7 +4,8 @@ Comparisons are such that NaN fails them.
 """
 
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,23 @@ def takes_arguments(function: Callable[..., Any]) -> bool:
         p.default is p.empty and p.kind not in kinds
         for p in inspect.signature(function).parameters.values()
     )
+
+
+# torch's choices of an implementation; here there is one, which is compiled.
+IMPLEMENTATION_FLAGS = ("foreach", "fused", "capturable", "differentiable")
+
+
+def warn_of_flags(groups: Sequence[Mapping[str, Any]]) -> None:
+    """Warn if a group chooses an implementation."""
+    ignored = [
+        flag
+        for flag in IMPLEMENTATION_FLAGS
+        if any(group.get(flag) for group in groups)
+    ]
+    if ignored:
+        warnings.warn(
+            f"{', '.join(ignored)}: accepted and ignored; the whole step is one "
+            "compiled program on every device",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,6 +1,7 @@
 """How a ``state_dict`` lists the state of each parameter."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from .._state import Field, state_fields
 from .._transformation import GradientTransformation
 from .._tree import path_name
+from ._arrays import as_numpy
 from ._cohorts import Cohort, CohortStates, Columns
 
 Entries = dict[int, dict[str, Any]]
@@ -30,23 +32,33 @@ class StateLayout:
         """The key of a field."""
         return path_name(field.path) if self.by_path else field.name
 
-    def entries(self, cohorts: Sequence[Cohort], states: CohortStates) -> Entries:
-        """The state of each parameter that has one."""
+    def entries(
+        self, cohorts: Sequence[Cohort], states: CohortStates, *, gather: bool = False
+    ) -> Entries:
+        """The state of each parameter that has one, as NumPy arrays.
+
+        **Arguments:**
+
+        - ``cohorts``: all cohorts.
+        - ``states``: reads their states.
+        - ``gather``: whether to fetch what other processes hold.
+        """
         found: Entries = {}
         for cohort in cohorts:
             columns = states.columns(cohort)
             for i in cohort.members:
                 own = {name: x[i] for name, x in columns.own.items() if i in x}
-                found[i] = self.exported(columns.shared | own)
+                found[i] = self.exported(columns.shared | own, gather)
         return found
 
     def unknown_fields(self, fields: set[str]) -> set[str]:
         """Those of ``fields`` that a state of this layout cannot have."""
         return set()
 
-    def exported(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def exported(self, entry: dict[str, Any], gather: bool) -> dict[str, Any]:
         """One parameter's state as NumPy arrays."""
-        return {key: jax.tree.map(np.array, value) for key, value in entry.items()}
+        read = partial(as_numpy, gather=gather)
+        return {key: jax.tree.map(read, value) for key, value in entry.items()}
 
     def cohorts(
         self,
@@ -120,8 +132,9 @@ class TorchLayout(StateLayout):
     def unknown_fields(self, fields: set[str]) -> set[str]:
         return fields - {*self.fields}
 
-    def exported(self, entry: dict[str, Any]) -> dict[str, Any]:
-        listed = super().exported({k: entry[k] for k in self.fields if k in entry})
+    def exported(self, entry: dict[str, Any], gather: bool) -> dict[str, Any]:
+        own = {k: entry[k] for k in self.fields if k in entry}
+        listed = super().exported(own, gather)
         if "step" in listed:
             listed["step"] = self._count(listed["step"])
         return listed

@@ -54,10 +54,12 @@ class LbfgsLayout(StateLayout):
     Histories are lists, the oldest first.
     """
 
-    def entries(self, cohorts: Sequence[Cohort], states: CohortStates) -> Entries:
+    def entries(
+        self, cohorts: Sequence[Cohort], states: CohortStates, *, gather: bool = False
+    ) -> Entries:
         if not cohorts:
             return {}
-        fields = jax.tree.map(np.array, states.columns(cohorts[0]).shared)
+        fields = self.exported(states.columns(cohorts[0]).shared, gather)
         return {0: _as_torch(StepByLbfgsState(**fields))}
 
     def cohorts(

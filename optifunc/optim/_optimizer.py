@@ -1,7 +1,6 @@
 """The base of the stateful optimizers: parameters, groups, gradients and steps."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from .._transformation import GradientTransformation, State
 from .._tree import PyTree, is_sparse
 from . import _programs as programs
 from ._checkpoints import StateDict, load, saved_groups
-from ._checks import takes_arguments
+from ._checks import takes_arguments, warn_of_flags
 from ._cohorts import Cohort, CohortStates, assembled, disassembled
 from ._hooks import Hooks, hooked
 from ._layouts import StateLayout
@@ -25,9 +24,6 @@ from ._signatures import (
     constructor,
     same_values,
 )
-
-# torch's choices of an implementation; here there is one, which is compiled.
-IMPLEMENTATION_FLAGS = ("foreach", "fused", "capturable", "differentiable")
 
 
 class Optimizer(Parameters):
@@ -122,18 +118,7 @@ class Optimizer(Parameters):
         self._built: list[tuple[Any, GradientTransformation]] = []
         self._lost: str | None = None  # why there is no state
         self._opt_called = False  # read by learning rate schedulers
-        ignored = [
-            flag
-            for flag in IMPLEMENTATION_FLAGS
-            if any(group.get(flag) for group in self.param_groups)
-        ]
-        if ignored:
-            warnings.warn(
-                f"{', '.join(ignored)}: accepted and ignored; the whole step is one "
-                "compiled program on every device",
-                UserWarning,
-                stacklevel=3,
-            )
+        warn_of_flags(self.param_groups)
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:
         """The pure transformation that a group's values stand for.
@@ -376,25 +361,34 @@ class Optimizer(Parameters):
         Numbers count the parameters of all groups. A parameter without a gradient so
         far has no entry.
         """
+        return self._entries(gather=False)
+
+    def _entries(self, *, gather: bool) -> dict[int, dict[str, Any]]:
         self._check_state()
-        found = self.layout.entries(self._cohorts, self._states())
+        found = self.layout.entries(self._cohorts, self._states(), gather=gather)
         return {i: found[i] for i in self._order if found.get(i)}
 
-    def state_dict(self) -> StateDict:
+    def state_dict(self, *, gather: bool = False) -> StateDict:
         """State and groups in torch's layout: what ``torch.save`` would be given.
 
         `optifunc.interop.torch.to_torch` makes tensors of them.
+
+        **Arguments:**
+
+        - ``gather``: whether to fetch the parts that other processes hold. All
+          processes must then call this.
 
         **Returns:** ``{"state": {number: {field: array}}, "param_groups": [{...,
         "params": [numbers]}]}``, all arrays NumPy's, with torch's keys, shapes and
         dtypes.
 
-        **Raises:** `RuntimeError` if an earlier step failed and took the state along.
+        **Raises:** `RuntimeError` if an earlier step failed and took the state along,
+        and without ``gather`` for state of which other processes hold a part.
         """
         for hook in tuple(self._save_pre.values()):
             hook(self)
         state_dict: StateDict = {
-            "state": self.state,
+            "state": self._entries(gather=gather),
             "param_groups": saved_groups(self),
         }
         for hook in tuple(self._save_post.values()):
