@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
-from jax import Array
+from jax import Array, lax
 
 from ._dataclass import child_field_names, data_field_names, replace
+from ._numerics import is_number
 from ._transformation import GradientTransformation, State
 
 # What a user gives: a number, an array, or a schedule (a function of the step).
@@ -62,6 +63,21 @@ def _edit(
     if all(getattr(tx, name) is value for name, value in changes.items()):
         return tx
     return replace(tx, **changes)
+
+
+def _in_the_form_of(old: Any, new: Any) -> Any:
+    """``new``, with an array for each number where ``old`` has a scalar array.
+
+    A compiled function tells a number from an array by its type.
+    """
+
+    def convert(old: Any, new: Any) -> Any:
+        is_scalar = isinstance(old, Array) and old.ndim == 0
+        return lax.full_like(old, new) if is_scalar and is_number(new) else new
+
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        return new
+    return jax.tree.map(convert, old, new)
 
 
 def _with_item(items: Any, key: Any, new: GradientTransformation) -> Any:
@@ -123,7 +139,8 @@ def replace_hyperparameters(
     """The same transformation with other hyperparameters.
 
     ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it continues
-    from the same state and does not trigger recompilation.
+    from the same state and does not trigger recompilation. Where ``tx`` holds a scalar
+    array, a number becomes an array of its dtype.
 
     **Arguments:**
 
@@ -174,4 +191,6 @@ def replace_hyperparameters(
             )
         return new
 
-    return _edit(tx, None, edit)
+    # Ranges are checked of numbers, before any becomes an array.
+    _edit(tx, None, edit)
+    return _edit(tx, None, lambda name, old: _in_the_form_of(old, edit(name, old)))

@@ -22,6 +22,9 @@ class Row:
     sparse: bool = False  # gradients are sparse rows
     shapes: bool = False  # reads the shapes of leaves
     complex: bool = True  # complex parameters are supported
+    magnitudes: bool = False  # complex elements count by their magnitudes
+    noise: bool = False  # draws noise, which depends on dtype and shape
+    one_vector: bool = False  # the state is of all parameters as one vector
     needs_params: bool = False  # update raises without params
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
@@ -121,6 +124,7 @@ ROWS = [
         "lbfgs",
         lambda: of.lbfgs(history_size=3, max_iter=4),
         optimizer=True,
+        one_vector=True,
         needs_params=True,
         value_fn=True,
     ),
@@ -128,6 +132,7 @@ ROWS = [
         "lbfgs_strong_wolfe",
         lambda: of.lbfgs(history_size=3, max_iter=4, line_search_fn="strong_wolfe"),
         optimizer=True,
+        one_vector=True,
         needs_params=True,
         value_fn=True,
     ),
@@ -145,10 +150,11 @@ ROWS = [
     ),
     Row("clip", lambda: of.clip(0.3)),
     Row("clip_by_global_norm", lambda: of.clip_by_global_norm(0.3)),
-    Row("clip_by_block_rms", lambda: of.clip_by_block_rms(0.3)),
+    Row("clip_by_block_rms", lambda: of.clip_by_block_rms(0.3), magnitudes=True),
     Row(
         "adaptive_grad_clip",
         lambda: of.adaptive_grad_clip(0.1),
+        magnitudes=True,
         needs_params=True,
     ),
     Row("masked", lambda: of.masked(of.adam(), _is_kernel)),
@@ -164,7 +170,7 @@ ROWS = [
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
     Row("zero_nans", of.zero_nans),
     Row("centralize", of.centralize),
-    Row("add_noise", lambda: of.add_noise(0.01)),
+    Row("add_noise", lambda: of.add_noise(0.01), noise=True),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
     Row(

@@ -85,7 +85,7 @@ def test_dtypes(row, dtype):
     # A few roundings of parameters and updates of order 1 in each of STEPS steps;
     # Rprop and noise aside, no rule amplifies them.
     atol = 16 * STEPS * float(jnp.finfo(dtype).eps)
-    if row.name not in ("add_noise",):  # draws its noise in the leaf's dtype
+    if not row.noise:
         chex.assert_trees_all_close(
             jax.tree.map(lambda p: p.astype(jnp.float32), new_params),
             reference,
@@ -103,7 +103,7 @@ def test_float64(row, x64):
 
 @every_row("complex")
 def test_complex_leaves_are_pairs_of_real_ones(row):
-    if row.name in ("clip_by_block_rms", "adaptive_grad_clip", "add_noise"):
+    if row.magnitudes or row.noise:
         pytest.skip("works on the magnitudes of complex leaves, or draws other noise")
     params = {"kernel": parameters(row, "complex64")["kernel"]}
     pairs = {"kernel_re": params["kernel"].real, "kernel_im": params["kernel"].imag}
@@ -188,8 +188,8 @@ def test_one_compilation_and_donation(row):
 
 @every_row()
 def test_sharded_parameters_have_sharded_state(row):
-    if row.value_fn or row.sparse:
-        pytest.skip("flat vectors and sparse rows have a layout of their own")
+    if row.one_vector or row.sparse:
+        pytest.skip("one vector and sparse rows have layouts of their own")
     mesh = Mesh(np.array(jax.devices("cpu")[:8]), ("x",))
     sharding = NamedSharding(mesh, PartitionSpec("x", None))
     params = {"kernel": jax.device_put(jnp.linspace(0, 1, 64).reshape(16, 4), sharding)}

@@ -1,5 +1,7 @@
 """Hyperparameters: checked, scheduled, read and replaced through every wrapper."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -155,6 +157,32 @@ def test_replacing_compiles_nothing_anew_and_keeps_what_is_static():
         np.testing.assert_array_equal(updates["b"], PARAMS["b"])
     assert len(compiled) == 1
     assert other.inner.reduction == "sum"
+
+
+def test_replacing_an_array_by_a_number_keeps_an_array():
+    compiled = []
+
+    @jax.jit
+    def step(tx, state):
+        compiled.append(tx)
+        return tx.update(PARAMS, state, PARAMS)
+
+    tx = of.adam(jnp.asarray(0.1, jnp.bfloat16), (jnp.asarray(0.9), 0.999))
+    state = tx.init(PARAMS)
+    step(tx, state)
+    other = of.replace_hyperparameters(tx, lr=0.5, betas=(0.5, 0.99))
+    step(other, state)
+    assert len(compiled) == 1
+    found = of.current_hyperparameters(other, state)
+    assert found["lr"].dtype == jnp.bfloat16
+    assert found["lr"] == 0.5
+    assert isinstance(found["betas"][0], jax.Array)
+    assert found["betas"] == (0.5, 0.99)
+    # Several values at once, as a sweep has them, are kept as they are given.
+    swept = of.replace_hyperparameters(tx, lr=jnp.array([0.1, 0.2]))
+    assert of.current_hyperparameters(swept, None)["lr"].shape == (2,)
+    with pytest.raises(ValueError, match=re.escape("betas[0] must be")):
+        of.replace_hyperparameters(tx, betas=(1.5, 0.99))
 
 
 @pytest.mark.parametrize(

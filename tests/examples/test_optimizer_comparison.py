@@ -1,13 +1,12 @@
 """The comparison of optimizers, also with a recorded PyTorch run."""
 
 import importlib
-import inspect
 import re
 
 import numpy as np
 import pytest
 
-import optifunc as of
+from optifunc.optimizers._factory import FACTORIES
 
 from .running import EXAMPLES, check_picture, run, shared_data
 
@@ -22,17 +21,6 @@ def example():
         return importlib.import_module("optimizer_comparison")
 
 
-def factories():
-    """The names of the functions that stand for torch's optimizers."""
-    return {
-        name
-        for name, value in vars(of).items()
-        if inspect.isfunction(value)
-        and value.__module__.startswith("optifunc.optimizers.")
-        and "lr" in inspect.signature(value).parameters
-    }
-
-
 def table(printed):
     """The two errors behind each name: of the last epoch, and of all points."""
     rows = re.findall(r"^(\w+) +(\d\.\d+) +(\d\.\d+)", printed, re.MULTILINE)
@@ -41,7 +29,7 @@ def table(printed):
 
 @pytest.mark.slow
 def test_every_optimizer_learns_the_parabola(example, tmp_path):
-    assert factories() <= set(example.OPTIMIZERS)
+    assert set(FACTORIES) <= set(example.OPTIMIZERS)
     picture = tmp_path / "losses.png"
     small = ("--epochs", 3, "--seed", 1, "--output", picture)
     printed = run("optimizer_comparison.py", "--optimizers", "all", *small)

@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import optifunc as of
 
-from .test_losses import FORMULAS
+from .formulas import FORMULAS
 
 L = of.losses
 RNG = np.random.default_rng(0)
