@@ -75,7 +75,8 @@ def _in_the_form_of(old: Any, new: Any) -> Any:
         is_scalar = isinstance(old, Array) and old.ndim == 0
         return lax.full_like(old, new) if is_scalar and is_number(new) else new
 
-    if jax.tree.structure(old) != jax.tree.structure(new):
+    structure: Any = jax.tree.structure(old)
+    if structure != jax.tree.structure(new):
         return new
     return jax.tree.map(convert, old, new)
 
