@@ -136,6 +136,12 @@ ROWS = [
         needs_params=True,
         value_fn=True,
     ),
+    # Signs and trust ratios.
+    # Relatives of Adam.
+    # Without a learning rate or a schedule.
+    # Matrices.
+    # Filtered and low-rank gradients.
+    # Building blocks and wrappers.
     Row("identity", of.identity),
     Row("scale", lambda: of.scale(0.5)),
     Row("negate", of.negate),
