@@ -45,6 +45,21 @@ def check_range(
         raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
 
 
+def check_lr(lr: Any) -> None:
+    """Check a learning rate, which is not negative.
+
+    **Raises:** `ValueError` that says how to climb.
+    """
+    try:
+        check_range("lr", lr, at_least=0)
+    except ValueError as error:
+        if lr < 0:
+            raise ValueError(
+                f"{error}; to climb, give the optimizer maximize=True"
+            ) from None
+        raise
+
+
 def check_betas(betas: Any) -> None:
     """Check a pair of decay rates, each in [0, 1)."""
     check_pair("betas", betas)

@@ -73,6 +73,7 @@ def pytree_dataclass(cls: C) -> C:
     data = data_field_names(value_type)
     meta = _names_marked(value_type, "static", True)
     value_type.__eq__, value_type.__hash__ = _equal, _hash
+    value_type.__setattr__ = value_type.__delattr__ = _refuse_change
     if not has_own_init:
         value_type.__init__ = _with_checked_arguments(value_type)
 
@@ -126,6 +127,14 @@ def check_flag(name: str, value: Any) -> None:
     """
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, found {value!r}")
+
+
+def _refuse_change(self: Any, name: str, *value: Any) -> None:
+    raise dataclasses.FrozenInstanceError(
+        f"{name!r} cannot be set: {type(self).__name__} is a value. "
+        "replace_hyperparameters(tx, lr=...) returns a transformation with another "
+        "number; keep what is only for logging in a variable of its own"
+    )
 
 
 def _equal(self: Any, other: Any) -> Any:

@@ -58,8 +58,14 @@ def test_it_is_frozen_and_hashable():
     assert tx == scale_by_power(jnp.ones(()))
     assert tx != scale_by_power(jnp.zeros(()))
     assert {tx: 1}[scale_by_power(jnp.ones(()))] == 1
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="is a value"):
         tx.exponent = 1.0
+    with pytest.raises(
+        dataclasses.FrozenInstanceError, match="replace_hyperparameters"
+    ):
+        tx.schedule = 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError, match="is a value"):
+        del tx.exponent
     with pytest.raises(ValueError, match=r"found -1\.0"):
         scale_by_power(-1.0)
     init, update = tx

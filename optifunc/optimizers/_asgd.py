@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_range
+from .._checks import check_lr, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, increment
@@ -71,7 +71,7 @@ class step_by_asgd(GradientTransformation):
     t0: Value = 1e6
 
     def __post_init__(self) -> None:
-        check_range("lr", self.lr, at_least=0)
+        check_lr(self.lr)
         check_range("lambd", self.lambd)
         check_range("alpha", self.alpha)
         check_range("t0", self.t0)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_pair, check_range
+from .._checks import check_lr, check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import is_number
@@ -67,7 +67,7 @@ class step_by_rprop(GradientTransformation):
     step_sizes: tuple[Value, Value] = (1e-6, 50.0)
 
     def __post_init__(self) -> None:
-        check_range("lr", self.lr, at_least=0)
+        check_lr(self.lr)
         check_pair("etas", self.etas)
         check_range("etas[0]", self.etas[0], above=0, below=1)
         check_range("etas[1]", self.etas[1], above=1)

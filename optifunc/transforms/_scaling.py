@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_range
+from .._checks import check_lr, check_range
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._transformation import Stateless, transformation
@@ -78,7 +78,7 @@ class scale_by_learning_rate(Stateless):
     lr: Value
 
     def __post_init__(self) -> None:
-        check_range("lr", self.lr, at_least=0)
+        check_lr(self.lr)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return _scaled(updates, factor=-self.lr)

@@ -53,9 +53,10 @@ class masked(Wrapper):
     - ``mask``: a pytree of bools, whose leaves may stand for whole subtrees of the
       parameters; a function of ``(path, leaf)`` that returns a bool; or a function of
       the parameters that returns a pytree of bools, as in optax. The number of
-      arguments without a default tells the two apart. ``path`` is dotted
-      (``"encoder.0.kernel"``, also if a Variable of flax.nnx holds the array), and
-      ``leaf`` is the parameter (the update, if `update` is called without ``params``).
+      arguments without a default tells the two apart. None selects all. ``path`` is
+      dotted (``"encoder.0.kernel"``, also if a Variable of flax.nnx holds the array),
+      and ``leaf`` is the parameter (the update, if `update` is called without
+      ``params``).
 
     **State:** `MaskedState`.
 
@@ -68,7 +69,8 @@ class masked(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
+        mask = True if self.mask is None else self.mask
+        object.__setattr__(self, "mask", static_choice(mask, check_mask))
 
     def params_of(self, child: Child, params: PyTree) -> PyTree:
         return selected(params, params, "params", self._chosen(params))

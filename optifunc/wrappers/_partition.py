@@ -35,18 +35,18 @@ class partition(Wrapper):
 
     **Arguments:**
 
-    - ``transformations``: a dict from labels (strings) to transformations, ours or
-      optax's.
+    - ``transformations``: a dict from labels to transformations, ours or optax's. A
+      label that is not a string (a number, an enum's member) counts as its ``str``.
     - ``labels``: a pytree of labels, whose leaves may stand for whole subtrees of the
       parameters; or a function of ``(path, leaf)``, or of the parameters (see
       `masked`).
 
     **State:** a dict from labels to states.
 
-    **Raises:** `TypeError` if ``transformations`` is not a dict or a label not a
-    string; `ValueError` for an unknown label (it lists the known ones), at `init` for
-    labels that do not fit the parameters, and at `update` for another partition's
-    state.
+    **Raises:** `TypeError` if ``transformations`` is not a dict; `ValueError` for two
+    labels with the same ``str``, for an unknown label (it lists the known ones), at
+    `init` for labels that do not fit the parameters, and at `update` for another
+    partition's state.
     """
 
     transformations: dict[str, GradientTransformation] = child()
@@ -54,21 +54,26 @@ class partition(Wrapper):
 
     def __post_init__(self) -> None:
         given = self.transformations
-        if not isinstance(given, dict) or not all(isinstance(k, str) for k in given):
+        if not isinstance(given, dict):
             raise TypeError(
-                "transformations must be a dict from labels (strings) to "
-                f"transformations, found {given!r}"
+                f"transformations must be a dict from labels to them, found {given!r}"
             )
+        # JAX sorts the keys of a dict, which it cannot if they are of several kinds.
+        named = type(given)((str(label), tx) for label, tx in given.items())
+        if len(named) < len(given):
+            raise ValueError(f"two of the labels {list(given)} have one name")
+        object.__setattr__(self, "transformations", named)
         super().__post_init__()
         choice = static_choice(self.labels, self._check_label)
         object.__setattr__(self, "labels", choice)
 
-    def _check_label(self, path: str, value: Any) -> None:
-        if not isinstance(value, str) or value not in self.transformations:
+    def _check_label(self, path: str, value: Any) -> str:
+        if str(value) not in self.transformations:
             raise ValueError(
                 f"unknown label {value!r} at {path!r}; "
                 f"known: {sorted(self.transformations)}"
             )
+        return str(value)
 
     def labels_of(self, params: PyTree) -> list[str]:
         """The label of each leaf.

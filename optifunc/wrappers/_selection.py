@@ -19,7 +19,8 @@ from .._tree import (
     path_name,
 )
 
-Check: TypeAlias = Callable[[str, Any], None]
+# Checks the mask or label at a path, and returns it in its one form.
+Check: TypeAlias = Callable[[str, Any], Any]
 # A tree of bools, a function of (path, leaf), or a function of the tree.
 Mask: TypeAlias = PyTree | Callable[[str, Any], bool] | Callable[[PyTree], PyTree]
 
@@ -33,10 +34,9 @@ class Selector:
 
     @classmethod
     def of(cls, tree: PyTree, check: Check) -> "Selector":
-        """The tree as a selector; ``check`` looks at each of its leaves."""
-        for path, value in leaves_with_names(tree):
-            check(path, value)
-        return cls._of_checked(tree)
+        """The tree as a selector, each of its leaves as ``check`` returns it."""
+        values = tuple(check(path, leaf) for path, leaf in leaves_with_names(tree))
+        return cls(jax.tree.structure(tree), values)
 
     @classmethod
     def _of_checked(cls, tree: PyTree) -> "Selector":
@@ -105,16 +105,17 @@ def static_choice(choice: Any, check: Check) -> Any:
 
 def chosen_values(choice: Any, params: PyTree, name: str, check: Check) -> list[Any]:
     """The mask or label of each leaf of ``params``."""
+    # Also what stands for parameters where a program looks at a state's structure.
+    if not jax.tree.leaves(params, is_leaf=is_sparse):
+        return []
     if isinstance(choice, Selector):
         return choice.values(params, name)
-    if _takes_tree(choice):
-        return Selector.of(choice(params), check).values(params, name)
-    values = []
-    for path, leaf in leaves_with_names(params):
-        value = choice(path, leaf)
-        check(path, value)
-        values.append(value)
-    return values
+    # What a function computes with jax.numpy is known now, also inside jit.
+    with jax.ensure_compile_time_eval():
+        if _takes_tree(choice):
+            return Selector.of(choice(params), check).values(params, name)
+        named = leaves_with_names(params)
+        return [check(path, choice(path, leaf)) for path, leaf in named]
 
 
 def _takes_tree(function: Callable[..., Any]) -> bool:
@@ -125,10 +126,15 @@ def _takes_tree(function: Callable[..., Any]) -> bool:
     return len(required) == 1
 
 
-def check_mask(path: str, value: Any) -> None:
-    """Check one value of a mask."""
+def check_mask(path: str, value: Any) -> bool:
+    """One value of a mask: a bool, or an array of one that is known now."""
+    is_array = isinstance(value, np.ndarray | jax.Array)
+    is_known = not isinstance(value, jax.core.Tracer)
+    if is_array and is_known and value.shape == () and value.dtype == bool:
+        return bool(value)
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"mask must consist of bools, found {value!r} at {path!r}")
+    return bool(value)
 
 
 def like(reference: PyTree, leaves: list[Any]) -> PyTree:

@@ -59,7 +59,10 @@ def test_a_learning_rate_does_not_widen_the_updates(x64):
     [
         (lambda: of.scale("2"), "factor must be a number, .* found '2'"),
         (lambda: of.scale(float("nan")), "factor must be a number, found nan"),
-        (lambda: of.scale_by_learning_rate(-0.1), "lr must be at least 0, found -0.1"),
+        (
+            lambda: of.scale_by_learning_rate(-0.1),
+            "found -0.1; to climb, give the .* maximize",
+        ),
         (
             lambda: of.scale(jnp.ones(2)).update(GRADS, ()),
             r"factor must be a scalar, found an array of shape \(2,\)",

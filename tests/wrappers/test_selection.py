@@ -1,5 +1,6 @@
 """Masks and labels, as trees and as functions: what they select and what is refused."""
 
+import enum
 import inspect
 from functools import partial
 
@@ -241,6 +242,61 @@ MISFIT = {"encoder": True, "haed": False}
 def test_bad_input_is_named(build, message):
     with pytest.raises((ValueError, TypeError), match=message):
         build().init(PARAMS)
+
+
+@pytest.mark.parametrize("kind", [bool, np.bool_, np.array, jnp.array])
+def test_bools_of_every_kind(kind):
+    tree = jax.tree.map(kind, KERNELS)
+    wanted = updates_of(of.masked(of.scale(2.0), KERNELS))
+
+    def by_kind(path, leaf):
+        return kind(is_kernel(path, leaf))
+
+    for mask in (tree, lambda params: tree, by_kind):
+        tx = of.masked(of.scale(2.0), mask)
+        assert_equal(updates_of(tx), wanted)
+        assert_equal(jax.jit(tx.update)(GRADS, tx.init(PARAMS))[0], wanted)
+    assert of.masked(of.scale(2.0), tree) == of.masked(of.scale(2.0), KERNELS)
+
+
+def test_a_mask_of_none_selects_all():
+    assert_equal(
+        updates_of(of.masked(of.scale(2.0), None)), jax.tree.map(lambda g: 2 * g, GRADS)
+    )
+
+
+class Speed(enum.Enum):
+    FAST = 1
+    SLOW = 2
+
+
+@pytest.mark.parametrize(
+    ("kernels", "others"),
+    [(0, 1), (Speed.FAST, Speed.SLOW), (True, False), (None, "other"), (0, "other")],
+)
+def test_labels_of_every_kind(kernels, others):
+    def label(path, leaf):
+        return kernels if is_kernel(path, leaf) else others
+
+    tx = of.partition({kernels: of.scale(2.0), others: of.identity()}, label)
+    assert_equal(updates_of(tx), updates_of(of.masked(of.scale(2.0), KERNELS)))
+    state = tx.init(PARAMS)
+    assert set(state) == {str(kernels), str(others)}
+    assert "factor" in str(of.current_hyperparameters(tx, state))
+
+
+def test_two_labels_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"two of the labels \[0, '0'\] have one name"):
+        of.partition({0: of.identity(), "0": of.scale(2.0)}, 0)
+
+
+def test_optax_maps_over_the_parameters_in_a_state():
+    tx = of.chain(of.masked(of.adam(), KERNELS), of.partition({"a": of.adam()}, "a"))
+    state = tx.init(PARAMS)
+    ones = optax.tree_map_params(tx, jnp.ones_like, state)
+    assert jax.tree.structure(ones) == jax.tree.structure(state)
+    assert_equal(ones[1]["a"][0].exp_avg, jax.tree.map(jnp.ones_like, PARAMS))
+    assert ones[1]["a"][0].step == 0
 
 
 def test_bad_choices_at_update_are_named():
