@@ -25,6 +25,8 @@ class Row:
     magnitudes: bool = False  # complex elements count by their magnitudes
     noise: bool = False  # draws noise, which depends on dtype and shape
     one_vector: bool = False  # the state is of all parameters as one vector
+    wide: bool = False  # updates of narrow parameters are in float32
+    float16: bool = True  # parameters of float16 are supported
     needs_params: bool = False  # update raises without params
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
@@ -178,6 +180,33 @@ ROWS = [
     Row("centralize", of.centralize),
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
+    Row(
+        "master_weights",
+        lambda: of.master_weights(of.adamw()),
+        wide=True,
+        needs_params=True,
+    ),
+    Row("kahan", lambda: of.kahan(of.adamw()), wide=True, needs_params=True),
+    Row(
+        "stochastic_rounding",
+        lambda: of.stochastic_rounding(of.adamw()),
+        wide=True,
+        float16=False,
+        noise=True,
+        needs_params=True,
+    ),
+    Row(
+        "split_weights",
+        lambda: of.split_weights(of.adamw()),
+        wide=True,
+        float16=False,
+        needs_params=True,
+    ),
+    Row(
+        "state_dtype",
+        lambda: of.state_dtype(of.adamw(), jnp.float32),
+        needs_params=True,
+    ),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
     Row(
         "chain",

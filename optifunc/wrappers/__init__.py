@@ -10,10 +10,15 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
+from ._kahan import KahanState as KahanState, kahan as kahan
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,
     MaskedState as MaskedState,
     masked as masked,
+)
+from ._master_weights import (
+    MasterWeightsState as MasterWeightsState,
+    master_weights as master_weights,
 )
 from ._partition import partition as partition
 from ._scheduled import (
@@ -24,5 +29,14 @@ from ._scheduled import (
 from ._skip_not_finite import (
     SkipNotFiniteState as SkipNotFiniteState,
     skip_not_finite as skip_not_finite,
+)
+from ._split_weights import (
+    SplitWeightsState as SplitWeightsState,
+    split_weights as split_weights,
+)
+from ._state_dtype import state_dtype as state_dtype
+from ._stochastic_rounding import (
+    StochasticRoundingState as StochasticRoundingState,
+    stochastic_rounding as stochastic_rounding,
 )
 from ._wrapper import Wrapper as Wrapper

@@ -1,0 +1,88 @@
+"""Rounding to narrow floating-point numbers that no compiler optimizes away."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from ._tree import PyTree, is_array, is_sparse, leaf_dtype
+
+
+def is_narrow(leaf: Any, than: Any = jnp.float32) -> bool:
+    """Whether ``leaf`` is dense, real and of fewer digits than the dtype ``than``."""
+    if is_sparse(leaf) or not is_array(leaf):
+        return False
+    if not jnp.issubdtype(leaf_dtype(leaf), jnp.floating):
+        return False
+    return bool(jnp.finfo(leaf_dtype(leaf)).nmant < jnp.finfo(than).nmant)
+
+
+def widened(tree: PyTree, dtype: Any = jnp.float32) -> PyTree:
+    """``tree`` with its narrow leaves in ``dtype``."""
+
+    def widen(leaf: Any) -> Any:
+        if not is_narrow(leaf, dtype):
+            return leaf
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf.update(dtype=dtype)
+        return lax.convert_element_type(leaf, dtype)
+
+    return jax.tree.map(widen, tree, is_leaf=is_sparse)
+
+
+def rounded(x: Array, dtype: Any) -> Array:
+    """``x`` rounded to the nearest number of ``dtype``, in its own dtype.
+
+    XLA may compute with more digits than a program says, and then leaves out a
+    conversion to a narrow dtype and back. What is used here it keeps.
+    """
+    if dtype == jnp.bfloat16 and x.dtype == jnp.float32:
+        info = jnp.finfo(dtype)
+        return lax.reduce_precision(x, info.nexp, info.nmant)
+    narrow = lax.optimization_barrier(lax.convert_element_type(x, dtype))
+    return lax.convert_element_type(narrow, x.dtype)
+
+
+def stochastically_rounded(x: Array, bits: Array) -> Array:
+    """float32 numbers rounded up or down to bfloat16 ones, right on average.
+
+    **Arguments:**
+
+    - ``x``: float32.
+    - ``bits``: uint16, random, of the same shape. A number that is a share ``s`` of the
+      way to the next larger magnitude goes there with probability ``s``.
+
+    **Returns:** numbers of bfloat16, in float32. Infinities and NaN stay.
+    """
+    pattern = lax.bitcast_convert_type(x, jnp.uint32)
+    carried = pattern + lax.convert_element_type(bits, jnp.uint32)
+    upper = lax.bitwise_and(carried, jnp.uint32(0xFFFF0000))
+    result = lax.bitcast_convert_type(upper, jnp.float32)
+    return jnp.where(jnp.isfinite(x), result, x)
+
+
+def moves(params: PyTree, updates: PyTree, wanted: PyTree) -> PyTree:
+    """Updates that make of narrow parameters the rounding of what is wanted.
+
+    `apply_updates` adds in the wider dtype and rounds once: the sum is what is wanted.
+
+    **Arguments:**
+
+    - ``params``: the parameters.
+    - ``updates``: taken where nothing is wanted.
+    - ``wanted``: for each parameter a wide array, which is rounded to its dtype, or
+      None.
+
+    **Returns:** updates in the dtype of ``wanted``.
+    """
+
+    def move(update: Any, param: Any, wide: Any) -> Any:
+        if wide is None:
+            return update
+        new = rounded(wide, leaf_dtype(param))
+        old = lax.convert_element_type(param, wide.dtype)
+        # An infinity that stays is no difference.
+        return jnp.where(new == old, jnp.zeros_like(new), new - old)
+
+    return jax.tree.map(move, updates, params, wanted, is_leaf=is_sparse)
