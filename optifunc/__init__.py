@@ -22,6 +22,7 @@ from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,
 )
+from ._quantization import QuantizedArray as QuantizedArray
 from ._state import (
     Concatenated as Concatenated,
     NonNegative as NonNegative,

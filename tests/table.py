@@ -25,6 +25,7 @@ class Row:
     magnitudes: bool = False  # complex elements count by their magnitudes
     noise: bool = False  # draws noise, which depends on dtype and shape
     one_vector: bool = False  # the state is of all parameters as one vector
+    lossy: bool = False  # rounds its state
     wide: bool = False  # updates of narrow parameters are in float32
     float16: bool = True  # parameters of float16 are supported
     needs_params: bool = False  # update raises without params
@@ -205,6 +206,12 @@ ROWS = [
     Row(
         "state_dtype",
         lambda: of.state_dtype(of.adamw(), jnp.float32),
+        needs_params=True,
+    ),
+    Row(
+        "quantized",
+        lambda: of.quantized(of.adamw(), block_size=4, min_size=1),
+        lossy=True,
         needs_params=True,
     ),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),

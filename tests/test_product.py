@@ -68,6 +68,7 @@ WRAPPERS = [
     Wrapper("kahan", of.kahan),
     Wrapper("stochastic_rounding", of.stochastic_rounding),
     Wrapper("split_weights", of.split_weights),
+    Wrapper("quantized", of.quantized),  # leaves small parameters out
     Wrapper("state_dtype", lambda tx: of.state_dtype(tx, jnp.float32)),
 ]
 # Of these one is enough.

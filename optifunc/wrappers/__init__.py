@@ -21,6 +21,7 @@ from ._master_weights import (
     master_weights as master_weights,
 )
 from ._partition import partition as partition
+from ._quantized import quantized as quantized
 from ._scheduled import (
     ScheduledState as ScheduledState,
     as_transformation as as_transformation,

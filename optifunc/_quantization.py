@@ -1,0 +1,211 @@
+"""Arrays of 8 or 4 bits an element: codes, and a scale for each block of elements."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, Literal, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ._dataclass import pytree_dataclass, static
+
+Bits: TypeAlias = Literal[8, 4, "fp8"]
+Map: TypeAlias = Literal["dynamic", "companded"]
+
+_SMALLEST_SCALE = 1e-12
+
+
+@functools.cache
+def dynamic_codebook(bits: int, is_signed: bool) -> np.ndarray[Any, Any]:
+    """The numbers that the codes of a dynamic map stand for, in ascending order.
+
+    With ``e`` bits for the exponent there are ``e`` decades. The decade ``10^(i + 1 -
+    e)`` is divided into ``2^i`` intervals (unsigned: twice as many) from a tenth of it
+    to all of it, whose midpoints are in the book; so are 0 and 1. Unsigned 4-bit codes
+    are linear and leave out 0.
+
+    **Source:** Dettmers et al., 2021, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861);
+    4 bits: Li, Chen, and Zhu, 2023, [arXiv:2309.01507](https://arxiv.org/abs/2309.01507).
+    """
+    if bits == 4 and not is_signed:
+        return np.arange(1, 17, dtype=np.float32) / 16
+    decades = bits - 1
+    numbers = [0.0, 1.0]
+    for i in range(decades):
+        count = 2 ** (i if is_signed else i + 1)
+        edges = _equally_spaced(count)
+        midpoints = np.float32(10.0 ** (i + 1 - decades)) * (
+            (edges[:-1] + edges[1:]) / np.float32(2)
+        )
+        numbers.extend(midpoints)
+        if is_signed:
+            numbers.extend(-midpoints)
+    return np.sort(np.asarray(numbers, np.float32))
+
+
+def _equally_spaced(count: int) -> np.ndarray[Any, Any]:
+    """The ends of ``count`` intervals from 0.1 to 1, in float32.
+
+    Each is rounded once, from the nearer end: bit for bit what PyTorch's linspace makes
+    of it, and with it the packages whose codes these are.
+    """
+    start = np.float32(0.1)
+    width = np.float64((np.float32(1) - start) / np.float32(count))
+    k = np.arange(count + 1)
+    from_start = np.float32(np.float64(start) + width * k)
+    from_end = np.float32(1 - width * (count - k))
+    return np.where(k < (count + 1) // 2, from_start, from_end)
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """How numbers in [-1, 1] become codes, and codes numbers."""
+
+    bits: Bits
+    map: Map
+    is_signed: bool
+    # Whether a positive number never becomes 0, of unsigned ones.
+    keep_positive: bool
+    block_size: int
+    by_row: bool  # whether blocks end where the last axis does
+
+    @property
+    def _codebook(self) -> np.ndarray[Any, Any]:
+        assert self.bits != "fp8"
+        return dynamic_codebook(self.bits, self.is_signed)
+
+    def scaled(self, x: Array) -> tuple[Array, Array]:
+        """Each block's numbers divided by its scale, and the scales.
+
+        A block of zeros has the scale 0: some codes stand for nothing smaller.
+        """
+        largest = jnp.max(jnp.abs(x), axis=-1, initial=0)
+        scales = jnp.maximum(largest, _SMALLEST_SCALE)
+        if self.map == "companded":
+            scales = lax.convert_element_type(scales, jnp.float16)
+            scales = jnp.maximum(scales, jnp.finfo(jnp.float16).smallest_subnormal)
+        if self.bits == "fp8":
+            scales = scales / float(jnp.finfo(jnp.float8_e4m3fn).max)
+        wide = lax.convert_element_type(scales, x.dtype)
+        scales = jnp.where(largest > 0, scales, jnp.zeros_like(scales))
+        return x / wide[..., None], scales
+
+    def encode(self, x: Array) -> Array:
+        """The codes of numbers in [-1, 1]; for "fp8" of numbers up to its largest."""
+        if self.bits == "fp8":
+            codes = lax.convert_element_type(x, jnp.float8_e4m3fn)
+            smallest = jnp.finfo(jnp.float8_e4m3fn).smallest_subnormal
+            return self._kept(x, codes, jnp.asarray(smallest, codes.dtype))
+        if self.map == "companded":
+            return self._companded(x)
+        book = self._codebook
+        edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
+        # Ties go upward.
+        codes = jnp.searchsorted(edges, x, side="right", method="scan_unrolled")
+        codes = lax.convert_element_type(codes, jnp.uint8)
+        is_zero_first = book[0] == 0
+        return self._kept(x, codes, jnp.uint8(1)) if is_zero_first else codes
+
+    def _kept(self, x: Array, codes: Array, smallest: Array) -> Array:
+        """``codes``, with ``smallest`` where a positive number would become 0."""
+        if self.is_signed or not self.keep_positive:
+            return codes
+        zero = jnp.zeros((), codes.dtype)
+        return jnp.where((x > 0) & (codes == zero), smallest, codes)
+
+    def _companded(self, x: Array) -> Array:
+        if self.is_signed:
+            codes = jnp.round(127 * (2 * x / (1 + jnp.abs(x))))
+            return lax.convert_element_type(jnp.clip(codes, -127, 127), jnp.int8)
+        codes = jnp.clip(jnp.round(255 * jnp.sqrt(x)), 0, 255)
+        return self._kept(x, lax.convert_element_type(codes, jnp.uint8), jnp.uint8(1))
+
+    def decode(self, codes: Array) -> Array:
+        """The float32 numbers that codes stand for."""
+        if self.bits == "fp8":
+            return lax.convert_element_type(codes, jnp.float32)
+        if self.map == "companded":
+            y = lax.convert_element_type(codes, jnp.float32)
+            if self.is_signed:
+                return (y / 127) / (2 - jnp.abs(y / 127))
+            return (y / 255) * (y / 255)
+        book = jnp.asarray(self._codebook)
+        return book[lax.convert_element_type(codes, jnp.int32)]
+
+
+@pytree_dataclass
+class QuantizedArray:
+    """An array as codes, and a scale for each block of elements.
+
+    It has the shape and dtype of the array that it stands for.
+
+    **Fields:**
+
+    - ``codes``: uint8 (int8 if companded and signed, float8_e4m3fn for "fp8"), one for
+      each element; of 4 bits two elements share a byte, the first in its upper half.
+    - ``scales``: for each block what its numbers are multiplied by, float32 (float16 if
+      companded).
+    - ``shape``, ``dtype``: of the array.
+    - ``codec``: what the codes mean.
+    """
+
+    codes: Array
+    scales: Array
+    shape: tuple[int, ...] = static()
+    dtype: Any = static()
+    codec: Codec = static()
+
+    def __repr__(self) -> str:
+        shape = ",".join(map(str, self.shape))
+        return f"QuantizedArray({self.codec.bits}, {self.dtype}[{shape}])"
+
+
+def quantize(x: Array, codec: Codec) -> QuantizedArray:
+    """An array as codes and scales."""
+    numbers, scales = codec.scaled(_blocks(x, codec))
+    codes = codec.encode(numbers)
+    codes = codes.reshape(*codes.shape[:-2], -1)
+    if codec.bits == 4:
+        pairs = codes.reshape(*codes.shape[:-1], -1, 2)
+        codes = pairs[..., 0] * jnp.uint8(16) + pairs[..., 1]
+    else:
+        codes = codes[..., : _length(x.shape, codec)]
+    return QuantizedArray(codes, scales, x.shape, np.dtype(x.dtype), codec)
+
+
+def dequantize(x: QuantizedArray) -> Array:
+    """The numbers that codes and scales stand for, in their array's dtype."""
+    codec, codes = x.codec, x.codes
+    if codec.bits == 4:
+        halves = jnp.stack([codes >> jnp.uint8(4), codes & jnp.uint8(15)], axis=-1)
+        codes = halves.reshape(*codes.shape[:-1], -1)
+    length = _length(x.shape, codec)
+    missing = x.scales.shape[-1] * codec.block_size - codes.shape[-1]
+    padding = [(0, 0)] * (codes.ndim - 1) + [(0, missing)]
+    blocks = jnp.pad(codes, padding).reshape(*x.scales.shape, codec.block_size)
+    scales = lax.convert_element_type(x.scales, jnp.float32)
+    numbers = codec.decode(blocks) * scales[..., None]
+    numbers = numbers.reshape(*codes.shape[:-1], -1)[..., :length]
+    return lax.convert_element_type(numbers.reshape(x.shape), x.dtype)
+
+
+def _is_flat(shape: tuple[int, ...], codec: Codec) -> bool:
+    """Whether blocks run over all axes, and not along the last one alone."""
+    fits = bool(shape) and shape[-1] % codec.block_size == 0
+    return not shape or not (codec.by_row or fits)
+
+
+def _length(shape: tuple[int, ...], codec: Codec) -> int:
+    """How many elements lie along the axis that blocks are taken of."""
+    return math.prod(shape) if _is_flat(shape, codec) else shape[-1]
+
+
+def _blocks(x: Array, codec: Codec) -> Array:
+    """Blocks of ``x``, with zeros at the end of the last one."""
+    rows = x.reshape(-1) if _is_flat(x.shape, codec) else x
+    missing = -rows.shape[-1] % codec.block_size
+    rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
+    rows = lax.convert_element_type(rows, jnp.float32)
+    return rows.reshape(*rows.shape[:-1], -1, codec.block_size)
