@@ -171,7 +171,7 @@ def quantize(x: Array, codec: Codec) -> QuantizedArray:
         pairs = codes.reshape(*codes.shape[:-1], -1, 2)
         codes = pairs[..., 0] * jnp.uint8(16) + pairs[..., 1]
     else:
-        codes = codes[..., : _length(x.shape, codec)]
+        codes = codes[..., : _row_length(x.shape, codec)]
     return QuantizedArray(codes, scales, x.shape, np.dtype(x.dtype), codec)
 
 
@@ -181,7 +181,7 @@ def dequantize(x: QuantizedArray) -> Array:
     if codec.bits == 4:
         halves = jnp.stack([codes >> jnp.uint8(4), codes & jnp.uint8(15)], axis=-1)
         codes = halves.reshape(*codes.shape[:-1], -1)
-    length = _length(x.shape, codec)
+    length = _row_length(x.shape, codec)
     missing = x.scales.shape[-1] * codec.block_size - codes.shape[-1]
     padding = [(0, 0)] * (codes.ndim - 1) + [(0, missing)]
     blocks = jnp.pad(codes, padding).reshape(*x.scales.shape, codec.block_size)
@@ -191,20 +191,20 @@ def dequantize(x: QuantizedArray) -> Array:
     return lax.convert_element_type(numbers.reshape(x.shape), x.dtype)
 
 
-def _is_flat(shape: tuple[int, ...], codec: Codec) -> bool:
+def _runs_over_all_axes(shape: tuple[int, ...], codec: Codec) -> bool:
     """Whether blocks run over all axes, and not along the last one alone."""
     fits = bool(shape) and shape[-1] % codec.block_size == 0
     return not shape or not (codec.by_row or fits)
 
 
-def _length(shape: tuple[int, ...], codec: Codec) -> int:
+def _row_length(shape: tuple[int, ...], codec: Codec) -> int:
     """How many elements lie along the axis that blocks are taken of."""
-    return math.prod(shape) if _is_flat(shape, codec) else shape[-1]
+    return math.prod(shape) if _runs_over_all_axes(shape, codec) else shape[-1]
 
 
 def _blocks(x: Array, codec: Codec) -> Array:
     """Blocks of ``x``, with zeros at the end of the last one."""
-    rows = x.reshape(-1) if _is_flat(x.shape, codec) else x
+    rows = x.reshape(-1) if _runs_over_all_axes(x.shape, codec) else x
     missing = -rows.shape[-1] % codec.block_size
     rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
     rows = lax.convert_element_type(rows, jnp.float32)

@@ -142,7 +142,7 @@ def test_adamw_follows_other_packages(name, bits, tolerance):
 
 def test_small_numbers_beside_large_ones_do_not_explode():
     """Gradients that span e^8 within a block, as in the specification of the codes."""
-    sizes = jnp.exp(-(jnp.arange(256) % 64).astype(jnp.float32) / 8)
+    sizes = jnp.exp(-(jnp.arange(256) % 64).astype(jnp.float32) / 8)[None]
 
     def gradient(params):
         return sizes * jnp.ones_like(params)
@@ -151,8 +151,8 @@ def test_small_numbers_beside_large_ones_do_not_explode():
     exact, _ = run(of.adam(0.1), start, gradient, 5)
     kept, _ = run(of.quantized(of.adam(0.1)), start, gradient, 5)
     lost, _ = run(of.quantized(of.adam(0.1), keep_positive=False), start, gradient, 5)
-    # Adam's steps are at most lr each here: none may be longer than that by much.
-    assert float(jnp.max(jnp.abs(kept))) <= 1.05 * float(jnp.max(jnp.abs(exact)))
+    # The lowest codes lie apart by a factor of 2.4: a root by 1.5.
+    assert float(jnp.max(jnp.abs(kept))) <= 1.5 * float(jnp.max(jnp.abs(exact)))
     assert float(jnp.max(jnp.abs(lost))) > 2 * float(jnp.max(jnp.abs(exact)))
 
 
