@@ -153,7 +153,7 @@ def test_small_numbers_beside_large_ones_do_not_explode():
     lost, _ = run(of.quantized(of.adam(0.1), keep_positive=False), start, gradient, 5)
     # The lowest codes lie apart by a factor of 2.4: a root by 1.5.
     assert float(jnp.max(jnp.abs(kept))) <= 1.5 * float(jnp.max(jnp.abs(exact)))
-    assert float(jnp.max(jnp.abs(lost))) > 2 * float(jnp.max(jnp.abs(exact)))
+    assert float(jnp.max(jnp.abs(lost))) > 1.5 * float(jnp.max(jnp.abs(exact)))
 
 
 def tree():
