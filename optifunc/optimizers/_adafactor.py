@@ -1,5 +1,6 @@
 """Adafactor."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,8 +25,7 @@ from ..wrappers._masked import masked
 from ..wrappers._selection import (
     Mask,
     check_mask,
-    chosen_values,
-    like,
+    chosen_leaves,
     static_choice,
 )
 from ._assemble import assemble
@@ -105,15 +105,17 @@ def adafactor_weight(step: Array, beta2_decay: Scalar) -> Array:
     return as_scalar(step) ** as_scalar(beta2_decay)
 
 
-def _reduced_zeros(leaf: Any, axis: int) -> Array:
-    """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
+def reduced_zeros(leaf: Any, axes: Iterable[int]) -> Array:
+    """Zeros like ``leaf`` with some axes reduced to 1, sharded along the others."""
+    axes = tuple(axes)
     shape = list(jnp.shape(leaf))
-    shape[axis] = 1
-    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axis))
+    for axis in axes:
+        shape[axis] = 1
+    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axes))
 
 
-def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
-    """The sharding of ``leaf`` without one axis; None where JAX is free to choose."""
+def _reduced_sharding(leaf: Any, axes: tuple[int, ...]) -> Sharding | None:
+    """The sharding of ``leaf`` without some axes; None where JAX is free to choose."""
     is_traced = isinstance(leaf, jax.core.Tracer)
     if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
         return None
@@ -124,7 +126,8 @@ def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
     if is_traced and not any(sharding.spec):
         return None
     spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    spec[axis] = None
+    for axis in axes:
+        spec[axis] = None
     return NamedSharding(
         sharding.mesh, PartitionSpec(*spec), memory_kind=sharding.memory_kind
     )
@@ -166,14 +169,6 @@ class step_by_adafactor(GradientTransformation):
         if self.mask is not None:
             object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
 
-    def _decaying(self, params: PyTree) -> PyTree:
-        """The parameters that decay, with None for the others."""
-        if self.mask is None:
-            return params
-        chosen = chosen_values(self.mask, params, "mask", check_mask)
-        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
-        return like(params, [p if keep else None for p, keep in pairs])
-
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
         if self.mask is not None:
@@ -182,7 +177,7 @@ class step_by_adafactor(GradientTransformation):
 
         def reduced(axis: int) -> PyTree:
             return jax.tree.map(
-                lambda p: _reduced_zeros(p, axis) if jnp.ndim(p) > 1 else None, params
+                lambda p: reduced_zeros(p, (axis,)) if jnp.ndim(p) > 1 else None, params
             )
 
         vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
@@ -217,7 +212,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
-            self._decaying(params),
+            chosen_leaves(self.mask, params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,

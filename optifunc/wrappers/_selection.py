@@ -137,6 +137,15 @@ def like(reference: PyTree, leaves: list[Any]) -> PyTree:
     return jax.tree.unflatten(treedef, leaves)
 
 
+def chosen_leaves(choice: Any, params: PyTree) -> PyTree:
+    """The parameters that a mask selects, with None for the others; None: all."""
+    if choice is None:
+        return params
+    chosen = chosen_values(choice, params, "mask", check_mask)
+    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+    return like(params, [p if keep else None for p, keep in pairs])
+
+
 def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> PyTree:
     """``tree`` with ``None`` for each leaf that is not chosen.
 
