@@ -67,6 +67,17 @@ def check_betas(betas: Any) -> None:
         check_range(f"betas[{i}]", beta, at_least=0, below=1)
 
 
+def check_decay_rates(name: str, values: Any, count: int | None = None) -> None:
+    """Check decay rates, each in [0, 1): ``count`` of them, or any number above 0."""
+    is_vector = len(getattr(values, "shape", (0,))) == 1 and hasattr(values, "__len__")
+    if isinstance(values, str) or not is_vector or not len(values):
+        raise ValueError(f"{name} must be a tuple of numbers, found {values!r}")
+    if count is not None and len(values) != count:
+        raise ValueError(f"{name} must be {count} numbers, found {values!r}")
+    for i, value in enumerate(values):
+        check_range(f"{name}[{i}]", value, at_least=0, below=1)
+
+
 def check_pair(name: str, value: Any) -> None:
     """Check that ``value`` is a pair: a tuple or list of two, or an array of two."""
     if (

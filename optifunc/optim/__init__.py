@@ -8,23 +8,39 @@ from . import (
     lr_scheduler as lr_scheduler,
     swa_utils as swa_utils,
 )
+from ._adabelief import AdaBelief as AdaBelief
+from ._adabound import AdaBound as AdaBound
 from ._adadelta import Adadelta as Adadelta
 from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
 from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
+from ._adan import Adan as Adan
+from ._aggmo import AggMo as AggMo
 from ._asgd import ASGD as ASGD
+from ._fromage import Fromage as Fromage
+from ._lamb import Lamb as Lamb
+from ._lars import LARS as LARS
 from ._lbfgs import LBFGS as LBFGS
+from ._lion import Lion as Lion
+from ._madgrad import MADGRAD as MADGRAD
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
+from ._novograd import NovoGrad as NovoGrad
 from ._optimizer import Optimizer as Optimizer
+from ._qhadam import QHAdam as QHAdam
+from ._qhm import QHM as QHM
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._sgd import SGD as SGD
+from ._signum import Signum as Signum
+from ._sm3 import SM3 as SM3
 from ._sparse_adam import SparseAdam as SparseAdam
 from ._stateful import Stateful as Stateful
+from ._tiger import Tiger as Tiger
+from ._yogi import Yogi as Yogi
 
 # Type checkers would take it for a sign that any name exists.
 if not _TYPE_CHECKING:

@@ -47,6 +47,7 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
     **Raises:** as `Optimizer.load_state_dict`.
     """
     group_of = optimizer.group_of()
+    state_dict = _with_counts(state_dict)
     saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
     _check_sizes(saved, optimizer.param_groups, group_of)
     _check_class(saved, state_dict["state"], optimizer)
@@ -79,6 +80,26 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
     members = [i for cohort in cohorts for i in cohort.members]
     order = [*entries, *(i for i in members if i not in entries)]
     return Loaded(groups, cohorts, order)
+
+
+def _with_counts(state_dict: Mapping[str, Any]) -> StateDict:
+    """``state_dict`` with a count of steps for each parameter, as torch has it.
+
+    Many packages count the steps of a group in the group, and MADGRAD's those of all
+    parameters in an entry ``"k"`` among theirs.
+    """
+    entries = {**state_dict["state"]}
+    of_all = entries.pop("k", None)
+    groups = []
+    for group in state_dict["param_groups"]:
+        count = without_tensors({"step": group.get("step", of_all)})["step"]
+        for number in group["params"]:
+            if count is not None and entries.get(number):
+                # A tensor of one element serves as a count, too.
+                step = np.reshape(count, ())
+                entries[number] = {"step": step, **entries[number]}
+        groups.append({k: v for k, v in group.items() if k != "step"})
+    return {"state": entries, "param_groups": groups}
 
 
 def _cohorts(
@@ -127,7 +148,7 @@ def _check_class(
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
-    needed = {name for name, default in known.items() if default}
+    needed = {name for name, default in known.items() if default} - optimizer.unsaved
     fields = {key for entry in state.values() for key in entry}
     surplus = optimizer.layout.unknown_fields(fields)
     for group in saved:
@@ -160,12 +181,14 @@ def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
     """A checkpoint's group with the parameters of the live one.
 
     torch adds hyperparameters over time. An old checkpoint lacks them, which means
-    that they are off.
+    that they are off, unless the class says that they are never saved.
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
-    off = {k: x for k, x in known.items() if not x and k not in new}
-    loaded = {**new, "params": old["params"]} | off
+    absent = {k: x for k, x in known.items() if k not in new}
+    off = {k: x for k, x in absent.items() if not x}
+    kept = {k: old[k] for k in absent if k in optimizer.unsaved}
+    loaded = {**new, "params": old["params"]} | off | kept
     if "param_names" in old:
         loaded.setdefault("param_names", old["param_names"])
     return loaded

@@ -99,6 +99,9 @@ class Optimizer(Parameters):
     no_sparse: ClassVar[str | None] = "{name} does not support sparse gradients"
     no_dense: ClassVar[str | None] = None
     no_complex: ClassVar[str | None] = None
+    # Hyperparameters that the package of this class does not save: a checkpoint
+    # without them leaves them as they are.
+    unsaved: ClassVar[frozenset[str]] = frozenset()
     # Whether torch counts steps that the pure state does not.
     counts_steps: ClassVar[bool] = False
 

@@ -1,5 +1,15 @@
 """The optimizers: one file each."""
 
+from ._adabelief import (
+    ScaleByAdabeliefState as ScaleByAdabeliefState,
+    adabelief as adabelief,
+    scale_by_adabelief as scale_by_adabelief,
+)
+from ._adabound import (
+    StepByAdaboundState as StepByAdaboundState,
+    adabound as adabound,
+    step_by_adabound as step_by_adabound,
+)
 from ._adadelta import (
     ScaleByAdadeltaState as ScaleByAdadeltaState,
     adadelta as adadelta,
@@ -26,16 +36,46 @@ from ._adamax import (
     adamax as adamax,
     scale_by_adamax as scale_by_adamax,
 )
+from ._adan import (
+    ScaleByAdanState as ScaleByAdanState,
+    adan as adan,
+    scale_by_adan as scale_by_adan,
+)
+from ._aggmo import (
+    ScaleByAggmoState as ScaleByAggmoState,
+    aggmo as aggmo,
+    scale_by_aggmo as scale_by_aggmo,
+)
 from ._asgd import (
     StepByAsgdState as StepByAsgdState,
     asgd as asgd,
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._fromage import (
+    fromage as fromage,
+    step_by_fromage as step_by_fromage,
+)
+from ._lamb import (
+    lamb as lamb,
+)
+from ._lars import (
+    lars as lars,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
     step_by_lbfgs as step_by_lbfgs,
+)
+from ._lion import (
+    ScaleByLionState as ScaleByLionState,
+    lion as lion,
+    scale_by_lion as scale_by_lion,
+)
+from ._madgrad import (
+    StepByMadgradState as StepByMadgradState,
+    madgrad as madgrad,
+    step_by_madgrad as step_by_madgrad,
 )
 from ._muon import (
     ScaleByMuonState as ScaleByMuonState,
@@ -46,6 +86,19 @@ from ._nadam import (
     ScaleByNadamState as ScaleByNadamState,
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
+)
+from ._novograd import (
+    ScaleByNovogradState as ScaleByNovogradState,
+    novograd as novograd,
+    scale_by_novograd as scale_by_novograd,
+)
+from ._qhadam import (
+    ScaleByQhadamState as ScaleByQhadamState,
+    ScaleByQhmState as ScaleByQhmState,
+    qhadam as qhadam,
+    qhm as qhm,
+    scale_by_qhadam as scale_by_qhadam,
+    scale_by_qhm as scale_by_qhm,
 )
 from ._radam import (
     ScaleByRadamState as ScaleByRadamState,
@@ -63,8 +116,22 @@ from ._rprop import (
     step_by_rprop as step_by_rprop,
 )
 from ._sgd import sgd as sgd
+from ._signum import (
+    signum as signum,
+    tiger as tiger,
+)
+from ._sm3 import (
+    ScaleBySm3State as ScaleBySm3State,
+    scale_by_sm3 as scale_by_sm3,
+    sm3 as sm3,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._yogi import (
+    ScaleByYogiState as ScaleByYogiState,
+    scale_by_yogi as scale_by_yogi,
+    yogi as yogi,
 )

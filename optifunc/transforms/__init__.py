@@ -25,5 +25,6 @@ from ._scaling import (
     scale_by_sign as scale_by_sign,
     set_to_zero as set_to_zero,
 )
+from ._trust_ratio import scale_by_trust_ratio as scale_by_trust_ratio
 from ._weight_decay import add_decayed_weights as add_decayed_weights
 from ._zero_nans import zero_nans as zero_nans

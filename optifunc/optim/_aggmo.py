@@ -1,0 +1,20 @@
+"""AggMo."""
+
+from ..optimizers._aggmo import aggmo
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class AggMo(Optimizer):
+    """The mean of several momentum buffers; `optifunc.aggmo`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `aggmo`.
+
+    **Raises:** what `aggmo` does.
+    """
+
+    factory = aggmo
+    layout = TorchLayout("momentum_buffer")

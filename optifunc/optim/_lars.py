@@ -1,0 +1,20 @@
+"""LARS."""
+
+from ..optimizers._lars import lars
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class LARS(Optimizer):
+    """SGD, scaled to the size of each parameter; `optifunc.lars`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `lars`.
+
+    **Raises:** what `lars` does.
+    """
+
+    factory = lars
+    layout = TorchLayout("momentum_buffer")

@@ -1,0 +1,20 @@
+"""MADGRAD."""
+
+from ..optimizers._madgrad import madgrad
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class MADGRAD(Optimizer):
+    """Dual averaging; `optifunc.madgrad`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `madgrad`.
+
+    **Raises:** what `madgrad` does.
+    """
+
+    factory = madgrad
+    layout = TorchLayout("step", "grad_sum_sq", "s", "x0")

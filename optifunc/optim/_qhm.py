@@ -1,0 +1,20 @@
+"""QHM."""
+
+from ..optimizers._qhadam import qhm
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class QHM(Optimizer):
+    """SGD with quasi-hyperbolic momentum; `optifunc.qhm`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `qhm`.
+
+    **Raises:** what `qhm` does.
+    """
+
+    factory = qhm
+    layout = TorchLayout("momentum_buffer")

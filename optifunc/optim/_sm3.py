@@ -1,0 +1,20 @@
+"""SM3."""
+
+from ..optimizers._sm3 import sm3
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class SM3(Optimizer):
+    """Adagrad with accumulators for rows and columns; `optifunc.sm3`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `sm3`.
+
+    **Raises:** what `sm3` does.
+    """
+
+    factory = sm3
+    layout = TorchLayout("accumulators", "momentum_buffer")

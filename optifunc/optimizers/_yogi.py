@@ -1,0 +1,165 @@
+"""Yogi."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._checks import check_betas, check_range
+from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
+from .._numerics import first_moment, increment, one_minus_power, sqrt
+from .._state import NonNegative, PerParameter, Shared
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, full_like
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
+
+
+class ScaleByYogiState(NamedTuple):
+    """State of `scale_by_yogi`.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, without correction.
+    - ``exp_avg_sq``: the estimate of their mean square.
+    """
+
+    step: Shared
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
+
+
+@elementwise(outputs=3)
+def _yogi(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    weight2: Array,
+    scale: Array,
+    eps: Array,
+) -> tuple[Array, Array, Array]:
+    squares = updates * updates
+    exp_avg = first_moment(exp_avg, updates, weight1)
+    exp_avg_sq = exp_avg_sq - weight2 * jnp.sign(exp_avg_sq - squares) * squares
+    return scale * exp_avg / (sqrt(exp_avg_sq) + eps), exp_avg, exp_avg_sq
+
+
+@transformation
+class scale_by_yogi(GradientTransformation):
+    """Divide the mean of the gradients by a size that changes slowly.
+
+    The rule: see `yogi`.
+
+    **Arguments:**
+
+    - ``betas``, ``eps``, ``initial_accumulator_value``: see `yogi`.
+
+    **State:** `ScaleByYogiState`.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.999)
+    eps: Value = 1e-3
+    initial_accumulator_value: Value = 1e-6
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("eps", self.eps, at_least=0)
+        check_range(
+            "initial_accumulator_value", self.initial_accumulator_value, at_least=0
+        )
+
+    def init(self, params: PyTree) -> ScaleByYogiState:
+        start = self.initial_accumulator_value
+        return ScaleByYogiState(
+            step=jnp.zeros((), jnp.int32),
+            exp_avg=full_like(params, start, both_parts=True),
+            exp_avg_sq=full_like(params, start, both_parts=True),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByYogiState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByYogiState]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        # Both corrections go to the scalars, where they cost nothing.
+        root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
+        updates, *trees = _yogi(
+            updates,
+            state.exp_avg,
+            state.exp_avg_sq,
+            weight1=1 - beta1,
+            weight2=1 - beta2,
+            scale=root_correction2 / one_minus_power(beta1, step),
+            eps=root_correction2 * self.eps,
+        )
+        return updates, ScaleByYogiState(step, *trees)
+
+
+@factory
+def yogi(
+    lr: Hyperparameter = 1e-2,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.999),
+    eps: Hyperparameter = 1e-3,
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    initial_accumulator_value: Hyperparameter = 1e-6,
+    mask: Mask | None = None,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """Yogi: Adam whose second moment falls no faster than gradients push it.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = v - (1 - betas[1]) * sign(v - g^2) * g^2
+        d = (m / (1 - betas[0]^t)) / (sqrt(v / (1 - betas[1]^t)) + eps)
+        u = -lr * (d + weight_decay * p)
+
+    Both ``m`` and ``v`` begin at ``initial_accumulator_value``, and so even a parameter
+    without any gradient moves a little at first. In Adam small gradients make ``v``
+    forget large ones at a rate of ``1 - betas[1]``, here at a rate that goes with their
+    own squares.
+
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the two moments, each in [0, 1).
+    - ``eps``: added to the root, after its correction.
+    - ``weight_decay``: decoupled decay, in units of ``lr``.
+    - ``initial_accumulator_value``: where the two moments begin.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
+
+    **State:** `ScaleByYogiState`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of their
+    own; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range, and at `update` if there is
+    decay and ``params`` is missing.
+
+    **Source:** Zaheer, Reddi, Sachan, Kale and Kumar, "Adaptive Methods for Nonconvex
+    Optimization", NeurIPS
+    [2018](https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization).
+    The corrections and the start of ``m`` are those of optax.
+    """
+    return assemble(
+        scale_by_yogi(betas, eps, initial_accumulator_value),
+        lr=lr,
+        weight_decay=weight_decay,
+        mask=mask,
+        maximize=maximize,
+    )

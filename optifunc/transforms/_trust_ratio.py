@@ -1,0 +1,90 @@
+"""Trust ratios: updates in proportion to the parameters."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._checks import check_range
+from .._hyperparameters import Value
+from .._leafwise import leafwise
+from .._numerics import sqrt
+from .._transformation import Stateless, require_params, transformation
+from .._tree import PyTree, check_shapes, squared_norm
+
+
+def trust_ratio(
+    updates: Array, params: Array, min_norm: Array, coefficient: Array, eps: Array
+) -> Array:
+    """What brings an update to the size of its parameter; 1 if either of them is 0."""
+    param_norm = jnp.maximum(sqrt(squared_norm(params)), min_norm)
+    update_norm = jnp.maximum(sqrt(squared_norm(updates)), min_norm)
+    is_known = (param_norm > 0) & (update_norm > 0)
+    divisor = jnp.where(is_known, update_norm + eps, 1)
+    return jnp.where(is_known, coefficient * param_norm / divisor, 1)
+
+
+@leafwise()
+def _trusted(
+    updates: Array,
+    params: Array,
+    *,
+    min_norm: Array,
+    trust_coefficient: Array,
+    eps: Array,
+) -> Array:
+    ratio = trust_ratio(updates, params, min_norm, trust_coefficient, eps)
+    return updates * ratio.astype(updates.dtype)
+
+
+@transformation
+class scale_by_trust_ratio(Stateless):
+    """Scale the update of each leaf to the size of its parameter.
+
+    ::
+
+        a = max(norm(p), min_norm),  b = max(norm(g), min_norm)
+        u = trust_coefficient * a / (b + eps) * g,  or  g  where a or b is 0
+
+    The norms are Euclidean, each of a whole leaf, and accumulated in float32 at least.
+    `lamb` and `lars` are made with it. Biases and the scales of normalizations are
+    better left as they are::
+
+        of.masked(of.scale_by_trust_ratio(), lambda path, leaf: leaf.ndim > 1)
+
+    **Arguments:**
+
+    - ``min_norm``: the least that counts as a norm, so that parameters that begin at 0
+      move by no more than that.
+    - ``trust_coefficient``: the size of an update as a part of its parameter's.
+    - ``eps``: added to the norm of the update.
+
+    **State:** ``()``.
+
+    **Complex parameters:** the norm counts the magnitudes of the elements.
+
+    **Raises:** `ValueError` for a negative number, and at `update` if ``params`` is
+    missing; `TypeError` for a sparse leaf.
+
+    **Source:** You, Gitman and Ginsburg, "Large Batch Training of Convolutional
+    Networks", 2017, [arXiv:1708.03888](https://arxiv.org/abs/1708.03888).
+    """
+
+    min_norm: Value = 0.0
+    trust_coefficient: Value = 1.0
+    eps: Value = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("min_norm", self.min_norm, at_least=0)
+        check_range("trust_coefficient", self.trust_coefficient, at_least=0)
+        check_range("eps", self.eps, at_least=0)
+
+    def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
+        params = require_params(params, updates, "scale_by_trust_ratio")
+        check_shapes(updates, params, ("updates", "params"))
+        updates = _trusted(
+            updates,
+            params,
+            min_norm=self.min_norm,
+            trust_coefficient=self.trust_coefficient,
+            eps=self.eps,
+        )
+        return updates
