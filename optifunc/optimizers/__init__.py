@@ -21,10 +21,25 @@ from ._adam import (
     adamw as adamw,
     scale_by_adam as scale_by_adam,
 )
+from ._adam_atan2 import (
+    ScaleByAdamAtan2State as ScaleByAdamAtan2State,
+    adam_atan2 as adam_atan2,
+    scale_by_adam_atan2 as scale_by_adam_atan2,
+)
 from ._adamax import (
     ScaleByAdamaxState as ScaleByAdamaxState,
     adamax as adamax,
     scale_by_adamax as scale_by_adamax,
+)
+from ._ademamix import (
+    ScaleByAdemamixState as ScaleByAdemamixState,
+    ademamix as ademamix,
+    scale_by_ademamix as scale_by_ademamix,
+)
+from ._adopt import (
+    ScaleByAdoptState as ScaleByAdoptState,
+    adopt as adopt,
+    scale_by_adopt as scale_by_adopt,
 )
 from ._asgd import (
     StepByAsgdState as StepByAsgdState,
@@ -32,10 +47,25 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._laprop import (
+    StepByLapropState as StepByLapropState,
+    laprop as laprop,
+    step_by_laprop as step_by_laprop,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
     step_by_lbfgs as step_by_lbfgs,
+)
+from ._momo import (
+    StepByMomoState as StepByMomoState,
+    momo as momo,
+    step_by_momo as step_by_momo,
+)
+from ._momo_adam import (
+    StepByMomoAdamState as StepByMomoAdamState,
+    momo_adam as momo_adam,
+    step_by_momo_adam as step_by_momo_adam,
 )
 from ._muon import (
     ScaleByMuonState as ScaleByMuonState,
@@ -46,6 +76,16 @@ from ._nadam import (
     ScaleByNadamState as ScaleByNadamState,
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
+)
+from ._optimistic import (
+    ScaleByOptimismState as ScaleByOptimismState,
+    optimistic_adam as optimistic_adam,
+    optimistic_gradient_descent as optimistic_gradient_descent,
+    scale_by_optimism as scale_by_optimism,
+)
+from ._polyak_sgd import (
+    polyak_sgd as polyak_sgd,
+    step_by_polyak_sgd as step_by_polyak_sgd,
 )
 from ._radam import (
     ScaleByRadamState as ScaleByRadamState,
@@ -62,9 +102,19 @@ from ._rprop import (
     rprop as rprop,
     step_by_rprop as step_by_rprop,
 )
+from ._simplified_ademamix import (
+    ScaleBySimplifiedAdemamixState as ScaleBySimplifiedAdemamixState,
+    scale_by_simplified_ademamix as scale_by_simplified_ademamix,
+    simplified_ademamix as simplified_ademamix,
+)
 from ._sgd import sgd as sgd
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._stableadamw import (
+    ScaleByStableadamwState as ScaleByStableadamwState,
+    scale_by_stableadamw as scale_by_stableadamw,
+    stableadamw as stableadamw,
 )
