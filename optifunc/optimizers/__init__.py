@@ -108,6 +108,16 @@ from ._simplified_ademamix import (
     simplified_ademamix as simplified_ademamix,
 )
 from ._sgd import sgd as sgd
+from ._sophia import (
+    ScaleBySophiaState as ScaleBySophiaState,
+    scale_by_sophia as scale_by_sophia,
+    sophia as sophia,
+)
+from ._sophia_g import (
+    ScaleBySophiaGState as ScaleBySophiaGState,
+    scale_by_sophia_g as scale_by_sophia_g,
+    sophia_g as sophia_g,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,

@@ -152,7 +152,9 @@ class step_by_laprop(GradientTransformation):
             weight1=weight1,
             weight2=1 - beta2,
             root_correction2=jnp.sqrt(one_minus_power(beta2, step)),
-            scale=jnp.where(lr > 0, lr / jnp.where(exp_avg_lr_1 > 0, exp_avg_lr_1, 1), 1),
+            scale=jnp.where(
+                lr > 0, lr / jnp.where(exp_avg_lr_1 > 0, exp_avg_lr_1, 1), 1
+            ),
             eps=self.eps,
             centering=as_scalar(step > self.steps_before_using_centered),
             shrinkage=lr * self.weight_decay,

@@ -12,7 +12,7 @@ from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, global_inner_product, zeros_like
+from .._tree import PyTree, check_shapes, global_inner_product, zeros_like
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -101,9 +101,7 @@ def size_and_bound(
 
 
 @elementwise(outputs=2)
-def _averaged(
-    updates: Array, grad_avg: Array, *, weight: Array
-) -> tuple[Array, Array]:
+def _averaged(updates: Array, grad_avg: Array, *, weight: Array) -> tuple[Array, Array]:
     grad_avg = first_moment(grad_avg, updates, weight)
     return grad_avg, grad_avg
 
@@ -169,6 +167,7 @@ class step_by_momo(GradientTransformation):
     ) -> tuple[PyTree, StepByMomoState]:
         check_loss(value)
         params = require_params(params, updates, "momo")
+        check_shapes(updates, params, ("updates", "params"))
         weight = jnp.where(state.step == 0, 1, as_scalar(1 - self.beta))
         loss_avg = first_moment(state.loss_avg, as_scalar(value), weight)
         product = global_inner_product(updates, params)

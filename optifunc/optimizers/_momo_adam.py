@@ -20,7 +20,7 @@ from .._numerics import (
 )
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, global_inner_product, zeros_like
+from .._tree import PyTree, check_shapes, global_inner_product, zeros_like
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -123,6 +123,7 @@ class step_by_momo_adam(GradientTransformation):
     ) -> tuple[PyTree, StepByMomoAdamState]:
         check_loss(value)
         params = require_params(params, updates, "momo_adam")
+        check_shapes(updates, params, ("updates", "params"))
         beta1, beta2 = self.betas
         step = increment(state.step)
         weight1 = as_scalar(1 - beta1)

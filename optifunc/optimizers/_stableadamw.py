@@ -199,8 +199,7 @@ def stableadamw(
     if decouple_lr and max_lr is None:
         if is_schedule(lr):
             raise ValueError(
-                "decouple_lr needs max_lr, the largest value of the schedule "
-                f"lr={lr!r}"
+                f"decouple_lr needs max_lr, the largest value of the schedule lr={lr!r}"
             )
         max_lr = lr
     return assemble(
