@@ -177,8 +177,15 @@ ROWS = [
     ),
     Row("optimistic_gradient_descent", of.optimistic_gradient_descent, optimizer=True),
     Row("optimistic_adam", of.optimistic_adam, optimizer=True),
-    Row("polyak_sgd", of.polyak_sgd, optimizer=True, value=True),
-    Row("momo", of.momo, optimizer=True, needs_params=True, value=True),
+    # The bound is below the least loss, so that no step is the last one.
+    Row("polyak_sgd", lambda: of.polyak_sgd(f_min=-1.0), optimizer=True, value=True),
+    Row(
+        "momo",
+        lambda: of.momo(lower_bound=-1.0),
+        optimizer=True,
+        needs_params=True,
+        value=True,
+    ),
     Row(
         "momo_adapted",
         lambda: of.momo(weight_decay=0.1, adapt_lower_bound=True),

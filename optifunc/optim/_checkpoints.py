@@ -127,7 +127,8 @@ def _check_class(
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
-    needed = {name for name, default in known.items() if default}
+    # Of an argument that is not kept in the groups a checkpoint knows nothing.
+    needed = {name for name in known.keys() & optimizer.defaults if known[name]}
     fields = {key for entry in state.values() for key in entry}
     surplus = optimizer.layout.unknown_fields(fields)
     for group in saved:

@@ -84,6 +84,7 @@ from ._optimistic import (
     scale_by_optimism as scale_by_optimism,
 )
 from ._polyak_sgd import (
+    StepByPolyakSgdState as StepByPolyakSgdState,
     polyak_sgd as polyak_sgd,
     step_by_polyak_sgd as step_by_polyak_sgd,
 )
@@ -102,12 +103,12 @@ from ._rprop import (
     rprop as rprop,
     step_by_rprop as step_by_rprop,
 )
+from ._sgd import sgd as sgd
 from ._simplified_ademamix import (
     ScaleBySimplifiedAdemamixState as ScaleBySimplifiedAdemamixState,
     scale_by_simplified_ademamix as scale_by_simplified_ademamix,
     simplified_ademamix as simplified_ademamix,
 )
-from ._sgd import sgd as sgd
 from ._sophia import (
     ScaleBySophiaState as ScaleBySophiaState,
     scale_by_sophia as scale_by_sophia,

@@ -119,7 +119,7 @@ def adam_atan2(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Adam without ``eps``: an angle for a quotient, which gradients' scale leaves alone.
+    """Adam without ``eps``: the angle of the two moments in place of their quotient.
 
     ::
 

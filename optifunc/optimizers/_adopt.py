@@ -97,7 +97,8 @@ class scale_by_adopt(GradientTransformation):
 
     betas: tuple[Value, Value] = (0.9, 0.9999)
     eps: Value = 1e-6
-    clip_lambda: Clipping | None = static(default=fourth_root)
+    # By a factory: as an attribute of the class it would be taken for a method.
+    clip_lambda: Clipping | None = static(default_factory=lambda: fourth_root)
     nesterov: bool = static(default=False)
     weight_decay: Value = 0.0
     mask: Any = static(default=None)

@@ -101,7 +101,9 @@ def size_and_bound(
 
 
 @elementwise(outputs=2)
-def _averaged(updates: Array, grad_avg: Array, *, weight: Array) -> tuple[Array, Array]:
+def _mean_gradient(
+    updates: Array, grad_avg: Array, *, weight: Array
+) -> tuple[Array, Array]:
     grad_avg = first_moment(grad_avg, updates, weight)
     return grad_avg, grad_avg
 
@@ -172,7 +174,7 @@ class step_by_momo(GradientTransformation):
         loss_avg = first_moment(state.loss_avg, as_scalar(value), weight)
         product = global_inner_product(updates, params)
         grad_dot_w = first_moment(state.grad_dot_w, product, weight)
-        direction, grad_avg = _averaged(updates, state.grad_avg, weight=weight)
+        direction, grad_avg = _mean_gradient(updates, state.grad_avg, weight=weight)
 
         lr = as_scalar(self.lr)
         share = lr * self.weight_decay / (1 + lr * self.weight_decay)

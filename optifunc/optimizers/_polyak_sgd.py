@@ -1,6 +1,6 @@
 """Gradient descent with Polyak's step size."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 from jax import Array
@@ -8,8 +8,9 @@ from jax import Array
 from .._checks import check_choice, check_loss, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import as_scalar
-from .._transformation import Empty, GradientTransformation, State, transformation
+from .._numerics import as_scalar, increment
+from .._state import Shared
+from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, global_inner_product
 from ..transforms._scaling import _scaled
 from ..wrappers._selection import Mask
@@ -21,6 +22,18 @@ Variant = Literal["sps", "sps+"]
 # The machine epsilon of float64, whatever the dtype. A squared norm below it is taken
 # for 0: there Polyak's step is not defined.
 SMALLEST_SQUARE = 2.220446049250313e-16
+
+
+class StepByPolyakSgdState(NamedTuple):
+    """State of `step_by_polyak_sgd`.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far. The rule does not use it; a stateful
+      optimizer tells by it which parameters are taken together.
+    """
+
+    step: Shared
 
 
 def polyak_ratio(gap: Array, square: Array) -> Array:
@@ -39,7 +52,7 @@ class step_by_polyak_sgd(GradientTransformation):
 
     - ``lr``, ``scaling``, ``f_min``, ``eps``, ``variant``: see `polyak_sgd`.
 
-    **State:** ``()``.
+    **State:** `StepByPolyakSgdState`.
 
     **Raises:** what `polyak_sgd` does.
     """
@@ -57,25 +70,26 @@ class step_by_polyak_sgd(GradientTransformation):
         check_range("eps", self.eps, at_least=0)
         check_choice("variant", self.variant, get_args(Variant))
 
-    def init(self, params: PyTree) -> Empty:
-        return ()
+    def init(self, params: PyTree) -> StepByPolyakSgdState:
+        return StepByPolyakSgdState(jnp.zeros((), jnp.int32))
 
     def update(  # type: ignore[override]  # what it needs is required
         self,
         updates: PyTree,
-        state: State,
+        state: StepByPolyakSgdState,
         params: PyTree | None = None,
         *,
         value: Any,
         **extra: Any,
-    ) -> tuple[PyTree, Empty]:
+    ) -> tuple[PyTree, StepByPolyakSgdState]:
         check_loss(value)
         gap = as_scalar(value) - as_scalar(self.f_min)
         if self.variant == "sps+":
             gap = jnp.maximum(gap, 0)
         square = global_inner_product(updates, updates) + as_scalar(self.eps)
         step = jnp.minimum(polyak_ratio(gap, square), as_scalar(self.lr))
-        return _scaled(updates, factor=-step * as_scalar(self.scaling)), ()
+        updates = _scaled(updates, factor=-step * as_scalar(self.scaling))
+        return updates, StepByPolyakSgdState(increment(state.step))
 
 
 @factory
@@ -124,7 +138,7 @@ def polyak_sgd(
 
     Each number may be an array or a schedule.
 
-    **State:** ``()``.
+    **State:** `StepByPolyakSgdState`.
 
     **Raises:** `ValueError` for a number out of range and an unknown ``variant``; at
     `update` `TypeError` if ``value`` is missing, `ValueError` if it is not a scalar.

@@ -112,7 +112,7 @@ class scale_by_rmsprop(GradientTransformation):
         check_option(self, "centered", state.grad_avg, state.square_avg)
         check_option(self, "bias_correction", state.step, state.square_avg)
         step = None if state.step is None else increment(state.step)
-        updates, *trees = _rmsprop(
+        updates, square_avg, grad_avg = _rmsprop(
             updates,
             state.square_avg,
             state.grad_avg,
@@ -121,7 +121,7 @@ class scale_by_rmsprop(GradientTransformation):
             correction=None if step is None else one_minus_power(self.alpha, step),
             eps_in_sqrt=self.eps_in_sqrt,
         )
-        return updates, ScaleByRmspropState(*trees, step)
+        return updates, ScaleByRmspropState(square_avg, grad_avg, step)
 
 
 @factory

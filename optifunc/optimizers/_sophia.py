@@ -188,8 +188,11 @@ def sophia(
         d = m / (1 - betas[0]^t) / max(gamma * h, eps)
         d = min(max(d, -clip_threshold), clip_threshold)
         u = -lr * (d + weight_decay * p)
-        z = random signs,  H = the Hessian of value_fn        (every update_interval steps,
-        h = betas[1] * h + (1 - betas[1]) * z * (H z)          from the first, after d)
+        h = betas[1] * h + (1 - betas[1]) * z * (H z)         (every update_interval
+                                                               steps, from the first)
+
+    ``H`` is the Hessian of ``value_fn`` and ``z`` a tree of random signs. A new ``h``
+    serves from the next step on.
 
     ``value_fn``, an extra argument of `update`, is the loss as a function of the
     parameters alone, on the batch of the gradients or another one::

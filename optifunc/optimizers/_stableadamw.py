@@ -180,7 +180,8 @@ def stableadamw(
 
     Each number may be an array or a schedule.
 
-    **State:** `ScaleByStableadamwState`, its trees in the parameters' shapes and dtypes.
+    **State:** `ScaleByStableadamwState`, its trees in the parameters' shapes and
+    dtypes.
 
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, except that ``r`` is of both together; give the conjugate of `jax.grad`'s
