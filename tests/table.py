@@ -183,6 +183,7 @@ ROWS = [
         "momo",
         lambda: of.momo(lower_bound=-1.0),
         optimizer=True,
+        shapes=True,
         needs_params=True,
         value=True,
     ),
@@ -190,6 +191,7 @@ ROWS = [
         "momo_adapted",
         lambda: of.momo(weight_decay=0.1, adapt_lower_bound=True),
         optimizer=True,
+        shapes=True,
         needs_params=True,
         value=True,
     ),
@@ -198,6 +200,7 @@ ROWS = [
         # A small one: small squares are 0 in float16.
         lambda: of.momo_adam(1e-3),
         optimizer=True,
+        shapes=True,
         needs_params=True,
         value=True,
     ),

@@ -2,13 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_loss, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._leafwise import elementwise
+from .._leafwise import elementwise, leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
@@ -27,17 +28,36 @@ class StepByMomoState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``loss_avg``: float [], the average of the losses.
-    - ``grad_dot_w``: float [], the average of the inner products of the gradients with
-      the parameters at which they were taken.
     - ``lb``: float [], the lower bound of the loss.
+    - ``grad_dot_w``: for each parameter a float [], the average of the inner products
+      of its gradients with the values at which they were taken.
     - ``grad_avg``: for each parameter the average of the gradients.
     """
 
     step: Shared
     loss_avg: Shared
-    grad_dot_w: Shared
     lb: Shared
+    grad_dot_w: PerParameter
     grad_avg: PerParameter
+
+
+def scalars_like(params: PyTree) -> PyTree:
+    """A 0 for each parameter, in the widest float that JAX is set to."""
+    return jax.tree.map(lambda _: as_scalar(0), params)
+
+
+@leafwise()
+def averaged_products(
+    grad_dot_w: Array, updates: Array, params: Array, *, weight: Array
+) -> Array:
+    """The average of the inner products of gradients and parameters, leaf by leaf."""
+    product = jnp.sum(jnp.real(jnp.conj(updates) * params))
+    return first_moment(jnp.real(grad_dot_w), product, weight)
+
+
+def total_of(scalars: PyTree) -> Array:
+    """The sum of what `averaged_products` returns."""
+    return sum(jax.tree.leaves(scalars), start=as_scalar(0))
 
 
 class Model(NamedTuple):
@@ -152,9 +172,9 @@ class step_by_momo(GradientTransformation):
         return StepByMomoState(
             step=jnp.zeros((), jnp.int32),
             loss_avg=as_scalar(0),
-            grad_dot_w=as_scalar(0),
             # A copy: the state may be donated, the transformation stays.
             lb=jnp.array(as_scalar(self.lower_bound), copy=True),
+            grad_dot_w=scalars_like(params),
             grad_avg=zeros_like(params),
         )
 
@@ -172,8 +192,7 @@ class step_by_momo(GradientTransformation):
         check_shapes(updates, params, ("updates", "params"))
         weight = jnp.where(state.step == 0, 1, as_scalar(1 - self.beta))
         loss_avg = first_moment(state.loss_avg, as_scalar(value), weight)
-        product = global_inner_product(updates, params)
-        grad_dot_w = first_moment(state.grad_dot_w, product, weight)
+        grad_dot_w = averaged_products(state.grad_dot_w, updates, params, weight=weight)
         direction, grad_avg = _mean_gradient(updates, state.grad_avg, weight=weight)
 
         lr = as_scalar(self.lr)
@@ -182,7 +201,7 @@ class step_by_momo(GradientTransformation):
         part = decaying(params, self.mask) if decays else None
         both = (part, decaying(direction, self.mask)) if decays else None
         model = averaged_model(
-            loss_avg - grad_dot_w, grad_avg, direction, params, both, share
+            loss_avg - total_of(grad_dot_w), grad_avg, direction, params, both, share
         )
         size, lb = size_and_bound(
             model,
@@ -194,7 +213,7 @@ class step_by_momo(GradientTransformation):
         )
         updates = proximal_step(direction, part, size=size, share=share)
         return updates, StepByMomoState(
-            increment(state.step), loss_avg, grad_dot_w, lb, grad_avg
+            increment(state.step), loss_avg, lb, grad_dot_w, grad_avg
         )
 
 

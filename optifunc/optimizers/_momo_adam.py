@@ -20,12 +20,19 @@ from .._numerics import (
 )
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, global_inner_product, zeros_like
+from .._tree import PyTree, check_shapes, zeros_like
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
 from ._factory import factory
-from ._momo import averaged_model, proximal_step, size_and_bound
+from ._momo import (
+    averaged_model,
+    averaged_products,
+    proximal_step,
+    scalars_like,
+    size_and_bound,
+    total_of,
+)
 
 
 class StepByMomoAdamState(NamedTuple):
@@ -35,9 +42,9 @@ class StepByMomoAdamState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``loss_avg``: float [], the average of the losses, from 0 and without correction.
-    - ``grad_dot_w``: float [], likewise of the inner products of the gradients with the
-      parameters at which they were taken.
     - ``lb``: float [], the lower bound of the loss.
+    - ``grad_dot_w``: for each parameter a float [], the average of the inner products
+      of its gradients with the values at which they were taken, likewise.
     - ``grad_avg``: for each parameter the average of the gradients, from 0 and without
       correction.
     - ``grad_avg_sq``: likewise of their squares.
@@ -45,8 +52,8 @@ class StepByMomoAdamState(NamedTuple):
 
     step: Shared
     loss_avg: Shared
-    grad_dot_w: Shared
     lb: Shared
+    grad_dot_w: PerParameter
     grad_avg: PerParameter
     grad_avg_sq: NonNegative
 
@@ -105,9 +112,9 @@ class step_by_momo_adam(GradientTransformation):
         return StepByMomoAdamState(
             step=jnp.zeros((), jnp.int32),
             loss_avg=as_scalar(0),
-            grad_dot_w=as_scalar(0),
             # A copy: the state may be donated, the transformation stays.
             lb=jnp.array(as_scalar(self.lower_bound), copy=True),
+            grad_dot_w=scalars_like(params),
             grad_avg=zeros_like(params),
             grad_avg_sq=zeros_like(params),
         )
@@ -128,8 +135,9 @@ class step_by_momo_adam(GradientTransformation):
         step = increment(state.step)
         weight1 = as_scalar(1 - beta1)
         loss_avg = first_moment(state.loss_avg, as_scalar(value), weight1)
-        product = global_inner_product(updates, params)
-        grad_dot_w = first_moment(state.grad_dot_w, product, weight1)
+        grad_dot_w = averaged_products(
+            state.grad_dot_w, updates, params, weight=weight1
+        )
         direction, *trees = _divided(
             updates,
             state.grad_avg,
@@ -145,7 +153,7 @@ class step_by_momo_adam(GradientTransformation):
         part = decaying(params, self.mask) if decays else None
         both = (part, decaying(direction, self.mask)) if decays else None
         model = averaged_model(
-            loss_avg - grad_dot_w, trees[0], direction, params, both, share
+            loss_avg - total_of(grad_dot_w), trees[0], direction, params, both, share
         )
         size, lb = size_and_bound(
             model,
@@ -156,7 +164,7 @@ class step_by_momo_adam(GradientTransformation):
             self.adapt_lower_bound,
         )
         updates = proximal_step(direction, part, size=size, share=share)
-        return updates, StepByMomoAdamState(step, loss_avg, grad_dot_w, lb, *trees)
+        return updates, StepByMomoAdamState(step, loss_avg, lb, grad_dot_w, *trees)
 
 
 @factory
