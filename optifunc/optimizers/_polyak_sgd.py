@@ -126,7 +126,8 @@ def polyak_sgd(
     **Arguments:**
 
     - ``lr``: the largest step size (optax: ``max_learning_rate``).
-    - ``scaling``: the factor of the step, which may be a schedule.
+    - ``scaling``: the factor of the step, which may be a schedule. (In optax it scales
+      the gradient first, and a step below the largest is divided by it.)
     - ``f_min``: the least value of the loss. With ``"sps"`` a loss below it makes a
       step uphill.
     - ``eps``: added to the squared norm.
