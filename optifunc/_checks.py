@@ -80,12 +80,18 @@ def check_decay_rates(name: str, values: Any, count: int | None = None) -> None:
 
 def check_pair(name: str, value: Any) -> None:
     """Check that ``value`` is a pair: a tuple or list of two, or an array of two."""
+    check_length(name, value, 2)
+
+
+def check_length(name: str, value: Any, length: int) -> None:
+    """Check that ``value`` is a tuple, a list or an array of ``length`` numbers."""
     if (
         isinstance(value, str)
         or not (hasattr(value, "__len__") or hasattr(value, "shape"))
-        or len(value) != 2
+        or len(value) != length
     ):
-        raise ValueError(f"{name} must be a pair, found {value!r}")
+        wanted = "a pair" if length == 2 else f"{length} numbers"
+        raise ValueError(f"{name} must be {wanted}, found {value!r}")
 
 
 def check_integer(
@@ -130,6 +136,15 @@ def check_whole(name: str, value: Any, *, at_least: int) -> None:
         raise TypeError(f"{name} must be a whole number, found {known!r}")
     if known < at_least:
         raise ValueError(f"{name} must be at least {at_least}, found {known!r}")
+
+
+def check_loss(value: Any) -> None:
+    """Check the extra argument ``value``."""
+    if np.shape(value) != ():
+        raise ValueError(
+            "value must be a scalar, the loss of this update, found an array of "
+            f"shape {np.shape(value)}"
+        )
 
 
 def known_value(value: Any) -> float | None:

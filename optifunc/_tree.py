@@ -256,6 +256,33 @@ def squared_norm(leaf: Any) -> Array:
     return jnp.sum(values * values)
 
 
+def global_inner_product(tree: PyTree, other: PyTree) -> Array:
+    """The sum of the products of two trees' elements, accumulated as `squared_norm` is.
+
+    A complex element counts as a pair of real ones. None, in either tree, is left out;
+    ``other`` may have it where ``tree`` has a leaf.
+    """
+    dtype = jnp.result_type(float)
+    total = jnp.zeros((), dtype)
+    partners = flatten_like(other, tree, ("other", "tree"))
+    for leaf, partner in zip(jax.tree.leaves(tree), partners, strict=True):
+        if partner is not None:
+            product = _inner_product(jnp.asarray(leaf), jnp.asarray(partner))
+            total = total + lax.convert_element_type(product, dtype)
+    return total
+
+
+def _inner_product(leaf: Array, other: Array) -> Array:
+    if jnp.iscomplexobj(leaf):
+        return _inner_product(leaf.real, other.real) + _inner_product(
+            leaf.imag, other.imag
+        )
+    dtype = compute_dtype(leaf.dtype, other.dtype)
+    return jnp.sum(
+        lax.convert_element_type(leaf, dtype) * lax.convert_element_type(other, dtype)
+    )
+
+
 def global_norm(tree: PyTree) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
 

@@ -174,12 +174,16 @@ def test_missing_gradients_and_checkpoints_of_a_stateful_one(wrapper, row):
     last = [*params][-1]
     with jax.disable_jit():
         optimizer = optim.Stateful(tx, params)
+
+        def step(optimizer, grads):
+            optimizer.step(grads=grads, **row.extra(optimizer.params))
+
         for _ in range(2):
-            optimizer.step(grads=row.gradient(optimizer.params))
+            step(optimizer, row.gradient(optimizer.params))
         before = optimizer.params
         grads = row.gradient(before)
         for _ in range(wrapper.repeats):
-            optimizer.step(grads={**grads, last: None})
+            step(optimizer, {**grads, last: None})
         np.testing.assert_array_equal(optimizer.params[last], before[last])
         assert not np.array_equal(optimizer.params["kernel"], before["kernel"])
 
@@ -190,7 +194,7 @@ def test_missing_gradients_and_checkpoints_of_a_stateful_one(wrapper, row):
             np.testing.assert_array_equal, other.state_dict()["state"], saved["state"]
         )
         for each in (optimizer, other):
-            each.step(grads=row.gradient(each.params))
+            step(each, row.gradient(each.params))
         jax.tree.map(np.testing.assert_array_equal, optimizer.params, other.params)
 
 

@@ -14,21 +14,31 @@ from ._adadelta import Adadelta as Adadelta
 from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
 from ._adam import Adam as Adam
+from ._adam_atan2 import AdamAtan2 as AdamAtan2
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._adan import Adan as Adan
+from ._ademamix import AdEMAMix as AdEMAMix
+from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
 from ._asgd import ASGD as ASGD
 from ._fromage import Fromage as Fromage
 from ._lamb import Lamb as Lamb
+from ._laprop import LaProp as LaProp
 from ._lars import LARS as LARS
 from ._lbfgs import LBFGS as LBFGS
 from ._lion import Lion as Lion
 from ._madgrad import MADGRAD as MADGRAD
+from ._momo import Momo as Momo, MomoAdam as MomoAdam
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
 from ._novograd import NovoGrad as NovoGrad
+from ._optimistic import (
+    OptimisticAdam as OptimisticAdam,
+    OptimisticGradientDescent as OptimisticGradientDescent,
+)
 from ._optimizer import Optimizer as Optimizer
+from ._polyak_sgd import PolyakSGD as PolyakSGD
 from ._qhadam import QHAdam as QHAdam
 from ._qhm import QHM as QHM
 from ._radam import RAdam as RAdam
@@ -36,8 +46,11 @@ from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._sgd import SGD as SGD
 from ._signum import Signum as Signum
+from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix
 from ._sm3 import SM3 as SM3
+from ._sophia_g import SophiaG as SophiaG
 from ._sparse_adam import SparseAdam as SparseAdam
+from ._stableadamw import StableAdamW as StableAdamW
 from ._stateful import Stateful as Stateful
 from ._tiger import Tiger as Tiger
 from ._yogi import Yogi as Yogi

@@ -148,7 +148,9 @@ def _check_class(
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
-    needed = {name for name, default in known.items() if default} - optimizer.unsaved
+    # Of an argument that is not kept in the groups a checkpoint knows nothing.
+    kept = known.keys() & optimizer.defaults.keys()
+    needed = {name for name in kept if known[name]} - optimizer.unsaved
     fields = {key for entry in state.values() for key in entry}
     surplus = optimizer.layout.unknown_fields(fields)
     for group in saved:

@@ -45,7 +45,8 @@ def _train(
     batch: tuple[Any, ...],
 ) -> tuple[PyTree, State, Any]:
     value, grads = value_and_grad(loss_fn, has_aux, params, batch)
-    params, state = _updated(tx, state, params, grads, {})
+    extra = {"value": value[0] if has_aux else value}
+    params, state = _updated(tx, state, params, grads, extra)
     return params, state, value
 
 

@@ -31,6 +31,11 @@ from ._adam import (
     adamw as adamw,
     scale_by_adam as scale_by_adam,
 )
+from ._adam_atan2 import (
+    ScaleByAdamAtan2State as ScaleByAdamAtan2State,
+    adam_atan2 as adam_atan2,
+    scale_by_adam_atan2 as scale_by_adam_atan2,
+)
 from ._adamax import (
     ScaleByAdamaxState as ScaleByAdamaxState,
     adamax as adamax,
@@ -40,6 +45,16 @@ from ._adan import (
     ScaleByAdanState as ScaleByAdanState,
     adan as adan,
     scale_by_adan as scale_by_adan,
+)
+from ._ademamix import (
+    ScaleByAdemamixState as ScaleByAdemamixState,
+    ademamix as ademamix,
+    scale_by_ademamix as scale_by_ademamix,
+)
+from ._adopt import (
+    ScaleByAdoptState as ScaleByAdoptState,
+    adopt as adopt,
+    scale_by_adopt as scale_by_adopt,
 )
 from ._aggmo import (
     ScaleByAggmoState as ScaleByAggmoState,
@@ -52,16 +67,14 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
-from ._fromage import (
-    fromage as fromage,
-    step_by_fromage as step_by_fromage,
+from ._fromage import fromage as fromage, step_by_fromage as step_by_fromage
+from ._lamb import lamb as lamb
+from ._laprop import (
+    StepByLapropState as StepByLapropState,
+    laprop as laprop,
+    step_by_laprop as step_by_laprop,
 )
-from ._lamb import (
-    lamb as lamb,
-)
-from ._lars import (
-    lars as lars,
-)
+from ._lars import lars as lars
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
@@ -77,6 +90,16 @@ from ._madgrad import (
     madgrad as madgrad,
     step_by_madgrad as step_by_madgrad,
 )
+from ._momo import (
+    StepByMomoState as StepByMomoState,
+    momo as momo,
+    step_by_momo as step_by_momo,
+)
+from ._momo_adam import (
+    StepByMomoAdamState as StepByMomoAdamState,
+    momo_adam as momo_adam,
+    step_by_momo_adam as step_by_momo_adam,
+)
 from ._muon import (
     ScaleByMuonState as ScaleByMuonState,
     muon as muon,
@@ -91,6 +114,17 @@ from ._novograd import (
     ScaleByNovogradState as ScaleByNovogradState,
     novograd as novograd,
     scale_by_novograd as scale_by_novograd,
+)
+from ._optimistic import (
+    ScaleByOptimismState as ScaleByOptimismState,
+    optimistic_adam as optimistic_adam,
+    optimistic_gradient_descent as optimistic_gradient_descent,
+    scale_by_optimism as scale_by_optimism,
+)
+from ._polyak_sgd import (
+    StepByPolyakSgdState as StepByPolyakSgdState,
+    polyak_sgd as polyak_sgd,
+    step_by_polyak_sgd as step_by_polyak_sgd,
 )
 from ._qhadam import (
     ScaleByQhadamState as ScaleByQhadamState,
@@ -116,19 +150,36 @@ from ._rprop import (
     step_by_rprop as step_by_rprop,
 )
 from ._sgd import sgd as sgd
-from ._signum import (
-    signum as signum,
-    tiger as tiger,
+from ._signum import signum as signum, tiger as tiger
+from ._simplified_ademamix import (
+    ScaleBySimplifiedAdemamixState as ScaleBySimplifiedAdemamixState,
+    scale_by_simplified_ademamix as scale_by_simplified_ademamix,
+    simplified_ademamix as simplified_ademamix,
 )
 from ._sm3 import (
     ScaleBySm3State as ScaleBySm3State,
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from ._sophia import (
+    ScaleBySophiaState as ScaleBySophiaState,
+    scale_by_sophia as scale_by_sophia,
+    sophia as sophia,
+)
+from ._sophia_g import (
+    ScaleBySophiaGState as ScaleBySophiaGState,
+    scale_by_sophia_g as scale_by_sophia_g,
+    sophia_g as sophia_g,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._stableadamw import (
+    ScaleByStableadamwState as ScaleByStableadamwState,
+    scale_by_stableadamw as scale_by_stableadamw,
+    stableadamw as stableadamw,
 )
 from ._yogi import (
     ScaleByYogiState as ScaleByYogiState,

@@ -1,11 +1,13 @@
 """Adagrad."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
+from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, sqrt
@@ -30,12 +32,13 @@ class ScaleByAdagradState(NamedTuple):
     sum: NonNegative
 
 
-@elementwise(outputs=2)
+@elementwise(outputs=2, static=("eps_in_sqrt",))
 def _adagrad(
-    updates: Array, sum: Array, *, decay: Array, eps: Array
+    updates: Array, sum: Array, *, decay: Array, eps: Array, eps_in_sqrt: bool
 ) -> tuple[Array, Array]:
     sum = sum + updates * updates
-    return decay * updates / (sqrt(sum) + eps), sum
+    root = sqrt(sum + eps) if eps_in_sqrt else sqrt(sum) + eps
+    return decay * updates / root, sum
 
 
 @transformation
@@ -46,7 +49,8 @@ class scale_by_adagrad(GradientTransformation):
 
     **Arguments:**
 
-    - ``lr_decay``, ``initial_accumulator_value``, ``eps``: see `adagrad`.
+    - ``lr_decay``, ``initial_accumulator_value``, ``eps``, ``eps_in_sqrt``: see
+      `adagrad`.
 
     **State:** `ScaleByAdagradState`.
 
@@ -56,6 +60,8 @@ class scale_by_adagrad(GradientTransformation):
     lr_decay: Value = 0.0
     initial_accumulator_value: Value = 0.0
     eps: Value = 1e-10
+    _: dataclasses.KW_ONLY
+    eps_in_sqrt: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_range("lr_decay", self.lr_decay, at_least=0)
@@ -83,6 +89,7 @@ class scale_by_adagrad(GradientTransformation):
             state.sum,
             decay=1 / (1 + steps_before * self.lr_decay),
             eps=self.eps,
+            eps_in_sqrt=self.eps_in_sqrt,
         )
         return updates, ScaleByAdagradState(increment(state.step), sum)
 
@@ -97,6 +104,7 @@ def adagrad(
     *,
     mask: Mask | None = None,
     maximize: bool = False,
+    eps_in_sqrt: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adagrad`: small steps where gradients have been large.
 
@@ -104,10 +112,11 @@ def adagrad(
 
         g = g + weight_decay * p
         s = s + g^2,                  s_0 = initial_accumulator_value
-        u = -lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)
+        d = g / (sqrt(s) + eps),  or with eps_in_sqrt  g / sqrt(s + eps)
+        u = -lr / (1 + (t - 1) * lr_decay) * d
 
-    ``eps`` stands outside the root, as in torch. With ``eps=0`` a gradient that has
-    always been 0 gives 0/0.
+    By default ``eps`` stands outside the root, as in torch. With ``eps=0`` a gradient
+    that has always been 0 gives 0/0.
 
     **Arguments:**
 
@@ -119,6 +128,8 @@ def adagrad(
     - ``eps``: added to the root.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
+    - ``eps_in_sqrt``: add ``eps`` inside the root, as optax does (where it is 1e-7, and
+      the sum starts at 0.1).
 
     Each number may be an array or a schedule.
 
@@ -135,7 +146,9 @@ def adagrad(
     [JMLR 12](https://jmlr.org/papers/v12/duchi11a.html), 2011.
     """
     return assemble(
-        scale_by_adagrad(lr_decay, initial_accumulator_value, eps),
+        scale_by_adagrad(
+            lr_decay, initial_accumulator_value, eps, eps_in_sqrt=eps_in_sqrt
+        ),
         lr=lr,
         weight_decay=weight_decay,
         decay="coupled",

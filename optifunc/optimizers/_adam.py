@@ -1,5 +1,6 @@
 """Adam and AdamW."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -9,7 +10,14 @@ from .._checks import check_betas, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._numerics import (
+    as_scalar,
+    first_moment,
+    increment,
+    one_minus_power,
+    second_moment,
+    sqrt,
+)
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, zeros_like
@@ -47,6 +55,7 @@ def _adam(
     weight1: Array,
     weight2: Array,
     scale: Array,
+    grad_scale: Array | None,
     eps: Array,
 ) -> tuple[Array, Array, Array, Array | None]:
     exp_avg = first_moment(exp_avg, updates, weight1)
@@ -54,8 +63,10 @@ def _adam(
     square = exp_avg_sq
     if max_exp_avg_sq is not None:
         square = max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
-    direction = scale * exp_avg / (sqrt(square) + eps)
-    return direction, exp_avg, exp_avg_sq, max_exp_avg_sq
+    mean = scale * exp_avg
+    if grad_scale is not None:
+        mean = mean + grad_scale * updates
+    return mean / (sqrt(square) + eps), exp_avg, exp_avg_sq, max_exp_avg_sq
 
 
 @transformation
@@ -66,7 +77,7 @@ class scale_by_adam(GradientTransformation):
 
     **Arguments:**
 
-    - ``betas``, ``eps``, ``amsgrad``: see `adam`.
+    - ``betas``, ``eps``, ``amsgrad``, ``nesterov``: see `adam`.
 
     **State:** `ScaleByAdamState`.
 
@@ -77,6 +88,8 @@ class scale_by_adam(GradientTransformation):
     betas: tuple[Value, Value] = (0.9, 0.999)
     eps: Value = 1e-8
     amsgrad: bool = static(default=False)
+    _: dataclasses.KW_ONLY
+    nesterov: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
@@ -102,6 +115,12 @@ class scale_by_adam(GradientTransformation):
         step = increment(state.step)
         # Both corrections go to the scalars, where they cost nothing.
         root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
+        scale = root_correction2 / one_minus_power(beta1, step)
+        grad_scale = None
+        if self.nesterov:
+            grad_scale = (1 - beta1) * scale
+            after = one_minus_power(beta1, as_scalar(step) + 1)
+            scale = beta1 * root_correction2 / after
         updates, *trees = _adam(
             updates,
             state.exp_avg,
@@ -109,7 +128,8 @@ class scale_by_adam(GradientTransformation):
             state.max_exp_avg_sq,
             weight1=1 - beta1,
             weight2=1 - beta2,
-            scale=root_correction2 / one_minus_power(beta1, step),
+            scale=scale,
+            grad_scale=grad_scale,
             eps=root_correction2 * self.eps,
         )
         return updates, ScaleByAdamState(step, *trees)
@@ -126,6 +146,7 @@ def adam(
     mask: Mask | None = None,
     maximize: bool = False,
     decoupled_weight_decay: bool = False,
+    nesterov: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adam`: steps of a size that does not depend on the gradients'.
 
@@ -135,7 +156,10 @@ def adam(
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g^2
         w = max(w, v)  with amsgrad,  else  v
-        d = (m / (1 - betas[0]^t)) / (sqrt(w / (1 - betas[1]^t)) + eps)
+        m' = m / (1 - betas[0]^t),  or with nesterov
+             betas[0] * m / (1 - betas[0]^(t + 1))
+             + (1 - betas[0]) * g / (1 - betas[0]^t)
+        d = m' / (sqrt(w / (1 - betas[1]^t)) + eps)
         d = d + weight_decay * p                              (decoupled decay)
         u = -lr * d
 
@@ -152,6 +176,8 @@ def adam(
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
+    - ``nesterov``: look ahead by one more step of the mean, as optax's ``nadam`` does;
+      torch's, which is `nadam`, lets the momentum grow.
 
     Each number may be an array or a schedule.
 
@@ -168,7 +194,7 @@ def adam(
     2018, [arXiv:1904.09237](https://arxiv.org/abs/1904.09237).
     """
     return assemble(
-        scale_by_adam(betas, eps, amsgrad),
+        scale_by_adam(betas, eps, amsgrad, nesterov=nesterov),
         lr=lr,
         weight_decay=weight_decay,
         decay="decoupled" if decoupled_weight_decay else "coupled",

@@ -108,24 +108,29 @@ def adamax(
     *,
     mask: Mask | None = None,
     maximize: bool = False,
+    decoupled_weight_decay: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Adamax`: Adam with the maximum norm instead of the second moment.
 
     ::
 
-        g = g + weight_decay * p
+        g = g + weight_decay * p                              (coupled decay)
         m = betas[0] * m + (1 - betas[0]) * g
         w = max(betas[1] * w, |g| + eps)
-        u = -lr / (1 - betas[0]^t) * m / w
+        d = m / (1 - betas[0]^t) / w
+        d = d + weight_decay * p                              (decoupled decay)
+        u = -lr * d
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the mean and of the maximum, each in [0, 1).
     - ``eps``: added to the gradient's size.
-    - ``weight_decay``: L2 penalty.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
+      `adamw`.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
+    - ``decoupled_weight_decay``: keep the decay out of the moments.
 
     Each number may be an array or a schedule.
 
@@ -134,7 +139,8 @@ def adamax(
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` for a number out of range.
+    **Raises:** `ValueError` for a number out of range, and at `update` if there is
+    decay and ``params`` is missing.
 
     **Source:** Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015,
     section 7.1, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980).
@@ -143,7 +149,7 @@ def adamax(
         scale_by_adamax(betas, eps),
         lr=lr,
         weight_decay=weight_decay,
-        decay="coupled",
+        decay="decoupled" if decoupled_weight_decay else "coupled",
         mask=mask,
         maximize=maximize,
     )

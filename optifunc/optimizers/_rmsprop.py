@@ -1,17 +1,26 @@
 """RMSprop."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import first_moment, is_zero, second_moment, sqrt
-from .._state import NonNegative, PerParameter
+from .._numerics import (
+    first_moment,
+    increment,
+    is_zero,
+    one_minus_power,
+    second_moment,
+    sqrt,
+)
+from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree, full_like, zeros_like
 from ..transforms._momentum import momentum as momentum_buffer
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -26,13 +35,15 @@ class ScaleByRmspropState(NamedTuple):
 
     - ``square_avg``: for each parameter the average of the squared gradients.
     - ``grad_avg``: likewise of the gradients; None if not ``centered``.
+    - ``step``: int32 [], updates done so far; None without ``bias_correction``.
     """
 
     square_avg: NonNegative
     grad_avg: PerParameter | None
+    step: Shared | None
 
 
-@elementwise(outputs=3)
+@elementwise(outputs=3, static=("eps_in_sqrt",))
 def _rmsprop(
     updates: Array,
     square_avg: Array,
@@ -40,13 +51,17 @@ def _rmsprop(
     *,
     weight: Array,
     eps: Array,
+    correction: Array | None,
+    eps_in_sqrt: bool,
 ) -> tuple[Array, Array, Array | None]:
     square_avg = second_moment(square_avg, updates, weight)
-    variance = square_avg
+    variance = square_avg if correction is None else square_avg / correction
     if grad_avg is not None:
         grad_avg = first_moment(grad_avg, updates, weight)
-        variance = square_avg - grad_avg * grad_avg
-    return updates / (sqrt(variance) + eps), square_avg, grad_avg
+        mean = grad_avg if correction is None else grad_avg / correction
+        variance = variance - mean * mean
+    root = sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps
+    return updates / root, square_avg, grad_avg
 
 
 @transformation
@@ -57,26 +72,34 @@ class scale_by_rmsprop(GradientTransformation):
 
     **Arguments:**
 
-    - ``alpha``, ``eps``, ``centered``: see `rmsprop`.
+    - ``alpha``, ``eps``, ``centered``, ``initial_scale``, ``eps_in_sqrt``,
+      ``bias_correction``: see `rmsprop`.
 
     **State:** `ScaleByRmspropState`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` for a state that
-    was made with the other value of ``centered``.
+    was made with the other value of ``centered`` or ``bias_correction``.
     """
 
     alpha: Value = 0.99
     eps: Value = 1e-8
     centered: bool = static(default=False)
+    _: dataclasses.KW_ONLY
+    initial_scale: Value = 0.0
+    eps_in_sqrt: bool = static(default=False)
+    bias_correction: bool = static(default=False)
 
     def __post_init__(self) -> None:
-        check_range("alpha", self.alpha, at_least=0)
+        below = 1 if self.bias_correction else None
+        check_range("alpha", self.alpha, at_least=0, below=below)
         check_range("eps", self.eps, at_least=0)
+        check_range("initial_scale", self.initial_scale, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByRmspropState:
         return ScaleByRmspropState(
-            square_avg=zeros_like(params),
+            square_avg=full_like(params, self.initial_scale, both_parts=True),
             grad_avg=zeros_like(params) if self.centered else None,
+            step=jnp.zeros((), jnp.int32) if self.bias_correction else None,
         )
 
     def update(
@@ -87,14 +110,18 @@ class scale_by_rmsprop(GradientTransformation):
         **extra: Any,
     ) -> tuple[PyTree, ScaleByRmspropState]:
         check_option(self, "centered", state.grad_avg, state.square_avg)
-        updates, *trees = _rmsprop(
+        check_option(self, "bias_correction", state.step, state.square_avg)
+        step = None if state.step is None else increment(state.step)
+        updates, square_avg, grad_avg = _rmsprop(
             updates,
             state.square_avg,
             state.grad_avg,
             weight=1 - self.alpha,
             eps=self.eps,
+            correction=None if step is None else one_minus_power(self.alpha, step),
+            eps_in_sqrt=self.eps_in_sqrt,
         )
-        return updates, ScaleByRmspropState(*trees)
+        return updates, ScaleByRmspropState(square_avg, grad_avg, step)
 
 
 @factory
@@ -108,31 +135,46 @@ def rmsprop(
     maximize: bool = False,
     *,
     mask: Mask | None = None,
+    initial_scale: Hyperparameter = 0.0,
+    eps_in_sqrt: bool = False,
+    bias_correction: bool = False,
+    nesterov: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.RMSprop`: divide by a moving average of the gradient's size.
 
     ::
 
         g = g + weight_decay * p
-        v = alpha * v + (1 - alpha) * g^2
+        v = alpha * v + (1 - alpha) * g^2,                    v_0 = initial_scale
         a = alpha * a + (1 - alpha) * g                       (if centered)
-        d = g / (sqrt(v - a^2) + eps)  if centered,  else  g / (sqrt(v) + eps)
+        c = 1 - alpha^t  with bias_correction,  else  1
+        w = v / c - (a / c)^2  if centered,  else  v / c
+        d = g / (sqrt(w) + eps),  or with eps_in_sqrt  g / sqrt(w + eps)
         b = momentum * b + d                                  (with momentum)
-        u = -lr * b
+        u = -lr * b,  or with nesterov  -lr * (d + momentum * b)
 
-    The variance ``v - a^2`` is not clamped, as in torch: a gradient that stays the
+    The variance ``w`` is not clamped, as in torch: a gradient that stays the
     same may make it negative by rounding, and the update NaN.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``alpha``: decay rate of the averages, at least 0.
+    - ``alpha``: decay rate of the averages, at least 0; with ``bias_correction``
+      below 1.
     - ``eps``: added to the root.
     - ``weight_decay``: L2 penalty.
     - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
     - ``centered``: divide by the deviation from the mean.
     - ``maximize``: climb instead of descending.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``initial_scale``: where the average of the squares starts; of a schedule its
+      first value counts.
+    - ``eps_in_sqrt``: add ``eps`` inside the root.
+    - ``bias_correction``: divide the averages by ``1 - alpha^t``.
+    - ``nesterov``: look ahead by one more step of the buffer; needs ``momentum``.
+
+    The last four are optax's, which has ``eps_in_sqrt=True``; TensorFlow's RMSprop is
+    ``initial_scale=1`` with it.
 
     Each number may be an array or a schedule.
 
@@ -143,15 +185,26 @@ def rmsprop(
     **Complex parameters:** real and imaginary parts are treated as parameters of
     their own, as in torch; give the conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` for a number out of range.
+    **Raises:** `ValueError` for a number out of range, and for ``nesterov`` without
+    ``momentum``.
 
     **Source:** Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; centered: Graves,
     "Generating Sequences With Recurrent Neural Networks", 2013,
     [arXiv:1308.0850](https://arxiv.org/abs/1308.0850).
     """
+    buffer = []
+    if nesterov or not is_zero(momentum):
+        buffer = [momentum_buffer(momentum, nesterov=nesterov)]
     return assemble(
-        scale_by_rmsprop(alpha, eps, centered),
-        *([] if is_zero(momentum) else [momentum_buffer(momentum)]),
+        scale_by_rmsprop(
+            alpha,
+            eps,
+            centered,
+            initial_scale=initial_scale,
+            eps_in_sqrt=eps_in_sqrt,
+            bias_correction=bias_correction,
+        ),
+        *buffer,
         lr=lr,
         weight_decay=weight_decay,
         decay="coupled",

@@ -7,10 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from .._checks import check_choice, check_known_range, check_whole
+from .._checks import check_choice, check_known_range, check_loss, check_whole
 from .._dataclass import static
 from .._hyperparameters import Value
 from .._numerics import as_scalar, increment
@@ -126,11 +125,7 @@ class reduce_on_plateau(GradientTransformation):
         value: Any,
         **extra: Any,
     ) -> tuple[PyTree, ReduceOnPlateauState]:
-        if np.shape(value) != ():
-            raise ValueError(
-                "value must be a scalar, the loss of this update, found an array of "
-                f"shape {np.shape(value)}"
-            )
+        check_loss(value)
         updates = _scaled(updates, factor=state.scale)
         state = state._replace(
             total=state.total + as_scalar(value), losses=increment(state.losses)

@@ -1,0 +1,47 @@
+"""The base of stateful optimizers that read the loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .._tree import PyTree
+from ._hooks import hooked
+from ._optimizer import Optimizer
+
+
+class LossOptimizer(Optimizer):
+    """An `Optimizer` whose step needs the loss besides the gradients.
+
+    The loss is what the closure returns, or it is given as ``value``; `compile_step`
+    has it anyway.
+    """
+
+    @hooked
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        *,
+        grads: PyTree = None,
+        value: Any = None,
+    ) -> Any:
+        """Update the parameters.
+
+        **Arguments:**
+
+        - ``closure``, ``grads``: as `Optimizer.step` takes them. The closure returns
+          the loss.
+        - ``value``: the loss, where there is no closure.
+
+        **Returns:** what ``closure`` returned.
+
+        **Raises:** `TypeError` if there is no loss; otherwise what `Optimizer.step`
+        does.
+        """
+        loss = self._called(closure)
+        value = loss if value is None else value
+        if value is None:
+            raise TypeError(
+                f"{type(self).__name__} needs the loss: call step(value=loss), or give "
+                "a closure that returns it"
+            )
+        self._update(grads, {"value": value})
+        return loss

@@ -1,0 +1,163 @@
+"""Adam with an arc tangent for its division."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._checks import check_betas, check_range
+from .._hyperparameters import Hyperparameter, Value
+from .._leafwise import elementwise
+from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._state import NonNegative, PerParameter, Shared
+from .._transformation import GradientTransformation, transformation
+from .._tree import PyTree, zeros_like
+from ..wrappers._selection import Mask
+from ._assemble import assemble
+from ._factory import factory
+
+
+class ScaleByAdamAtan2State(NamedTuple):
+    """State of `scale_by_adam_atan2`.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
+      correction.
+    - ``exp_avg_sq``: likewise of their squares.
+    """
+
+    step: Shared
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
+
+
+@elementwise(outputs=3)
+def _adam_atan2(
+    updates: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    *,
+    weight1: Array,
+    weight2: Array,
+    a: Array,
+    stretch: Array,
+) -> tuple[Array, Array, Array]:
+    exp_avg = first_moment(exp_avg, updates, weight1)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
+    root = stretch * sqrt(exp_avg_sq)
+    # Without a gradient so far the angle is 0; its derivative there is undefined.
+    is_none = (exp_avg == 0) & (root == 0)
+    angle = jnp.arctan2(exp_avg, jnp.where(is_none, 1, root))
+    return a * angle, exp_avg, exp_avg_sq
+
+
+@transformation
+class scale_by_adam_atan2(GradientTransformation):
+    """The angle of Adam's two moments, in place of their quotient.
+
+    The rule: see `adam_atan2`.
+
+    **Arguments:**
+
+    - ``betas``, ``a``, ``b``: see `adam_atan2`.
+
+    **State:** `ScaleByAdamAtan2State`.
+
+    **Raises:** `ValueError` for a number out of range.
+    """
+
+    betas: tuple[Value, Value] = (0.9, 0.99)
+    a: Value = 1.27
+    b: Value = 1.0
+
+    def __post_init__(self) -> None:
+        check_betas(self.betas)
+        check_range("a", self.a, above=0)
+        check_range("b", self.b, above=0)
+
+    def init(self, params: PyTree) -> ScaleByAdamAtan2State:
+        return ScaleByAdamAtan2State(
+            step=jnp.zeros((), jnp.int32),
+            exp_avg=zeros_like(params),
+            exp_avg_sq=zeros_like(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByAdamAtan2State,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByAdamAtan2State]:
+        beta1, beta2 = self.betas
+        step = increment(state.step)
+        # The angle depends on the moments' ratio alone: one factor corrects both.
+        correction = one_minus_power(beta1, step)
+        stretch = self.b * correction / jnp.sqrt(one_minus_power(beta2, step))
+        updates, exp_avg, exp_avg_sq = _adam_atan2(
+            updates,
+            state.exp_avg,
+            state.exp_avg_sq,
+            weight1=1 - beta1,
+            weight2=1 - beta2,
+            a=self.a,
+            stretch=stretch,
+        )
+        return updates, ScaleByAdamAtan2State(step, exp_avg, exp_avg_sq)
+
+
+@factory
+def adam_atan2(
+    lr: Hyperparameter = 1e-4,
+    betas: tuple[Hyperparameter, Hyperparameter] = (0.9, 0.99),
+    weight_decay: Hyperparameter = 0.0,
+    *,
+    a: Hyperparameter = 1.27,
+    b: Hyperparameter = 1.0,
+    mask: Mask | None = None,
+    maximize: bool = False,
+) -> GradientTransformation:
+    """Adam without ``eps``: the angle of the two moments in place of their quotient.
+
+    ::
+
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g^2
+        d = a * atan2(m / (1 - betas[0]^t), b * sqrt(v / (1 - betas[1]^t)))
+        u = -lr * (d + weight_decay * p)
+
+    Where Adam's quotient is small ``d`` is ``a / b`` times it; no element exceeds
+    ``a * pi / 2``. The default makes a steady gradient a step of about ``lr``.
+
+    **Arguments:**
+
+    - ``lr``: the learning rate.
+    - ``betas``: decay rates of the two moments, each in [0, 1).
+    - ``weight_decay``: decoupled decay, in units of ``lr``.
+    - ``a``: the factor of the angle, above 0.
+    - ``b``: the factor of the root, above 0.
+    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``maximize``: climb instead of descending.
+
+    Each number may be an array or a schedule.
+
+    **State:** `ScaleByAdamAtan2State`, its trees in the parameters' shapes and dtypes.
+
+    **Complex parameters:** real and imaginary parts are treated as parameters of
+    their own; give the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` for a number out of range, and at `update` if there is
+    decay and ``params`` is missing.
+
+    **Source:** Everett et al., "Scaling Exponents Across Parameterizations and
+    Optimizers", 2024, [arXiv:2407.05872](https://arxiv.org/abs/2407.05872).
+    """
+    return assemble(
+        scale_by_adam_atan2(betas, a, b),
+        lr=lr,
+        weight_decay=weight_decay,
+        mask=mask,
+        maximize=maximize,
+    )

@@ -1,0 +1,40 @@
+"""Weight decay inside a step, for some of the parameters.
+
+Where the decay is a link of the chain, `assemble` masks it. These are for rules that
+have it inside, because it is scaled by what they compute.
+"""
+
+from typing import Any
+
+import jax
+
+from .._transformation import identity
+from .._tree import PyTree
+from ..wrappers._masked import masked
+from ..wrappers._selection import (
+    Mask,
+    check_mask,
+    chosen_values,
+    like,
+    static_choice,
+)
+
+
+def static_mask(mask: Mask | None) -> Any:
+    """A mask as the user gave it, in a form that can be a static field."""
+    return None if mask is None else static_choice(mask, check_mask)
+
+
+def check_mask_fits(mask: Any, params: PyTree) -> None:
+    """Look at the mask as `masked` does at every other optimizer's."""
+    if mask is not None:
+        masked(identity(), mask).init(params)
+
+
+def decaying(params: PyTree, mask: Any) -> PyTree:
+    """The parameters that decay, with None for the others."""
+    if mask is None:
+        return params
+    chosen = chosen_values(mask, params, "mask", check_mask)
+    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+    return like(params, [p if keep else None for p, keep in pairs])
