@@ -141,6 +141,14 @@ ROWS = [
     # Without a learning rate or a schedule.
     # Matrices.
     # Filtered and low-rank gradients.
+    Row(
+        "corrected_decay",
+        lambda: of.assemble(
+            of.scale_by_adam(), lr=0.1, weight_decay=0.1, decay="corrected"
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
     # Building blocks and wrappers.
     Row("identity", of.identity),
     Row("scale", lambda: of.scale(0.5)),
@@ -174,6 +182,7 @@ ROWS = [
     Row("ema_parameters", of.ema_parameters, needs_params=True),
     Row("average_parameters", of.average_parameters, needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
+    Row("cautious", lambda: of.cautious(of.adam()), magnitudes=True),
     Row("zero_nans", of.zero_nans),
     Row("centralize", of.centralize),
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),

@@ -21,13 +21,7 @@ from .._transformation import (
 )
 from .._tree import PyTree, check_real, check_shapes, zeros_like
 from ..wrappers._masked import masked
-from ..wrappers._selection import (
-    Mask,
-    check_mask,
-    chosen_values,
-    like,
-    static_choice,
-)
+from ..wrappers._selection import Mask, check_mask, masked_params, static_choice
 from ._assemble import assemble
 from ._factory import factory
 
@@ -166,14 +160,6 @@ class step_by_adafactor(GradientTransformation):
         if self.mask is not None:
             object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
 
-    def _decaying(self, params: PyTree) -> PyTree:
-        """The parameters that decay, with None for the others."""
-        if self.mask is None:
-            return params
-        chosen = chosen_values(self.mask, params, "mask", check_mask)
-        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
-        return like(params, [p if keep else None for p, keep in pairs])
-
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
         if self.mask is not None:
@@ -217,7 +203,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
-            self._decaying(params),
+            masked_params(self.mask, params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,
