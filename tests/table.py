@@ -142,6 +142,29 @@ ROWS = [
     # Matrices.
     # Filtered and low-rank gradients.
     Row(
+        "mars",
+        lambda: of.mars(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        magnitudes=True,
+        needs_params=True,
+    ),
+    Row(
+        "mars_lion",
+        lambda: of.mars(mars_type="mars-lion"),
+        optimizer=True,
+        shapes=True,
+        magnitudes=True,
+    ),
+    Row(
+        "mars_shampoo",
+        lambda: of.mars(mars_type="mars-shampoo"),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+    ),
+    Row(
         "corrected_decay",
         lambda: of.assemble(
             of.scale_by_adam(), lr=0.1, weight_decay=0.1, decay="corrected"

@@ -16,6 +16,7 @@ from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
 from ._lbfgs import LBFGS as LBFGS
+from ._mars import MARS as MARS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
 from ._optimizer import Optimizer as Optimizer

@@ -38,6 +38,11 @@ from ._lbfgs import (
     lbfgs as lbfgs,
     step_by_lbfgs as step_by_lbfgs,
 )
+from ._mars import (
+    ScaleByMarsState as ScaleByMarsState,
+    mars as mars,
+    scale_by_mars as scale_by_mars,
+)
 from ._muon import (
     ScaleByMuonState as ScaleByMuonState,
     muon as muon,

@@ -21,7 +21,7 @@ from .._transformation import (
 )
 from .._tree import PyTree, check_real, check_shapes, zeros_like
 from ..wrappers._masked import masked
-from ..wrappers._selection import Mask, check_mask, masked_params, static_choice
+from ..wrappers._selection import Mask, check_mask, chosen_leaves, static_choice
 from ._assemble import assemble
 from ._factory import factory
 
@@ -203,7 +203,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
-            masked_params(self.mask, params),
+            chosen_leaves(self.mask, params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,

@@ -11,7 +11,7 @@ from .._leafwise import elementwise
 from .._transformation import Stateless, identity, require_params, transformation
 from .._tree import PyTree
 from ..wrappers._masked import masked
-from ..wrappers._selection import check_mask, masked_params, static_choice
+from ..wrappers._selection import check_mask, chosen_leaves, static_choice
 
 
 @elementwise()
@@ -75,7 +75,7 @@ class step_with_corrected_decay(Stateless):
         params = require_params(params, updates, "step_with_corrected_decay")
         return _stepped(
             updates,
-            masked_params(self.mask, params),
+            chosen_leaves(self.mask, params),
             lr=self.lr,
             share=self.weight_decay * self.lr / self.peak_lr,
         )

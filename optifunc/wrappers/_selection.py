@@ -149,11 +149,11 @@ def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> 
     return () if part is None and chosen else part
 
 
-def masked_params(mask: Any, params: PyTree) -> PyTree:
-    """``params`` with None for those that a static mask leaves out; None: all stay."""
-    if mask is None:
+def chosen_leaves(choice: Any, params: PyTree) -> PyTree:
+    """The parameters that a mask selects, with None for the others; None: all."""
+    if choice is None:
         return params
-    chosen = chosen_values(mask, params, "mask", check_mask)
+    chosen = chosen_values(choice, params, "mask", check_mask)
     pairs = zip(jax.tree.leaves(params), chosen, strict=True)
     return like(params, [p if keep else None for p, keep in pairs])
 
