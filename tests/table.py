@@ -142,6 +142,14 @@ ROWS = [
     # Matrices.
     # Filtered and low-rank gradients.
     Row(
+        "adam_mini",
+        lambda: of.adam_mini(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "mars",
         lambda: of.mars(weight_decay=0.1),
         optimizer=True,

@@ -12,6 +12,7 @@ from ._adadelta import Adadelta as Adadelta
 from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
 from ._adam import Adam as Adam
+from ._adam_mini import AdamMini as AdamMini
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD

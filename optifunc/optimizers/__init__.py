@@ -21,6 +21,11 @@ from ._adam import (
     adamw as adamw,
     scale_by_adam as scale_by_adam,
 )
+from ._adam_mini import (
+    ScaleByAdamMiniState as ScaleByAdamMiniState,
+    adam_mini as adam_mini,
+    scale_by_adam_mini as scale_by_adam_mini,
+)
 from ._adamax import (
     ScaleByAdamaxState as ScaleByAdamaxState,
     adamax as adamax,

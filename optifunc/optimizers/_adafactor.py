@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from .._checks import check_pair, check_range
 from .._dataclass import static
@@ -19,7 +18,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, check_real, check_shapes, zeros_like
+from .._tree import PyTree, check_real, check_shapes, zeros_like, zeros_of_shape
 from ..wrappers._masked import masked
 from ..wrappers._selection import Mask, check_mask, chosen_leaves, static_choice
 from ._assemble import assemble
@@ -103,25 +102,7 @@ def _reduced_zeros(leaf: Any, axis: int) -> Array:
     """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
     shape = list(jnp.shape(leaf))
     shape[axis] = 1
-    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axis))
-
-
-def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
-    """The sharding of ``leaf`` without one axis; None where JAX is free to choose."""
-    is_traced = isinstance(leaf, jax.core.Tracer)
-    if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
-        return None
-    # Of a traced array the explicit axes of a mesh are known.
-    sharding: Sharding = (jax.typeof(leaf) if is_traced else leaf).sharding
-    if not isinstance(sharding, NamedSharding):
-        return sharding
-    if is_traced and not any(sharding.spec):
-        return None
-    spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    spec[axis] = None
-    return NamedSharding(
-        sharding.mesh, PartitionSpec(*spec), memory_kind=sharding.memory_kind
-    )
+    return zeros_of_shape(leaf, tuple(shape))
 
 
 @transformation
