@@ -213,6 +213,8 @@ ROWS = [
     Row("ema_parameters", of.ema_parameters, needs_params=True),
     Row("average_parameters", of.average_parameters, needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
+    Row("grokfast_ema", of.grokfast_ema),
+    Row("grokfast_ma", lambda: of.grokfast_ma(2)),
     Row("cautious", lambda: of.cautious(of.adam()), magnitudes=True),
     Row("zero_nans", of.zero_nans),
     Row("centralize", of.centralize),
