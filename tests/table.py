@@ -142,6 +142,25 @@ ROWS = [
     # Matrices.
     # Filtered and low-rank gradients.
     Row(
+        "adafactor_like_optax",
+        lambda: of.adafactor(
+            0.1,
+            eps=(1e-30, 1e-3),
+            weight_decay=0.1,
+            factored_axes="largest",
+            relative_step=False,
+            momentum=0.9,
+            momentum_dtype=jnp.float32,
+            beta2_cap=0.99,
+            add_eps=True,
+            scale_weight_decay=False,
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "adam_mini",
         lambda: of.adam_mini(weight_decay=0.1),
         optimizer=True,

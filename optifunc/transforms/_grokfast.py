@@ -59,7 +59,7 @@ class grokfast_ema(GradientTransformation):
 
     **State:** `GrokfastEmaState`, in the parameters' shapes and dtypes.
 
-    **Raises:** `ValueError` for a number out of range, `TypeError` for sparse gradients.
+    **Raises:** `ValueError` for a number out of range; `TypeError` for a sparse leaf.
 
     **Source:** Lee, Kang, Kim and Lee, "Grokfast: Accelerated Grokking by Amplifying
     Slow Gradients", 2024, [arXiv:2405.20233](https://arxiv.org/abs/2405.20233).
