@@ -169,6 +169,31 @@ ROWS = [
         needs_params=True,
     ),
     Row(
+        "galore",
+        lambda: of.galore(weight_decay=0.1, rank=1, update_proj_gap=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "apollo",
+        lambda: of.apollo(weight_decay=0.1, rank=2, update_proj_gap=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "apollo_mini",
+        lambda: of.apollo(
+            rank=1, scale=16.0, proj="svd", scale_type="tensor", scale_front=True
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
+    Row(
         "mars",
         lambda: of.mars(weight_decay=0.1),
         optimizer=True,

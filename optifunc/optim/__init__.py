@@ -15,7 +15,9 @@ from ._adam import Adam as Adam
 from ._adam_mini import AdamMini as AdamMini
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
+from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
+from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._lbfgs import LBFGS as LBFGS
 from ._mars import MARS as MARS
 from ._muon import Muon as Muon

@@ -31,13 +31,22 @@ from ._adamax import (
     adamax as adamax,
     scale_by_adamax as scale_by_adamax,
 )
+from ._apollo import (
+    ScaleByApolloState as ScaleByApolloState,
+    apollo as apollo,
+    scale_by_apollo as scale_by_apollo,
+)
 from ._asgd import (
     StepByAsgdState as StepByAsgdState,
     asgd as asgd,
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
-from ._corrected_decay import step_with_corrected_decay as step_with_corrected_decay
+from ._galore import (
+    ScaleByGaloreState as ScaleByGaloreState,
+    galore as galore,
+    scale_by_galore as scale_by_galore,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
@@ -79,3 +88,4 @@ from ._sparse_adam import (
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
 )
+from ._step_with_decay import step_with_decay as step_with_decay

@@ -12,14 +12,16 @@ from ..wrappers._cautious import cautious as cautiously
 from ..wrappers._chain import chain
 from ..wrappers._masked import masked
 from ..wrappers._selection import Mask
-from ._corrected_decay import step_with_corrected_decay
 from ._factory import checks_arguments
+from ._step_with_decay import step_with_decay
 
 Decay: TypeAlias = Literal[
-    "coupled", "decoupled", "cautious", "independent", "corrected"
+    "coupled", "decoupled", "cautious", "independent", "corrected", "after"
 ]
 # The kinds of decay that compare the learning rate with its largest value.
 _NEED_PEAK = ("independent", "corrected")
+# Those that are part of the step.
+_IN_STEP = ("corrected", "after")
 
 
 @checks_arguments
@@ -46,6 +48,7 @@ def assemble(
         d = d + weight_decay / peak_lr * p                    (independent)
         d = d + weight_decay * lr / peak_lr * p               (corrected)
         u = -lr * d
+        u = u - lr * weight_decay * (p + u)                   (after)
 
     All factories of this library are written with it::
 
@@ -60,7 +63,8 @@ def assemble(
     weight_decay`` elsewhere, so that a good value, such as 1e-5, does not depend on the
     learning rate. Corrected decay is decoupled at the peak and falls with the square of
     the learning rate, as is right for weights before a normalization; `partition` gives
-    the others another decay.
+    the others another decay. Decay after the step is decoupled decay of what the step
+    arrives at.
 
     A cautious *direction* is another thing than cautious decay: it leaves out what goes
     against the gradient; see `cautious`, which also has other ways to enlarge the rest.
@@ -78,8 +82,8 @@ def assemble(
     - ``lr``: the learning rate; None if the last transformation contains it, as
       ``step_by_...`` do.
     - ``weight_decay``: how strongly parameters are drawn towards 0.
-    - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"``, ``"independent"`` or
-      ``"corrected"``.
+    - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"``, ``"independent"``,
+      ``"corrected"`` or ``"after"``.
     - ``peak_lr``: the largest learning rate, for independent and corrected decay. By
       default it is ``lr``; it is needed if that is a schedule, and stays what it is if
       ``lr`` is replaced later.
@@ -121,11 +125,11 @@ def assemble(
         peak_lr = _peak(lr, peak_lr, decay)
     decayed: list[GradientTransformation] = []
     scaled: list[GradientTransformation] = []
-    if has_decay and decay == "corrected":
-        scaled = [step_with_corrected_decay(lr, weight_decay, peak_lr, mask)]
+    if has_decay and decay in _IN_STEP:
+        scaled = [step_with_decay(lr, weight_decay, decay, peak_lr, mask)]
     elif lr is not None:
         scaled = [scale_by_learning_rate(lr)]
-    if has_decay and decay != "corrected":
+    if has_decay and decay not in _IN_STEP:
         block = add_decayed_weights(weight_decay, decay == "cautious", peak_lr)
         decayed = [block if mask is None else masked(block, mask)]
     return chain(

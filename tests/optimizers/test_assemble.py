@@ -145,6 +145,14 @@ def test_corrected_decay_of_some_parameters():
         ).init(params)
 
 
+def test_decay_after_the_step():
+    tx = of.assemble(lr=0.1, weight_decay=0.5, decay="after")
+    params, grads = jnp.array([1.0, -2.0]), jnp.array([3.0, 4.0])
+    updates, _ = tx.update(grads, tx.init(params), params)
+    arrived = params - 0.1 * grads
+    np.testing.assert_allclose(params + updates, arrived * (1 - 0.1 * 0.5), 1e-6)
+
+
 def test_the_chain_that_it_builds():
     """The members of before there was `assemble`: states are in checkpoints."""
     adam, lr = of.scale_by_adam(), of.scale_by_learning_rate(0.1)
@@ -248,6 +256,12 @@ def test_cautious_decay_of_complex_parameters_is_of_their_parts():
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         of.assemble(of.scale_by_adam(), **{"lr": 0.1, "weight_decay": 0.1, **options})
+
+
+def test_the_peak_of_a_step_with_decay():
+    for options in ({"decay": "corrected"}, {"decay": "after", "peak_lr": 0.1}):
+        with pytest.raises(ValueError, match="peak_lr is for decay='corrected', which"):
+            of.step_with_decay(0.1, 0.5, **options)
 
 
 def test_arguments_that_are_none_of_its_own():
