@@ -217,6 +217,26 @@ ROWS = [
         complex=False,
     ),
     Row(
+        "spam",
+        lambda: of.spam(
+            weight_decay=0.1,
+            threshold=0.5,
+            grad_accu_steps=1,
+            update_proj_gap=2,
+            warmup_epoch=1,
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "stable_spam",
+        lambda: of.stable_spam(weight_decay=0.1, update_proj_gap=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "corrected_decay",
         lambda: of.assemble(
             of.scale_by_adam(), lr=0.1, weight_decay=0.1, decay="corrected"

@@ -27,7 +27,9 @@ from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._sgd import SGD as SGD
+from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam
+from ._stable_spam import StableSPAM as StableSPAM
 from ._stateful import Stateful as Stateful
 
 # Type checkers would take it for a sign that any name exists.

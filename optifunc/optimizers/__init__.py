@@ -83,9 +83,19 @@ from ._rprop import (
     step_by_rprop as step_by_rprop,
 )
 from ._sgd import sgd as sgd
+from ._spam import (
+    ScaleBySpamState as ScaleBySpamState,
+    scale_by_spam as scale_by_spam,
+    spam as spam,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._stable_spam import (
+    ScaleByStableSpamState as ScaleByStableSpamState,
+    scale_by_stable_spam as scale_by_stable_spam,
+    stable_spam as stable_spam,
 )
 from ._step_with_decay import step_with_decay as step_with_decay
