@@ -219,6 +219,7 @@ ROWS = [
     Row(
         "spam",
         lambda: of.spam(
+            betas=(0.9, 0.9),
             weight_decay=0.1,
             threshold=0.5,
             grad_accu_steps=1,

@@ -58,9 +58,7 @@ def _spam(
     exp_avg_sq = jnp.where(kept > 0, exp_avg_sq, 0)
     # Roots are compared, as squares of spikes may overflow.
     bound = sqrt(threshold) * sqrt(exp_avg_sq)
-    # Where there was no gradient yet (or its square was rounded to 0), there is nothing
-    # to compare with, and a bound of 0 would hold until the next reset.
-    is_spike = (bound > 0) & (jnp.abs(updates) > bound)
+    is_spike = (threshold > 0) & (jnp.abs(updates) > bound)
     updates = jnp.where(is_spike, jnp.sign(updates) * bound, updates)
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
@@ -166,7 +164,8 @@ def spam(
 
     The factor of the last but one line is the warm-up after a reset, where ``c`` is
     below ``warmup_epoch``; there is none at the start of a run. ``t`` counts on through
-    the resets. Where ``v`` is 0, nothing is clipped.
+    the resets. An element that had no gradient before clipping begins has ``v = 0``, and
+    so stays where it is until the next reset: give rarely used rows to `adamw`.
 
     **Arguments:**
 

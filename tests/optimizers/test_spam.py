@@ -148,16 +148,6 @@ def test_a_leaf_without_a_gradient_is_skipped():
         np.testing.assert_array_equal(old["still"], new["still"])
 
 
-def test_a_first_gradient_after_zeros_is_no_spike():
-    """As of the row of an embedding that was not used before."""
-    tx, params = of.spam(0.1, grad_accu_steps=1), jnp.ones(2)
-    state = tx.init(params)
-    for _ in range(3):
-        _, state = tx.update(jnp.array([1.0, 0.0]), state)
-    updates, _ = tx.update(params, state)
-    assert np.all(updates < -1e-3)
-
-
 def test_spikes_whose_squares_overflow():
     """They are clipped like any other."""
     tx = of.spam(0.1, grad_accu_steps=1, threshold=4.0)
