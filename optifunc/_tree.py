@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ._boxes import box_attribute
 from ._numerics import sqrt
@@ -245,6 +246,34 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
 def zeros_like(tree: PyTree) -> PyTree:
     """A tree of zeros with the shapes, dtypes and shardings of ``tree``."""
     return full_like(tree, 0)
+
+
+def zeros_of_shape(leaf: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros in the dtype of ``leaf``, sharded as it is along axes of the same size.
+
+    ``shape`` has as many axes as ``leaf``.
+    """
+    return lax.full_like(leaf, 0, shape=shape, sharding=_sharding_along(leaf, shape))
+
+
+def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
+    """The sharding of ``leaf`` along some axes; None where JAX is free to choose."""
+    is_traced = isinstance(leaf, jax.core.Tracer)
+    if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
+        return None
+    # Of a traced array the explicit axes of a mesh are known.
+    sharding: Sharding = (jax.typeof(leaf) if is_traced else leaf).sharding
+    if not isinstance(sharding, NamedSharding):
+        return sharding
+    if is_traced and not any(sharding.spec):
+        return None
+    spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
+    kept = [
+        s if n == m else None for s, n, m in zip(spec, leaf.shape, shape, strict=True)
+    ]
+    return NamedSharding(
+        sharding.mesh, PartitionSpec(*kept), memory_kind=sharding.memory_kind
+    )
 
 
 def squared_norm(leaf: Any) -> Array:

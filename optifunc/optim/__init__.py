@@ -15,20 +15,24 @@ from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
 from ._adam import Adam as Adam
 from ._adam_atan2 import AdamAtan2 as AdamAtan2
+from ._adam_mini import AdamMini as AdamMini
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._adan import Adan as Adan
 from ._ademamix import AdEMAMix as AdEMAMix
 from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
+from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
 from ._fromage import Fromage as Fromage
+from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._lamb import Lamb as Lamb
 from ._laprop import LaProp as LaProp
 from ._lars import LARS as LARS
 from ._lbfgs import LBFGS as LBFGS
 from ._lion import Lion as Lion
 from ._madgrad import MADGRAD as MADGRAD
+from ._mars import MARS as MARS
 from ._momo import Momo as Momo, MomoAdam as MomoAdam
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
@@ -49,7 +53,9 @@ from ._signum import Signum as Signum
 from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix
 from ._sm3 import SM3 as SM3
 from ._sophia_g import SophiaG as SophiaG
+from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam
+from ._stable_spam import StableSPAM as StableSPAM
 from ._stableadamw import StableAdamW as StableAdamW
 from ._stateful import Stateful as Stateful
 from ._tiger import Tiger as Tiger

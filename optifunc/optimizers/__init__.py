@@ -36,6 +36,11 @@ from ._adam_atan2 import (
     adam_atan2 as adam_atan2,
     scale_by_adam_atan2 as scale_by_adam_atan2,
 )
+from ._adam_mini import (
+    ScaleByAdamMiniState as ScaleByAdamMiniState,
+    adam_mini as adam_mini,
+    scale_by_adam_mini as scale_by_adam_mini,
+)
 from ._adamax import (
     ScaleByAdamaxState as ScaleByAdamaxState,
     adamax as adamax,
@@ -61,6 +66,11 @@ from ._aggmo import (
     aggmo as aggmo,
     scale_by_aggmo as scale_by_aggmo,
 )
+from ._apollo import (
+    ScaleByApolloState as ScaleByApolloState,
+    apollo as apollo,
+    scale_by_apollo as scale_by_apollo,
+)
 from ._asgd import (
     StepByAsgdState as StepByAsgdState,
     asgd as asgd,
@@ -68,6 +78,11 @@ from ._asgd import (
 )
 from ._assemble import assemble as assemble
 from ._fromage import fromage as fromage, step_by_fromage as step_by_fromage
+from ._galore import (
+    ScaleByGaloreState as ScaleByGaloreState,
+    galore as galore,
+    scale_by_galore as scale_by_galore,
+)
 from ._lamb import lamb as lamb
 from ._laprop import (
     StepByLapropState as StepByLapropState,
@@ -89,6 +104,11 @@ from ._madgrad import (
     StepByMadgradState as StepByMadgradState,
     madgrad as madgrad,
     step_by_madgrad as step_by_madgrad,
+)
+from ._mars import (
+    ScaleByMarsState as ScaleByMarsState,
+    mars as mars,
+    scale_by_mars as scale_by_mars,
 )
 from ._momo import (
     StepByMomoState as StepByMomoState,
@@ -171,16 +191,27 @@ from ._sophia_g import (
     scale_by_sophia_g as scale_by_sophia_g,
     sophia_g as sophia_g,
 )
+from ._spam import (
+    ScaleBySpamState as ScaleBySpamState,
+    scale_by_spam as scale_by_spam,
+    spam as spam,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._stable_spam import (
+    ScaleByStableSpamState as ScaleByStableSpamState,
+    scale_by_stable_spam as scale_by_stable_spam,
+    stable_spam as stable_spam,
 )
 from ._stableadamw import (
     ScaleByStableadamwState as ScaleByStableadamwState,
     scale_by_stableadamw as scale_by_stableadamw,
     stableadamw as stableadamw,
 )
+from ._step_with_decay import step_with_decay as step_with_decay
 from ._yogi import (
     ScaleByYogiState as ScaleByYogiState,
     scale_by_yogi as scale_by_yogi,

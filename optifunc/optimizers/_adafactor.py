@@ -5,16 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
-from .._checks import check_pair, check_range
+from .._checks import check_choice, check_integer, check_pair, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
-from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
-from .._state import NonNegative, Shared
+from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero, lerp, sqrt
+from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_real, check_shapes, zeros_like
+from .._tree import PyTree, check_real, check_shapes, zeros_like, zeros_of_shape
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -27,16 +26,19 @@ class StepByAdafactorState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``row_var``: for each parameter of two or more axes its row variances, the last
-      axis reduced to 1; None for the others.
-    - ``col_var``: likewise the column variances, the last but one axis reduced to 1.
-    - ``variance``: for each parameter of fewer axes its variances; None for the others.
+    - ``row_var``: for each parameter that is factored its row variances, the last axis
+      (or the largest) reduced to 1; None for the others.
+    - ``col_var``: likewise the column variances, the last but one axis (or the second
+      largest) reduced to 1.
+    - ``variance``: for each other parameter its variances; None for those factored.
+    - ``exp_avg``: for each parameter the average of its steps; None without momentum.
     """
 
     step: Shared
     row_var: NonNegative
     col_var: NonNegative
     variance: NonNegative
+    exp_avg: PerParameter | None = None
 
 
 def _mean_along(x: Array, axis: int | None = None) -> Array:
@@ -49,12 +51,34 @@ def _root_mean_square(x: Array) -> Array:
     return sqrt(_mean_along(x * x))
 
 
-@leafwise(outputs=4)
+class _Form(NamedTuple):
+    """What is structure and no number."""
+
+    factored: bool
+    min_dim_size_to_factor: int
+    factored_axes: str
+    multiply_by_parameter_scale: bool
+    add_eps: bool
+
+    def axes(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """The axes that row and column variances are means along; None: neither."""
+        if not self.factored or len(shape) < 2:
+            return None
+        order = list(range(len(shape)))
+        if self.factored_axes == "largest":
+            order = sorted(order, key=lambda axis: shape[axis])
+        if min(shape[i] for i in order[-2:]) < self.min_dim_size_to_factor:
+            return None
+        return order[-1], order[-2]
+
+
+@leafwise(outputs=5, static=("form", "has_clipping"))
 def _adafactor(
     updates: Array,
     row_var: Array | None,
     col_var: Array | None,
     variance: Array | None,
+    exp_avg: Array | None,
     params: Array,
     decaying: Array | None,
     *,
@@ -65,12 +89,21 @@ def _adafactor(
     eps1_squared: Array,
     eps2: Array,
     d: Array,
-) -> tuple[Array, Array | None, Array | None, Array | None]:
+    momentum: Array,
+    form: _Form,
+    has_clipping: bool,
+) -> tuple[Array, Array | None, Array | None, Array | None, Array | None]:
     squares = updates * updates
-    if row_var is not None and col_var is not None:
-        row_var = lerp(row_var, _mean_along(squares, -1), weight)
-        col_var = lerp(col_var, _mean_along(squares, -2), weight)
-        total = jnp.maximum(_mean_along(row_var, -2), eps1)
+    if form.add_eps:
+        squares = squares + eps1
+        eps1 = eps1_squared = jnp.zeros_like(eps1)
+    axes = form.axes(updates.shape)
+    if axes is not None:
+        assert row_var is not None
+        assert col_var is not None
+        row_var = lerp(row_var, _mean_along(squares, axes[0]), weight)
+        col_var = lerp(col_var, _mean_along(squares, axes[1]), weight)
+        total = jnp.maximum(_mean_along(row_var, axes[1]), eps1)
         # Divided before the product, which could leave the range of float32.
         estimate = row_var / jnp.where(total > 0, total, 1) * col_var
     else:
@@ -81,42 +114,33 @@ def _adafactor(
     direction = jnp.where(
         estimate > 0, updates * lax.rsqrt(jnp.where(estimate > 0, estimate, 1)), 0
     )
-    size = jnp.maximum(eps2, _root_mean_square(params)) * rho
-    clipped = jnp.maximum(1, _root_mean_square(direction) / d)
-    updates = -size / clipped * direction
+    size = rho
+    if form.multiply_by_parameter_scale:
+        size = jnp.maximum(eps2, _root_mean_square(params)) * rho
+    if has_clipping:
+        size = size / jnp.maximum(1, _root_mean_square(direction) / d)
+    updates = -size * direction
+    if exp_avg is not None:
+        updates = exp_avg = first_moment(exp_avg, updates, 1 - momentum)
     if decaying is not None:
         updates -= shrinkage * decaying
-    return updates, row_var, col_var, variance
+    return updates, row_var, col_var, variance, exp_avg
 
 
-def adafactor_weight(step: Array, beta2_decay: Scalar) -> Array:
+def adafactor_weight(
+    step: Array, beta2_decay: Scalar, offset: Scalar = 0, cap: Scalar | None = None
+) -> Array:
     """The weight of the newest square, ``t^beta2_decay``: 1 at the first step."""
-    return as_scalar(step) ** as_scalar(beta2_decay)
+    t = jnp.maximum(as_scalar(step) - as_scalar(offset), 1)
+    weight = t ** as_scalar(beta2_decay)
+    return weight if cap is None else jnp.maximum(weight, 1 - as_scalar(cap))
 
 
 def _reduced_zeros(leaf: Any, axis: int) -> Array:
     """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
     shape = list(jnp.shape(leaf))
     shape[axis] = 1
-    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axis))
-
-
-def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
-    """The sharding of ``leaf`` without one axis; None where JAX is free to choose."""
-    is_traced = isinstance(leaf, jax.core.Tracer)
-    if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
-        return None
-    # Of a traced array the explicit axes of a mesh are known.
-    sharding: Sharding = (jax.typeof(leaf) if is_traced else leaf).sharding
-    if not isinstance(sharding, NamedSharding):
-        return sharding
-    if is_traced and not any(sharding.spec):
-        return None
-    spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    spec[axis] = None
-    return NamedSharding(
-        sharding.mesh, PartitionSpec(*spec), memory_kind=sharding.memory_kind
-    )
+    return zeros_of_shape(leaf, tuple(shape))
 
 
 @transformation
@@ -128,8 +152,11 @@ class step_by_adafactor(GradientTransformation):
 
     **Arguments:**
 
-    - ``lr``, ``beta2_decay``, ``eps``, ``d``, ``weight_decay``, ``mask``: see
-      `adafactor`.
+    - ``lr``, ``beta2_decay``, ``eps``, ``d``, ``weight_decay``, ``mask``, ``factored``,
+      ``min_dim_size_to_factor``, ``factored_axes``, ``multiply_by_parameter_scale``,
+      ``relative_step``, ``momentum``, ``momentum_dtype``, ``decay_offset``,
+      ``beta2_cap``, ``add_eps``, ``scale_weight_decay``: see `adafactor`, whose
+      momentum of 0 is None here.
 
     **State:** `StepByAdafactorState`.
 
@@ -139,9 +166,20 @@ class step_by_adafactor(GradientTransformation):
     lr: Value = 1e-2
     beta2_decay: Value = -0.8
     eps: tuple[Value | None, Value] = (None, 1e-3)
-    d: Value = 1.0
+    d: Value | None = 1.0
     weight_decay: Value = 0.0
     mask: Any = static(default=None)
+    factored: bool = static(default=True)
+    min_dim_size_to_factor: int = static(default=0)
+    factored_axes: str = static(default="last")
+    multiply_by_parameter_scale: bool = static(default=True)
+    relative_step: bool = static(default=True)
+    momentum: Value | None = None  # not 0, which would be a leaf: None is structure
+    momentum_dtype: Any = static(default=None)
+    decay_offset: Value = 0
+    beta2_cap: Value | None = None
+    add_eps: bool = static(default=False)
+    scale_weight_decay: bool = static(default=True)
 
     def __post_init__(self) -> None:
         check_range("lr", self.lr, at_least=0)
@@ -150,25 +188,55 @@ class step_by_adafactor(GradientTransformation):
         if self.eps[0] is not None:
             check_range("eps[0]", self.eps[0], at_least=0)
         check_range("eps[1]", self.eps[1], at_least=0)
-        check_range("d", self.d, at_least=1)
+        if self.d is not None:
+            check_range("d", self.d, at_least=1)
         check_range("weight_decay", self.weight_decay, at_least=0)
+        check_integer("min_dim_size_to_factor", self.min_dim_size_to_factor, at_least=0)
+        check_choice("factored_axes", self.factored_axes, ("last", "largest"))
+        if self.momentum is not None:
+            check_range("momentum", self.momentum, at_least=0, below=1)
+        check_range("decay_offset", self.decay_offset)
+        if self.beta2_cap is not None:
+            check_range("beta2_cap", self.beta2_cap, at_least=0, below=1)
+        if self.momentum_dtype is not None:
+            dtype = jnp.dtype(self.momentum_dtype)
+            if not jnp.issubdtype(dtype, jnp.floating):
+                raise ValueError(f"momentum_dtype must be a float, found {dtype}")
+            object.__setattr__(self, "momentum_dtype", dtype)
         object.__setattr__(self, "mask", static_mask(self.mask))
 
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
         check_mask_fits(self.mask, params)
 
-        def reduced(axis: int) -> PyTree:
-            return jax.tree.map(
-                lambda p: _reduced_zeros(p, axis) if jnp.ndim(p) > 1 else None, params
-            )
+        form = self._form()
 
-        vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
+        def reduced(i: int) -> PyTree:
+            def zeros(leaf: Any) -> Array | None:
+                axes = form.axes(jnp.shape(leaf))
+                return None if axes is None else _reduced_zeros(leaf, axes[i])
+
+            return jax.tree.map(zeros, params)
+
+        others = jax.tree.map(
+            lambda p: p if form.axes(jnp.shape(p)) is None else None, params
+        )
         return StepByAdafactorState(
             step=jnp.zeros((), jnp.int32),
-            row_var=reduced(-1),
-            col_var=reduced(-2),
-            variance=zeros_like(vectors),
+            row_var=reduced(0),
+            col_var=reduced(1),
+            variance=zeros_like(others),
+            exp_avg=None if self.momentum is None else self._zero_average(params),
+        )
+
+    def _form(self) -> _Form:
+        return _Form(*(getattr(self, name) for name in _Form._fields))
+
+    def _zero_average(self, params: PyTree) -> PyTree:
+        if self.momentum_dtype is None:
+            return zeros_like(params)
+        return jax.tree.map(
+            lambda p: lax.full_like(p, 0, dtype=self.momentum_dtype), params
         )
 
     def update(
@@ -184,27 +252,43 @@ class step_by_adafactor(GradientTransformation):
         leaves = jax.tree.leaves(params)
         if not leaves:
             return updates, state._replace(step=increment(state.step))
+        if (state.exp_avg is None) is not (self.momentum is None):
+            raise ValueError(
+                f"this state was made by step_by_adafactor "
+                f"{'without' if state.exp_avg is None else 'with'} momentum, and this "
+                f"is one with momentum={self.momentum!r}; give the state that its init "
+                "or last update returned"
+            )
         step = increment(state.step)
-        lr = as_scalar(self.lr)
+        rho = as_scalar(self.lr)
+        if self.relative_step:
+            rho = jnp.minimum(rho, 1 / jnp.sqrt(as_scalar(step)))
         eps1, eps2 = self.eps
         if eps1 is None:
             eps1 = float(jnp.finfo(jnp.result_type(leaves[0])).eps)
-        updates, *variances = _adafactor(
+        decay_lr = self.lr if self.scale_weight_decay else 1.0
+        updates, *trees = _adafactor(
             updates,
             state.row_var,
             state.col_var,
             state.variance,
+            state.exp_avg,
             params,
             decaying(params, self.mask),
-            weight=adafactor_weight(step, self.beta2_decay),
-            rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
-            shrinkage=self.lr * self.weight_decay,
+            weight=adafactor_weight(
+                step, self.beta2_decay, self.decay_offset, self.beta2_cap
+            ),
+            rho=rho,
+            shrinkage=decay_lr * self.weight_decay,
             eps1=eps1,
             eps1_squared=eps1 * eps1,
             eps2=eps2,
-            d=self.d,
+            d=1.0 if self.d is None else self.d,
+            momentum=0.0 if self.momentum is None else self.momentum,
+            form=self._form(),
+            has_clipping=self.d is not None,
         )
-        return updates, StepByAdafactorState(step, *variances)
+        return updates, StepByAdafactorState(step, *trees)
 
 
 @factory
@@ -212,9 +296,20 @@ def adafactor(
     lr: Hyperparameter = 1e-2,
     beta2_decay: Hyperparameter = -0.8,
     eps: tuple[Hyperparameter | None, Hyperparameter] = (None, 1e-3),
-    d: Hyperparameter = 1.0,
+    d: Hyperparameter | None = 1.0,
     weight_decay: Hyperparameter = 0.0,
     *,
+    factored: bool = True,
+    min_dim_size_to_factor: int = 0,
+    factored_axes: str = "last",
+    multiply_by_parameter_scale: bool = True,
+    relative_step: bool = True,
+    momentum: Hyperparameter = 0.0,
+    momentum_dtype: Any = None,
+    decay_offset: Hyperparameter = 0,
+    beta2_cap: Hyperparameter | None = None,
+    add_eps: bool = False,
+    scale_weight_decay: bool = True,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -223,17 +318,32 @@ def adafactor(
     ::
 
         w = t^beta2_decay
-        R = (1 - w) * R + w * mean(g^2, columns)              (two or more axes)
+        R = (1 - w) * R + w * mean(g^2, columns)              (factored)
         C = (1 - w) * C + w * mean(g^2, rows)
         V = R C / max(mean(R), eps[0])
-        V = (1 - w) * V + w * g^2                             (fewer axes)
+        V = (1 - w) * V + w * g^2                             (the others)
         s = g / sqrt(max(V, eps[0]^2))
         a = max(eps[1], RMS(p)) * min(lr, 1 / sqrt(t))
-        u = -a / max(1, RMS(s) / d) * s - lr * weight_decay * p
+        s = a / max(1, RMS(s) / d) * s
+        s = momentum * s' + (1 - momentum) * s                (with momentum)
+        u = -s - lr * weight_decay * p
 
-    Variances are factored along the last two axes, whatever their sizes; the axes
-    before them are those of a batch. ``RMS`` is the root of the mean of the squares of
-    a leaf's elements.
+    ``RMS`` is the root of the mean of the squares of a leaf's elements, and ``s'`` the
+    ``s`` of the step before. As in torch, parameters of two or more axes are factored,
+    along the last two, whatever their sizes; the axes before them are those of a batch.
+
+    What comes by keyword changes the rule in the ways that are usual in JAX. These are
+    all that `optax.adafactor` with its defaults needs::
+
+        of.adafactor(
+            lr,
+            eps=(1e-30, 1e-3),
+            min_dim_size_to_factor=128,
+            factored_axes="largest",
+            relative_step=False,
+            add_eps=True,
+            scale_weight_decay=False,
+        )
 
     **Arguments:**
 
@@ -243,26 +353,60 @@ def adafactor(
     - ``eps``: the floor of the variances, and of a parameter's size. A first one of
       None is the machine epsilon of the dtype of the **first** leaf of the parameters,
       for all of them, as in torch.
-    - ``d``: the RMS of ``s`` above which it is clipped, at least 1.
+    - ``d``: the RMS of ``s`` above which it is clipped, at least 1; None: no clipping.
     - ``weight_decay``: decoupled decay, scaled by ``lr`` itself.
+    - ``factored``: False keeps all variances of all parameters.
+    - ``min_dim_size_to_factor``: factor only parameters whose two axes have this size.
+    - ``factored_axes``: ``"last"``, or ``"largest"`` for the two largest axes.
+    - ``multiply_by_parameter_scale``: False leaves ``max(eps[1], RMS(p))`` out of
+      ``a``: ``lr`` is then a step size like Adam's.
+    - ``relative_step``: False leaves ``1 / sqrt(t)`` out of ``a``: ``lr`` is the step
+      size, which a schedule may bring down.
+    - ``momentum``: how much of the average of steps is kept, in [0, 1); it is not
+      corrected for starting at 0 (the number 0: no average).
+    - ``momentum_dtype``: the dtype of that average; None: the parameters'.
+    - ``decay_offset``: counts ``t`` from this step on in ``w``, for a run that goes on
+      from another's state.
+    - ``beta2_cap``: the most of the old variances that is kept, such as 0.999: ``w`` is
+      at least ``1 - beta2_cap``.
+    - ``add_eps``: add ``eps[0]`` to ``g^2`` instead of taking it as a floor.
+    - ``scale_weight_decay``: False leaves ``lr`` out of the decay.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByAdafactorState`, in the parameters' dtypes: for a leaf of shape
-    ``[..., n, m]`` variances of shapes ``[..., n, 1]`` and ``[..., 1, m]``.
+    ``[..., n, m]`` variances of shapes ``[..., n, 1]`` and ``[..., 1, m]``, and with
+    momentum an average in the leaf's shape.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and
     for sparse gradients.
 
     **Source:** Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear
-    Memory Cost", ICML 2018, [arXiv:1804.04235](https://arxiv.org/abs/1804.04235).
+    Memory Cost", ICML 2018, [arXiv:1804.04235](https://arxiv.org/abs/1804.04235); the
+    cap and momentum: Zhai, Kolesnikov, Houlsby and Beyer, "Scaling Vision
+    Transformers", 2021, [arXiv:2106.04560](https://arxiv.org/abs/2106.04560).
     """
     # The decay is inside the step, which has the learning rate that scales it.
-    return assemble(
-        step_by_adafactor(lr, beta2_decay, eps, d, weight_decay, mask),
-        lr=None,
-        maximize=maximize,
+    step = step_by_adafactor(
+        lr,
+        beta2_decay,
+        eps,
+        d,
+        weight_decay,
+        mask,
+        factored,
+        min_dim_size_to_factor,
+        factored_axes,
+        multiply_by_parameter_scale,
+        relative_step,
+        None if is_zero(momentum) else momentum,
+        momentum_dtype,
+        decay_offset,
+        beta2_cap,
+        add_eps,
+        scale_weight_decay,
     )
+    return assemble(step, lr=None, maximize=maximize)

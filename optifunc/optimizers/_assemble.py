@@ -8,12 +8,20 @@ from .._numerics import is_zero
 from .._transformation import GradientTransformation
 from ..transforms._scaling import negate, scale_by_learning_rate
 from ..transforms._weight_decay import add_decayed_weights
+from ..wrappers._cautious import cautious as cautiously
 from ..wrappers._chain import chain
 from ..wrappers._masked import masked
 from ..wrappers._selection import Mask
 from ._factory import checks_arguments
+from ._step_with_decay import step_with_decay
 
-Decay: TypeAlias = Literal["coupled", "decoupled", "cautious", "independent"]
+Decay: TypeAlias = Literal[
+    "coupled", "decoupled", "cautious", "independent", "corrected", "after"
+]
+# The kinds of decay that compare the learning rate with its largest value.
+_NEED_PEAK = ("independent", "corrected")
+# Those that are part of the step.
+_IN_STEP = ("corrected", "after")
 
 
 @checks_arguments
@@ -25,6 +33,7 @@ def assemble(
     peak_lr: Hyperparameter | None = None,
     mask: Mask | None = None,
     maximize: bool = False,
+    cautious: bool = False,
 ) -> GradientTransformation:
     """An optimizer from its direction, learning rate and weight decay.
 
@@ -33,10 +42,13 @@ def assemble(
         g = -g                                                (maximize)
         g = g + weight_decay * p                              (coupled)
         d = direction(g)
+        d = d where d * g > 0, enlarged,  else  0             (cautious=True)
         d = d + weight_decay * p                              (decoupled)
         d = d + weight_decay * p  where d * p >= 0            (cautious)
         d = d + weight_decay / peak_lr * p                    (independent)
+        d = d + weight_decay * lr / peak_lr * p               (corrected)
         u = -lr * d
+        u = u - lr * weight_decay * (p + u)                   (after)
 
     All factories of this library are written with it::
 
@@ -49,7 +61,13 @@ def assemble(
     elements that the step does not move away from 0. With independent decay the share
     is ``weight_decay`` at the peak of the learning rate and ``lr / peak_lr *
     weight_decay`` elsewhere, so that a good value, such as 1e-5, does not depend on the
-    learning rate.
+    learning rate. Corrected decay is decoupled at the peak and falls with the square of
+    the learning rate, as is right for weights before a normalization; `partition` gives
+    the others another decay. Decay after the step is decoupled decay of what the step
+    arrives at.
+
+    A cautious *direction* is another thing than cautious decay: it leaves out what goes
+    against the gradient; see `cautious`, which also has other ways to enlarge the rest.
 
     Biases and the scales of normalizations are better left without decay. Equinox's
     convolutions have biases with several axes, so that a mask needs their names, too::
@@ -64,12 +82,14 @@ def assemble(
     - ``lr``: the learning rate; None if the last transformation contains it, as
       ``step_by_...`` do.
     - ``weight_decay``: how strongly parameters are drawn towards 0.
-    - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"`` or ``"independent"``.
-    - ``peak_lr``: the largest learning rate, for independent decay. By default it is
-      ``lr``; it is needed if that is a schedule, and stays what it is if ``lr`` is
-      replaced later.
+    - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"``, ``"independent"``,
+      ``"corrected"`` or ``"after"``.
+    - ``peak_lr``: the largest learning rate, for independent and corrected decay. By
+      default it is ``lr``; it is needed if that is a schedule, and stays what it is if
+      ``lr`` is replaced later.
     - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
+    - ``cautious``: wrap the direction in `cautious`. The decay stays outside.
 
     **State:** a tuple with a state for each member of the chain. The decay and the
     learning rate have none, and what would do nothing (a ``weight_decay`` that is the
@@ -84,44 +104,49 @@ def assemble(
     **Source:** decoupled: Loshchilov and Hutter, 2019,
     [arXiv:1711.05101](https://arxiv.org/abs/1711.05101), which also proposes a decay
     that does not depend on the learning rate; cautious: Chen et al., 2025,
-    [arXiv:2510.12402](https://arxiv.org/abs/2510.12402).
+    [arXiv:2510.12402](https://arxiv.org/abs/2510.12402); corrected: Defazio, 2025,
+    [arXiv:2506.02285](https://arxiv.org/abs/2506.02285).
     """
     check_choice("decay", decay, get_args(Decay))
-    if peak_lr is not None and decay != "independent":
+    if peak_lr is not None and decay not in _NEED_PEAK:
         raise ValueError(
-            f"peak_lr is for decay='independent' only, found decay={decay!r}"
+            f"peak_lr is for decay='independent' or 'corrected' only, found {decay=}"
         )
-    decayed = _decay_links(lr, weight_decay, decay, peak_lr, mask)
-    if decayed and lr is None and decay != "coupled":
+    if cautious:
+        whole = direction[0] if len(direction) == 1 else chain(*direction)
+        direction = (cautiously(whole, direction=lr is not None),)
+    has_decay = not is_zero(weight_decay)
+    if has_decay and lr is None and decay != "coupled":
         raise ValueError(
             "the learning rate is inside the direction (lr=None), and a decay after it "
             f"would not be scaled by it: decay must be 'coupled', found {decay!r}"
         )
+    if has_decay and decay in _NEED_PEAK:
+        peak_lr = _peak(lr, peak_lr, decay)
+    decayed: list[GradientTransformation] = []
+    scaled: list[GradientTransformation] = []
+    if has_decay and decay in _IN_STEP:
+        scaled = [step_with_decay(lr, weight_decay, decay, peak_lr, mask)]
+    elif lr is not None:
+        scaled = [scale_by_learning_rate(lr)]
+    if has_decay and decay not in _IN_STEP:
+        block = add_decayed_weights(weight_decay, decay == "cautious", peak_lr)
+        decayed = [block if mask is None else masked(block, mask)]
     return chain(
         *([negate()] if maximize else []),
         *(decayed if decay == "coupled" else []),
         *direction,
         *(decayed if decay != "coupled" else []),
-        *([] if lr is None else [scale_by_learning_rate(lr)]),
+        *scaled,
     )
 
 
-def _decay_links(
-    lr: Hyperparameter | None,
-    weight_decay: Hyperparameter,
-    decay: Decay,
-    peak_lr: Hyperparameter | None,
-    mask: Mask | None,
-) -> list[GradientTransformation]:
-    """The decay, unless it is the number 0."""
-    if is_zero(weight_decay):
-        return []
-    if decay == "independent" and peak_lr is None:
-        if is_schedule(lr):
-            raise ValueError(
-                "decay='independent' needs peak_lr, the largest value of the schedule "
-                f"lr={lr!r}"
-            )
-        peak_lr = lr
-    block = add_decayed_weights(weight_decay, decay == "cautious", peak_lr)
-    return [block if mask is None else masked(block, mask)]
+def _peak(
+    lr: Hyperparameter | None, peak_lr: Hyperparameter | None, decay: Decay
+) -> Hyperparameter | None:
+    """The largest learning rate, by default ``lr`` itself."""
+    if peak_lr is None and is_schedule(lr):
+        raise ValueError(
+            f"{decay=} needs peak_lr, the largest value of the schedule lr={lr!r}"
+        )
+    return lr if peak_lr is None else peak_lr

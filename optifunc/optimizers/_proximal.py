@@ -11,13 +11,11 @@ from .._leafwise import elementwise
 from .._transformation import (
     Empty,
     Stateless,
-    identity,
     require_params,
     transformation,
 )
 from .._tree import PyTree
-from ..wrappers._masked import masked
-from ..wrappers._selection import check_mask, chosen_leaves, static_choice
+from ._decay_inside import check_mask_fits, decaying, static_mask
 
 
 @elementwise()
@@ -53,20 +51,17 @@ class step_with_proximal_decay(Stateless):
     def __post_init__(self) -> None:
         check_range("lr", self.lr, at_least=0)
         check_range("weight_decay", self.weight_decay, at_least=0)
-        if self.mask is not None:
-            object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
+        object.__setattr__(self, "mask", static_mask(self.mask))
 
     def init(self, params: PyTree) -> Empty:
-        if self.mask is not None:
-            # Looks at the mask as it does for every other optimizer.
-            masked(identity(), self.mask).init(params)
+        check_mask_fits(self.mask, params)
         return ()
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "proximal weight decay")
         return _proximal_step(
             updates,
-            chosen_leaves(self.mask, params),
+            decaying(params, self.mask),
             lr=self.lr,
             weight_decay=self.weight_decay,
         )

@@ -12,6 +12,12 @@ from ._clipping import (
     clip_by_block_rms as clip_by_block_rms,
     clip_by_global_norm as clip_by_global_norm,
 )
+from ._grokfast import (
+    GrokfastEmaState as GrokfastEmaState,
+    GrokfastMaState as GrokfastMaState,
+    grokfast_ema as grokfast_ema,
+    grokfast_ma as grokfast_ma,
+)
 from ._momentum import MomentumState as MomentumState, momentum as momentum
 from ._noise import NoiseState as NoiseState, add_noise as add_noise
 from ._plateau import (

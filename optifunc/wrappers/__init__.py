@@ -4,6 +4,7 @@ from ._accumulate import (
     AccumulationState as AccumulationState,
     accumulate_gradients as accumulate_gradients,
 )
+from ._cautious import CautiousState as CautiousState, cautious as cautious
 from ._chain import chain as chain
 from ._conditionally import (
     ConditionalState as ConditionalState,

@@ -155,15 +155,6 @@ def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> 
     return () if part is None and chosen else part
 
 
-def chosen_leaves(choice: Any, params: PyTree) -> PyTree:
-    """The parameters that a mask selects, with None for the others; None: all."""
-    if choice is None:
-        return params
-    chosen = chosen_values(choice, params, "mask", check_mask)
-    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
-    return like(params, [p if keep else None for p, keep in pairs])
-
-
 def merged(
     part: PyTree, rest: PyTree, reference: PyTree, name: str, chosen: list[bool]
 ) -> PyTree:

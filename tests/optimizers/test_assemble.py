@@ -12,6 +12,8 @@ import pytest
 
 import optifunc as of
 
+from .authors import assert_follows
+
 H = np.array([[2.0, 0.5, -0.3], [0.5, 1.0, 0.2], [-0.3, 0.2, 1.5]])
 START = [1.0, -2.0, 3.0]
 # The gradient and one of these parameters differ in sign.
@@ -72,7 +74,7 @@ def falling(step):
             id="independent, NumPy",
         ),
         pytest.param(
-            # AdamC is decoupled decay with a schedule of its own.
+            # The same by decoupled decay with a schedule of its own.
             of.scale_by_adam(),
             {"lr": falling, "weight_decay": lambda t: 0.1 * falling(t) / 0.1},
             START,
@@ -85,6 +87,70 @@ def falling(step):
 def test_numbers_from_elsewhere(x64, direction, options, start, steps, expected):
     found = after(of.assemble(direction, **options), start, steps)
     np.testing.assert_allclose(found, expected, 1e-9)
+
+
+def test_recorded_decays(x64):
+    """Step for step, by the authors' packages or the specification's NumPy."""
+    adam = of.scale_by_adam()
+    for name, direction, options in (
+        ("adamw_cautious_wd", of.scale_by_adam((0.9, 0.95)), {"decay": "cautious"}),
+        ("lion_cautious_wd", optax.scale_by_lion(0.9, 0.99), {"decay": "cautious"}),
+        (
+            "adamw_independent_wd",
+            adam,
+            {"decay": "independent", "peak_lr": 0.2, "weight_decay": 0.01},
+        ),
+        (
+            "optimi_adamw_decouple_lr",
+            of.scale_by_adam((0.9, 0.99), 1e-6),
+            {"decay": "independent", "peak_lr": 0.2, "weight_decay": 0.01},
+        ),
+        (
+            # Whose eps is added before the correction.
+            "adamc",
+            of.scale_by_adam(
+                eps=lambda t: 1e-8 / jnp.sqrt(1 - 0.999 ** (t + 1).astype(float))
+            ),
+            {"decay": "corrected"},
+        ),
+        (
+            "adamc_scheduled",
+            adam,
+            {"decay": "corrected", "lr": falling, "peak_lr": 0.1},
+        ),
+    ):
+        options = {"lr": 0.1, "weight_decay": 0.1, **options}
+        assert_follows(name, of.assemble(direction, **options))
+
+
+def test_corrected_decay_of_some_parameters():
+    """Its learning rate is one hyperparameter, and its mask is that of `masked`."""
+    mask = {"kernel": True, "scale": False}
+    tx = of.assemble(
+        lr=0.1, weight_decay=0.5, decay="corrected", peak_lr=0.4, mask=mask
+    )
+    params = {"kernel": jnp.array([1.0, -2.0]), "scale": jnp.array([3.0])}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    for lr, share in ((0.1, 0.1**2 / 0.4), (0.2, 0.2**2 / 0.4)):
+        own = of.replace_hyperparameters(tx, lr=lr)
+        updates, _ = own.update(zeros, own.init(params), params)
+        # A few roundings.
+        np.testing.assert_allclose(
+            updates["kernel"], -0.5 * share * params["kernel"], 1e-6
+        )
+        np.testing.assert_array_equal(updates["scale"], [0])
+    with pytest.warns(UserWarning, match="mask selects none of the 2 parameters"):
+        of.assemble(
+            lr=0.1, weight_decay=0.5, decay="corrected", mask=lambda path, leaf: False
+        ).init(params)
+
+
+def test_decay_after_the_step():
+    tx = of.assemble(lr=0.1, weight_decay=0.5, decay="after")
+    params, grads = jnp.array([1.0, -2.0]), jnp.array([3.0, 4.0])
+    updates, _ = tx.update(grads, tx.init(params), params)
+    arrived = params - 0.1 * grads
+    np.testing.assert_allclose(params + updates, arrived * (1 - 0.1 * 0.5), 1e-6)
 
 
 def test_the_chain_that_it_builds():
@@ -176,8 +242,11 @@ def test_cautious_decay_of_complex_parameters_is_of_their_parts():
     ("options", "message"),
     [
         ({"decay": "cautios"}, "decay must be one of"),
-        ({"peak_lr": 0.1}, "peak_lr is for decay='independent' only"),
+        ({"peak_lr": 0.1}, "is for decay='independent' or 'corrected' only"),
         ({"lr": falling, "decay": "independent"}, "needs peak_lr"),
+        ({"lr": falling, "decay": "corrected"}, "decay='corrected' needs peak_lr"),
+        ({"lr": 0.0, "decay": "corrected"}, "peak_lr must be above 0, found 0.0"),
+        ({"lr": None, "decay": "corrected"}, "decay must be 'coupled', found 'corr"),
         ({"lr": 0.0, "decay": "independent"}, "peak_lr must be above 0, found 0.0"),
         ({"lr": None}, "decay must be 'coupled', found 'decoupled'"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0, found -1.0"),
@@ -187,6 +256,12 @@ def test_cautious_decay_of_complex_parameters_is_of_their_parts():
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         of.assemble(of.scale_by_adam(), **{"lr": 0.1, "weight_decay": 0.1, **options})
+
+
+def test_the_peak_of_a_step_with_decay():
+    for options in ({"decay": "corrected"}, {"decay": "after", "peak_lr": 0.1}):
+        with pytest.raises(ValueError, match="peak_lr is for decay='corrected', which"):
+            of.step_with_decay(0.1, 0.5, **options)
 
 
 def test_arguments_that_are_none_of_its_own():

@@ -1,0 +1,32 @@
+"""MARS."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..optimizers._mars import mars
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+from ._packages import with_own_options
+
+
+class MARS(Optimizer):
+    """`optifunc.mars`, stateful.
+
+    Its steps have no second gradient: ``is_approx`` must be True. Parameters that are
+    not matrices get the same rule, as in the authors' code with ``optimize_1d=True``;
+    to leave them to AdamW, which is that code's default, take `Stateful` with a
+    `partition`. It loads the ``state_dict`` of the authors' class.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `mars`.
+    """
+
+    factory = mars
+    layout = TorchLayout("step", "exp_avg", "exp_avg_sq", "last_grad", step_type=int)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        own = ("ns_dtype", "mask", "maximize")
+        completed = with_own_options(state_dict, self.param_groups, own)
+        super().load_state_dict(completed)
