@@ -139,6 +139,19 @@ ROWS = [
     # Signs and trust ratios.
     # Relatives of Adam.
     # Without a learning rate or a schedule.
+    Row("schedule_free_sgd", of.schedule_free_sgd, optimizer=True, needs_params=True),
+    Row(
+        "schedule_free_adamw",
+        lambda: of.schedule_free_adamw(0.1, weight_decay=0.1, warmup_steps=2, r=1.0),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "schedule_free_radam",
+        lambda: of.schedule_free_radam(0.1, (0.9, 0.99), silent_sgd_phase=False),
+        optimizer=True,
+        needs_params=True,
+    ),
     # Matrices.
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
@@ -177,6 +190,17 @@ ROWS = [
     Row("zero_nans", of.zero_nans),
     Row("centralize", of.centralize),
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),
+    Row("scale_by_corrected_rms", of.scale_by_corrected_rms),
+    Row(
+        "schedule_free",
+        lambda: of.schedule_free(of.sgd(0.1), at_z=True),
+        needs_params=True,
+    ),
+    Row(
+        "lookahead",
+        lambda: of.lookahead(of.adam(), 2, reset_state=True),
+        needs_params=True,
+    ),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
     Row(

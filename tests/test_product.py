@@ -64,6 +64,7 @@ WRAPPERS = [
     Wrapper("skip_not_finite", of.skip_not_finite),
     Wrapper("conditionally", lambda tx: of.conditionally(tx, always)),
     Wrapper("scheduled", of.scheduled),
+    Wrapper("lookahead", lambda tx: of.lookahead(tx, 2, 1.0), sparse=False),
 ]
 FOREIGN = [
     Row("optax.adam", lambda: optax.adam(0.1), optimizer=True),

@@ -62,6 +62,17 @@ from ._rprop import (
     rprop as rprop,
     step_by_rprop as step_by_rprop,
 )
+from ._schedule_free import (
+    ScaleByCorrectedRmsState as ScaleByCorrectedRmsState,
+    scale_by_corrected_rms as scale_by_corrected_rms,
+    schedule_free_adamw as schedule_free_adamw,
+    schedule_free_sgd as schedule_free_sgd,
+)
+from ._schedule_free_radam import (
+    StepByRectifiedRmsState as StepByRectifiedRmsState,
+    schedule_free_radam as schedule_free_radam,
+    step_by_rectified_rms as step_by_rectified_rms,
+)
 from ._sgd import sgd as sgd
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,

@@ -10,12 +10,17 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
+from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,
     MaskedState as MaskedState,
     masked as masked,
 )
 from ._partition import partition as partition
+from ._schedule_free import (
+    ScheduleFreeState as ScheduleFreeState,
+    schedule_free as schedule_free,
+)
 from ._scheduled import (
     ScheduledState as ScheduledState,
     as_transformation as as_transformation,

@@ -136,7 +136,10 @@ def shrunk(name, params, **options):
 
 @pytest.mark.parametrize("name", DECAYING)
 def test_masks(name):
-    options = {"lambd": 0.0} if name == "asgd" else {}
+    options = {
+        "asgd": {"lambd": 0.0},
+        "schedule_free_radam": {"silent_sgd_phase": False},
+    }.get(name, {})
     params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones((2, 3))}
     everything = {"kernel": True, "scale": True}
     assert shrunk(name, params, **options) == everything
