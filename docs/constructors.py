@@ -58,9 +58,16 @@ def _parameters(cls: griffe.Class) -> list[griffe.Parameter]:
 
 
 def _parameter(cls: griffe.Class, parameter: inspect.Parameter) -> griffe.Parameter:
-    """A parameter as the field of that name declares it."""
-    field = cls.all_members[parameter.name]
+    """A parameter as the field of that name declares it, or as the signature does."""
     has_default = parameter.default is not parameter.empty
+    if parameter.name not in cls.all_members:  # an optimizer's, made of its factory
+        return griffe.Parameter(
+            parameter.name,
+            annotation=inspect.formatannotation(parameter.annotation),
+            kind=KINDS[parameter.kind],
+            default=repr(parameter.default) if has_default else None,
+        )
+    field = cls.all_members[parameter.name]
     return griffe.Parameter(
         parameter.name,
         annotation=field.annotation,

@@ -22,6 +22,11 @@ from ._optimizer import Optimizer as Optimizer
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
+from ._schedule_free import (
+    AdamWScheduleFree as AdamWScheduleFree,
+    RAdamScheduleFree as RAdamScheduleFree,
+    SGDScheduleFree as SGDScheduleFree,
+)
 from ._sgd import SGD as SGD
 from ._sparse_adam import SparseAdam as SparseAdam
 from ._stateful import Stateful as Stateful

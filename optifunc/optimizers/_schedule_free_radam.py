@@ -66,8 +66,9 @@ class step_by_rectified_rms(Wrapper):
 
     - ``decay``: what is done to the direction before it is multiplied by the learning
       rate, such as `add_decayed_weights`.
-    - ``lr``, ``eps``, ``silent_sgd_phase``: see `schedule_free_radam`.
+    - ``lr``: see `schedule_free_radam`.
     - ``beta2``: how much of the mean square is kept, in [0, 1).
+    - ``eps``, ``silent_sgd_phase``: see `schedule_free_radam`.
 
     **State:** `StepByRectifiedRmsState`.
 

@@ -41,7 +41,7 @@ class ScheduleFreeState(NamedTuple):
 
 
 @elementwise(outputs=2)
-def _averaged(
+def _interpolated(
     updates: Array,
     z: Array,
     params: Array,
@@ -55,7 +55,8 @@ def _averaged(
 
 
 @elementwise()
-def _extrapolated(params: Array, z: Array, *, momentum: Array) -> Array:
+def extrapolated(params: Array, z: Array, *, momentum: Array) -> Array:
+    """``x`` such that ``params`` is ``momentum * x + (1 - momentum) * z``."""
     return params + (1 - 1 / momentum) * (z - params)
 
 
@@ -143,7 +144,7 @@ class schedule_free(Wrapper):
         )
 
     def evaluated(self, state: ScheduleFreeState, params: PyTree) -> PyTree:
-        return _extrapolated(params, state.z, momentum=self.momentum)
+        return extrapolated(params, state.z, momentum=self.momentum)
 
     def _learning_rate(self, state: ScheduleFreeState) -> Any:
         if self.lr is not None:
@@ -170,7 +171,7 @@ class schedule_free(Wrapper):
         updates, inner = self.inner.update(
             updates, state.inner, state.z if self.at_z else params, **extra
         )
-        updates, z = _averaged(
+        updates, z = _interpolated(
             updates,
             state.z,
             params,
