@@ -271,6 +271,15 @@ def zeros_like(tree: PyTree) -> PyTree:
     return full_like(tree, 0)
 
 
+def wide_zeros_like(tree: PyTree) -> PyTree:
+    """Zeros with the shapes and shardings of ``tree``, at least in float32."""
+
+    def zeros(leaf: Any) -> Array:
+        return lax.full_like(leaf, 0, compute_dtype(leaf_dtype(leaf)))
+
+    return _mapped(zeros, tree)
+
+
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
     values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)

@@ -152,6 +152,28 @@ ROWS = [
         optimizer=True,
         needs_params=True,
     ),
+    Row("prodigy", of.prodigy, optimizer=True, needs_params=True),
+    Row(
+        "prodigy_options",
+        lambda: of.prodigy(
+            weight_decay=0.1,
+            use_bias_correction=True,
+            safeguard_warmup=True,
+            d0=1e-2,
+            growth_rate=1.5,
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row("dadapt_adam", lambda: of.dadapt_adam(d0=1e-2), optimizer=True),
+    Row(
+        "dadapt_adam_decoupled",
+        lambda: of.dadapt_adam(
+            weight_decay=0.1, decouple=True, use_bias_correction=True, d0=1e-2
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
     # Matrices.
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.

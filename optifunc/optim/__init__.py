@@ -15,10 +15,12 @@ from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
+from ._dadapt_adam import DAdaptAdam as DAdaptAdam
 from ._lbfgs import LBFGS as LBFGS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
 from ._optimizer import Optimizer as Optimizer
+from ._prodigy import Prodigy as Prodigy
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop

@@ -171,22 +171,30 @@ class GroupLayout(TorchLayout):
 
     - ``fields``: the keys of a parameter's state.
     - ``in_groups``: by field the key that the groups have for it.
+    - ``also_by_parameter``: those of them that each parameter's state has as well.
     """
 
-    def __init__(self, *fields: str, in_groups: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *fields: str,
+        in_groups: Mapping[str, str],
+        also_by_parameter: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(*fields, *in_groups, step_type=int)
         self.in_groups = in_groups
+        self.also_by_parameter = also_by_parameter
 
     def saved(self, state_dict: dict[str, Any]) -> dict[str, Any]:
         groups, state = [], dict(state_dict["state"])
         for group in state_dict["param_groups"]:
             members = [i for i in group["params"] if i in state]
+            moved = self.in_groups.keys() - self.also_by_parameter
             oldest = max(members, key=lambda i: state[i]["step"], default=None)
             shared = {} if oldest is None else self._shared(state[oldest])
             for i in members:
                 if self._shared(state[i]) == shared:
                     own = state[i].items()
-                    state[i] = {k: x for k, x in own if k not in self.in_groups}
+                    state[i] = {k: x for k, x in own if k not in moved}
             renamed = {self.in_groups[name]: value for name, value in shared.items()}
             groups.append({**group, **renamed})
         return {"state": state, "param_groups": groups}

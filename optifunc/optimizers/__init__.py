@@ -32,6 +32,11 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._dadapt_adam import (
+    StepByDadaptAdamState as StepByDadaptAdamState,
+    dadapt_adam as dadapt_adam,
+    step_by_dadapt_adam as step_by_dadapt_adam,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
@@ -46,6 +51,11 @@ from ._nadam import (
     ScaleByNadamState as ScaleByNadamState,
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
+)
+from ._prodigy import (
+    StepByProdigyState as StepByProdigyState,
+    prodigy as prodigy,
+    step_by_prodigy as step_by_prodigy,
 )
 from ._radam import (
     ScaleByRadamState as ScaleByRadamState,

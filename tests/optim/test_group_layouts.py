@@ -144,3 +144,107 @@ def test_a_state_dict_of_schedulefree():
     assert extra == {"scheduled_lr", "foreach"}
     with pytest.raises(ValueError, match="not one of SGDScheduleFree"):
         of.optim.SGDScheduleFree(start).load_state_dict(saved)
+
+
+# --- estimates ------------------------------------------------------------------------
+
+PRODIGY = {
+    "lr": 1.0,
+    "betas": (0.9, 0.999),
+    "beta3": None,
+    "eps": 1e-08,
+    "weight_decay": 0,
+    "d": 1.5749486575143488e-06,
+    "d0": 1e-06,
+    "d_max": 1.5749486575143488e-06,
+    "d_numerator": 3.778928657993674e-11,
+    "d_coef": 1.0,
+    "k": 2,
+    "growth_rate": float("inf"),
+    "use_bias_correction": False,
+    "decouple": True,
+    "safeguard_warmup": False,
+    "fsdp_in_use": False,
+    "slice_p": 1,
+    "d_denom": 2.399397999397479e-05,
+    "d_hat": 1.5749486575143488e-06,
+    "params": [0, 1],
+}
+
+
+def test_a_state_dict_of_prodigyopt():
+    """Two steps of `sum(p * p)` from [[1, -2, 3]] and [0, 0], by prodigyopt 1.1.2."""
+    torch = pytest.importorskip("torch")
+    start = {"a": jnp.array([[1.0, -2.0, 3.0]]), "b": jnp.zeros(2)}
+    nothing = {k: torch.zeros(2) for k in ("s", "exp_avg", "exp_avg_sq")}
+    saved = {
+        "state": {
+            0: {
+                "step": 2,
+                "s": torch.tensor([3.9990e-06, -7.9980e-06, 1.1997e-05]),
+                "p0": torch.tensor([1.0, -2.0, 3.0]),
+                "exp_avg": torch.tensor([[3.8e-07, -7.6e-07, 1.14e-06]]),
+                "exp_avg_sq": torch.tensor([[7.996e-15, 3.1984e-14, 7.1964e-14]]),
+            },
+            # p0 of a parameter that begins as 0 is a scalar.
+            1: {"step": 2, "p0": torch.tensor(0.0), **nothing},
+        },
+        "param_groups": [PRODIGY],
+    }
+    ours = stepped_by_squares(of.optim.Prodigy(start), 2)
+    loaded = of.optim.Prodigy(start)
+    loaded.params = ours.params
+    loaded.load_state_dict(saved)
+    assert loaded.state[0]["d"] == np.float32(PRODIGY["d"])
+    # prodigyopt's numbers are shown with five digits above.
+    np.testing.assert_allclose(ours.state[0]["d"], PRODIGY["d"], rtol=1e-5)
+    for each in (ours, loaded):
+        stepped_by_squares(each, 20)
+    for key, value in ours.params.items():
+        # The way gone since the beginning, to the digits given.
+        np.testing.assert_allclose(
+            loaded.params[key] - start[key], value - start[key], rtol=1e-3
+        )
+    mine = ours.state_dict()
+    assert mine["state"][0].keys() == saved["state"][0].keys()
+    assert mine["state"][0]["s"].shape == (3,)
+    assert mine["state"][0]["step"] == mine["param_groups"][0]["k"] == 22
+    missing = PRODIGY.keys() - mine["param_groups"][0].keys()
+    assert missing == {"fsdp_in_use", "slice_p", "d_denom", "d_hat"}
+    again = of.optim.Prodigy(start)
+    again.params = ours.params
+    again.load_state_dict(mine)
+    for each in (ours, again):
+        stepped_by_squares(each, 2)
+    assert_equal(again.params, ours.params)
+    # Every eleventh element is not enough.
+    sliced = {**saved["state"][0], "s": torch.zeros(1)}
+    other = {**saved, "state": {**saved["state"], 0: sliced}}
+    with pytest.raises(ValueError, match="the state s of parameter 0 has shape"):
+        loaded.load_state_dict(other)
+
+
+def test_a_state_dict_of_dadaptation():
+    start = {"a": jnp.array([1.0, -2.0, 3.0])}
+    optimizer = stepped_by_squares(of.optim.DAdaptAdam(start, d0=1e-3), 3)
+    saved = optimizer.state_dict()
+    (group,) = saved["param_groups"]
+    assert saved["state"][0].keys() == {"step", "s", "exp_avg", "exp_avg_sq"}
+    assert group["k"] == 3
+    assert group["d"] > 1e-3
+    assert group["numerator_weighted"] > 0
+    # dadaptation's groups have more keys.
+    group |= {"log_every": 0, "fsdp_in_use": False, "layer_scale": 1.0}
+    other = of.optim.DAdaptAdam(start)
+    other.params = optimizer.params
+    other.load_state_dict(saved)
+    for each in (optimizer, other):
+        stepped_by_squares(each, 2)
+    assert_equal(other.params, optimizer.params)
+
+
+def stepped_by_squares(optimizer, steps):
+    for _ in range(steps):
+        grads = {key: 2 * value for key, value in optimizer.params.items()}
+        optimizer.step(grads=grads)
+    return optimizer
