@@ -280,6 +280,25 @@ def wide_zeros_like(tree: PyTree) -> PyTree:
     return _mapped(zeros, tree)
 
 
+def lost_in_sum(leaf: Any, change: Any) -> Array:
+    """What ``leaf + change`` loses when it is rounded to the dtype of ``leaf``.
+
+    Exact but for a last rounding (Knuth's TwoSum), and at least in float32; ``change``
+    may be of a wider or a narrower dtype.
+    """
+    own = leaf_dtype(leaf)
+    dtype = compute_dtype(own, leaf_dtype(change))
+    wide, change = (lax.convert_element_type(x, dtype) for x in (leaf, change))
+    total = wide + change
+    if own != dtype and jnp.issubdtype(own, jnp.floating):
+        # XLA may leave out a conversion to and fro, but not this.
+        limits = jnp.finfo(own)
+        total = lax.reduce_precision(total, limits.nexp, limits.nmant)
+    added = total - wide
+    lost: Array = (wide - (total - added)) + (change - added)
+    return lost
+
+
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
     values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)

@@ -208,7 +208,8 @@ def dadapt_adam(
     ``use_bias_correction`` the rule is that of optax's ``dadapt_adamw``. `prodigy`
     estimates more boldly.
 
-    Use it in one piece for all parameters, and in float32, as `prodigy`.
+    Use it in one piece for all parameters: in a `partition`, each label has an estimate
+    of its own.
 
     **Arguments:**
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -18,7 +19,7 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
-from .._state import NonNegative, PerParameter, Shared
+from .._state import NonNegative, PerParameter, Restarting, Shared
 from .._transformation import (
     GradientTransformation,
     State,
@@ -26,7 +27,14 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied, inner_product, sum_norm, wide_zeros_like
+from .._tree import (
+    PyTree,
+    copied,
+    inner_product,
+    lost_in_sum,
+    sum_norm,
+    wide_zeros_like,
+)
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
@@ -48,6 +56,8 @@ class StepByProdigyState(NamedTuple):
     - ``exp_avg_sq``: likewise of their squares.
     - ``s``: their weighted sum, whose size is the estimate's denominator.
     - ``p0``: the parameters at the beginning.
+    - ``compensation``: what the updates so far have lost when they were added to the
+      parameters.
     - ``decay``: the decay's state.
     """
 
@@ -59,6 +69,7 @@ class StepByProdigyState(NamedTuple):
     exp_avg_sq: NonNegative
     s: PerParameter
     p0: PerParameter
+    compensation: Restarting
     decay: State
 
 
@@ -89,8 +100,10 @@ def moments_ratio(
 
 
 @elementwise()
-def _way_back(updates: Array, p0: Array, params: Array) -> Array:
-    return p0 - params
+def _way_back(compensation: Array, p0: Array, params: Array) -> Array:
+    # In float32 the parameters feel updates of the size of d0 in their last digits, if
+    # at all. What is lost of them would be missing most where the way is still short.
+    return p0 - params - compensation
 
 
 def bias_correction(betas: Any, step: Array, used: bool) -> Any:
@@ -150,6 +163,7 @@ class step_by_prodigy(Wrapper):
             exp_avg_sq=wide_zeros_like(params),
             s=wide_zeros_like(params),
             p0=copied(params),
+            compensation=wide_zeros_like(params),
             decay=self.decay.init(params),
         )
 
@@ -182,7 +196,7 @@ class step_by_prodigy(Wrapper):
             weight3=weight3,
             scale=relative * (d if self.safeguard_warmup else dlr),
         )
-        way_back = _way_back(wide_zeros_like(moved), state.p0, params)
+        way_back = _way_back(state.compensation, state.p0, params)
         d_numerator = (
             state.d_numerator
             - weight3 * state.d_numerator
@@ -195,8 +209,18 @@ class step_by_prodigy(Wrapper):
         updates, decay = self.decay.update(updates, state.decay, params, **extra)
         # The step is as long as the old estimate says; the new one serves the next.
         updates = scale_by_learning_rate(dlr).apply(updates)
+        lost = jax.tree.map(lost_in_sum, params, updates)
         return updates, StepByProdigyState(
-            step, new_d, d_max, d_numerator, exp_avg, exp_avg_sq, s, state.p0, decay
+            step=step,
+            d=new_d,
+            d_max=d_max,
+            d_numerator=d_numerator,
+            exp_avg=exp_avg,
+            exp_avg_sq=exp_avg_sq,
+            s=s,
+            p0=state.p0,
+            compensation=jax.tree.map(jnp.add, state.compensation, lost),
+            decay=decay,
         )
 
     def _estimated(
@@ -253,9 +277,11 @@ def prodigy(
     rule is that of optax.
 
     Use it in one piece for all parameters: in a `partition`, each label has an estimate
-    of its own. The parameters should be in float32: the first updates are of the size
-    of ``d0``, which bfloat16 parameters do not feel, and then nothing is ever learned
-    about the distance.
+    of its own.
+
+    The first updates are of the size of ``d0``, which the parameters feel in their last
+    digits, if at all. What they lose is kept in the state and counts as a way gone, so
+    that the estimate in float32 is that of float64, and bfloat16 can be trained.
 
     **Arguments:**
 
