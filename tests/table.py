@@ -174,6 +174,16 @@ ROWS = [
         optimizer=True,
         needs_params=True,
     ),
+    Row("dog", lambda: of.dog(reps_rel=0.1), optimizer=True, needs_params=True),
+    Row(
+        "dog_layerwise",
+        lambda: of.dog(init_eta=0.1, weight_decay=0.1, layerwise=True),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row("dowg", lambda: of.dowg(weight_decay=0.1), optimizer=True, needs_params=True),
     # Matrices.
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.

@@ -37,6 +37,16 @@ from ._dadapt_adam import (
     dadapt_adam as dadapt_adam,
     step_by_dadapt_adam as step_by_dadapt_adam,
 )
+from ._dog import (
+    StepByDogState as StepByDogState,
+    dog as dog,
+    step_by_dog as step_by_dog,
+)
+from ._dowg import (
+    StepByDowgState as StepByDowgState,
+    dowg as dowg,
+    step_by_dowg as step_by_dowg,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,

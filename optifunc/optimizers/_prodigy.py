@@ -3,7 +3,6 @@
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -31,7 +30,6 @@ from .._tree import (
     PyTree,
     copied,
     inner_product,
-    lost_in_sum,
     sum_norm,
     wide_zeros_like,
 )
@@ -40,6 +38,7 @@ from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble
 from ._factory import factory
+from ._way import compensated, way_back
 
 
 class StepByProdigyState(NamedTuple):
@@ -97,13 +96,6 @@ def moments_ratio(
 ) -> Array:
     """Adam's direction, in the dtype of ``updates``."""
     return exp_avg / (sqrt(exp_avg_sq) + eps)
-
-
-@elementwise()
-def _way_back(compensation: Array, p0: Array, params: Array) -> Array:
-    # In float32 the parameters feel updates of the size of d0 in their last digits, if
-    # at all. What is lost of them would be missing most where the way is still short.
-    return p0 - params - compensation
 
 
 def bias_correction(betas: Any, step: Array, used: bool) -> Any:
@@ -196,11 +188,11 @@ class step_by_prodigy(Wrapper):
             weight3=weight3,
             scale=relative * (d if self.safeguard_warmup else dlr),
         )
-        way_back = _way_back(state.compensation, state.p0, params)
+        way = way_back(state.compensation, state.p0, params)
         d_numerator = (
             state.d_numerator
             - weight3 * state.d_numerator
-            + relative * dlr * inner_product(moved, way_back)
+            + relative * dlr * inner_product(moved, way)
         )
         new_d, d_max = self._estimated(state, d_numerator, sum_norm(s))
         updates = moments_ratio(
@@ -209,7 +201,6 @@ class step_by_prodigy(Wrapper):
         updates, decay = self.decay.update(updates, state.decay, params, **extra)
         # The step is as long as the old estimate says; the new one serves the next.
         updates = scale_by_learning_rate(dlr).apply(updates)
-        lost = jax.tree.map(lost_in_sum, params, updates)
         return updates, StepByProdigyState(
             step=step,
             d=new_d,
@@ -219,7 +210,7 @@ class step_by_prodigy(Wrapper):
             exp_avg_sq=exp_avg_sq,
             s=s,
             p0=state.p0,
-            compensation=jax.tree.map(jnp.add, state.compensation, lost),
+            compensation=compensated(state.compensation, params, updates),
             decay=decay,
         )
 

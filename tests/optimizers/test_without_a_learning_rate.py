@@ -41,6 +41,37 @@ def test_the_authors_runs(name, x64):
     assert_follows(name, ESTIMATING[name](), read=estimate)
 
 
+DISTANCES = {
+    "dog": of.dog,
+    "dog_distance": lambda: of.dog(init_distance=0.1),
+    "dog_lr": lambda: of.dog(init_eta=0.1),
+    "dowg": lambda: of.dowg(init_estim_sq_dist=0.01),
+    "ldog": lambda: of.dog(reps_rel=0.01, layerwise=True),
+}
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_distances_over_gradients(name, x64):
+    assert_follows(name, DISTANCES[name]())
+
+
+def test_layers_by_themselves(x64):
+    """The records have one parameter: two, each with a run of its own."""
+    tx = of.dog(reps_rel=0.01, layerwise=True, weight_decay=0.1)
+    params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.3], [5.0]])}
+
+    def run(params):
+        state = tx.init(params)
+        for _ in range(20):
+            updates, state = tx.update(params, state, params)
+            params = of.apply_updates(params, updates)
+        return params
+
+    found = run(params)
+    for key, value in params.items():
+        np.testing.assert_allclose(found[key], run(value), rtol=1e-12)
+
+
 # --- float32 --------------------------------------------------------------------------
 
 STEPS, SIZE = 5000, 16
@@ -56,6 +87,9 @@ LONG = {
     "prodigy_options": lambda: of.prodigy(
         use_bias_correction=True, growth_rate=1.02, weight_decay=0.01
     ),
+    "dog": of.dog,
+    "dog_layerwise": lambda: of.dog(layerwise=True, init_eta=1e-6),
+    "dowg": lambda: of.dowg(init_estim_sq_dist=1e-12),
     "dadapt_adam": of.dadapt_adam,
     "dadapt_adam_decoupled": lambda: of.dadapt_adam(
         decouple=True, weight_decay=0.01, use_bias_correction=True
@@ -206,6 +240,19 @@ def test_zero_gradients_at_first(factory):
         (lambda: of.prodigy(growth_rate=0.0), "growth_rate must be above 0"),
         (lambda: of.prodigy(eps=-1.0), "eps must be at least 0"),
         (lambda: of.prodigy(weight_decay=-1.0), "weight_decay must be at least 0"),
+        (lambda: of.dog(-1.0), "lr must be at least 0, found -1.0"),
+        (lambda: of.dog(reps_rel=0.0), "reps_rel must be above 0"),
+        (lambda: of.dog(init_distance=-1.0), "init_distance must be above 0"),
+        (lambda: of.dog(init_eta=0.0), "init_eta must be above 0"),
+        (lambda: of.dog(eps=-1.0), "eps must be at least 0"),
+        (
+            lambda: of.dog(init_distance=0.1, init_eta=0.2),
+            "two ways to begin, found both: 0.1 and 0.2; give one",
+        ),
+        (lambda: of.dowg(-1.0), "lr must be at least 0, found -1.0"),
+        (lambda: of.dowg(init_estim_sq_dist=0.0), "init_estim_sq_dist must be above"),
+        (lambda: of.dowg(eps=0.0), "eps must be above 0"),
+        (lambda: of.dowg(weight_decay=-1.0), "weight_decay must be at least 0"),
         (lambda: of.dadapt_adam(-1.0), "lr must be at least 0, found -1.0"),
         (lambda: of.dadapt_adam(betas=(0.9, 1.0)), r"betas\[1\] must be at least 0"),
         (lambda: of.dadapt_adam(d0=0.0), "d0 must be above 0, found 0.0"),
