@@ -28,8 +28,8 @@ class StepByDogState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``distance``: a float scalar, the largest distance so far; None with
-      ``layerwise``.
+    - ``distance``: a float scalar, the largest distance so far, 0 before the first
+      update; None with ``layerwise``.
     - ``sum_sq``: likewise the sum of the gradients' squared norms.
     - ``distances``: with ``layerwise`` the distance of each parameter, else None.
     - ``sums_sq``: likewise the sums.
@@ -88,21 +88,24 @@ class step_by_dog(GradientTransformation):
         if self.init_eta is not None:
             return jnp.zeros_like(norm)
         if self.init_distance is not None:
-            return jnp.array(as_scalar(self.init_distance), copy=True)
+            return jnp.full_like(norm, as_scalar(self.init_distance))
         return as_scalar(self.reps_rel) * (1 + norm)
 
     def init(self, params: PyTree) -> StepByDogState:
-        each = self.layerwise
-        norms = self._norms(params)
-        first = jax.tree.map(self._first_distance, norms)
-        zeros = jax.tree.map(jnp.zeros_like, norms)
+        p0 = copied(params)
+        distance = sum_sq = distances = sums_sq = None
+        if self.layerwise:
+            distances = jax.tree.map(jnp.zeros_like, self._norms(p0))
+            sums_sq = jax.tree.map(jnp.zeros_like, distances)
+        else:
+            distance, sum_sq = (jnp.zeros((), jnp.result_type(float)) for _ in "rs")
         return StepByDogState(
             step=jnp.zeros((), jnp.int32),
-            distance=None if each else first,
-            sum_sq=None if each else zeros,
-            distances=first if each else None,
-            sums_sq=zeros if each else None,
-            p0=copied(params),
+            distance=distance,
+            sum_sq=sum_sq,
+            distances=distances,
+            sums_sq=sums_sq,
+            p0=p0,
             compensation=wide_zeros_like(params),
         )
 
@@ -119,7 +122,8 @@ class step_by_dog(GradientTransformation):
         # Without layers the numbers of all parameters are trees of one leaf.
         names = ("distances", "sums_sq") if self.layerwise else ("distance", "sum_sq")
         distance, sum_sq = (getattr(state, name) for name in names)
-        distance = jax.tree.map(jnp.maximum, distance, self._norms(way))
+        first = jax.tree.map(self._first_distance, self._norms(state.p0))
+        distance = jax.tree.map(_largest, distance, first, self._norms(way))
         sum_sq = jax.tree.map(_plus_square, sum_sq, self._norms(updates))
         size = jax.tree.map(partial(self._size, state.step), distance, sum_sq)
         if self.layerwise:
@@ -141,6 +145,10 @@ class step_by_dog(GradientTransformation):
         if self.init_eta is not None:
             size = jnp.where(step == 0, as_scalar(self.init_eta), size)
         return as_scalar(self.lr) * size
+
+
+def _largest(before: Array, first: Array, now: Array) -> Array:
+    return jnp.maximum(jnp.maximum(before, first), now)
 
 
 def _plus_square(total: Array, norm: Array) -> Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._leafwise import elementwise
-from .._tree import PyTree, lost_in_sum
+from .._tree import PyTree, check_shapes, lost_in_sum
 
 
 @elementwise()
@@ -21,5 +21,6 @@ def way_back(compensation: Array, p0: Array, params: Array) -> Array:
 
 def compensated(compensation: PyTree, params: PyTree, updates: PyTree) -> PyTree:
     """``compensation`` and what ``updates`` lose when ``params`` take them."""
+    check_shapes(updates, params, ("updates", "params"))
     lost = jax.tree.map(lost_in_sum, params, updates)
     return jax.tree.map(jnp.add, compensation, lost)

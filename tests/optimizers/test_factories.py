@@ -160,9 +160,12 @@ def test_masks(name):
         FACTORIES[name](weight_decay=0.5, mask={"bias": True}).init(params)
 
 
-@pytest.mark.parametrize("name", DECAYING)
+@pytest.mark.parametrize("name", [n for n in DECAYING if n not in ("dog", "dowg")])
 def test_a_mask_changes_nothing_where_it_selects(name):
-    """The same bits with a mask of True as without one, and as without decay."""
+    """The same bits with a mask of True as without one, and as without decay.
+
+    Where the norm of the decayed gradient counts, one parameter's decay is felt by all.
+    """
     params = {"a": jnp.linspace(-1, 1, 6).reshape(2, 3), "b": jnp.ones((3, 2))}
     grads = jax.tree.map(lambda p: 0.3 * p + 0.1, params)
 
