@@ -28,6 +28,7 @@ class Row:
     needs_params: bool = False  # update raises without params
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
+    grad_fn: bool = False  # needs a function for the gradient
     empty: bool = True  # a tree without leaves is accepted
 
     def extra(self, params: Any) -> dict[str, Any]:
@@ -36,6 +37,8 @@ class Row:
             extra["value"] = loss(params)
         if self.value_fn:
             extra["value_fn"] = loss
+        if self.grad_fn:
+            extra["grad_fn"] = lambda params, i: self.gradient(params)
         return extra
 
     def gradient(self, params: Any) -> Any:
@@ -184,6 +187,13 @@ ROWS = [
         needs_params=True,
     ),
     Row("dowg", lambda: of.dowg(weight_decay=0.1), optimizer=True, needs_params=True),
+    Row("cocob", of.cocob, optimizer=True, needs_params=True),
+    Row(
+        "gpa_adamw",
+        lambda: of.gpa_adamw(0.1, weight_decay=0.1, eval_interp_coeff=0.9),
+        optimizer=True,
+        needs_params=True,
+    ),
     # Matrices.
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
@@ -231,6 +241,12 @@ ROWS = [
     Row(
         "lookahead",
         lambda: of.lookahead(of.adam(), 2, reset_state=True),
+        needs_params=True,
+    ),
+    Row("sam", lambda: of.sam(of.sgd(0.1, 0.9)), grad_fn=True, needs_params=True),
+    Row(
+        "sam_in_turns",
+        lambda: of.sam_in_turns(of.adam(), adaptive=True),
         needs_params=True,
     ),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),

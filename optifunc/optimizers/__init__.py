@@ -32,6 +32,11 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._cocob import (
+    StepByCocobState as StepByCocobState,
+    cocob as cocob,
+    step_by_cocob as step_by_cocob,
+)
 from ._dadapt_adam import (
     StepByDadaptAdamState as StepByDadaptAdamState,
     dadapt_adam as dadapt_adam,
@@ -46,6 +51,11 @@ from ._dowg import (
     StepByDowgState as StepByDowgState,
     dowg as dowg,
     step_by_dowg as step_by_dowg,
+)
+from ._gpa_adamw import (
+    StepByGpaState as StepByGpaState,
+    gpa_adamw as gpa_adamw,
+    step_by_gpa as step_by_gpa,
 )
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,

@@ -19,7 +19,7 @@ from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
 from ._options import check_option
-from ._way import compensated, way_back
+from .._way import compensated, way_back
 
 
 class StepByDogState(NamedTuple):
@@ -123,7 +123,7 @@ class step_by_dog(GradientTransformation):
         names = ("distances", "sums_sq") if self.layerwise else ("distance", "sum_sq")
         distance, sum_sq = (getattr(state, name) for name in names)
         first = jax.tree.map(self._first_distance, self._norms(state.p0))
-        distance = jax.tree.map(_largest, distance, first, self._norms(way))
+        distance = jax.tree.map(_farthest, distance, first, self._norms(way))
         sum_sq = jax.tree.map(_plus_square, sum_sq, self._norms(updates))
         size = jax.tree.map(partial(self._size, state.step), distance, sum_sq)
         if self.layerwise:
@@ -147,7 +147,7 @@ class step_by_dog(GradientTransformation):
         return as_scalar(self.lr) * size
 
 
-def _largest(before: Array, first: Array, now: Array) -> Array:
+def _farthest(before: Array, first: Array, now: Array) -> Array:
     return jnp.maximum(jnp.maximum(before, first), now)
 
 

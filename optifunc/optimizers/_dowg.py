@@ -14,7 +14,7 @@ from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
-from ._way import compensated, way_back
+from .._way import compensated, way_back
 
 
 class StepByDowgState(NamedTuple):

@@ -38,7 +38,7 @@ from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble
 from ._factory import factory
-from ._way import compensated, way_back
+from .._way import compensated, way_back
 
 
 class StepByProdigyState(NamedTuple):

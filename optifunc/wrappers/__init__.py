@@ -16,7 +16,14 @@ from ._masked import (
     MaskedState as MaskedState,
     masked as masked,
 )
+from ._mechanize import MechanizeState as MechanizeState, mechanize as mechanize
 from ._partition import partition as partition
+from ._sam import (
+    SamInTurnsState as SamInTurnsState,
+    SamState as SamState,
+    sam as sam,
+    sam_in_turns as sam_in_turns,
+)
 from ._schedule_free import (
     ScheduleFreeState as ScheduleFreeState,
     schedule_free as schedule_free,

@@ -47,11 +47,13 @@ DISTANCES = {
     "dog_lr": lambda: of.dog(init_eta=0.1),
     "dowg": lambda: of.dowg(init_estim_sq_dist=0.01),
     "ldog": lambda: of.dog(reps_rel=0.01, layerwise=True),
+    "cocob": of.cocob,
+    "mechanize_sgd": lambda: of.mechanize(of.sgd(0.1), s_init=0.01),
 }
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-def test_distances_over_gradients(name, x64):
+def test_the_runs_without_an_estimate(name, x64):
     assert_follows(name, DISTANCES[name]())
 
 
@@ -87,6 +89,9 @@ LONG = {
     "prodigy_options": lambda: of.prodigy(
         use_bias_correction=True, growth_rate=1.02, weight_decay=0.01
     ),
+    "gpa_adamw": lambda: of.gpa_adamw(0.01, weight_decay=0.1),
+    "cocob": of.cocob,
+    "mechanize": lambda: of.mechanize(of.sgd(0.1)),
     "dog": of.dog,
     "dog_layerwise": lambda: of.dog(layerwise=True, init_eta=1e-6),
     "dowg": lambda: of.dowg(init_estim_sq_dist=1e-12),
@@ -253,6 +258,13 @@ def test_zero_gradients_at_first(factory):
         (lambda: of.dowg(init_estim_sq_dist=0.0), "init_estim_sq_dist must be above"),
         (lambda: of.dowg(eps=0.0), "eps must be above 0"),
         (lambda: of.dowg(weight_decay=-1.0), "weight_decay must be at least 0"),
+        (lambda: of.cocob(-1.0), "lr must be at least 0, found -1.0"),
+        (lambda: of.cocob(alpha=0.0), "alpha must be above 0, found 0.0"),
+        (lambda: of.cocob(eps=-1.0), "eps must be at least 0, found -1.0"),
+        (lambda: of.mechanize(of.sgd(), -1.0), "weight_decay must be at least 0"),
+        (lambda: of.mechanize(of.sgd(), eps=0.0), "eps must be above 0"),
+        (lambda: of.mechanize(of.sgd(), s_init=0.0), "s_init must be above 0"),
+        (lambda: of.mechanize(of.sgd(), num_betas=0), "num_betas must be at least 1"),
         (lambda: of.dadapt_adam(-1.0), "lr must be at least 0, found -1.0"),
         (lambda: of.dadapt_adam(betas=(0.9, 1.0)), r"betas\[1\] must be at least 0"),
         (lambda: of.dadapt_adam(d0=0.0), "d0 must be above 0, found 0.0"),

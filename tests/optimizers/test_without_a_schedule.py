@@ -43,6 +43,11 @@ def test_schedule_free_follows_the_authors(name, x64):
     assert_follows(name, tx, read=evaluated(tx))
 
 
+def test_gpa_follows_the_authors(x64):
+    tx = of.gpa_adamw(0.1, weight_decay=0.01, eval_interp_coeff=0.9)
+    assert_follows("gpa_adamw", tx, read=evaluated(tx))
+
+
 LOOKAHEAD = {
     "lookahead": lambda: of.lookahead(of.sgd(0.1, 0.9), 2),
     "lookahead_reset": lambda: of.lookahead(of.sgd(0.1, 0.9), 2, reset_state=True),
@@ -293,6 +298,10 @@ def test_the_rate_of_radam_is_shown_and_replaced():
             ),
             r"\['a.lr', 'b.lr'\]; give lr",
         ),
+        (lambda: of.gpa_adamw(-1.0), "lr must be at least 0, found -1.0"),
+        (lambda: of.gpa_adamw(train_interp_coeff=0.0), "train_interp_coeff must be"),
+        (lambda: of.gpa_adamw(eval_interp_coeff=1.0), "eval_interp_coeff must be"),
+        (lambda: of.gpa_adamw(betas=(1.0, 0.9)), r"betas\[0\] must be"),
         (lambda: of.lookahead(of.sgd(), 0), "sync_period must be at least 1"),
         (lambda: of.lookahead(of.sgd(), 2, 1.5), "slow_step_size must be at least 0"),
     ],

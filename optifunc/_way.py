@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .._leafwise import elementwise
-from .._tree import PyTree, check_shapes, lost_in_sum
+from ._leafwise import elementwise
+from ._tree import PyTree, check_shapes, lost_in_sum
 
 
 @elementwise()
