@@ -15,8 +15,10 @@ from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
+from ._cocob import COCOB as COCOB
 from ._dadapt_adam import DAdaptAdam as DAdaptAdam
 from ._dog import DoG as DoG, DoWG as DoWG
+from ._gpa_adamw import GPAAdamW as GPAAdamW
 from ._lbfgs import LBFGS as LBFGS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam

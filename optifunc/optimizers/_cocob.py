@@ -11,10 +11,10 @@ from .._leafwise import elementwise
 from .._state import NonNegative, PerParameter, Restarting
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, copied, full_like, wide_zeros_like
+from .._way import compensated, way_back
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
-from .._way import compensated, way_back
 
 
 class StepByCocobState(NamedTuple):

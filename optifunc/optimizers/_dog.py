@@ -14,12 +14,12 @@ from .._numerics import as_scalar, increment, sqrt
 from .._state import PerParameter, Restarting, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, copied, global_norm, wide_zeros_like
+from .._way import compensated, way_back
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
 from ._options import check_option
-from .._way import compensated, way_back
 
 
 class StepByDogState(NamedTuple):

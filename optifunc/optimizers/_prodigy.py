@@ -33,12 +33,12 @@ from .._tree import (
     sum_norm,
     wide_zeros_like,
 )
+from .._way import compensated, way_back
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble
 from ._factory import factory
-from .._way import compensated, way_back
 
 
 class StepByProdigyState(NamedTuple):

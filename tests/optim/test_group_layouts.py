@@ -25,7 +25,8 @@ def stepped(optimizer, steps, **missing):
 
 
 def built(name):
-    return getattr(of.optim, name)(START, **CLASSES[name])
+    options = CLASSES.get(name, {"lr": 0.1, "eval_interp_coeff": 0.9})
+    return getattr(of.optim, name)(START, **options)
 
 
 def assert_equal(found, expected):
@@ -38,7 +39,7 @@ def assert_close(found, expected):
         np.testing.assert_allclose(found[key], expected[key], rtol=3e-6)
 
 
-@every_class
+@pytest.mark.parametrize("name", [*CLASSES, "GPAAdamW"])
 def test_evaluation_and_training(name):
     optimizer = stepped(built(name), 5)
     trained = optimizer.params

@@ -119,6 +119,7 @@ WRAPPERS = {
 }
 KINDS = {
     "schedule_free": (of.schedule_free_sgd(0.1), "z"),
+    "gpa": (of.gpa_adamw(0.1, eval_interp_coeff=0.9), "z"),
     "lookahead": (of.lookahead(of.sgd(0.1, 0.9), 2), "slow"),
     "ema": (of.chain(of.sgd(0.1), of.ema_parameters(0.5)), "average"),
     "mean": (of.chain(of.sgd(0.1), of.average_parameters()), "average"),
@@ -131,8 +132,11 @@ def test_eval_params_through_wrappers(kind, wrapper):
     tx, field = KINDS[kind]
     params, state, _ = trained(tx)
     kept = of.find_in_state(state, field)
-    if kind == "schedule_free":
-        expected = jax.tree.map(lambda y, z: (y - 0.1 * z) / 0.9, params, kept)
+    if field == "z":
+        share = 0.9 if kind == "schedule_free" else 0.7
+        expected = jax.tree.map(
+            lambda y, z: (y - (1 - share) * z) / share, params, kept
+        )
     else:
         expected = kept
     assert not np.allclose(expected["kernel"], params["kernel"])
