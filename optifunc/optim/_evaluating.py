@@ -13,7 +13,7 @@ from ._optimizer import Optimizer
 class Evaluating(Optimizer):
     """Base of classes whose parameters are ``y`` in training and ``x`` in evaluation.
 
-    It begins in training. The state holds ``z``, and ``y`` lies between ``x`` and ``z``.
+    It begins in training. The state holds ``z``; ``y`` lies between ``x`` and ``z``.
     """
 
     # The hyperparameter that says how near y is to x, or a tuple that begins with it.

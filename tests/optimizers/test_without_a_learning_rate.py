@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from optax import contrib
 
 import optifunc as of
 
@@ -72,6 +74,93 @@ def test_layers_by_themselves(x64):
     found = run(params)
     for key, value in params.items():
         np.testing.assert_allclose(found[key], run(value), rtol=1e-12)
+
+
+OPTAX = {
+    "prodigy": (
+        lambda: of.prodigy(
+            0.5, beta3=0.9, weight_decay=0.1, use_bias_correction=True, d0=1e-2
+        ),
+        lambda: contrib.prodigy(0.5, beta3=0.9, weight_decay=0.1, estim_lr0=1e-2),
+    ),
+    "dadapt_adamw": (
+        lambda: of.dadapt_adam(
+            0.5, weight_decay=0.1, decouple=True, use_bias_correction=True, d0=1e-2
+        ),
+        lambda: contrib.dadapt_adamw(0.5, weight_decay=0.1, estim_lr0=1e-2),
+    ),
+    "dog": (
+        lambda: of.dog(0.5, init_distance=0.1, weight_decay=0.1),
+        lambda: contrib.dog(0.5, ("distance", 0.1), weight_decay=0.1),
+    ),
+    "dowg": (
+        lambda: of.dowg(0.5, weight_decay=0.1),
+        lambda: contrib.dowg(0.5, weight_decay=0.1),
+    ),
+    "cocob": (
+        lambda: of.cocob(0.5, 10.0, weight_decay=0.1),
+        lambda: contrib.cocob(0.5, 10.0, weight_decay=0.1),
+    ),
+    "mechanize": (
+        lambda: of.mechanize(of.adam(0.1), 0.1, s_init=0.1, num_betas=4),
+        lambda: contrib.mechanize(
+            optax.adam(0.1), weight_decay=0.1, s_init=0.1, num_betas=4
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTAX)
+def test_optax_with_other_options(name, x64):
+    """Two parameters of different shapes and 20 steps."""
+    params = {"a": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array([[0.5], [-4.0]])}
+
+    def run(tx, apply_updates):
+        tx, current = of.as_transformation(tx), params
+        state = tx.init(current)
+        for t in range(20):
+            grads = jax.tree.map(lambda p, t=t: p + 0.3 * np.cos(t), current)
+            updates, state = tx.update(grads, state, current)
+            current = apply_updates(current, updates)
+        return current
+
+    ours, theirs = OPTAX[name]
+    found = run(ours(), of.apply_updates)
+    # optax counts on promotion.
+    with jax.numpy_dtype_promotion("standard"):
+        expected = run(theirs(), optax.apply_updates)
+    for key, start in params.items():
+        assert not np.allclose(found[key], start, rtol=1e-2)
+        np.testing.assert_allclose(found[key], expected[key], atol=1e-9)
+
+
+def test_the_growth_of_dadaptation_is_bounded(x64):
+    tx, params = of.dadapt_adam(d0=1e-3, growth_rate=1.1), jnp.array([1.0, -2.0])
+    state, estimates = tx.init(params), [1e-3]
+    for _ in range(20):
+        updates, state = tx.update(params, state, params)
+        params = of.apply_updates(params, updates)
+        estimates.append(float(of.find_in_state(state, "d")))
+    growth = np.array(estimates[1:]) / estimates[:-1]
+    assert growth.max() == pytest.approx(1.1)
+    assert growth.min() >= 1
+    # It would have grown faster from the second step on.
+    assert growth[0] == 1
+    np.testing.assert_allclose(growth[1:6], 1.1)
+
+
+@pytest.mark.parametrize("factory", [of.prodigy, of.dadapt_adam])
+def test_decay_that_is_a_penalty(factory, x64):
+    """The same as a gradient that has it already."""
+    params = jnp.array([1.0, -2.0])
+    tx, plain = factory(weight_decay=0.1, decouple=False, d0=0.1), factory(d0=0.1)
+    state, other_state, other = tx.init(params), plain.init(params), params
+    for _ in range(10):
+        updates, state = tx.update(params, state, params)
+        params = of.apply_updates(params, updates)
+        updates, other_state = plain.update(1.1 * other, other_state, other)
+        other = of.apply_updates(other, updates)
+    np.testing.assert_allclose(params, other, rtol=1e-12)
 
 
 # --- float32 --------------------------------------------------------------------------

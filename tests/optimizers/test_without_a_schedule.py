@@ -275,7 +275,7 @@ def test_the_rate_of_radam_is_shown_and_replaced():
     assert 0.02 < late < 0.1
     other = of.replace_hyperparameters(tx, lr=0.2)
     assert of.current_hyperparameters(other, state)["lr"] == pytest.approx(2 * late)
-    constant = of.schedule_free_radam(lambda step: 0.1 + 0 * step, (0.9, 0.99))
+    constant = of.schedule_free_radam(lambda step: jnp.asarray(0.1), (0.9, 0.99))
     assert_equal(trained(constant, 8)[0], trained(tx, 8)[0])
 
 
