@@ -18,6 +18,7 @@ from ._describe import (
     ParameterRow as ParameterRow,
     describe as describe,
 )
+from ._evaluation import eval_params as eval_params
 from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,

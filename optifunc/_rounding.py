@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._tree import PyTree, is_array, is_sparse, leaf_dtype
+from ._tree import PyTree, compute_dtype, is_array, is_sparse, leaf_dtype
 
 
 def is_narrow(leaf: Any, than: Any = jnp.float32) -> bool:
@@ -60,6 +60,23 @@ def stochastically_rounded(x: Array, bits: Array) -> Array:
     upper = lax.bitwise_and(carried, jnp.uint32(0xFFFF0000))
     result = lax.bitcast_convert_type(upper, jnp.float32)
     return jnp.where(jnp.isfinite(x), result, x)
+
+
+def lost_in_sum(leaf: Any, change: Any) -> Array:
+    """What ``leaf + change`` loses when it is rounded to the dtype of ``leaf``.
+
+    Exact but for a last rounding (Knuth's TwoSum), and at least in float32; ``change``
+    may be of a wider or a narrower dtype.
+    """
+    own = leaf_dtype(leaf)
+    dtype = compute_dtype(own, leaf_dtype(change))
+    wide, change = (lax.convert_element_type(x, dtype) for x in (leaf, change))
+    total = wide + change
+    if own != dtype and jnp.issubdtype(own, jnp.floating):
+        total = rounded(total, own)
+    added = total - wide
+    lost: Array = (wide - (total - added)) + (change - added)
+    return lost
 
 
 def moves(params: PyTree, updates: PyTree, wanted: PyTree) -> PyTree:

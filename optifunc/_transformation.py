@@ -138,6 +138,35 @@ class GradientTransformation(abc.ABC):
         """
         return self
 
+    def evaluated(self, state: State, params: PyTree) -> PyTree:
+        """What to evaluate instead of the parameters that training holds.
+
+        A transformation that keeps such parameters (an average of them) overrides this.
+        The others ask those that they hold; of several that answer, the last counts.
+        `eval_params` is what users call.
+
+        **Arguments:**
+
+        - ``state``: a state of this transformation.
+        - ``params``: the parameters that this transformation sees.
+
+        **Returns:** a tree like ``params``, with None for each parameter that is
+        evaluated as it is.
+        """
+        treedef: Any
+        leaves, treedef = jax.tree.flatten(params)
+        found: list[Any] = [None] * len(leaves)
+        for held in self.children():
+            answer = held.transformation.evaluated(
+                self.state_of(held, state), self.params_of(held, params)
+            )
+            parts = treedef.flatten_up_to(answer)
+            found = [
+                part if jax.tree.leaves(part) else before
+                for part, before in zip(parts, found, strict=True)
+            ]
+        return treedef.unflatten(found)
+
     def declared_extra(self) -> frozenset[str]:
         """Names of the extra arguments that ``update`` reads itself."""
         return _keyword_only(type(self))

@@ -1,6 +1,6 @@
 """Pytrees: names of leaves, checks of structure, dtypes, norms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -121,6 +121,35 @@ def params_like(params: PyTree, updates: PyTree) -> PyTree:
     return treedef.unflatten(p if u is not None else None for p, u in pairs)
 
 
+def with_defaults(tree: PyTree, defaults: PyTree) -> PyTree:
+    """``tree``, with the leaf of ``defaults`` wherever it has None."""
+    treedef: Any
+    leaves, treedef = jax.tree.flatten(defaults)
+    parts = treedef.flatten_up_to(tree)
+    return treedef.unflatten(
+        default if part is None else part
+        for part, default in zip(parts, leaves, strict=True)
+    )
+
+
+def copied(tree: PyTree) -> PyTree:
+    """``tree`` in arrays of its own, so that both can be donated."""
+    return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
+def _mapped(function: Callable[[Any], Array], tree: PyTree) -> PyTree:
+    """``tree`` with ``function`` of each leaf, which must be an array.
+
+    **Raises:** `TypeError` that names the first leaf that is not one.
+    """
+    try:
+        return jax.tree.map(function, tree, is_leaf=is_sparse)
+    except TypeError:
+        for path, leaf in leaves_with_names(tree):
+            check_array(path, leaf)
+        raise
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
@@ -235,17 +264,21 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
         # A scalar leaf may have become ``value`` itself, and be donated some day.
         return jnp.array(filled, copy=True) if filled.ndim == 0 else filled
 
-    try:
-        return jax.tree.map(fill, tree, is_leaf=is_sparse)
-    except TypeError:
-        for path, leaf in leaves_with_names(tree):
-            check_array(path, leaf)
-        raise
+    return _mapped(fill, tree)
 
 
 def zeros_like(tree: PyTree) -> PyTree:
     """A tree of zeros with the shapes, dtypes and shardings of ``tree``."""
     return full_like(tree, 0)
+
+
+def wide_zeros_like(tree: PyTree) -> PyTree:
+    """Zeros with the shapes and shardings of ``tree``, at least in float32."""
+
+    def zeros(leaf: Any) -> Array:
+        return lax.full_like(leaf, 0, compute_dtype(leaf_dtype(leaf)))
+
+    return _mapped(zeros, tree)
 
 
 def zeros_of_shape(leaf: Any, shape: tuple[int, ...]) -> Array:
@@ -322,9 +355,50 @@ def global_norm(tree: PyTree) -> Array:
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
     without leaves. Its derivative at 0 is 0.
     """
+    leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
+    return sqrt(_total(map(squared_norm, leaves)))
+
+
+def _total(numbers: Iterable[Any]) -> Array:
+    """The sum of real scalars, in the widest float that JAX is set to."""
     dtype = jnp.result_type(float)
-    squares = [
-        lax.convert_element_type(squared_norm(leaf), dtype)
-        for leaf in jax.tree.leaves(tree, is_leaf=is_sparse)
-    ]
-    return sqrt(sum(squares, start=jnp.zeros((), dtype)))
+    terms = (lax.convert_element_type(x, dtype) for x in numbers)
+    return sum(terms, start=jnp.zeros((), dtype))
+
+
+def _product(x: Any, y: Any) -> Array:
+    if jnp.iscomplexobj(x):
+        return _product(x.real, y.real) + _product(x.imag, y.imag)
+    dtype = compute_dtype(leaf_dtype(x), leaf_dtype(y))
+    x, y = (lax.convert_element_type(values, dtype) for values in (x, y))
+    return jnp.sum(x * y)
+
+
+def _sum_of_sizes(x: Any) -> Array:
+    if jnp.iscomplexobj(x):
+        return _sum_of_sizes(x.real) + _sum_of_sizes(x.imag)
+    return jnp.sum(jnp.abs(lax.convert_element_type(x, compute_dtype(leaf_dtype(x)))))
+
+
+def inner_product(first: PyTree, second: PyTree) -> Array:
+    """The sum of the products of all elements of two trees.
+
+    Real and imaginary parts are treated as elements of their own.
+
+    **Returns:** a real scalar in the widest float that JAX is set to; 0 for trees
+    without leaves.
+    """
+    others = flatten_like(second, first, ("the second tree", "the first"))
+    leaves = jax.tree.leaves(first)
+    return _total(_product(x, y) for x, y in zip(leaves, others, strict=True))
+
+
+def sum_norm(tree: PyTree) -> Array:
+    """The sum of the sizes of all elements of all leaves of ``tree``.
+
+    Real and imaginary parts are treated as elements of their own.
+
+    **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
+    without leaves.
+    """
+    return _total(_sum_of_sizes(leaf) for leaf in jax.tree.leaves(tree))

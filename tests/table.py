@@ -32,6 +32,7 @@ class Row:
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
     sampled_grad: bool = False  # takes a second gradient
+    grad_fn: bool = False  # needs a function for the gradient
     empty: bool = True  # a tree without leaves is accepted
 
     def extra(self, params: Any) -> dict[str, Any]:
@@ -42,6 +43,8 @@ class Row:
             extra["value_fn"] = loss
         if self.sampled_grad:
             extra["sampled_grad"] = self.gradient(params)
+        if self.grad_fn:
+            extra["grad_fn"] = lambda params, i: self.gradient(params)
         return extra
 
     def gradient(self, params: Any) -> Any:
@@ -306,6 +309,58 @@ ROWS = [
         sampled_grad=True,
     ),
     # Without a learning rate or a schedule.
+    Row("schedule_free_sgd", of.schedule_free_sgd, optimizer=True, needs_params=True),
+    Row(
+        "schedule_free_adamw",
+        lambda: of.schedule_free_adamw(0.1, weight_decay=0.1, warmup_steps=2, r=1.0),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "schedule_free_radam",
+        lambda: of.schedule_free_radam(0.1, (0.9, 0.99), silent_sgd_phase=False),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row("prodigy", of.prodigy, optimizer=True, needs_params=True),
+    Row(
+        "prodigy_options",
+        lambda: of.prodigy(
+            weight_decay=0.1,
+            use_bias_correction=True,
+            safeguard_warmup=True,
+            d0=1e-2,
+            growth_rate=1.5,
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row("dadapt_adam", lambda: of.dadapt_adam(d0=1e-2), optimizer=True),
+    Row(
+        "dadapt_adam_decoupled",
+        lambda: of.dadapt_adam(
+            weight_decay=0.1, decouple=True, use_bias_correction=True, d0=1e-2
+        ),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row("dog", lambda: of.dog(reps_rel=0.1), optimizer=True, needs_params=True),
+    Row(
+        "dog_layerwise",
+        lambda: of.dog(init_eta=0.1, weight_decay=0.1, layerwise=True),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row("dowg", lambda: of.dowg(weight_decay=0.1), optimizer=True, needs_params=True),
+    Row("cocob", of.cocob, optimizer=True, needs_params=True),
+    Row(
+        "gpa_adamw",
+        lambda: of.gpa_adamw(0.1, weight_decay=0.1, eval_interp_coeff=0.9),
+        optimizer=True,
+        needs_params=True,
+    ),
     # Matrices.
     # Filtered and low-rank gradients.
     Row(
@@ -457,6 +512,23 @@ ROWS = [
     Row("zero_nans", of.zero_nans),
     Row("centralize", of.centralize),
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),
+    Row("scale_by_corrected_rms", of.scale_by_corrected_rms),
+    Row(
+        "schedule_free",
+        lambda: of.schedule_free(of.sgd(0.1), at_z=True),
+        needs_params=True,
+    ),
+    Row(
+        "lookahead",
+        lambda: of.lookahead(of.adam(), 2, reset_state=True),
+        needs_params=True,
+    ),
+    Row("sam", lambda: of.sam(of.sgd(0.1, 0.9)), grad_fn=True, needs_params=True),
+    Row(
+        "sam_in_turns",
+        lambda: of.sam_in_turns(of.adam(), adaptive=True),
+        needs_params=True,
+    ),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row(
         "master_weights",

@@ -125,6 +125,8 @@ def test_complex_leaves_are_pairs_of_real_ones(row):
                 extra["value_fn"] = lambda params: sum(
                     0.25 * jnp.real(jnp.sum(p * jnp.conj(p))) for p in params.values()
                 )
+            if row.grad_fn:
+                extra["grad_fn"] = lambda params, i: grads(params)
             updates, state = tx.update(grads(params), state, params, **extra)
             params = of.apply_updates(params, updates)
         return params

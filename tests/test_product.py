@@ -70,6 +70,7 @@ WRAPPERS = [
     Wrapper("split_weights", of.split_weights),
     Wrapper("quantized", of.quantized),  # leaves small parameters out
     Wrapper("state_dtype", lambda tx: of.state_dtype(tx, jnp.float32)),
+    Wrapper("lookahead", lambda tx: of.lookahead(tx, 2, 1.0), sparse=False),
 ]
 # Of these one is enough.
 NARROW = {"master_weights", "kahan", "stochastic_rounding", "split_weights"}

@@ -24,8 +24,12 @@ from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
 from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
+from ._cocob import COCOB as COCOB
+from ._dadapt_adam import DAdaptAdam as DAdaptAdam
+from ._dog import DoG as DoG, DoWG as DoWG
 from ._fromage import Fromage as Fromage
 from ._galore import GaLoreAdamW as GaLoreAdamW
+from ._gpa_adamw import GPAAdamW as GPAAdamW
 from ._lamb import Lamb as Lamb
 from ._laprop import LaProp as LaProp
 from ._lars import LARS as LARS
@@ -43,11 +47,17 @@ from ._optimistic import (
 )
 from ._optimizer import Optimizer as Optimizer
 from ._polyak_sgd import PolyakSGD as PolyakSGD
+from ._prodigy import Prodigy as Prodigy
 from ._qhadam import QHAdam as QHAdam
 from ._qhm import QHM as QHM
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
+from ._schedule_free import (
+    AdamWScheduleFree as AdamWScheduleFree,
+    RAdamScheduleFree as RAdamScheduleFree,
+    SGDScheduleFree as SGDScheduleFree,
+)
 from ._sgd import SGD as SGD
 from ._signum import Signum as Signum
 from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix

@@ -47,7 +47,7 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
     **Raises:** as `Optimizer.load_state_dict`.
     """
     group_of = optimizer.group_of()
-    state_dict = _with_counts(state_dict)
+    state_dict = _with_counts(optimizer.layout.listed(state_dict))
     saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
     _check_sizes(saved, optimizer.param_groups, group_of)
     _check_class(saved, state_dict["state"], optimizer)

@@ -114,6 +114,24 @@ class StateLayout:
         """
         return entries
 
+    def saved(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """A state dict in the form to be saved.
+
+        **Arguments:**
+
+        - ``state_dict``: one that lists all state by parameter.
+        """
+        return state_dict
+
+    def listed(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The inverse of `saved`.
+
+        **Arguments:**
+
+        - ``state_dict``: a state dict to be loaded.
+        """
+        return state_dict
+
 
 class TorchLayout(StateLayout):
     """torch's keys in torch's order.
@@ -141,3 +159,64 @@ class TorchLayout(StateLayout):
 
     def _count(self, step: Any) -> Any:
         return int(step) if self.step_type is int else np.asarray(step, self.step_type)
+
+
+class GroupLayout(TorchLayout):
+    """torch's keys, where a group holds what all of its parameters share.
+
+    Parameters of different ages share nothing: then the group has the values of the
+    oldest, and the others keep their own.
+
+    **Arguments:**
+
+    - ``fields``: the keys of a parameter's state.
+    - ``in_groups``: by field the key that the groups have for it.
+    - ``also_by_parameter``: those of them that each parameter's state has as well.
+    """
+
+    def __init__(
+        self,
+        *fields: str,
+        in_groups: Mapping[str, str],
+        also_by_parameter: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(*fields, *in_groups, step_type=int)
+        self.in_groups = in_groups
+        self.also_by_parameter = also_by_parameter
+
+    def saved(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        groups, state = [], dict(state_dict["state"])
+        for group in state_dict["param_groups"]:
+            members = [i for i in group["params"] if i in state]
+            moved = self.in_groups.keys() - self.also_by_parameter
+            oldest = max(members, key=lambda i: state[i]["step"], default=None)
+            shared = {} if oldest is None else self._shared(state[oldest])
+            for i in members:
+                if self._shared(state[i]) == shared:
+                    own = state[i].items()
+                    state[i] = {k: x for k, x in own if k not in moved}
+            renamed = {self.in_groups[name]: value for name, value in shared.items()}
+            groups.append({**group, **renamed})
+        return {"state": state, "param_groups": groups}
+
+    def _shared(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """What the group has of a parameter's state, as Python numbers."""
+        return {
+            name: np.asarray(entry[name]).item()
+            for name in self.in_groups
+            if name in entry
+        }
+
+    def listed(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+        groups, state = [], dict(state_dict["state"])
+        for group in map(dict, state_dict["param_groups"]):
+            shared = {
+                name: group.pop(key)
+                for name, key in self.in_groups.items()
+                if key in group
+            }
+            for i in group["params"]:
+                if i in state:
+                    state[i] = {**shared, **state[i]}
+            groups.append(group)
+        return {**state_dict, "state": state, "param_groups": groups}

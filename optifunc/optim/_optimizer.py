@@ -390,10 +390,10 @@ class Optimizer(Parameters):
         """
         for hook in tuple(self._save_pre.values()):
             hook(self)
-        state_dict: StateDict = {
-            "state": self._entries(gather=gather),
-            "param_groups": saved_groups(self),
-        }
+        entries, groups = self._entries(gather=gather), saved_groups(self)
+        state_dict: StateDict = self.layout.saved(
+            {"state": entries, "param_groups": groups}
+        )
         for hook in tuple(self._save_post.values()):
             changed = hook(self, state_dict)
             if changed is not None:

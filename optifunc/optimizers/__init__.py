@@ -77,11 +77,36 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._cocob import (
+    StepByCocobState as StepByCocobState,
+    cocob as cocob,
+    step_by_cocob as step_by_cocob,
+)
+from ._dadapt_adam import (
+    StepByDadaptAdamState as StepByDadaptAdamState,
+    dadapt_adam as dadapt_adam,
+    step_by_dadapt_adam as step_by_dadapt_adam,
+)
+from ._dog import (
+    StepByDogState as StepByDogState,
+    dog as dog,
+    step_by_dog as step_by_dog,
+)
+from ._dowg import (
+    StepByDowgState as StepByDowgState,
+    dowg as dowg,
+    step_by_dowg as step_by_dowg,
+)
 from ._fromage import fromage as fromage, step_by_fromage as step_by_fromage
 from ._galore import (
     ScaleByGaloreState as ScaleByGaloreState,
     galore as galore,
     scale_by_galore as scale_by_galore,
+)
+from ._gpa_adamw import (
+    StepByGpaState as StepByGpaState,
+    gpa_adamw as gpa_adamw,
+    step_by_gpa as step_by_gpa,
 )
 from ._lamb import lamb as lamb
 from ._laprop import (
@@ -146,6 +171,11 @@ from ._polyak_sgd import (
     polyak_sgd as polyak_sgd,
     step_by_polyak_sgd as step_by_polyak_sgd,
 )
+from ._prodigy import (
+    StepByProdigyState as StepByProdigyState,
+    prodigy as prodigy,
+    step_by_prodigy as step_by_prodigy,
+)
 from ._qhadam import (
     ScaleByQhadamState as ScaleByQhadamState,
     ScaleByQhmState as ScaleByQhmState,
@@ -168,6 +198,17 @@ from ._rprop import (
     StepByRpropState as StepByRpropState,
     rprop as rprop,
     step_by_rprop as step_by_rprop,
+)
+from ._schedule_free import (
+    ScaleByCorrectedRmsState as ScaleByCorrectedRmsState,
+    scale_by_corrected_rms as scale_by_corrected_rms,
+    schedule_free_adamw as schedule_free_adamw,
+    schedule_free_sgd as schedule_free_sgd,
+)
+from ._schedule_free_radam import (
+    StepByRectifiedRmsState as StepByRectifiedRmsState,
+    schedule_free_radam as schedule_free_radam,
+    step_by_rectified_rms as step_by_rectified_rms,
 )
 from ._sgd import sgd as sgd
 from ._signum import signum as signum, tiger as tiger

@@ -113,19 +113,23 @@ def approximated_sma_length(beta2: Any, step: Array) -> tuple[Array, Array]:
     return first + t * complement, rho_inf
 
 
+def squared_rectification(beta2: Any, step: Array, above: float) -> Array:
+    """The square of RAdam's ``r_t`` if ``rho_t > above``, else 0; ``above`` >= 4."""
+    rho_t, rho_inf = approximated_sma_length(beta2, step)
+    tractable = rho_t > above
+    rho = jnp.where(tractable, rho_t, 6)
+    limit = jnp.where(tractable, rho_inf, 6)
+    square = (rho - 4) / (limit - 4) * ((rho - 2) / (limit - 2)) * (limit / rho)
+    return jnp.where(tractable, square, 0)
+
+
 def rectification(beta2: Any, step: Array) -> Array:
     """What RAdam multiplies ``m / (sqrt(v) + eps)`` with, and 0 where it does not.
 
     ``r_t sqrt(1 - beta2^t)``, where ``r_t`` is the variance rectification term, if
     ``rho_t > 5``.
     """
-    rho_t, rho_inf = approximated_sma_length(beta2, step)
-    tractable = rho_t > 5
-    rho = jnp.where(tractable, rho_t, 6)
-    limit = jnp.where(tractable, rho_inf, 6)
-    square = (rho - 4) / (limit - 4) * ((rho - 2) / (limit - 2)) * (limit / rho)
-    root = jnp.sqrt(square * one_minus_power(beta2, step))
-    return jnp.where(tractable, root, 0)
+    return sqrt(squared_rectification(beta2, step, 5) * one_minus_power(beta2, step))
 
 
 @transformation

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -17,7 +16,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree
+from .._tree import PyTree, copied
 
 
 class AverageState(NamedTuple):
@@ -39,9 +38,7 @@ def _moved_average(average: Array, params: Array, *, weight: Array) -> Array:
 
 
 def _init(params: PyTree) -> AverageState:
-    # A copy, so that parameters and state can both be donated to a compiled step.
-    average = jax.tree.map(lambda p: jnp.array(p, copy=True), params)
-    return AverageState(jnp.zeros((), jnp.int32), average)
+    return AverageState(jnp.zeros((), jnp.int32), copied(params))
 
 
 def _update(
@@ -83,6 +80,9 @@ class ema_parameters(GradientTransformation):
 
     def init(self, params: PyTree) -> AverageState:
         return _init(params)
+
+    def evaluated(self, state: AverageState, params: PyTree) -> PyTree:
+        return state.average
 
     def update(
         self,
@@ -130,6 +130,9 @@ class average_parameters(GradientTransformation):
 
     def init(self, params: PyTree) -> AverageState:
         return _init(params)
+
+    def evaluated(self, state: AverageState, params: PyTree) -> PyTree:
+        return state.average
 
     def update(
         self,

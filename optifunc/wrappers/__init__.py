@@ -12,6 +12,7 @@ from ._conditionally import (
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
 from ._kahan import KahanState as KahanState, kahan as kahan
+from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,
     MaskedState as MaskedState,
@@ -21,8 +22,19 @@ from ._master_weights import (
     MasterWeightsState as MasterWeightsState,
     master_weights as master_weights,
 )
+from ._mechanize import MechanizeState as MechanizeState, mechanize as mechanize
 from ._partition import partition as partition
 from ._quantized import quantized as quantized
+from ._sam import (
+    SamInTurnsState as SamInTurnsState,
+    SamState as SamState,
+    sam as sam,
+    sam_in_turns as sam_in_turns,
+)
+from ._schedule_free import (
+    ScheduleFreeState as ScheduleFreeState,
+    schedule_free as schedule_free,
+)
 from ._scheduled import (
     ScheduledState as ScheduledState,
     as_transformation as as_transformation,

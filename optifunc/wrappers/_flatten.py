@@ -24,6 +24,7 @@ from .._tree import (
     leaf_dtype,
     leaves_with_names,
     params_like,
+    with_defaults,
 )
 from ._wrapper import Wrapper
 
@@ -202,6 +203,11 @@ class flatten(Wrapper):
     def init(self, params: PyTree) -> FlattenState:
         layout = Layout.of(params, self.max_size)
         return FlattenState(self.inner.init(layout.join(params)), layout)
+
+    def evaluated(self, state: FlattenState, params: PyTree) -> PyTree:
+        joined = state.layout.join(params)
+        answer = self.inner.evaluated(state.inner, joined)
+        return state.layout.split(with_defaults(answer, joined), params)
 
     def update(
         self,

@@ -1,12 +1,12 @@
 """Hyperparameters that follow schedules."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from .._dataclass import child, child_field_names, data_field_names
+from .._dataclass import child, child_field_names, data_field_names, replace
 from .._foreign import foreign
 from .._hyperparameters import has_schedule, is_schedule
 from .._numerics import increment
@@ -14,6 +14,8 @@ from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree
 from ..schedules._function import as_schedule
+
+T = TypeVar("T", bound=GradientTransformation)
 
 
 class ScheduledState(NamedTuple):
@@ -87,6 +89,22 @@ class scheduled(GradientTransformation):
         inner = self.at(state.step)
         updates, inner_state = inner.update(updates, state.inner, params, **extra)
         return updates, ScheduledState(increment(state.step), inner_state)
+
+
+def values_at(tx: T, step: Any) -> T:
+    """``tx`` with the values that schedules among its own hyperparameters have."""
+    held = child_field_names(type(tx))
+    own = (name for name in data_field_names(type(tx)) if name not in held)
+    values = {
+        name: jax.tree.map(
+            lambda x: x(step) if is_schedule(x) else x,
+            getattr(tx, name),
+            is_leaf=is_schedule,
+        )
+        for name in own
+        if has_schedule(getattr(tx, name))
+    }
+    return replace(tx, **values) if values else tx
 
 
 def _is_whole(node: Any) -> bool:

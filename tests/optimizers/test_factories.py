@@ -137,6 +137,7 @@ def test_betas_may_be_one_array(name):
 WITHOUT_GRADIENT = {
     "asgd": {"lambd": 0.0},
     "yogi": {"initial_accumulator_value": 0.0},
+    "schedule_free_radam": {"silent_sgd_phase": False},
 }
 
 
@@ -176,12 +177,15 @@ def test_masks(name):
 
 
 # One step size for all parameters, which depends on what decays.
-COMMON_STEP = ("polyak_sgd", "momo", "momo_adam")
+COMMON_STEP = ("polyak_sgd", "momo", "momo_adam", "dog", "dowg")
 
 
 @pytest.mark.parametrize("name", [n for n in DECAYING if n not in COMMON_STEP])
 def test_a_mask_changes_nothing_where_it_selects(name):
-    """The same bits with a mask of True as without one, and as without decay."""
+    """The same bits with a mask of True as without one, and as without decay.
+
+    Where the norm of the decayed gradient counts, one parameter's decay is felt by all.
+    """
     params = {"a": jnp.linspace(-1, 1, 6).reshape(2, 3), "b": jnp.ones((3, 2))}
     grads = jax.tree.map(lambda p: 0.3 * p + 0.1, params)
 

@@ -1,0 +1,16 @@
+"""COCOB."""
+
+from ..optimizers._cocob import cocob
+from ._optimizer import Optimizer
+
+
+class COCOB(Optimizer):
+    """`optifunc.cocob`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `cocob`.
+    """
+
+    factory = cocob

@@ -1,0 +1,30 @@
+"""Adam with D-Adaptation."""
+
+from ..optimizers._dadapt_adam import dadapt_adam
+from ._layouts import GroupLayout
+from ._optimizer import Optimizer
+
+
+class DAdaptAdam(Optimizer):
+    """dadaptation's class of that name: `optifunc.dadapt_adam`, stateful.
+
+    Each group estimates for itself.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `dadapt_adam`.
+    """
+
+    factory = dadapt_adam
+    layout = GroupLayout(
+        "s",
+        "exp_avg",
+        "exp_avg_sq",
+        in_groups={
+            "step": "k",
+            "d": "d",
+            "numerator_weighted": "numerator_weighted",
+        },
+        also_by_parameter=("step",),
+    )

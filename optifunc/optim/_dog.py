@@ -1,0 +1,33 @@
+"""Distance over gradients."""
+
+from ..optimizers._dog import dog
+from ..optimizers._dowg import dowg
+from ._optimizer import Optimizer
+
+
+class DoG(Optimizer):
+    """The authors' class of that name: `optifunc.dog`, stateful.
+
+    Each group has a distance of its own. With ``layerwise=True`` it is their `LDoG`.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `dog`.
+    """
+
+    factory = dog
+
+
+class DoWG(Optimizer):
+    """`optifunc.dowg`, stateful.
+
+    Each group has a distance of its own.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `dowg`.
+    """
+
+    factory = dowg
