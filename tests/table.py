@@ -140,6 +140,31 @@ ROWS = [
     # Relatives of Adam.
     # Without a learning rate or a schedule.
     # Matrices.
+    Row(
+        "muon_variant",
+        lambda: of.muon(
+            ns_coefficients=of.linalg.polar_express_coefficients(4),
+            ns_dtype="float32",
+            output_axis=-1,
+            preconditioning="aol",
+            bias_correction=True,
+            adaptive=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "normuon",
+        lambda: of.normuon(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
     Row("identity", of.identity),

@@ -18,6 +18,7 @@ from ._asgd import ASGD as ASGD
 from ._lbfgs import LBFGS as LBFGS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
+from ._normuon import NorMuon as NorMuon
 from ._optimizer import Optimizer as Optimizer
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop

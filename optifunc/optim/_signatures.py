@@ -62,7 +62,7 @@ def constructor(
     """
     signature = inspect.signature(factory)
     own = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)
         for name in ("self", "params")
     ]
     whole = signature.replace(

@@ -47,6 +47,11 @@ from ._nadam import (
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
 )
+from ._normuon import (
+    ScaleByNormuonState as ScaleByNormuonState,
+    normuon as normuon,
+    scale_by_normuon as scale_by_normuon,
+)
 from ._radam import (
     ScaleByRadamState as ScaleByRadamState,
     radam as radam,

@@ -10,6 +10,7 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
+from ._labels import label_matrices as label_matrices
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,
     MaskedState as MaskedState,
