@@ -24,6 +24,7 @@ class Row:
     complex: bool = True  # complex parameters are supported
     magnitudes: bool = False  # complex elements count by their magnitudes
     noise: bool = False  # draws noise, which depends on dtype and shape
+    bases: bool = False  # the state has eigenvectors, some of them of no eigenvalue
     one_vector: bool = False  # the state is of all parameters as one vector
     needs_params: bool = False  # update raises without params
     value: bool = False  # needs the loss
@@ -162,6 +163,31 @@ ROWS = [
         optimizer=True,
         shapes=True,
         matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    # Of matrices of rank 2, whose other directions are rounding, which eps is to cover.
+    Row(
+        "soap",
+        lambda: of.soap(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        bases=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "soap_merged",
+        lambda: of.soap(
+            eps=1e-2,
+            precondition_frequency=1,
+            merge_dims=True,
+            precondition_1d=True,
+            normalize_grads=True,
+            one_sided=True,
+        ),
+        optimizer=True,
+        shapes=True,
         complex=False,
         needs_params=True,
     ),

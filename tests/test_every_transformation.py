@@ -68,6 +68,8 @@ class Variants(chex.TestCase):
                 row.gradient(params), tx.init(params), params, **row.extra(params)
             )
         )()
+        if row.bases:
+            state, expected = (), (expected[0], ())
         # Fusion may change the last digits of values of order 1.
         chex.assert_trees_all_close((updates, state), expected, rtol=2e-5, atol=1e-6)
 

@@ -24,6 +24,7 @@ from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._sgd import SGD as SGD
+from ._soap import SOAP as SOAP
 from ._sparse_adam import SparseAdam as SparseAdam
 from ._stateful import Stateful as Stateful
 

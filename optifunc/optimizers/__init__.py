@@ -68,6 +68,11 @@ from ._rprop import (
     step_by_rprop as step_by_rprop,
 )
 from ._sgd import sgd as sgd
+from ._soap import (
+    StepBySoapState as StepBySoapState,
+    soap as soap,
+    step_by_soap as step_by_soap,
+)
 from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,

@@ -13,23 +13,12 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import Scalar, as_scalar, increment, lerp, sqrt
 from .._state import NonNegative, Shared
-from .._transformation import (
-    GradientTransformation,
-    identity,
-    require_params,
-    transformation,
-)
+from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, zeros_like
-from ..wrappers._masked import masked
-from ..wrappers._selection import (
-    Mask,
-    check_mask,
-    chosen_values,
-    like,
-    static_choice,
-)
+from ..wrappers._selection import Mask, check_mask, static_choice
 from ._assemble import assemble
 from ._factory import factory
+from ._options import check_decay_mask, decaying_parameters
 
 
 class StepByAdafactorState(NamedTuple):
@@ -166,19 +155,9 @@ class step_by_adafactor(GradientTransformation):
         if self.mask is not None:
             object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
 
-    def _decaying(self, params: PyTree) -> PyTree:
-        """The parameters that decay, with None for the others."""
-        if self.mask is None:
-            return params
-        chosen = chosen_values(self.mask, params, "mask", check_mask)
-        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
-        return like(params, [p if keep else None for p, keep in pairs])
-
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
-        if self.mask is not None:
-            # Looks at the mask as it does for every other optimizer.
-            masked(identity(), self.mask).init(params)
+        check_decay_mask(self.mask, params)
 
         def reduced(axis: int) -> PyTree:
             return jax.tree.map(
@@ -217,7 +196,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
-            self._decaying(params),
+            decaying_parameters(self.mask, params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,

@@ -1,7 +1,13 @@
-"""States of one type that belong to different options of an optimizer."""
+"""Options of an optimizer: states that go with them, and which parameters decay."""
 
-from .._transformation import GradientTransformation
+from typing import Any
+
+import jax
+
+from .._transformation import GradientTransformation, identity
 from .._tree import PyTree
+from ..wrappers._masked import masked
+from ..wrappers._selection import check_mask, chosen_values, like
 
 
 def check_option(
@@ -25,3 +31,18 @@ def check_option(
             f"and this is one with {option}={wanted}; give the state that its init or "
             "last update returned"
         )
+
+
+def check_decay_mask(mask: Any, params: PyTree) -> None:
+    """Check the mask of a decay inside a step, as of every other decay."""
+    if mask is not None:
+        masked(identity(), mask).init(params)
+
+
+def decaying_parameters(mask: Any, params: PyTree) -> PyTree:
+    """The parameters that decay inside a step, with None for the others."""
+    if mask is None:
+        return params
+    chosen = chosen_values(mask, params, "mask", check_mask)
+    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+    return like(params, [p if keep else None for p, keep in pairs])

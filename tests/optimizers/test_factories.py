@@ -130,7 +130,9 @@ def shrunk(name, params, **options):
     """Whether a step without a gradient changes each parameter."""
     tx = FACTORIES[name](weight_decay=0.5, **options)
     grads = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = tx.update(grads, tx.init(params), params)
+    # SOAP's first update moves nothing.
+    _, state = tx.update(grads, tx.init(params), params)
+    updates, _ = tx.update(grads, state, params)
     return jax.tree.map(lambda u: bool(jnp.any(u != 0)), updates)
 
 
