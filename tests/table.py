@@ -191,6 +191,31 @@ ROWS = [
         complex=False,
         needs_params=True,
     ),
+    Row(
+        "dion",
+        lambda: of.dion(rank_fraction=0.5),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion",
+        of.scion,
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion_rows",
+        lambda: of.scion(0.01, 0.1, "RowNorm", unconstrained=True),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+    ),
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
     Row("identity", of.identity),

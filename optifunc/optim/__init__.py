@@ -15,6 +15,7 @@ from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
+from ._dion import Dion as Dion
 from ._lbfgs import LBFGS as LBFGS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
@@ -23,6 +24,7 @@ from ._optimizer import Optimizer as Optimizer
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
+from ._scion import Scion as Scion
 from ._sgd import SGD as SGD
 from ._soap import SOAP as SOAP
 from ._sparse_adam import SparseAdam as SparseAdam

@@ -32,6 +32,11 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._dion import (
+    ScaleByDionState as ScaleByDionState,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
+)
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
@@ -66,6 +71,11 @@ from ._rprop import (
     StepByRpropState as StepByRpropState,
     rprop as rprop,
     step_by_rprop as step_by_rprop,
+)
+from ._scion import (
+    ScaleByScionState as ScaleByScionState,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
 )
 from ._sgd import sgd as sgd
 from ._soap import (

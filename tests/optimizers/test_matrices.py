@@ -98,16 +98,138 @@ def test_normuon_makes_rows_alike():
     np.testing.assert_allclose(*sizes, 0.01)
 
 
+# --- Dion -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "fraction", "start"),
+    [
+        ("dion_rank1", 0.5, [[1.0], [0.5], [-0.5]]),
+        ("dion_rank2", 1.0, [[1.0, 0.0], [0.5, 1.0], [-0.5, 0.25]]),
+    ],
+)
+def test_dion(name, fraction, start, x64):
+    def begin(state):
+        return (state[0]._replace(Q=jnp.asarray(start)), *state[1:])
+
+    tx = of.dion(0.1, rank_fraction=fraction, output_axis=0)
+    assert_follows(name, tx, begin=begin)
+
+
+def test_dion_of_rank_and_seed():
+    params = {"w": jnp.ones((12, 20)), "narrow": jnp.ones((3, 20))}
+
+    def factors(**options):
+        return of.scale_by_dion(**options).init(params).Q
+
+    found = factors(rank_fraction=0.3)
+    assert found["w"].shape == (12, 4)
+    assert found["narrow"].shape == (3, 1)
+    found = factors(rank_fraction=0.3, rank_multiple_of=8)
+    assert found["w"].shape == (12, 8)
+    assert found["narrow"].shape == (3, 3)
+    first, again, other = factors(), factors(seed=0), factors(seed=1)
+    np.testing.assert_array_equal(first["w"], again["w"])
+    assert not np.any(first["w"] == other["w"])
+
+
+def test_dion_feeds_back_what_a_low_rank_leaves_out():
+    """A constant gradient of rank 3, in steps of rank 1."""
+    gradient = jnp.diag(jnp.asarray([4.0, 2.0, 1.0]))
+    tx = of.scale_by_dion(momentum=0.0, rank_fraction=1 / 3)
+    step = jax.jit(tx.update)
+    state, total = tx.init(gradient), jnp.zeros((3, 3))
+    for _ in range(60):
+        updates, state = step(gradient, state)
+        assert np.linalg.matrix_rank(updates, tol=1e-4) == 1
+        total += updates
+    assert jnp.diag(total).min() > 5
+    updates, new = step(0 * gradient, tx.init(gradient))
+    np.testing.assert_array_equal(updates, 0)
+    np.testing.assert_array_equal(new.Q, tx.init(gradient).Q)
+
+
+# --- Scion ----------------------------------------------------------------------------
+
+double_scion = functools.partial(of.scion, 0.1, 0.1, ns_dtype="float64", output_axis=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "atol"),
+    [
+        # Theirs adds 1e-7 to the norm, of which ours is the floor.
+        ("scion_spectral", {"norm": "Spectral", "scale": 3.0}, 1e-6),
+        ("scion_spectral_unconstrained", {"unconstrained": True}, 1e-6),
+        ("scion_sign", {"norm": "Sign", "scale": 3.0}, 1e-9),
+        ("scion_colnorm", {"norm": "ColNorm", "scale": 3.0}, 1e-9),
+        ("scion_rownorm", {"norm": "RowNorm", "scale": 3.0}, 1e-9),
+        ("scion_biasrms", {}, 1e-9),
+    ],
+)
+def test_scion(name, options, atol, x64):
+    assert_follows(name, double_scion(**options), atol=atol)
+
+
+def test_scion_of_convolutions():
+    kernel = jnp.asarray(
+        np.random.default_rng(0).normal(size=(5, 4, 3, 3)), jnp.float32
+    )
+    tx = of.scale_by_scion(output_axis=0, ns_dtype="float32")
+    found, _ = tx.update(kernel, tx.init(kernel))
+    expected = of.linalg.orthogonalize(kernel.reshape(5, 36), ns_dtype="float32")
+    expected = np.sqrt(5 / 4) / 9 * expected.reshape(kernel.shape)
+    np.testing.assert_allclose(found, expected, 0, 1e-6)
+    # As flax keeps it.
+    tx = of.scale_by_scion(ns_dtype="float32")
+    moved = jnp.transpose(kernel, (2, 3, 1, 0))
+    found, _ = tx.update(moved, tx.init(moved))
+    np.testing.assert_allclose(jnp.transpose(found, (3, 2, 0, 1)), expected, 0, 1e-5)
+
+
+def test_scion_stays_in_its_ball():
+    params = {"w": jnp.asarray(np.random.default_rng(0).normal(size=(5, 5)))}
+    tx = of.scion(0.1, 0.5, scale=2.0, ns_dtype="float32")
+    last = steps(tx, params, 100)["w"]
+    # The iterations' singular values end below 1.2.
+    assert np.linalg.norm(last, 2) < 2.0 * 1.2
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: of.normuon(momentum=1.0), ValueError, "momentum must be .* below 1"),
+        (lambda: of.normuon(beta2=-1.0), ValueError, "beta2 must be at least 0"),
+        (lambda: of.dion(rank_fraction=0.0), ValueError, "rank_fraction must be above"),
+        (lambda: of.dion(rank_multiple_of=0), ValueError, "rank_multiple_of must be"),
+        (lambda: of.dion(seed=-1), ValueError, "seed must be at least 0"),
+        (lambda: of.dion(momentum=1.1), ValueError, "momentum must be .* at most 1"),
+        (lambda: of.scion(momentum=0.0), ValueError, "momentum must be above 0"),
+        (lambda: of.scion(norm="Frobenius"), ValueError, "norm must be one of"),
+        (lambda: of.scion(output_axis=1), ValueError, r"output_axis must be .*\(0, -1"),
+        (lambda: of.scion(scale=-1.0), ValueError, "scale must be at least 0"),
+        (
+            lambda: of.scion(norm="Sign").init({"bias": jnp.ones(3)}),
+            ValueError,
+            r"for leaves of 2 axes or more, found shape \(3,\) at 'bias'",
+        ),
+    ],
+)
+def test_bad_arguments(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
 # --- layouts --------------------------------------------------------------------------
 
 LAID_OUT = {
     "muon": lambda **axes: of.muon(0.1, ns_dtype="float32", **axes),
     "normuon": lambda **axes: of.normuon(0.1, ns_dtype="float32", **axes),
+    "dion": lambda **axes: of.dion(0.1, **axes),
 }
 by_layout = pytest.mark.parametrize("build", LAID_OUT.values(), ids=LAID_OUT)
 
 
-def steps(tx, params, count=3):
+def steps(tx, params, count=3, begin=lambda state: state):
     """Parameters after some steps with gradients that depend on them."""
 
     @jax.jit
@@ -116,7 +238,7 @@ def steps(tx, params, count=3):
         updates, state = tx.update(grads, state, params)
         return of.apply_updates(params, updates), state
 
-    state = tx.init(params)
+    state = begin(tx.init(params))
     for _ in range(count):
         params, state = step(params, state)
     return params
@@ -145,9 +267,17 @@ def test_output_axes(build):
 @by_layout
 def test_batch_axes_count_matrices(build):
     stack = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 6)), jnp.float32)
-    found = steps(build(output_axis=-1, batch_axes=1), {"layers": stack})["layers"]
+    tx, params = build(output_axis=-1, batch_axes=1), {"layers": stack}
+    found = steps(tx, params)["layers"]
+
+    def begin(state):
+        if not hasattr(state[0], "Q"):
+            return state
+        first, second = tx.init(params)[0].Q["layers"]
+        return (state[0]._replace(Q={"a": first, "b": second}), *state[1:])
+
     single = {"a": stack[0], "b": stack[1]}
-    expected = steps(build(output_axis=-1), single)
+    expected = steps(build(output_axis=-1), single, begin=begin)
     np.testing.assert_allclose(found, jnp.stack([*expected.values()]), 0, 1e-4)
 
 
