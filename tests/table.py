@@ -216,6 +216,16 @@ ROWS = [
         matrices=True,
         complex=False,
     ),
+    Row(
+        "kron",
+        lambda: of.kron(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        noise=True,
+        needs_params=True,
+    ),
+    Row("came", of.came, optimizer=True, shapes=True, complex=False),
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
     Row("identity", of.identity),

@@ -32,26 +32,30 @@ def gram(tensor: Array, axis: int) -> Array:
 
 
 def apply_alike(
-    function: Callable[..., tuple[Array, ...]],
-    *columns: Sequence[Array | None],
+    function: Callable[..., tuple[Any, ...]],
+    rows: Sequence[tuple[Array, ...] | None],
 ) -> list[tuple[Any, ...] | None]:
-    """A function of batches of matrices, once for all matrices of one shape and dtype.
+    """A function of batches of arrays, once for all rows of the same shapes and dtypes.
 
     **Arguments:**
 
-    - ``function``: takes an array for each of ``columns``, with a new first axis, and
+    - ``function``: takes an array for each item of a row, with a new first axis, and
       returns arrays that have it.
-    - ``columns``: the rows of equal index go together. A row of None has no result.
+    - ``rows``: what goes together. One that is None has no result.
     """
-    rows: list[tuple[Any, ...]] = list(zip(*columns, strict=True))
     batches = defaultdict(list)
     for i, row in enumerate(rows):
-        if row[0] is not None:
-            batches[tuple((x.shape, x.dtype) for x in row)].append(i)
+        if row is not None:
+            batches[tuple((x.shape, x.dtype) for x in row)].append((i, row))
     results: list[tuple[Any, ...] | None] = [None] * len(rows)
     for members in batches.values():
-        chosen = zip(*(rows[i] for i in members), strict=True)
-        stacked = [jnp.stack(arrays) for arrays in chosen]
-        for i, *result in zip(members, *function(*stacked), strict=True):
+        numbers, alike = zip(*members, strict=True)
+        stacked = [jnp.stack(column) for column in zip(*alike, strict=True)]
+        for i, *result in zip(numbers, *function(*stacked), strict=True):
             results[i] = tuple(result)
     return results
+
+
+def rows_of(*columns: Sequence[Array | None]) -> list[tuple[Any, ...] | None]:
+    """For `apply_alike`: what stands at each place of ``columns``, None for nothing."""
+    return [None if row[0] is None else row for row in zip(*columns, strict=True)]

@@ -15,7 +15,9 @@ from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
+from ._came import CAME as CAME
 from ._dion import Dion as Dion
+from ._kron import Kron as Kron
 from ._lbfgs import LBFGS as LBFGS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam

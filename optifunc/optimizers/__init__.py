@@ -32,10 +32,20 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._came import (
+    ScaleByCameState as ScaleByCameState,
+    came as came,
+    scale_by_came as scale_by_came,
+)
 from ._dion import (
     ScaleByDionState as ScaleByDionState,
     dion as dion,
     scale_by_dion as scale_by_dion,
+)
+from ._kron import (
+    ScaleByKronState as ScaleByKronState,
+    kron as kron,
+    scale_by_kron as scale_by_kron,
 )
 from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,

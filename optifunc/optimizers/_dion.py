@@ -10,11 +10,11 @@ from jax import Array, lax
 from .._checks import check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._numerics import sqrt
+from .._numerics import is_number, sqrt
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype, zeros_like
-from ..linalg._kronecker import apply_alike
+from ..linalg._kronecker import apply_alike, rows_of
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
@@ -84,7 +84,7 @@ class scale_by_dion(GradientTransformation):
     """
 
     momentum: Value = 0.95
-    rank_fraction: float = static(default=1.0)
+    rank_fraction: float = static(default=1)
     rank_multiple_of: int = static(default=1)
     eps: Value = 1e-8
     seed: Value = 0
@@ -93,6 +93,11 @@ class scale_by_dion(GradientTransformation):
 
     def __post_init__(self) -> None:
         check_range("momentum", self.momentum, at_least=0, at_most=1)
+        if not is_number(self.rank_fraction):
+            raise TypeError(
+                "rank_fraction must be a number, as the shapes of the state depend on "
+                f"it, found {self.rank_fraction!r}"
+            )
         check_range("rank_fraction", self.rank_fraction, above=0, at_most=1)
         check_integer("rank_multiple_of", self.rank_multiple_of, at_least=1)
         check_range("eps", self.eps, at_least=0)
@@ -151,7 +156,7 @@ class scale_by_dion(GradientTransformation):
             )
 
         results = apply_alike(
-            rule, matrices(updates), matrices(state.momentum), factors
+            rule, rows_of(matrices(updates), matrices(state.momentum), factors)
         )
         buffers = treedef.flatten_up_to(state.momentum)
         rows = [
@@ -176,7 +181,7 @@ def dion(
     momentum: Hyperparameter = 0.95,
     weight_decay: Hyperparameter = 0.01,
     *,
-    rank_fraction: float = 1.0,
+    rank_fraction: float = 1,
     rank_multiple_of: int = 1,
     eps: Hyperparameter = 1e-8,
     seed: int | Array = 0,

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from .._numerics import Scalar
 from .._tree import compute_dtype
 from ._matrices import placed_like
 
@@ -31,7 +32,7 @@ def merged_shape(
     return tuple(merged)
 
 
-def scaled_identity(size: int, leaf: Any, scale: float) -> Array:
+def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:
     """A factor to begin with, in float32 at least, on the devices of ``leaf``."""
     dtype = compute_dtype(jnp.result_type(leaf))
     return placed_like(scale * jnp.eye(size, dtype=dtype), leaf)

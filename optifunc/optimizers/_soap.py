@@ -21,7 +21,13 @@ from .._numerics import (
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype, zeros_like
-from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
+from ..linalg._kronecker import (
+    apply_alike,
+    gram,
+    multiply_axes,
+    rows_of,
+    transpose_each,
+)
 from ..wrappers._selection import Mask, check_mask, static_choice
 from ._assemble import assemble
 from ._factors import flat, merged_shape, scaled_identity, unflat
@@ -228,7 +234,7 @@ class step_by_soap(GradientTransformation):
     def _begun(self, grads: list[Array], leaves: list[_Leaf]) -> list[_Leaf]:
         """The leaves after the first gradients, from which the bases come."""
         averages = [self._averaged(g, x) for g, x in zip(grads, leaves, strict=True)]
-        found = apply_alike(_eigenvectors, flat(averages))
+        found = apply_alike(_eigenvectors, rows_of(flat(averages)))
         vectors = unflat([None if x is None else x[0] for x in found], averages)
         rows = zip(leaves, averages, vectors, strict=True)
         return [leaf._replace(GG=gg, Q=q) for leaf, gg, q in rows]
@@ -275,7 +281,8 @@ class step_by_soap(GradientTransformation):
 def _renewed(leaves: list[_Leaf]) -> list[_Leaf]:
     """The leaves with bases that are nearer to those of the averages, in order."""
     bases = [leaf.Q for leaf in leaves]
-    found = apply_alike(_power_step, flat([leaf.GG for leaf in leaves]), flat(bases))
+    columns = flat([leaf.GG for leaf in leaves]), flat(bases)
+    found = apply_alike(_power_step, rows_of(*columns))
     rows = zip(leaves, unflat(found, bases), strict=True)
     return [_in_new_basis(leaf, results) for leaf, results in rows]
 
