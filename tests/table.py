@@ -27,6 +27,7 @@ class Row:
     bases: bool = False  # the state has eigenvectors, some of them of no eigenvalue
     one_vector: bool = False  # the state is of all parameters as one vector
     needs_params: bool = False  # update raises without params
+    max_logits: bool = False  # needs the logits of attention
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
     empty: bool = True  # a tree without leaves is accepted
@@ -35,6 +36,8 @@ class Row:
         extra: dict[str, Any] = {}
         if self.value:
             extra["value"] = loss(params)
+        if self.max_logits:
+            extra["max_logits"] = {}
         if self.value_fn:
             extra["value_fn"] = loss
         return extra
@@ -226,6 +229,26 @@ ROWS = [
         needs_params=True,
     ),
     Row("came", of.came, optimizer=True, shapes=True, complex=False),
+    Row(
+        "shampoo",
+        lambda: of.shampoo(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
+    Row(
+        "shampoo_grafted",
+        lambda: of.shampoo(
+            betas=(0.9, 0.99),
+            eps=1e-2,
+            max_preconditioner_dim=3,
+            target_parameter_dimensionality=2,
+            grafting="adam",
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
     # Filtered and low-rank gradients.
     # Building blocks and wrappers.
     Row("identity", of.identity),
@@ -265,6 +288,7 @@ ROWS = [
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
+    Row("qk_clip", of.qk_clip, max_logits=True, needs_params=True),
     Row(
         "chain",
         lambda: of.chain(clip=of.clip_by_global_norm(1.0), adam=of.adamw(_falling)),

@@ -60,7 +60,8 @@ def polar_express_coefficients(
         triple = _best_quintic(max(low, cushion * high), high)
         if low < cushion * high:
             middle = (_value(triple, low) + _value(triple, high)) / 2
-            triple = _multiplied(triple, 1 / middle)
+            a, b, c = triple
+            triple = a / middle, b / middle, c / middle
         if step < steps - 1:
             triple = _of_smaller(triple, 1 + safety)
         low = _value(triple, low)
@@ -72,11 +73,6 @@ def polar_express_coefficients(
 def _value(triple: Triple, x: float) -> float:
     a, b, c = triple
     return a * x + b * x**3 + c * x**5
-
-
-def _multiplied(triple: Triple, factor: float) -> Triple:
-    a, b, c = triple
-    return a * factor, b * factor, c * factor
 
 
 def _of_smaller(triple: Triple, divisor: float) -> Triple:

@@ -28,6 +28,7 @@ from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._scion import Scion as Scion
 from ._sgd import SGD as SGD
+from ._shampoo import Shampoo as Shampoo
 from ._soap import SOAP as SOAP
 from ._sparse_adam import SparseAdam as SparseAdam
 from ._stateful import Stateful as Stateful

@@ -88,6 +88,11 @@ from ._scion import (
     scion as scion,
 )
 from ._sgd import sgd as sgd
+from ._shampoo import (
+    ScaleByShampooState as ScaleByShampooState,
+    scale_by_shampoo as scale_by_shampoo,
+    shampoo as shampoo,
+)
 from ._soap import (
     StepBySoapState as StepBySoapState,
     soap as soap,

@@ -10,14 +10,14 @@ from jax import Array, lax
 from .._checks import check_choice, check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._leafwise import elementwise
-from .._numerics import as_scalar, first_moment, increment, one_minus_power, sqrt
+from .._numerics import as_scalar, increment, one_minus_power, sqrt
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, compute_dtype, flatten_like, zeros_like
 from ..linalg._kronecker import apply_alike, gram
 from ..wrappers._selection import Mask
 from ._assemble import assemble
+from ._averages import average_gradients
 from ._factors import scaled_identity
 from ._factory import factory
 from ._matrices import placed_like
@@ -45,11 +45,6 @@ class ScaleByKronState(NamedTuple):
     key: Shared
     momentum_buffer: PerParameter
     Q: PerParameter
-
-
-@elementwise(inline=True)
-def _momentum(momentum_buffer: Array, updates: Array, *, weight: Array) -> Array:
-    return first_moment(momentum_buffer, updates, weight)
 
 
 def _along(vector: Array, axis: int, axes: int) -> Array:
@@ -231,19 +226,24 @@ class scale_by_kron(GradientTransformation):
         **extra: Any,
     ) -> tuple[PyTree, ScaleByKronState]:
         check_real(updates, ("kron", "gradients"))
-        buffer = _momentum(state.momentum_buffer, updates, weight=1 - self.beta1)
         step, counter = increment(state.step), increment(state.update_counter)
+        means, buffer = average_gradients(
+            updates,
+            state.momentum_buffer,
+            weight=1 - self.beta1,
+            average_share=1 / one_minus_power(self.beta1, step),
+            gradient_share=0.0,
+            nesterov=False,
+        )
         treedef: Any
         leaves, treedef = jax.tree.flatten(updates)
-        averages, factors = map(treedef.flatten_up_to, (buffer, state.Q))
-        correction = one_minus_power(self.beta1, step)
+        averages, factors = map(treedef.flatten_up_to, (means, state.Q))
 
-        def seen(leaf: Array, factor: Any = 1) -> Array:
+        def seen(leaf: Array) -> Array:
             dtype = compute_dtype(leaf.dtype)
-            scaled = leaf.astype(dtype) / lax.convert_element_type(factor, dtype)
-            return scaled.reshape(self._shape(leaf.shape))
+            return leaf.astype(dtype).reshape(self._shape(leaf.shape))
 
-        averages = [seen(x, correction) for x in averages]
+        averages = [seen(x) for x in averages]
         grads = averages
         if not self.momentum_into_precond_update:
             grads = [seen(x) for x in leaves]

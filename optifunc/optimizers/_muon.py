@@ -17,6 +17,7 @@ from .._tree import PyTree, compute_dtype, zeros_like
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble
+from ._averages import average_gradients
 from ._factory import factory
 from ._matrices import (
     OutputAxis,
@@ -28,7 +29,6 @@ from ._matrices import (
 from ._options import check_option
 from ._orthogonal import (
     adam_factor,
-    average_gradients,
     bounded_factor,
     orthogonal_matrices,
     spectral_factor,

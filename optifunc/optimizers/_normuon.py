@@ -17,6 +17,7 @@ from .._tree import PyTree, zeros_like
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble
+from ._averages import average_gradients
 from ._factory import factory
 from ._matrices import (
     OutputAxis,
@@ -27,7 +28,7 @@ from ._matrices import (
     placed_like,
 )
 from ._muon import Coefficients
-from ._orthogonal import average_gradients, bounded_factor, orthogonal_matrices
+from ._orthogonal import bounded_factor, orthogonal_matrices
 
 
 class ScaleByNormuonState(NamedTuple):

@@ -10,8 +10,8 @@ from jax import Array
 from .._checks import check_choice, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._leafwise import elementwise, leafwise
-from .._numerics import first_moment, sqrt
+from .._leafwise import leafwise
+from .._numerics import sqrt
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, leaves_with_names, zeros_like
@@ -21,6 +21,7 @@ from ..linalg._newton_schulz import (
     orthogonalize_each,
 )
 from ._assemble import assemble
+from ._averages import average_gradients
 from ._factory import factory
 from ._matrices import as_matrix, from_matrix
 from ._muon import Coefficients
@@ -41,11 +42,6 @@ class ScaleByScionState(NamedTuple):
     """
 
     momentum_buffer: PerParameter
-
-
-@elementwise(inline=True)
-def _averaged(momentum_buffer: Array, updates: Array, *, weight: Array) -> Array:
-    return first_moment(momentum_buffer, updates, weight)
 
 
 @leafwise(static=("norm",))
@@ -126,9 +122,16 @@ class scale_by_scion(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByScionState]:
-        buffer = _averaged(state.momentum_buffer, updates, weight=self.momentum)
+        averages, buffer = average_gradients(
+            updates,
+            state.momentum_buffer,
+            weight=self.momentum,
+            average_share=1.0,
+            gradient_share=0.0,
+            nesterov=False,
+        )
         treedef: Any
-        leaves, treedef = jax.tree.flatten(buffer)
+        leaves, treedef = jax.tree.flatten(averages)
         norms = [self._norm(leaf.ndim) for leaf in leaves]
         matrices = [
             jnp.atleast_1d(x)
@@ -154,8 +157,6 @@ class scale_by_scion(GradientTransformation):
                 if norm == "BiasRMS"
                 else from_matrix(new, leaf.shape, self.output_axis, 0)
             )
-        dtypes = [x.dtype for x in jax.tree.leaves(updates)]
-        result = [x.astype(d) for x, d in zip(result, dtypes, strict=True)]
         return treedef.unflatten(result), ScaleByScionState(buffer)
 
     def _factor(self, shape: tuple[int, ...], norm: str) -> float:
