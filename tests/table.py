@@ -239,6 +239,7 @@ ROWS = [
     Row(
         "shampoo_grafted",
         lambda: of.shampoo(
+            1e-3,
             betas=(0.9, 0.99),
             eps=1e-2,
             max_preconditioner_dim=3,

@@ -119,6 +119,8 @@ def test_complex_leaves_are_pairs_of_real_ones(row):
         state = tx.init(params)
         for _ in range(STEPS):
             extra = {"value": jnp.ones(())} if row.value else {}
+            if row.max_logits:
+                extra["max_logits"] = {}
             if row.value_fn:
                 extra["value_fn"] = lambda params: sum(
                     0.25 * jnp.real(jnp.sum(p * jnp.conj(p))) for p in params.values()

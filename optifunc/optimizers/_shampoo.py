@@ -94,6 +94,19 @@ def _slices(shape: tuple[int, ...], largest: int) -> list[Slices]:
     return list(itertools.product(*sides))
 
 
+def _joined(blocks: list[Array], shape: tuple[int, ...], largest: int) -> Array:
+    """The tensor that was cut into ``blocks``.
+
+    Put together and not written into one: XLA has been seen to misplace blocks of a
+    sharded array that do not divide it.
+    """
+    for axis in reversed(range(len(shape))):
+        count = -(-shape[axis] // largest)
+        rows = [blocks[i : i + count] for i in range(0, len(blocks), count)]
+        blocks = [jnp.concatenate(row, axis) for row in rows]
+    return blocks[0]
+
+
 def _inverse_roots(order: int, eps: Value, matrices: Array) -> tuple[Array]:
     """The inverse roots of order ``2 * order`` of positive matrices."""
     values, vectors = jnp.linalg.eigh(matrices)
@@ -105,7 +118,7 @@ def _inverse_roots(order: int, eps: Value, matrices: Array) -> tuple[Array]:
     return (product,)
 
 
-def _norm(x: Array) -> Array:
+def _size(x: Array) -> Array:
     return sqrt(jnp.sum(x * x))
 
 
@@ -312,14 +325,17 @@ class scale_by_shampoo(GradientTransformation):
         dtype = compute_dtype(average.dtype)
         tensor, grafted = (x.astype(dtype).reshape(shape) for x in (average, graft))
         start = self.start_preconditioning_step or self.precondition_frequency
-        result = tensor
+        if tensor.size == 0:
+            return average
+        results = []
         slices = _slices(shape, self.max_preconditioner_dim)
         for block, factors in zip(slices, inverses, strict=True):
             new = multiply_axes(tensor[block], factors)
             if self.grafting is not None:
-                new *= _norm(grafted[block]) / (_norm(new) + 1e-16)
+                new *= _size(grafted[block]) / (_size(new) + 1e-16)
                 new = jnp.where(step < start, grafted[block], new)
-            result = result.at[block].set(new)
+            results.append(new)
+        result = _joined(results, shape, self.max_preconditioner_dim)
         return result.reshape(average.shape).astype(average.dtype)
 
 

@@ -120,7 +120,7 @@ def test_betas_may_be_one_array(name):
     for x, y in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         # Powers and roots of the step in float32: a few roundings.
         np.testing.assert_allclose(x, y, 1e-6)
-    with pytest.raises(ValueError, match="betas must be (a pair|three numbers)"):
+    with pytest.raises(ValueError, match=r"betas must be (a pair|three numbers)"):
         FACTORIES[name](betas=jnp.ones(5))
 
 

@@ -1,5 +1,7 @@
 """Kron, CAME and Shampoo beside their authors' recorded runs."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,3 +60,50 @@ def test_came(x64):
 )
 def test_shampoo(name, options, atol, x64):
     assert_follows(name, of.shampoo(0.1, **options), atol=atol)
+
+
+# --- what they are made for -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda lr: of.soap(lr, weight_decay=0.0, precondition_frequency=5),
+        lambda lr: of.kron(lr),
+    ],
+    ids=["soap", "kron"],
+)
+def test_fewer_steps_than_adam_where_axes_are_ill_conditioned(build):
+    """Each with its best learning rate, which falls to 0 at the end."""
+    rng = np.random.default_rng(0)
+
+    def positive(size, condition):
+        basis, _ = np.linalg.qr(rng.normal(size=(size, size)))
+        return jnp.asarray(
+            basis * np.geomspace(1, 1 / condition, size) @ basis.T, jnp.float32
+        )
+
+    left, right = positive(12, 100), positive(10, 100)
+    start = jnp.asarray(rng.normal(size=(12, 10)), jnp.float32)
+
+    def value(p):
+        return 0.5 * jnp.sum(p * (left @ p @ right))
+
+    @functools.partial(jax.jit, static_argnames="count")
+    def last(tx, count):
+        def step(carry, i):
+            params, state = carry
+            updates, state = tx.update(jax.grad(value)(params), state, params)
+            fading = 1 - i / count
+            updates = jax.tree.map(lambda u: fading * u, updates)
+            return (of.apply_updates(params, updates), state), None
+
+        carry = start, tx.init(start)
+        (params, _), _ = jax.lax.scan(step, carry, jnp.arange(float(count)))
+        return value(params)
+
+    grid = (0.03, 0.1, 0.3)
+    ours = min(float(last(build(lr), 200)) for lr in grid)
+    adam = min(float(last(of.adam(lr), 400)) for lr in grid)
+    # In half the steps.
+    assert ours < adam

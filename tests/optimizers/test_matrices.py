@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import optifunc as of
 
@@ -330,3 +331,57 @@ def test_label_matrices():
     buffer = of.find_in_state(state, "momentum_buffer")
     assert buffer["kernel"] is not None
     assert buffer["head"] is buffer["bias"] is None
+
+
+# --- what they are made for -----------------------------------------------------------
+
+
+def digits_loss(params, x, labels):
+    hidden = x
+    for layer in params["layers"]:
+        hidden = jax.nn.relu(hidden @ layer)
+    logits = hidden @ params["head"]
+    return of.losses.cross_entropy(logits, labels)
+
+
+def test_muon_on_the_digits_of_scikit_learn():
+    """A lower loss in as many steps as Adam with its best learning rate of a grid."""
+    images, labels = load_digits(return_X_y=True)
+    x = jnp.asarray(images / 16, jnp.float32)
+    labels = jnp.asarray(labels, jnp.int32)
+    rng = np.random.default_rng(0)
+
+    def kernel(inputs, outputs):
+        values = rng.normal(size=(inputs, outputs)) * np.sqrt(2 / inputs)
+        return jnp.asarray(values, jnp.float32)
+
+    start = {
+        "layers": [kernel(64, 64), kernel(64, 64), kernel(64, 64)],
+        "head": kernel(64, 10),
+    }
+    batches = jnp.asarray(rng.integers(0, len(x), (60, 128)), jnp.int32)
+    fading = jnp.linspace(1, 0, len(batches))
+
+    @jax.jit
+    def last_loss(tx):
+        def step(carry, given):
+            params, state = carry
+            batch, factor = given
+            grads = jax.grad(digits_loss)(params, x[batch], labels[batch])
+            updates, state = tx.update(grads, state, params)
+            updates = jax.tree.map(lambda u: factor * u, updates)
+            return (of.apply_updates(params, updates), state), None
+
+        carry = start, tx.init(start)
+        (params, _), _ = jax.lax.scan(step, carry, (batches, fading))
+        return digits_loss(params, x, labels)
+
+    adam = min(float(last_loss(of.adam(lr))) for lr in (0.01, 0.03, 0.1))
+
+    def mixed(lr):
+        muon = of.muon(lr, 0.0, output_axis=-1, ns_dtype="float32")
+        transformations = {"matrix": muon, "other": of.adam(1e-2)}
+        return of.partition(transformations, of.label_matrices("head"))
+
+    muon = min(float(last_loss(mixed(lr))) for lr in (0.03, 0.1))
+    assert muon < 0.7 * adam
