@@ -62,6 +62,61 @@ def test_shampoo(name, options, atol, x64):
     assert_follows(name, of.shampoo(0.1, **options), atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: of.kron(beta1=1.0), ValueError, "beta1 must be .* below 1, found 1"),
+        (
+            lambda: of.kron(preconditioner_update_probability=0.0),
+            ValueError,
+            "preconditioner_update_probability must be above 0",
+        ),
+        (lambda: of.kron(memory_save_mode="none"), ValueError, "mode must be one of"),
+        (lambda: of.kron(precond_lr=-1.0), ValueError, "precond_lr must be at least"),
+        (lambda: of.kron(precond_init_scale=0.0), ValueError, "scale must be above 0"),
+        (lambda: of.kron(max_size_triangular=1.5), TypeError, "must be an integer"),
+        (lambda: of.kron(seed=-1), ValueError, "seed must be at least 0"),
+        (lambda: of.came(betas=(0.9, 0.99)), ValueError, "betas must be three numbers"),
+        (lambda: of.came(betas=(0.9, 0.99, 1.0)), ValueError, r"betas\[2\] must be"),
+        (lambda: of.came(eps=(0.0, 1.0)), ValueError, r"eps\[0\] must be above 0"),
+        (lambda: of.came(eps=1e-30), ValueError, "eps must be a pair"),
+        (lambda: of.came(clip_threshold=0.0), ValueError, "clip_threshold must be"),
+        (lambda: of.shampoo(betas=(0.9, 0.0)), ValueError, r"betas\[1\] must be above"),
+        (lambda: of.shampoo(eps=0.0), ValueError, "eps must be above 0"),
+        (lambda: of.shampoo(beta3=1.0), ValueError, "beta3 must be .* below 1"),
+        (lambda: of.shampoo(grafting="adamw"), ValueError, "grafting must be one of"),
+        (
+            lambda: of.shampoo(precondition_frequency=0),
+            ValueError,
+            "precondition_frequency must be at least 1",
+        ),
+        (
+            lambda: of.shampoo(start_preconditioning_step=-1),
+            ValueError,
+            "start_preconditioning_step must be at least 1",
+        ),
+        (
+            lambda: of.shampoo(target_parameter_dimensionality=0),
+            ValueError,
+            "target_parameter_dimensionality must be at least 1",
+        ),
+    ],
+)
+def test_bad_arguments(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+@pytest.mark.parametrize("build", [of.kron, of.came, of.shampoo])
+def test_complex_parameters_and_other_shapes_are_named(build):
+    tx = build()
+    with pytest.raises(TypeError, match=r"only real .* complex64 at 'z'"):
+        tx.init({"z": jnp.ones((2, 2), jnp.complex64)})
+    params = {"w": jnp.ones((3, 2))}
+    with pytest.raises(ValueError, match="differ in shape at 'w'"):
+        tx.update({"w": jnp.ones((2, 3))}, tx.init(params), params)
+
+
 # --- what they are made for -----------------------------------------------------------
 
 
