@@ -228,7 +228,8 @@ def dion(
     Each number but those of the rank may be an array or a schedule.
 
     **State:** `ScaleByDionState`. A matrix is whole on each device while it is
-    factorized; a mesh with explicit axes is not supported.
+    factorized; on a mesh with explicit axes it must be so (`jax.sharding.reshard`
+    first).
 
     **Raises:** `ValueError` for a number out of range, and at `init` for a parameter
     that is not a matrix; `TypeError` for complex parameters and for sparse gradients.

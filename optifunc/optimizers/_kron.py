@@ -390,8 +390,7 @@ def kron(
 
     Each number but the counts may be an array or a schedule.
 
-    **State:** `ScaleByKronState`. Each factor is whole on each device; a mesh with
-    explicit axes is not supported.
+    **State:** `ScaleByKronState`. Each factor is whole on each device.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

@@ -203,7 +203,8 @@ def normuon(
 
     Each number but ``ns_steps`` may be an array or a schedule.
 
-    **State:** `ScaleByNormuonState`, in the parameters' dtypes.
+    **State:** `ScaleByNormuonState`, in the parameters' dtypes. On a mesh with explicit
+    axes the matrices must not be sharded (`jax.sharding.reshard` first).
 
     **Raises:** `ValueError` for a number out of range, and at `init` for a parameter
     that is not a matrix; `TypeError` for complex parameters and for sparse gradients.

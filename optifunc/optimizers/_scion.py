@@ -231,7 +231,8 @@ def scion(
 
     Each number but ``ns_steps`` may be an array or a schedule.
 
-    **State:** `ScaleByScionState`, in the parameters' shapes and dtypes.
+    **State:** `ScaleByScionState`, in the parameters' shapes and dtypes. On a mesh with
+    explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).
 
     **Raises:** `ValueError` for a number out of range, for an unknown norm, at `init`
     for a leaf with too few axes for it, and at `update` if ``params`` is missing

@@ -406,8 +406,8 @@ def shampoo(
     Each number but the counts may be an array or a schedule.
 
     **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. The factors are whole on each device; a mesh with explicit axes
-    is not supported.
+    decomposition does. The factors are whole on each device; on a mesh with explicit
+    axes so must be the leaves (`jax.sharding.reshard` first).
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

@@ -362,8 +362,8 @@ def soap(
 
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
     Under `jax.vmap` every step costs what one with a decomposition does. Gradients that
-    are sharded are gathered for the factors, and those are whole on each device; a mesh
-    with explicit axes is not supported.
+    are sharded are gathered for the factors, and those are whole on each device; on a
+    mesh with explicit axes so must be the leaves (`jax.sharding.reshard` first).
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and
