@@ -73,6 +73,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "step_size_fn": ("factor",),
     # Muon's iterations
     "ns_coeffs": ("ns_coefficients",),
+    "consistent_rms": ("adjust_lr_fn",),
+    "muon_weight_dimension_numbers": ("output_axis",),
     "steps": ("ns_steps", "total_iters"),
     # schedules
     "init_value": ("start", "base"),

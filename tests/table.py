@@ -24,11 +24,13 @@ class Row:
     complex: bool = True  # complex parameters are supported
     magnitudes: bool = False  # complex elements count by their magnitudes
     noise: bool = False  # draws noise, which depends on dtype and shape
+    bases: bool = False  # the state has eigenvectors, some of them of no eigenvalue
     one_vector: bool = False  # the state is of all parameters as one vector
     lossy: bool = False  # rounds its state
     wide: bool = False  # updates of narrow parameters are in float32
     float16: bool = True  # parameters of float16 are supported
     needs_params: bool = False  # update raises without params
+    max_logits: bool = False  # needs the logits of attention
     value: bool = False  # needs the loss
     value_fn: bool = False  # needs the loss function
     sampled_grad: bool = False  # takes a second gradient
@@ -39,6 +41,8 @@ class Row:
         extra: dict[str, Any] = {}
         if self.value:
             extra["value"] = loss(params)
+        if self.max_logits:
+            extra["max_logits"] = {}
         if self.value_fn:
             extra["value_fn"] = loss
         if self.sampled_grad:
@@ -362,6 +366,112 @@ ROWS = [
         needs_params=True,
     ),
     # Matrices.
+    Row(
+        "muon_variant",
+        lambda: of.muon(
+            ns_coefficients=of.linalg.polar_express_coefficients(4),
+            ns_dtype="float32",
+            output_axis=-1,
+            preconditioning="aol",
+            bias_correction=True,
+            adaptive=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "normuon",
+        lambda: of.normuon(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    # Of matrices of rank 2, whose other directions are rounding, which eps is to cover.
+    Row(
+        "soap",
+        lambda: of.soap(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        bases=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "soap_merged",
+        lambda: of.soap(
+            eps=1e-2,
+            precondition_frequency=1,
+            merge_dims=True,
+            precondition_1d=True,
+            normalize_grads=True,
+            one_sided=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "dion",
+        lambda: of.dion(rank_fraction=0.5),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion",
+        of.scion,
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion_rows",
+        lambda: of.scion(0.01, 0.1, "RowNorm", unconstrained=True),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+    ),
+    Row(
+        "kron",
+        lambda: of.kron(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        noise=True,
+        needs_params=True,
+    ),
+    Row("came", of.came, optimizer=True, shapes=True, complex=False),
+    Row(
+        "shampoo",
+        lambda: of.shampoo(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
+    Row(
+        "shampoo_grafted",
+        lambda: of.shampoo(
+            1e-3,
+            betas=(0.9, 0.99),
+            eps=1e-2,
+            max_preconditioner_dim=3,
+            target_parameter_dimensionality=2,
+            grafting="adam",
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
     # Filtered and low-rank gradients.
     Row(
         "adafactor_like_optax",
@@ -564,6 +674,7 @@ ROWS = [
         needs_params=True,
     ),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
+    Row("qk_clip", of.qk_clip, max_logits=True, needs_params=True),
     Row(
         "chain",
         lambda: of.chain(clip=of.clip_by_global_norm(1.0), adam=of.adamw(_falling)),

@@ -1,5 +1,7 @@
 """Newton-Schulz iterations: singular values brought near 1 by products alone."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -7,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .._checks import check_choice, check_integer, check_range
 from .._hyperparameters import Value
 from .._numerics import sqrt
 from .._tree import compute_dtype
@@ -15,48 +18,107 @@ from .._tree import compute_dtype
 # all end near 1 without converging to it (Jordan et al., 2024).
 NS_COEFFICIENTS = (3.4445, -4.775, 2.0315)
 
+# How a matrix is scaled before the first iteration.
+PRECONDITIONINGS = ("frobenius", "schatten", "aol")
+
 
 def orthogonalize(
     matrices: Array,
     *,
-    ns_coefficients: tuple[Value, Value, Value] = NS_COEFFICIENTS,
+    ns_coefficients: Any = NS_COEFFICIENTS,
     eps: Value = 1e-7,
     ns_steps: int = 5,
     ns_dtype: Any = jnp.bfloat16,
+    preconditioning: str = "frobenius",
 ) -> Array:
     """Bring the singular values of matrices near 1, by Newton-Schulz iterations.
 
     ::
 
         X = M / max(||M||_F, eps)
+        X = X / sqrt(||X X^T||_F)                             ("schatten")
+        X = diag(sum_j |X X^T|_ij)^(-1/2) X                   ("aol")
         A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
 
     With the default coefficients the singular values end between about 0.7 and 1.2
-    (those that start near 0, below it). Each line is rounded once to ``ns_dtype``;
-    products are summed in float32 at least.
+    (those that start near 0, below it), with those of `polar_express_coefficients`
+    nearer to 1. Each line is rounded once to ``ns_dtype``; products are summed in
+    float32 at least.
 
     **Arguments:**
 
     - ``matrices``: real, of shape ``[..., n, m]``.
-    - ``ns_coefficients``: ``a``, ``b`` and ``c``.
+    - ``ns_coefficients``: ``a``, ``b`` and ``c``; or several such triples, one for each
+      iteration, of which the last one serves for the rest.
     - ``eps``: the floor of the norm.
     - ``ns_steps``: the number of iterations.
     - ``ns_dtype``: the dtype to compute in.
+    - ``preconditioning``: ``"frobenius"``, which is the first line alone, or a sharper
+      bound of the largest singular value, which leaves less for the iterations to do:
+      ``"schatten"`` or ``"aol"`` (of the smaller of ``X X^T`` and ``X^T X``).
 
     **Returns:** an array of the shape and dtype of ``matrices``.
 
+    **Raises:** `ValueError` for coefficients that are not triples, for more of them
+    than ``ns_steps``, and for an unknown ``preconditioning``.
+
     **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
-    networks", 2024.
+    networks", 2024; "schatten": Grishina et al., 2025,
+    [arXiv:2506.10935](https://arxiv.org/abs/2506.10935); "aol": Boissin et al., 2025,
+    [arXiv:2512.04632](https://arxiv.org/abs/2512.04632).
     """
+    check_orthogonalization(ns_coefficients, eps, ns_steps, ns_dtype, preconditioning)
     # A wide matrix has the smaller X X^T.
     (result,) = newton_schulz_together(
         (wide(matrices),),
-        tuple(ns_coefficients),
+        triples(ns_coefficients),
         eps,
         steps=ns_steps,
-        dtype=ns_dtype,
+        dtype=jnp.dtype(ns_dtype),
+        preconditioning=preconditioning,
     )
     return oriented_like(matrices, result)
+
+
+def check_orthogonalization(
+    ns_coefficients: Any,
+    eps: Value,
+    ns_steps: int,
+    ns_dtype: Any,
+    preconditioning: str = "frobenius",
+) -> None:
+    """Check the arguments that `orthogonalize` and the optimizers have in common."""
+    check_integer("ns_steps", ns_steps, at_least=0)
+    # As in torch: a sensible number is below 10.
+    check_range("ns_steps", ns_steps, below=100)
+    given = triples(ns_coefficients)
+    for triple in given:
+        if len(triple) != 3:
+            raise ValueError(
+                "ns_coefficients must be three numbers, or a tuple of such triples, "
+                f"found {ns_coefficients!r}"
+            )
+        for i, coefficient in enumerate(triple):
+            check_range(f"ns_coefficients[{i}]", coefficient)
+    if len(given) > 1 and len(given) > ns_steps:
+        raise ValueError(
+            f"ns_coefficients are {len(given)} triples, one an iteration, but ns_steps "
+            f"is {ns_steps}; give ns_steps={len(given)}"
+        )
+    check_range("eps", eps, at_least=0)
+    check_choice("preconditioning", preconditioning, PRECONDITIONINGS)
+    if not jnp.issubdtype(ns_dtype, jnp.floating):
+        raise ValueError(
+            f"ns_dtype must be a real floating point dtype, found {ns_dtype!r}"
+        )
+
+
+def triples(ns_coefficients: Any) -> tuple[tuple[Value, ...], ...]:
+    """Coefficients by iteration, from one triple or several."""
+    given = tuple(ns_coefficients)
+    if not any(isinstance(x, tuple | list) for x in given):
+        return (given,)
+    return tuple(tuple(x) if isinstance(x, tuple | list) else (x,) for x in given)
 
 
 def _transposed(matrices: Array) -> Array:
@@ -76,19 +138,70 @@ def oriented_like(reference: Array, matrices: Array) -> Array:
     return _transposed(matrices) if _is_tall(reference) else matrices
 
 
-@partial(jax.jit, static_argnames=("steps", "dtype"))
-def newton_schulz_together(
-    batches: tuple[Array, ...],
-    coefficients: tuple[Value, Value, Value],
+def orthogonalize_each(
+    matrices: Sequence[Array],
+    ns_coefficients: Any,
     eps: Value,
     *,
     steps: int,
     dtype: Any,
+    preconditioning: str = "frobenius",
+) -> list[Array]:
+    """`orthogonalize` for each of several arrays.
+
+    Those of one shape and dtype, and of the transposed shape, are one batch; on a CPU,
+    one loop.
+    """
+
+    def together(*arrays: Array) -> tuple[Array, ...]:
+        results: tuple[Array, ...] = newton_schulz_together(
+            arrays,
+            triples(ns_coefficients),
+            eps,
+            steps=steps,
+            dtype=dtype,
+            preconditioning=preconditioning,
+        )
+        return results
+
+    def stacked(*arrays: Array) -> tuple[Array, ...]:
+        return tuple(together(jnp.stack(arrays))[0])
+
+    batches = defaultdict(list)
+    for i, matrix in enumerate(matrices):
+        key = matrix.shape[:-2], tuple(sorted(matrix.shape[-2:])), matrix.dtype
+        batches[key].append(i)
+    results = list(matrices)
+    for members in batches.values():
+        # For a CPU XLA compiles each slice of a batch by itself, and takes longer for
+        # it than for all the rest; there single products fill the machine as well.
+        batch = lax.platform_dependent(
+            *(wide(matrices[i]) for i in members), cpu=together, default=stacked
+        )
+        for i, result in zip(members, batch, strict=True):
+            results[i] = oriented_like(matrices[i], result)
+    return results
+
+
+@partial(jax.jit, static_argnames=("steps", "dtype", "preconditioning"))
+def newton_schulz_together(
+    batches: tuple[Array, ...],
+    coefficients: tuple[tuple[Value, ...], ...],
+    eps: Value,
+    *,
+    steps: int,
+    dtype: Any,
+    preconditioning: str,
 ) -> tuple[Array, ...]:
     """`orthogonalize` for wide matrices, several arrays of them in one loop."""
     wide_dtype = compute_dtype(dtype)
-    a, b, c = (lax.convert_element_type(x, wide_dtype) for x in coefficients)
     eps = lax.convert_element_type(eps, dtype)
+    table = jnp.stack(
+        [
+            jnp.stack([lax.convert_element_type(x, wide_dtype) for x in triple])
+            for triple in coefficients
+        ]
+    )
 
     def product(x: Array, y: Array) -> Array:
         # "highest" because a float32 asked for should not be computed in less.
@@ -99,21 +212,34 @@ def newton_schulz_together(
         x = x.astype(dtype)
         squares = jnp.square(x.astype(wide_dtype))
         norm = sqrt(jnp.sum(squares, axis=(-2, -1), keepdims=True)).astype(dtype)
-        return (
-            x.astype(wide_dtype) / jnp.maximum(norm, eps).astype(wide_dtype)
-        ).astype(dtype)
+        x = (x.astype(wide_dtype) / jnp.maximum(norm, eps).astype(wide_dtype)).astype(
+            dtype
+        )
+        if preconditioning == "frobenius":
+            return x
+        gram = product(x, _transposed(x))
+        if preconditioning == "schatten":
+            square = sqrt(jnp.sum(gram * gram, axis=(-2, -1), keepdims=True))
+        else:
+            square = jnp.sum(jnp.abs(gram), axis=-1, keepdims=True)
+        # A row of zeros stays one.
+        square = jnp.where(square > 0, square, 1)
+        return (x.astype(wide_dtype) * lax.rsqrt(square)).astype(dtype)
 
     @jax.jit
-    def iterated(x: Array) -> Array:
+    def iterated(x: Array, triple: Array) -> Array:
+        a, b, c = triple
         gram = product(x, _transposed(x)).astype(dtype)
         square = product(gram, gram)
         polynomial = (b * gram.astype(wide_dtype) + c * square).astype(dtype)
-        return (a * x.astype(wide_dtype) + product(polynomial, x)).astype(dtype)
+        result: Array = a * x.astype(wide_dtype) + product(polynomial, x)
+        return result.astype(dtype)
+
+    def iteration(i: Array, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        triple = table[jnp.minimum(i, len(coefficients) - 1)]
+        return tuple(iterated(x, triple) for x in arrays)
 
     results: tuple[Array, ...] = lax.fori_loop(
-        0,
-        steps,
-        lambda _, arrays: tuple(map(iterated, arrays)),
-        tuple(map(normalized, batches)),
+        0, steps, iteration, tuple(map(normalized, batches))
     )
     return tuple(x.astype(y.dtype) for x, y in zip(results, batches, strict=True))

@@ -24,12 +24,15 @@ from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
 from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
+from ._came import CAME as CAME
 from ._cocob import COCOB as COCOB
 from ._dadapt_adam import DAdaptAdam as DAdaptAdam
+from ._dion import Dion as Dion
 from ._dog import DoG as DoG, DoWG as DoWG
 from ._fromage import Fromage as Fromage
 from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._gpa_adamw import GPAAdamW as GPAAdamW
+from ._kron import Kron as Kron
 from ._lamb import Lamb as Lamb
 from ._laprop import LaProp as LaProp
 from ._lars import LARS as LARS
@@ -40,6 +43,7 @@ from ._mars import MARS as MARS
 from ._momo import Momo as Momo, MomoAdam as MomoAdam
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
+from ._normuon import NorMuon as NorMuon
 from ._novograd import NovoGrad as NovoGrad
 from ._optimistic import (
     OptimisticAdam as OptimisticAdam,
@@ -58,10 +62,13 @@ from ._schedule_free import (
     RAdamScheduleFree as RAdamScheduleFree,
     SGDScheduleFree as SGDScheduleFree,
 )
+from ._scion import Scion as Scion
 from ._sgd import SGD as SGD
+from ._shampoo import Shampoo as Shampoo
 from ._signum import Signum as Signum
 from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix
 from ._sm3 import SM3 as SM3
+from ._soap import SOAP as SOAP
 from ._sophia_g import SophiaG as SophiaG
 from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam

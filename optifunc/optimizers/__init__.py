@@ -77,6 +77,11 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._came import (
+    ScaleByCameState as ScaleByCameState,
+    came as came,
+    scale_by_came as scale_by_came,
+)
 from ._cocob import (
     StepByCocobState as StepByCocobState,
     cocob as cocob,
@@ -86,6 +91,11 @@ from ._dadapt_adam import (
     StepByDadaptAdamState as StepByDadaptAdamState,
     dadapt_adam as dadapt_adam,
     step_by_dadapt_adam as step_by_dadapt_adam,
+)
+from ._dion import (
+    ScaleByDionState as ScaleByDionState,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
 )
 from ._dog import (
     StepByDogState as StepByDogState,
@@ -107,6 +117,11 @@ from ._gpa_adamw import (
     StepByGpaState as StepByGpaState,
     gpa_adamw as gpa_adamw,
     step_by_gpa as step_by_gpa,
+)
+from ._kron import (
+    ScaleByKronState as ScaleByKronState,
+    kron as kron,
+    scale_by_kron as scale_by_kron,
 )
 from ._lamb import lamb as lamb
 from ._laprop import (
@@ -154,6 +169,11 @@ from ._nadam import (
     ScaleByNadamState as ScaleByNadamState,
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
+)
+from ._normuon import (
+    ScaleByNormuonState as ScaleByNormuonState,
+    normuon as normuon,
+    scale_by_normuon as scale_by_normuon,
 )
 from ._novograd import (
     ScaleByNovogradState as ScaleByNovogradState,
@@ -210,7 +230,17 @@ from ._schedule_free_radam import (
     schedule_free_radam as schedule_free_radam,
     step_by_rectified_rms as step_by_rectified_rms,
 )
+from ._scion import (
+    ScaleByScionState as ScaleByScionState,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
+)
 from ._sgd import sgd as sgd
+from ._shampoo import (
+    ScaleByShampooState as ScaleByShampooState,
+    scale_by_shampoo as scale_by_shampoo,
+    shampoo as shampoo,
+)
 from ._signum import signum as signum, tiger as tiger
 from ._simplified_ademamix import (
     ScaleBySimplifiedAdemamixState as ScaleBySimplifiedAdemamixState,
@@ -221,6 +251,11 @@ from ._sm3 import (
     ScaleBySm3State as ScaleBySm3State,
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
+)
+from ._soap import (
+    StepBySoapState as StepBySoapState,
+    soap as soap,
+    step_by_soap as step_by_soap,
 )
 from ._sophia import (
     ScaleBySophiaState as ScaleBySophiaState,

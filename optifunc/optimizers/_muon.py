@@ -1,30 +1,52 @@
 """Muon."""
 
-import math
-from collections import defaultdict
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from .._checks import check_choice, check_integer, check_range
+from .._checks import check_choice, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
-from .._leafwise import elementwise
-from .._numerics import first_moment, lerp
-from .._state import PerParameter
+from .._numerics import increment, one_minus_power
+from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, leaves_with_names, zeros_like
-from ..linalg._newton_schulz import (
-    NS_COEFFICIENTS,
-    newton_schulz_together,
-    oriented_like,
-    wide,
-)
+from .._tree import PyTree, compute_dtype, zeros_like
+from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble
+from ._averages import average_gradients
 from ._factory import factory
+from ._matrices import (
+    OutputAxis,
+    as_matrix,
+    check_axes,
+    check_matrices,
+    from_matrix,
+)
+from ._options import check_option
+from ._orthogonal import (
+    adam_factor,
+    bounded_factor,
+    orthogonal_matrices,
+    spectral_factor,
+)
+
+# Three numbers, or for each iteration three.
+Coefficients: TypeAlias = (
+    tuple[Hyperparameter, Hyperparameter, Hyperparameter]
+    | tuple[tuple[float, float, float], ...]
+)
+ShapeFactor: TypeAlias = Callable[[int, int], float]
+
+_FACTORS: dict[str | None, ShapeFactor] = {
+    None: bounded_factor,
+    "original": bounded_factor,
+    "match_rms_adamw": adam_factor,
+    "spectral_norm": spectral_factor,
+}
 
 
 class ScaleByMuonState(NamedTuple):
@@ -34,31 +56,11 @@ class ScaleByMuonState(NamedTuple):
 
     - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
       without correction.
+    - ``step``: with ``bias_correction`` int32 [], updates done so far; else None.
     """
 
     momentum_buffer: PerParameter
-
-
-@elementwise(outputs=2, static=("nesterov",))
-def _momentum_averaged(
-    updates: Array,
-    momentum_buffer: Array,
-    *,
-    momentum: Array,
-    weight: Array,
-    nesterov: bool,
-) -> tuple[Array, Array]:
-    momentum_buffer = first_moment(momentum_buffer, updates, weight)
-    if nesterov:
-        return lerp(updates, momentum_buffer, momentum), momentum_buffer
-    return momentum_buffer, momentum_buffer
-
-
-def _shape_factor(shape: tuple[int, ...], adjust_lr_fn: str | None) -> float:
-    rows, columns = shape
-    if adjust_lr_fn == "match_rms_adamw":
-        return 0.2 * math.sqrt(max(rows, columns))
-    return math.sqrt(max(1, rows / max(columns, 1)))
+    step: Shared | None = None
 
 
 @transformation
@@ -72,7 +74,8 @@ class scale_by_muon(GradientTransformation):
     **Arguments:**
 
     - ``momentum``, ``nesterov``, ``ns_coefficients``, ``eps``, ``ns_steps``,
-      ``adjust_lr_fn``, ``ns_dtype``: see `muon`.
+      ``adjust_lr_fn``, ``ns_dtype``, ``output_axis``, ``batch_axes``,
+      ``preconditioning``, ``bias_correction``, ``adaptive``: see `muon`.
 
     **State:** `ScaleByMuonState`.
 
@@ -81,45 +84,36 @@ class scale_by_muon(GradientTransformation):
 
     momentum: Value = 0.95
     nesterov: bool = static(default=True)
-    ns_coefficients: tuple[Value, Value, Value] = NS_COEFFICIENTS
+    ns_coefficients: Any = NS_COEFFICIENTS
     eps: Value = 1e-7
     ns_steps: int = static(default=5)
-    adjust_lr_fn: str | None = static(default=None)
+    adjust_lr_fn: str | ShapeFactor | None = static(default=None)
     ns_dtype: Any = static(default=jnp.bfloat16)
+    output_axis: OutputAxis | None = static(default=None)
+    batch_axes: int = static(default=0)
+    preconditioning: str = static(default="frobenius")
+    bias_correction: bool = static(default=False)
+    adaptive: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_range("momentum", self.momentum, at_least=0)
-        if len(self.ns_coefficients) != 3:
-            raise ValueError(
-                f"ns_coefficients must be three numbers, found {self.ns_coefficients!r}"
-            )
-        for i, coefficient in enumerate(self.ns_coefficients):
-            check_range(f"ns_coefficients[{i}]", coefficient)
-        check_range("eps", self.eps, at_least=0)
-        check_integer("ns_steps", self.ns_steps, at_least=0)
-        # As in torch: a sensible number is below 10.
-        check_range("ns_steps", self.ns_steps, below=100)
-        check_choice(
-            "adjust_lr_fn", self.adjust_lr_fn, (None, "original", "match_rms_adamw")
+        check_orthogonalization(
+            self.ns_coefficients,
+            self.eps,
+            self.ns_steps,
+            self.ns_dtype,
+            self.preconditioning,
         )
-        if not jnp.issubdtype(self.ns_dtype, jnp.floating):
-            raise ValueError(
-                f"ns_dtype must be a real floating point dtype, found {self.ns_dtype!r}"
-            )
+        if not callable(self.adjust_lr_fn):
+            check_choice("adjust_lr_fn", self.adjust_lr_fn, tuple(_FACTORS))
+        check_axes(self.output_axis, self.batch_axes)
         # One form of each dtype, so that equal transformations compile once.
         object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
 
     def init(self, params: PyTree) -> ScaleByMuonState:
-        check_real(params, ("muon", "parameters"))
-        for name, leaf in leaves_with_names(params):
-            if jnp.ndim(leaf) != 2:
-                raise ValueError(
-                    f"muon takes only matrices, found shape {jnp.shape(leaf)} at "
-                    f"{name!r}; give the others to another optimizer: "
-                    "partition({'matrix': muon(), 'other': adamw()}, "
-                    "lambda path, leaf: 'matrix' if leaf.ndim == 2 else 'other')"
-                )
-        return ScaleByMuonState(zeros_like(params))
+        check_matrices("muon", params, self.output_axis, self.batch_axes)
+        step = jnp.zeros((), jnp.int32) if self.bias_correction else None
+        return ScaleByMuonState(zeros_like(params), step)
 
     def update(
         self,
@@ -128,52 +122,59 @@ class scale_by_muon(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByMuonState]:
-        averages, momentum_buffer = _momentum_averaged(
+        check_option(self, "bias_correction", state.step, state.momentum_buffer)
+        step = None
+        shares: tuple[Any, Any] = (
+            (self.momentum if self.nesterov else 1.0),
+            (1 - self.momentum),
+        )
+        if state.step is not None:
+            step = increment(state.step)
+            # Nesterov's average is the one that the next step will have.
+            ahead = increment(step) if self.nesterov else step
+            shares = (
+                shares[0] / one_minus_power(self.momentum, ahead),
+                shares[1] / one_minus_power(self.momentum, step),
+            )
+        averages, momentum_buffer = average_gradients(
             updates,
             state.momentum_buffer,
-            momentum=self.momentum,
             weight=1 - self.momentum,
+            average_share=shares[0],
+            gradient_share=shares[1],
             nesterov=self.nesterov,
         )
         treedef: Any
         leaves, treedef = jax.tree.flatten(averages)
-        updates = treedef.unflatten(self._orthogonalized(leaves))
-        return updates, ScaleByMuonState(momentum_buffer)
-
-    def _orthogonalized(self, matrices: list[Array]) -> list[Array]:
-        batches = defaultdict(list)
-        for i, matrix in enumerate(matrices):
-            batches[tuple(sorted(matrix.shape)), matrix.dtype].append(i)
-        results = list(matrices)
-        for members in batches.values():
-            batch = self._orthogonalized_alike([wide(matrices[i]) for i in members])
-            for i, result in zip(members, batch, strict=True):
-                factor = _shape_factor(matrices[i].shape, self.adjust_lr_fn)
-                results[i] = factor * oriented_like(matrices[i], result)
-        return results
-
-    def _orthogonalized_alike(self, matrices: list[Array]) -> tuple[Array, ...]:
-        """Wide matrices of one shape, as one batch."""
-
-        def newton_schulz(*arrays: Array) -> tuple[Array, ...]:
-            results: tuple[Array, ...] = newton_schulz_together(
-                arrays,
-                tuple(self.ns_coefficients),
-                self.eps,
-                steps=self.ns_steps,
-                dtype=self.ns_dtype,
-            )
-            return results
-
-        def stacked(*matrices: Array) -> tuple[Array, ...]:
-            return tuple(newton_schulz(jnp.stack(matrices))[0])
-
-        # For a CPU XLA compiles each slice of a batch by itself, and takes longer for
-        # it than for all the rest; there single products fill the machine as well.
-        results: tuple[Array, ...] = lax.platform_dependent(
-            *matrices, cpu=newton_schulz, default=stacked
+        orthogonal = orthogonal_matrices(
+            leaves,
+            self.output_axis,
+            self.batch_axes,
+            self.ns_coefficients,
+            self.eps,
+            steps=self.ns_steps,
+            dtype=self.ns_dtype,
+            preconditioning=self.preconditioning,
         )
-        return results
+        updates = treedef.unflatten(map(self._scaled, leaves, orthogonal))
+        return updates, ScaleByMuonState(momentum_buffer, step)
+
+    def _scaled(self, average: Array, orthogonal: Array) -> Array:
+        if self.adaptive:
+            wide = compute_dtype(average.dtype)
+            matrix = as_matrix(average, self.output_axis, self.batch_axes)
+            products = matrix.astype(wide) * orthogonal.astype(wide)
+            dual_norm = jnp.sum(products, axis=(-2, -1), keepdims=True)
+            orthogonal = (dual_norm * orthogonal.astype(wide)).astype(average.dtype)
+        *_, outputs, inputs = orthogonal.shape
+        choice = self.adjust_lr_fn
+        factor = choice if callable(choice) else _FACTORS[choice]
+        return from_matrix(
+            factor(outputs, inputs) * orthogonal,
+            average.shape,
+            self.output_axis,
+            self.batch_axes,
+        )
 
 
 @factory
@@ -182,15 +183,18 @@ def muon(
     weight_decay: Hyperparameter = 0.1,
     momentum: Hyperparameter = 0.95,
     nesterov: bool = True,
-    ns_coefficients: tuple[Hyperparameter, Hyperparameter, Hyperparameter] = (
-        NS_COEFFICIENTS
-    ),
+    ns_coefficients: Coefficients = NS_COEFFICIENTS,
     eps: Hyperparameter = 1e-7,
     ns_steps: int = 5,
-    adjust_lr_fn: str | None = None,
+    adjust_lr_fn: str | ShapeFactor | None = None,
     *,
     mask: Mask | None = None,
     ns_dtype: Any = jnp.bfloat16,
+    output_axis: OutputAxis | None = None,
+    batch_axes: int = 0,
+    preconditioning: str = "frobenius",
+    bias_correction: bool = False,
+    adaptive: bool = False,
 ) -> GradientTransformation:
     """`torch.optim.Muon`: momentum whose singular values are all brought near 1.
 
@@ -202,21 +206,34 @@ def muon(
         A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
         u = -lr * (factor * X + weight_decay * p)
 
-    where ``a, b, c = ns_coefficients`` and, for a matrix of shape ``[rows, columns]``,
-    ``factor`` is ``sqrt(max(1, rows / columns))``, or with
-    ``adjust_lr_fn="match_rms_adamw"`` it is ``0.2 * sqrt(max(rows, columns))``, which
-    lets a learning rate found for `adamw` serve here. Layers in torch keep their
-    weights as ``[outputs, inputs]``, most layers in JAX the other way round, for which
-    the first factor is another one: give those a learning rate of their own or the
-    second factor, which does not depend on the order.
+    where ``a, b, c = ns_coefficients``, for a matrix of ``outputs`` rows and ``inputs``
+    columns, and ``factor`` is
+
+    - ``sqrt(max(1, outputs / inputs))`` by default, Keller Jordan's;
+    - ``0.2 * sqrt(max(outputs, inputs))`` with ``adjust_lr_fn="match_rms_adamw"``,
+      Moonlight's, which lets a learning rate found for `adamw` serve here;
+    - ``sqrt(outputs / inputs)`` with ``"spectral_norm"``, microsoft/dion's;
+    - ``adjust_lr_fn(outputs, inputs)`` if it is a function, such as
+      ``lambda outputs, inputs: 1.0``.
+
+    **Which way a kernel lies** matters to the factor alone. Torch keeps weights as
+    ``[outputs, inputs]``, which is what ``output_axis=None`` takes a matrix for; most
+    layers in JAX have their outputs last: give ``output_axis=-1``. Kernels of more axes
+    need it, too. All axes that are neither the output's nor ``batch_axes`` are inputs.
 
     Muon is for the matrices inside a network; embeddings, the last layer, biases and
-    scales are better left to `adamw`::
+    scales are better left to `adamw`, by shape and name as `label_matrices` does::
 
         tx = of.partition(
-            {"matrix": of.muon(0.02), "other": of.adamw(3e-4)},
-            lambda path, leaf: "matrix" if leaf.ndim == 2 else "other",
+            {"matrix": of.muon(0.02, output_axis=-1), "other": of.adamw(3e-4)},
+            of.label_matrices("*embed*", "head"),
         )
+
+    **Other authors' Muon:** Keller Jordan's is ``muon(0.02, weight_decay=0)``,
+    Moonlight's ``muon(adjust_lr_fn="match_rms_adamw")``, that of microsoft/dion
+    ``muon(0.01, 0.01, nesterov=False, adjust_lr_fn="spectral_norm")``, and optax's
+    ``muon(weight_decay=0, output_axis=-1, bias_correction=True)``. Where they add
+    ``eps`` to the norm, here it is the norm's floor.
 
     **Arguments:**
 
@@ -226,14 +243,26 @@ def muon(
       for starting at 0.
     - ``nesterov``: average once more with the gradient.
     - ``ns_coefficients``, ``eps``, ``ns_steps``: of the orthogonalization, see
-      `linalg.orthogonalize`.
-    - ``adjust_lr_fn``: None, ``"original"`` (the same) or ``"match_rms_adamw"``.
+      `linalg.orthogonalize`. `linalg.polar_express_coefficients` gives others, for each
+      iteration its own.
+    - ``adjust_lr_fn``: the factor: None, ``"original"`` (the same),
+      ``"match_rms_adamw"``, ``"spectral_norm"``, or a function.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``ns_dtype``: the dtype of the orthogonalization, bfloat16 in torch.
+    - ``output_axis``: the axis, or a tuple of axes, that counts the outputs. None: the
+      first one, of matrices alone.
+    - ``batch_axes``: how many of the first axes count matrices, each of which is
+      treated by itself: layers that are stacked for a scan, experts.
+    - ``preconditioning``: see `linalg.orthogonalize`.
+    - ``bias_correction``: divide ``b`` and ``g`` by what they lack for starting at 0,
+      which shifts Nesterov's average towards ``b`` in the first steps.
+    - ``adaptive``: multiply ``X`` by the sum of its products with what it was made of,
+      so that the step has the size of the gradient (use it with ``bias_correction``).
 
     Each number but ``ns_steps`` may be an array or a schedule.
 
-    **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes.
+    **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes. On a mesh with
+    explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).
 
     **Raises:** `ValueError` for a number out of range, at `init` for a parameter that
     is not a matrix, and at `update` if ``params`` is missing (unless ``weight_decay``
@@ -242,10 +271,23 @@ def muon(
     **Source:** Jordan et al., "Muon: An optimizer for hidden layers in neural
     networks", [2024](https://kellerjordan.github.io/posts/muon/); the second factor:
     Liu et al., "Muon is Scalable for LLM Training", 2025,
-    [arXiv:2502.16982](https://arxiv.org/abs/2502.16982).
+    [arXiv:2502.16982](https://arxiv.org/abs/2502.16982); ``adaptive``: Bernstein and
+    Newhouse, "Old Optimizer, New Norm", 2024,
+    [arXiv:2409.20325](https://arxiv.org/abs/2409.20325).
     """
     direction = scale_by_muon(
-        momentum, nesterov, ns_coefficients, eps, ns_steps, adjust_lr_fn, ns_dtype
+        momentum,
+        nesterov,
+        ns_coefficients,
+        eps,
+        ns_steps,
+        adjust_lr_fn,
+        ns_dtype,
+        output_axis,
+        batch_axes,
+        preconditioning,
+        bias_correction,
+        adaptive,
     )
     return assemble(
         direction, lr=lr, weight_decay=weight_decay, decay="decoupled", mask=mask

@@ -12,6 +12,7 @@ from ._conditionally import (
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
 from ._kahan import KahanState as KahanState, kahan as kahan
+from ._labels import label_matrices as label_matrices
 from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,

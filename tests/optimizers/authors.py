@@ -34,7 +34,9 @@ def _rosenbrock(params):
 VALUES = {"V": _quadratic, "M": _matrix_quadratic, "R": _rosenbrock}
 
 
-def assert_follows(name, tx, *, read=None, extra=None, transposed=False, atol=1e-9):
+def assert_follows(
+    name, tx, *, begin=None, read=None, extra=None, transposed=False, atol=1e-9
+):
     """Check that ``tx`` takes the recorded run ``name`` step for step, in float64.
 
     To be called under the fixture ``x64``.
@@ -43,6 +45,7 @@ def assert_follows(name, tx, *, read=None, extra=None, transposed=False, atol=1e
 
     - ``name``: a key of `RUNS`.
     - ``tx``: a transformation of the parameters, one array.
+    - ``begin``: a function of the first state that returns the one to begin with.
     - ``read``: a function of ``(state, params)``; what it returns is compared with the
       run's ``extra`` (or ``slow``) numbers of each step.
     - ``extra``: a function of ``(params, i)`` that returns a dict of extra arguments of
@@ -68,6 +71,7 @@ def assert_follows(name, tx, *, read=None, extra=None, transposed=False, atol=1e
     params = jnp.asarray(run["p0"], jnp.float64)
     params = params.T if transposed else params
     state = tx.init(params)
+    state = state if begin is None else begin(state)
     others = run.get("extra", run.get("slow"))
     for i, expected in enumerate(run["params"]):
         params, state = step(tx, params, state, extra(params, i) if extra else {})

@@ -126,7 +126,7 @@ def test_betas_may_be_one_array(name):
     for x, y in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         # Powers and roots of the step in float32: a few roundings.
         np.testing.assert_allclose(x, y, 1e-6)
-    wanted = {2: "a pair", 3: "3 numbers"}[count]
+    wanted = {2: "a pair", 3: "(3|three) numbers"}[count]
     with pytest.raises(ValueError, match=f"betas must be {wanted}"):
         FACTORIES[name](betas=jnp.ones(count + 1))
 
@@ -147,7 +147,7 @@ def shrunk(name, params, **options):
     grads = jax.tree.map(jnp.zeros_like, params)
     extra = OPTIMIZERS[name].extra(params)
     state = tx.init(params)
-    # ADOPT's first step moves nothing.
+    # The first step of ADOPT and SOAP moves nothing.
     for _ in range(2):
         updates, state = tx.update(grads, state, params, **extra)
     return jax.tree.map(lambda u: bool(jnp.any(u != 0)), updates)

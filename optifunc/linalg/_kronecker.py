@@ -1,0 +1,61 @@
+"""Products of a tensor with one matrix for each axis, and what they are made of."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def multiply_axes(tensor: Array, matrices: Sequence[Array | None]) -> Array:
+    """Multiply each axis by a matrix: ``y[.., k, ..] = sum_j x[.., j, ..] M[j, k]``.
+
+    An axis whose matrix is None stays as it is.
+    """
+    for axis, matrix in enumerate(matrices):
+        if matrix is not None:
+            product = jnp.tensordot(tensor, matrix, axes=(axis, 0), precision="highest")
+            tensor = jnp.moveaxis(product, -1, axis)
+    return tensor
+
+
+def transpose_each(matrices: Sequence[Array | None]) -> list[Array | None]:
+    """The transposes of matrices, each of which may be None."""
+    return [None if x is None else x.T for x in matrices]
+
+
+def gram(tensor: Array, axis: int) -> Array:
+    """The products of a tensor's slices along an axis, each with each."""
+    others = [i for i in range(tensor.ndim) if i != axis]
+    return jnp.tensordot(tensor, tensor, axes=(others, others), precision="highest")
+
+
+def apply_alike(
+    function: Callable[..., tuple[Any, ...]],
+    rows: Sequence[tuple[Array, ...] | None],
+) -> list[tuple[Any, ...] | None]:
+    """A function of batches of arrays, once for all rows of the same shapes and dtypes.
+
+    **Arguments:**
+
+    - ``function``: takes an array for each item of a row, with a new first axis, and
+      returns arrays that have it.
+    - ``rows``: what goes together. One that is None has no result.
+    """
+    batches = defaultdict(list)
+    for i, row in enumerate(rows):
+        if row is not None:
+            batches[tuple((x.shape, x.dtype) for x in row)].append((i, row))
+    results: list[tuple[Any, ...] | None] = [None] * len(rows)
+    for members in batches.values():
+        numbers, alike = zip(*members, strict=True)
+        stacked = [jnp.stack(column) for column in zip(*alike, strict=True)]
+        for i, *result in zip(numbers, *function(*stacked), strict=True):
+            results[i] = tuple(result)
+    return results
+
+
+def rows_of(*columns: Sequence[Array | None]) -> list[tuple[Any, ...] | None]:
+    """For `apply_alike`: what stands at each place of ``columns``, None for nothing."""
+    return [None if row[0] is None else row for row in zip(*columns, strict=True)]

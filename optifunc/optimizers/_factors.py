@@ -1,0 +1,49 @@
+"""Leaves as tensors with a square factor for each axis: SOAP, Shampoo and Kron."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from .._numerics import Scalar
+from .._tree import compute_dtype
+from ._matrices import placed_like
+
+
+def merged_shape(
+    shape: tuple[int, ...], largest: int, *, axes: int = 1
+) -> tuple[int, ...]:
+    """A shape without axes of size 1, neighbors joined while they are small together.
+
+    **Arguments:**
+
+    - ``shape``: the shape of a leaf.
+    - ``largest``: the largest size that axes are joined to.
+    - ``axes``: how many axes to leave at least, if there are as many.
+    """
+    sizes = [n for n in shape if n != 1] or [1]
+    merged = sizes[:1]
+    for i, size in enumerate(sizes[1:], 2):
+        can_spare = len(merged) + len(sizes) - i >= axes
+        if can_spare and merged[-1] * size <= largest:
+            merged[-1] *= size
+        else:
+            merged.append(size)
+    return tuple(merged)
+
+
+def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:
+    """A factor to begin with, in float32 at least, on the devices of ``leaf``."""
+    dtype = compute_dtype(jnp.result_type(leaf))
+    return placed_like(scale * jnp.eye(size, dtype=dtype), leaf)
+
+
+def flat(lists: list[list[Any]]) -> list[Any]:
+    """The items of lists, one after another."""
+    return [item for items in lists for item in items]
+
+
+def unflat(items: list[Any], like: list[list[Any]]) -> list[list[Any]]:
+    """``items`` in lists as long as those of ``like``."""
+    rest = iter(items)
+    return [[next(rest) for _ in part] for part in like]
