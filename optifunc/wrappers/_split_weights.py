@@ -32,7 +32,7 @@ class SplitWeightsState(NamedTuple):
     inner: State
 
 
-def _joined(upper: Array, lower: Array) -> Array:
+def _from_halves(upper: Array, lower: Array) -> Array:
     """The float32 number with these halves."""
     high = lax.convert_element_type(
         lax.bitcast_convert_type(upper, jnp.uint16), jnp.uint32
@@ -104,7 +104,7 @@ class split_weights(NarrowWrapper):
         check_dense(updates, params, "split_weights")
 
         def whole(update: Any, param: Any, lower: Any) -> Any:
-            return param if lower is None else _joined(param, lower)
+            return param if lower is None else _from_halves(param, lower)
 
         wide = jax.tree.map(whole, updates, params, state.lower, is_leaf=is_sparse)
         updates, inner = wide_update(
