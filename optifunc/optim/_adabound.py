@@ -12,7 +12,7 @@ from ._optimizer import Optimizer
 class AdaBound(Optimizer):
     """Adam whose step sizes are bounded; `optifunc.adabound`, stateful.
 
-    ``base_lr`` is by default the constructor's ``lr``, whatever a scheduler makes of it.
+    ``base_lr`` is by default the constructor's ``lr``, whatever schedulers do to that.
 
     **Arguments:**
 

@@ -6,7 +6,7 @@ from ._optimizer import Optimizer
 
 
 class Lamb(Optimizer):
-    """Adam's direction, scaled to the size of each parameter; `optifunc.lamb`, stateful.
+    """Adam's direction, scaled to each parameter's size; `optifunc.lamb`, stateful.
 
     **Arguments:**
 

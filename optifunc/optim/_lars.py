@@ -6,7 +6,7 @@ from ._optimizer import Optimizer
 
 
 class LARS(Optimizer):
-    """SGD whose steps are scaled to the size of each parameter; `optifunc.lars`, stateful.
+    """SGD, scaled to the size of each parameter; `optifunc.lars`, stateful.
 
     **Arguments:**
 

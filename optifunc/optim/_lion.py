@@ -14,7 +14,7 @@ class Lion(Optimizer):
 
     It loads the state dicts of lion-pytorch. These do not say whether the decay is
     independent of the learning rate: as there, it is as the constructor was told, and
-    ``peak_lr`` is by default the constructor's ``lr``, whatever a scheduler makes of it.
+    ``peak_lr`` is by default the constructor's ``lr``, whatever schedulers do to that.
 
     **Arguments:**
 

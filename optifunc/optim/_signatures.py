@@ -61,9 +61,10 @@ def constructor(
     - ``base``: the constructor that takes the parameters and a dict of the arguments.
     """
     signature = inspect.signature(factory)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        for name in ("self", "params")
+        inspect.Parameter("self", kind),
+        inspect.Parameter("params", kind, annotation=Any),
     ]
     whole = signature.replace(
         parameters=[*own, *signature.parameters.values()], return_annotation=None

@@ -152,9 +152,9 @@ def yogi(
     decay and ``params`` is missing.
 
     **Source:** Zaheer, Reddi, Sachan, Kale and Kumar, "Adaptive Methods for Nonconvex
-    Optimization",
-    [NeurIPS 2018](https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization).
-    The corrections and the start are those of optax.
+    Optimization", NeurIPS
+    [2018](https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization).
+    The corrections and the start of ``m`` are those of optax.
     """
     return assemble(
         scale_by_yogi(betas, eps, initial_accumulator_value),
