@@ -92,10 +92,12 @@ def _with_counts(state_dict: Mapping[str, Any]) -> StateDict:
     of_all = entries.pop("k", None)
     groups = []
     for group in state_dict["param_groups"]:
-        count = group.get("step", of_all)
+        count = without_tensors({"step": group.get("step", of_all)})["step"]
         for number in group["params"]:
             if count is not None and entries.get(number):
-                entries[number] = {"step": count, **entries[number]}
+                # A tensor of one element serves as a count, too.
+                step = np.reshape(count, ())
+                entries[number] = {"step": step, **entries[number]}
         groups.append({k: v for k, v in group.items() if k != "step"})
     return {"state": entries, "param_groups": groups}
 

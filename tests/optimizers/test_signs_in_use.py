@@ -8,6 +8,8 @@ from sklearn.datasets import load_digits
 
 import optifunc as of
 
+from ..table import sparse_rows
+
 # --- float32 --------------------------------------------------------------------------
 
 STEPS, SHAPE = 5000, (8, 8)
@@ -98,23 +100,19 @@ def loss(params, images, labels):
 
 
 def trained(tx, steps, batch=None, loss=loss, params=None):
-    """The network after ``steps`` on random batches, or on all images at once."""
-    rng = np.random.default_rng(1)
-    rows = np.arange(1400)[None].repeat(steps, 0)
+    """The network after ``steps`` on random batches, or on 400 images at once."""
+    rows = np.arange(400)[None].repeat(steps, 0)
     if batch is not None:
-        rows = rng.integers(0, 1400, (steps, batch))
+        rows = np.random.default_rng(1).integers(0, 1400, (steps, batch))
 
-    @jax.jit
-    def run(params, rows):
-        def step(carry, rows):
-            params, state = carry
-            grads = jax.grad(loss)(params, IMAGES[rows], LABELS[rows])
-            updates, state = tx.update(grads, state, params)
-            return (of.apply_updates(params, updates), state), None
+    def step(carry, rows):
+        params, state = carry
+        grads = jax.grad(loss)(params, IMAGES[rows], LABELS[rows])
+        updates, state = tx.update(grads, state, params)
+        return (of.apply_updates(params, updates), state), None
 
-        return jax.lax.scan(step, (params, tx.init(params)), rows)[0][0]
-
-    return run(network() if params is None else params, jnp.asarray(rows))
+    params = network() if params is None else params
+    return jax.lax.scan(step, (params, tx.init(params)), jnp.asarray(rows))[0][0]
 
 
 def accuracy(params, rows=HELD_OUT):
@@ -126,7 +124,7 @@ LEARNING = {
     "lion": lambda: of.lion(1e-3),
     "lion_smooth": lambda: of.lion(0.3, mode="smooth"),
     "lion_refined": lambda: of.lion(0.3, mode="refined"),
-    "lamb": lambda: of.lamb(0.03),
+    "lamb": lambda: of.lamb(0.01),
     "lars": lambda: of.lars(10.0),
     "adabelief": lambda: of.adabelief(0.01),
     "yogi": lambda: of.yogi(0.01),
@@ -146,40 +144,82 @@ LEARNING = {
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_each_learns_the_digits(name):
-    before = accuracy(network())
-    print(name, before, accuracy(trained(LEARNING[name](), 300, 128)))
+    """Where AdamW reaches 0.91: half a dozen of 397 images make 0.015."""
+    params = jax.jit(trained, static_argnums=(1, 2))(LEARNING[name](), 300, 128)
+    assert accuracy(network()) < 0.2
+    assert accuracy(params) > 0.87
 
 
 def test_lion_beside_adamw_with_a_tenth_of_its_learning_rate():
-    adamw = trained(of.adamw(3e-3, weight_decay=0.1), 300, 128)
-    lion = trained(of.lion(3e-4, weight_decay=1.0), 300, 128)
-    print("LION", accuracy(lion), accuracy(adamw), accuracy(trained(of.lion(3e-3), 300, 128)))
+    """And ten times the decay, from half the state."""
+    found, kept = {}, {}
+    for name, tx in {
+        "adamw": of.adamw(3e-2, weight_decay=0.01),
+        "lion": of.lion(3e-3, weight_decay=0.1),
+    }.items():
+        params = jax.jit(trained, static_argnums=(1, 2))(tx, 300, 128)
+        found[name] = accuracy(params)
+        kept[name] = sum(x.size for x in jax.tree.leaves(tx.init(params)))
+    assert found["adamw"] > 0.9
+    assert found["lion"] > found["adamw"] - 0.02
+    assert kept["adamw"] == 2 * kept["lion"] + 1
 
 
-def test_lamb_does_not_feel_the_scales_of_layers():
-    scales = {"first": 100.0, "second": 0.01, "bias": 1.0}
+SCALES = {"large": 1e3, "small": 1e-3}
 
-    def scaled_loss(params, images, labels):
-        own = {name: p / scales[name] for name, p in params.items()}
-        return loss(own, images, labels)
 
-    start = {name: p * scales[name] for name, p in network().items()}
+def relative_error(params, minimum):
+    """The largest distance of a layer from its minimum, in units of the latter."""
+    return max(
+        float(np.linalg.norm(p - minimum[name]) / np.linalg.norm(minimum[name]))
+        for name, p in params.items()
+    )
 
-    def found(tx):
-        params = trained(tx, 100, loss=scaled_loss, params=start)
-        own = {name: p / scales[name] for name, p in params.items()}
-        return loss(own, IMAGES[TRAINED], LABELS[TRAINED])
 
-    print("LAMB", found(of.lamb(0.03, eps=1e-12)), [float(found(of.adam(lr))) for lr in (1e-4,1e-3, 1e-2, 0.1, 1.0)])
-    print(loss(trained(of.lamb(0.03, eps=1e-12), 100), IMAGES[TRAINED], LABELS[TRAINED]))
+def test_lamb_on_layers_of_different_scales():
+    """One learning rate serves layers of sizes from 1e-3 to 1e3, and none of Adam's."""
+    rng = np.random.default_rng(0)
+    start, minimum = (
+        {
+            name: jnp.asarray(scale * rng.normal(size=(8, 8)), jnp.float32)
+            for name, scale in SCALES.items()
+        }
+        for _ in range(2)
+    )
+
+    noise = jnp.asarray(rng.normal(size=(500, 8, 8)), jnp.float32)
+
+    def final(tx):
+        def step(carry, noise):
+            params, state = carry
+            grads = {
+                name: ((p - minimum[name]) / SCALES[name] + 0.3 * noise) / SCALES[name]
+                for name, p in params.items()
+            }
+            updates, state = tx.update(grads, state, params)
+            return (of.apply_updates(params, updates), state), None
+
+        return jax.lax.scan(step, (start, tx.init(start)), noise)[0][0]
+
+    assert relative_error(start, minimum) > 1
+    assert relative_error(jax.jit(final)(of.lamb(0.01, eps=1e-12)), minimum) < 0.1
+    rates = jnp.logspace(-6, 3, 19)
+    found = jax.jit(jax.vmap(lambda lr: final(of.adam(lr, eps=1e-12))))(rates)
+    errors = [
+        relative_error({name: x[i] for name, x in found.items()}, minimum)
+        for i in range(len(rates))
+    ]
+    assert min(errors) > 0.5
 
 
 def test_sm3_on_rare_and_frequent_rows():
+    """Rows with frequencies from 0.6 to 1e-4, most of them seen once or twice."""
     rng = np.random.default_rng(0)
-    words, outputs, steps = 256, 8, 500
-    frequency = 1 / np.arange(1, words + 1)
+    words, outputs, steps = 64, 8, 300
+    frequency = np.arange(1.0, words + 1) ** -2
     rows = rng.choice(words, (steps, 32), p=frequency / frequency.sum())
     wanted = jnp.asarray(rng.normal(size=(words, outputs)), jnp.float32)
+    start = jnp.zeros((words, outputs), jnp.float32)
 
     def final(tx):
         def step(carry, rows):
@@ -188,9 +228,120 @@ def test_sm3_on_rare_and_frequent_rows():
             updates, state = tx.update(grads, state, params)
             return (of.apply_updates(params, updates), state), None
 
-        start = jnp.zeros((words, outputs), jnp.float32)
-        run = jax.jit(lambda r: jax.lax.scan(step, (start, tx.init(start)), r)[0])
-        params, state = run(jnp.asarray(rows))
-        return float(jnp.mean((params - wanted) ** 2)), state
+        carry = jax.lax.scan(step, (start, tx.init(start)), jnp.asarray(rows))[0]
+        return jnp.mean((carry[0] - wanted) ** 2)
 
-    for lr in (.1,.3,1.,3.,10.,20.): print("SM3", lr, final(of.sm3(lr))[0], final(of.sgd(lr, 0.9))[0],final(of.sgd(lr))[0], final(of.adagrad(lr))[0])
+    sm3, adagrad = of.sm3(1.0, momentum=0.0), of.adagrad(1.0)
+    found = float(jax.jit(final)(sm3))
+    # The next larger one diverges.
+    sgd = jax.jit(jax.vmap(lambda lr: final(of.sgd(lr))))(jnp.array([0.1, 0.3, 1.0]))
+    assert found < 0.25 * jnp.min(sgd)
+    assert found < 1.25 * jax.jit(final)(adagrad)
+    kept = sum(x.size for x in jax.tree.leaves(sm3.init(start)))
+    assert kept == words + outputs
+
+
+# --- what is refused ------------------------------------------------------------------
+
+REFUSED = [
+    (lambda: of.lion(-1.0), r"lr must be at least 0, found -1.0"),
+    (lambda: of.lion(betas=(0.9, 1.0)), r"betas\[1\] must be .*below 1, found 1.0"),
+    (lambda: of.lion(betas=(0.9,)), r"betas must be a pair, found \(0.9,\)"),
+    (
+        lambda: of.lion(mode="hard"),
+        r"mode must be one of \('sign', 'smooth', 'refined'\), found 'hard'",
+    ),
+    (lambda: of.lion(smooth_beta=0.0), r"smooth_beta must be above 0, found 0.0"),
+    (lambda: of.lion(peak_lr=0.1), r"peak_lr is for decay='independent' only"),
+    (
+        lambda: of.lion(falling, weight_decay=0.1, decoupled_weight_decay=True),
+        r"needs peak_lr, the largest value of the schedule lr=",
+    ),
+    (lambda: of.lamb(eps=-1.0), r"eps must be at least 0, found -1.0"),
+    (lambda: of.lamb(weight_decay=-1.0), r"weight_decay must be at least 0, found -1"),
+    (lambda: of.lars(trust_coefficient=-1.0), r"trust_coefficient must be at least 0"),
+    (lambda: of.lars(momentum=0.0, nesterov=True), r"nesterov needs momentum above 0"),
+    (lambda: of.scale_by_trust_ratio(min_norm=-1.0), r"min_norm must be at least 0"),
+    (lambda: of.adabelief(eps_root=-1.0), r"eps_root must be at least 0, found -1.0"),
+    (
+        lambda: of.yogi(initial_accumulator_value=-1.0),
+        r"initial_accumulator_value must be at least 0, found -1.0",
+    ),
+    (lambda: of.novograd(betas=(1.0, 0.9)), r"betas\[0\] must be .*below 1, found 1"),
+    (lambda: of.novograd(betas=(0.9, -1.0)), r"betas\[1\] must be at least 0.*-1"),
+    (lambda: of.fromage(min_norm=-1.0), r"min_norm must be at least 0, found -1.0"),
+    (lambda: of.fromage(-1.0), r"lr must be at least 0, found -1.0"),
+    (lambda: of.sm3(momentum=1.0), r"momentum must be .*below 1, found 1.0"),
+    (lambda: of.sm3(beta=1.5), r"beta must be .*at most 1, found 1.5"),
+    (lambda: of.signum(momentum=-1.0), r"momentum must be at least 0, found -1.0"),
+    (lambda: of.tiger(weight_decay=-1.0), r"weight_decay must be at least 0"),
+    (lambda: of.adan(betas=(0.9, 0.9)), r"betas must be 3 numbers, found \(0.9, 0.9\)"),
+    (lambda: of.adan(betas=(0.9, 0.9, 1.0)), r"betas\[2\] must be .*below 1, found 1"),
+    (lambda: of.adan(difference_weight=-1.0), r"difference_weight must be at least 0"),
+    (lambda: of.adan(weight_decay=-1.0), r"weight_decay must be at least 0, found -1"),
+    (lambda: of.adan(-1.0, weight_decay=0.1), r"lr must be at least 0, found -1.0"),
+    (lambda: of.adabound(gamma=0.0), r"gamma must be above 0, found 0.0"),
+    (lambda: of.adabound(final_lr=-1.0), r"final_lr must be at least 0, found -1.0"),
+    (lambda: of.adabound(base_lr=0.0), r"base_lr must be above 0, found 0.0"),
+    (lambda: of.adabound(falling), r"needs base_lr, .* is a schedule, found lr="),
+    (lambda: of.madgrad(momentum=1.0), r"momentum must be .*below 1, found 1.0"),
+    (lambda: of.madgrad(eps=-1.0), r"eps must be at least 0, found -1.0"),
+    (lambda: of.aggmo(betas=()), r"betas must be a tuple of numbers, found \(\)"),
+    (lambda: of.aggmo(betas=0.9), r"betas must be a tuple of numbers, found 0.9"),
+    (lambda: of.aggmo(betas=(0.0, 1.0)), r"betas\[1\] must be .*below 1, found 1.0"),
+    (lambda: of.qhadam(nus=(0.7, 1.1)), r"nus\[1\] must be .*at most 1, found 1.1"),
+    (lambda: of.qhadam(nus=0.7), r"nus must be a pair, found 0.7"),
+    (lambda: of.qhm(nu=1.1), r"nu must be .*at most 1, found 1.1"),
+]
+
+
+def falling(step):
+    return 0.1 / (1 + step)
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSED)
+def test_numbers_out_of_range(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("tx", "other", "message"),
+    [
+        (of.sm3(), of.sm3(momentum=0.0), "with averaging=False, .*=True"),
+        (of.madgrad(), of.madgrad(momentum=0.0), "with averaging=False, .*=True"),
+        (of.adabound(), of.adabound(amsbound=True), "with amsbound=True, .*=False"),
+        (of.aggmo(), of.aggmo(betas=(0.9,)), "made with 1 betas, .* with 3; give"),
+    ],
+)
+def test_states_of_other_options_are_refused(tx, other, message):
+    params = {"w": jnp.ones(3)}
+    with pytest.raises(ValueError, match=message):
+        tx.update(params, other.init(params), params)
+
+
+def test_sm3_refuses_complex_parameters_and_sparse_gradients():
+    with pytest.raises(TypeError, match="sm3 takes only real .* complex64 at 'w'"):
+        of.sm3().init({"w": jnp.ones(3, jnp.complex64)})
+    params = {"w": jnp.ones((3, 2))}
+    sparse = {"w": sparse_rows(params["w"])}
+    tx = of.sm3()
+    with pytest.raises(TypeError, match="only sparse_adam takes sparse gradients"):
+        tx.update(sparse, tx.init(params), params)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_zero_gradients_from_the_first_step_on(name):
+    tx = LEARNING[name]()
+    params = {"w": jnp.ones((2, 3)), "zero": jnp.zeros(3), "none": None}
+    state = tx.init(params)
+    for _ in range(3):
+        grads = jax.tree.map(jnp.zeros_like, params)
+        updates, state = tx.update(grads, state, params)
+        for leaf in jax.tree.leaves((updates, state)):
+            assert np.all(np.isfinite(leaf))
+        if name == "yogi":  # begins with a mean other than 0
+            continue
+        still = name != "fromage"  # shortens the parameters
+        assert not np.any(updates["w"]) or not still
+        assert not np.any(updates["zero"])
