@@ -127,7 +127,5 @@ def test_adabound_keeps_the_base_of_its_bounds():
 def test_the_checkpoint_of_another_class_is_refused():
     optimizer = of.optim.Lion([jnp.ones(3)])
     adam = run(of.optim.Adam([jnp.ones(3)]), 1)
-    with pytest.raises(
-        ValueError, match=r"not one of Lion: its state holds .*exp_avg_sq"
-    ):
+    with pytest.raises(ValueError, match="not one of Lion: its state holds"):
         optimizer.load_state_dict(adam.state_dict())

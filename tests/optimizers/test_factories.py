@@ -111,7 +111,7 @@ def has_pair(name):
     return betas is not None and len(betas.default) == 2
 
 
-@pytest.mark.parametrize("name", filter(has_pair, FACTORIES))
+@pytest.mark.parametrize("name", [*filter(has_pair, FACTORIES)])
 def test_betas_may_be_one_array(name):
     params = {"w": jnp.ones((2, 2))}
     grads = OPTIMIZERS[name].gradient(params)
