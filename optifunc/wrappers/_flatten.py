@@ -14,7 +14,7 @@ from jax.tree_util import PyTreeDef
 from .._checks import check_integer
 from .._dataclass import child, pytree_dataclass, static
 from .._extra import adapted_extra
-from .._state import Field, RelaidState, map_state
+from .._state import Field, RelaidState, map_state, parts_of
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import (
     PyTree,
@@ -123,22 +123,37 @@ class FlattenState(RelaidState):
     layout: Layout = static()
 
     def spread(self) -> State:
-        relaid = partial(_relaid, self.layout.split)
-        return map_state(relaid, self.inner, self.layout.joined_tree)
+        before = self.layout.joined_tree
+        relaid = partial(_relaid, self.layout.split, before)
+        return map_state(relaid, self.inner, before)
 
     def gathered(self, spread: State) -> "FlattenState":
-        relaid = partial(_relaid, self.layout.join)
-        return FlattenState(map_state(relaid, spread, self.layout.tree), self.layout)
+        before = self.layout.tree
+        relaid = partial(_relaid, self.layout.join, before)
+        return FlattenState(map_state(relaid, spread, before), self.layout)
 
 
-def _relaid(change: Callable[[PyTree], PyTree], field: Field, value: Any) -> Any:
-    """``change(value)`` of a field that is per parameter; of shapes, its shapes."""
+def _relaid(
+    change: Callable[[PyTree], PyTree], before: PyTree, field: Field, value: Any
+) -> Any:
+    """``change(value)`` of a field that is per parameter; of shapes, its shapes.
+
+    Where the field has several arrays for each leaf of ``before``, each is changed by
+    itself.
+    """
     if not field.role.is_per_parameter:
         return value
     is_abstract = any(
         isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(value)
     )
-    return jax.eval_shape(change, value) if is_abstract else change(value)
+    changed = partial(jax.eval_shape, change) if is_abstract else change
+    arrays = [jax.tree.leaves(part) for part in parts_of(value, before)]
+    if all(len(own) <= 1 for own in arrays):
+        return changed(value)
+    outer: Any = jax.tree.structure(before)
+    inner: Any = jax.tree.structure(parts_of(value, before)[0])
+    trees = [changed(outer.unflatten(column)) for column in zip(*arrays, strict=True)]
+    return jax.tree.map(lambda *own: inner.unflatten(own), *trees)
 
 
 @transformation
