@@ -41,6 +41,7 @@ def test_state_and_default(name, state, lr):
         ("rmsprop", {"momentum": 0.9}, 2),
         ("rmsprop", {"centered": True}, 2),
         ("lbfgs", {"history_size": 7}, 2 * 7 + 2),
+        ("sm3", {"momentum": 0.0}, 0.01),
     ],
 )
 def test_state_of_other_arguments(name, kwargs, state):
