@@ -58,9 +58,16 @@ def _parameters(cls: griffe.Class) -> list[griffe.Parameter]:
 
 
 def _parameter(cls: griffe.Class, parameter: inspect.Parameter) -> griffe.Parameter:
-    """A parameter as the field of that name declares it."""
-    field = cls.all_members[parameter.name]
+    """A parameter as the field of that name declares it, or as it is."""
+    field = cls.all_members.get(parameter.name)
     has_default = parameter.default is not parameter.empty
+    if field is None:  # of a stateful class, whose constructor is that of its factory
+        return griffe.Parameter(
+            parameter.name,
+            annotation=inspect.formatannotation(parameter.annotation),
+            kind=KINDS[parameter.kind],
+            default=repr(parameter.default) if has_default else None,
+        )
     return griffe.Parameter(
         parameter.name,
         annotation=field.annotation,

@@ -1,6 +1,5 @@
 """Adafactor."""
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +24,8 @@ from ..wrappers._masked import masked
 from ..wrappers._selection import (
     Mask,
     check_mask,
-    chosen_leaves,
+    chosen_values,
+    like,
     static_choice,
 )
 from ._assemble import assemble
@@ -105,17 +105,15 @@ def adafactor_weight(step: Array, beta2_decay: Scalar) -> Array:
     return as_scalar(step) ** as_scalar(beta2_decay)
 
 
-def reduced_zeros(leaf: Any, axes: Iterable[int]) -> Array:
-    """Zeros like ``leaf`` with some axes reduced to 1, sharded along the others."""
-    axes = tuple(axes)
+def _reduced_zeros(leaf: Any, axis: int) -> Array:
+    """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
     shape = list(jnp.shape(leaf))
-    for axis in axes:
-        shape[axis] = 1
-    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axes))
+    shape[axis] = 1
+    return lax.full_like(leaf, 0, shape=shape, sharding=_reduced_sharding(leaf, axis))
 
 
-def _reduced_sharding(leaf: Any, axes: tuple[int, ...]) -> Sharding | None:
-    """The sharding of ``leaf`` without some axes; None where JAX is free to choose."""
+def _reduced_sharding(leaf: Any, axis: int) -> Sharding | None:
+    """The sharding of ``leaf`` without one axis; None where JAX is free to choose."""
     is_traced = isinstance(leaf, jax.core.Tracer)
     if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
         return None
@@ -126,8 +124,7 @@ def _reduced_sharding(leaf: Any, axes: tuple[int, ...]) -> Sharding | None:
     if is_traced and not any(sharding.spec):
         return None
     spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    for axis in axes:
-        spec[axis] = None
+    spec[axis] = None
     return NamedSharding(
         sharding.mesh, PartitionSpec(*spec), memory_kind=sharding.memory_kind
     )
@@ -169,6 +166,14 @@ class step_by_adafactor(GradientTransformation):
         if self.mask is not None:
             object.__setattr__(self, "mask", static_choice(self.mask, check_mask))
 
+    def _decaying(self, params: PyTree) -> PyTree:
+        """The parameters that decay, with None for the others."""
+        if self.mask is None:
+            return params
+        chosen = chosen_values(self.mask, params, "mask", check_mask)
+        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+        return like(params, [p if keep else None for p, keep in pairs])
+
     def init(self, params: PyTree) -> StepByAdafactorState:
         check_real(params, ("adafactor", "parameters"))
         if self.mask is not None:
@@ -177,7 +182,7 @@ class step_by_adafactor(GradientTransformation):
 
         def reduced(axis: int) -> PyTree:
             return jax.tree.map(
-                lambda p: reduced_zeros(p, (axis,)) if jnp.ndim(p) > 1 else None, params
+                lambda p: _reduced_zeros(p, axis) if jnp.ndim(p) > 1 else None, params
             )
 
         vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
@@ -212,7 +217,7 @@ class step_by_adafactor(GradientTransformation):
             state.col_var,
             state.variance,
             params,
-            chosen_leaves(self.mask, params),
+            self._decaying(params),
             weight=adafactor_weight(step, self.beta2_decay),
             rho=jnp.minimum(lr, 1 / jnp.sqrt(as_scalar(step))),
             shrinkage=self.lr * self.weight_decay,

@@ -36,11 +36,11 @@ class ScaleByAggmoState(NamedTuple):
 
 
 @elementwise()
-def _accumulated(momentum_buffer: Array, updates: Array, *, beta: Array) -> Array:
+def _buffered(momentum_buffer: Array, updates: Array, *, beta: Array) -> Array:
     return beta * momentum_buffer + updates
 
 
-def _mean(grad: Array, buffers: tuple[Array, ...]) -> Array:
+def _buffers_mean(grad: Array, buffers: tuple[Array, ...]) -> Array:
     dtype = compute_dtype(*map(leaf_dtype, buffers))
     first, *rest = (lax.convert_element_type(x, dtype) for x in buffers)
     return lax.convert_element_type(sum(rest, first) / len(buffers), leaf_dtype(grad))
@@ -92,7 +92,7 @@ class scale_by_aggmo(GradientTransformation):
                     "returned"
                 )
         trees = [
-            _accumulated(
+            _buffered(
                 treedef.unflatten(buffers[i] for buffers in before),
                 updates,
                 beta=self.betas[i],
@@ -100,7 +100,7 @@ class scale_by_aggmo(GradientTransformation):
             for i in range(count)
         ]
         after = list(zip(*map(treedef.flatten_up_to, trees), strict=True))
-        means = map(_mean, grads, after)
+        means = map(_buffers_mean, grads, after)
         return treedef.unflatten(means), ScaleByAggmoState(treedef.unflatten(after))
 
 

@@ -91,7 +91,7 @@ def assemble(
         raise ValueError(
             f"peak_lr is for decay='independent' only, found decay={decay!r}"
         )
-    decayed = decay_links(lr, weight_decay, decay, peak_lr, mask)
+    decayed = _decay_links(lr, weight_decay, decay, peak_lr, mask)
     if decayed and lr is None and decay != "coupled":
         raise ValueError(
             "the learning rate is inside the direction (lr=None), and a decay after it "
@@ -106,7 +106,7 @@ def assemble(
     )
 
 
-def decay_links(
+def _decay_links(
     lr: Hyperparameter | None,
     weight_decay: Hyperparameter,
     decay: Decay,

@@ -6,7 +6,7 @@ from ..transforms._trust_ratio import scale_by_trust_ratio
 from ..wrappers._masked import masked
 from ..wrappers._selection import Mask
 from ._adam import scale_by_adam
-from ._assemble import assemble, decay_links
+from ._assemble import assemble
 from ._factory import factory
 
 
@@ -67,8 +67,14 @@ def lamb(
     trust = scale_by_trust_ratio()
     return assemble(
         scale_by_adam(betas, eps),
-        *decay_links(lr, weight_decay, "decoupled", None, mask),
-        trust if trust_ratio_mask is None else masked(trust, trust_ratio_mask),
+        # The decay comes before the norms are taken.
+        assemble(
+            trust if trust_ratio_mask is None else masked(trust, trust_ratio_mask),
+            lr=None,
+            weight_decay=weight_decay,
+            decay="coupled",
+            mask=mask,
+        ),
         lr=lr,
         maximize=maximize,
     )

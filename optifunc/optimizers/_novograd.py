@@ -22,7 +22,7 @@ from .._tree import (
 )
 from ..transforms._momentum import momentum as momentum_buffer
 from ..wrappers._selection import Mask
-from ._assemble import assemble, decay_links
+from ._assemble import assemble
 from ._factory import factory
 
 
@@ -158,8 +158,14 @@ def novograd(
     beta1, beta2 = betas
     return assemble(
         scale_by_novograd(beta2, eps),
-        *decay_links(lr, weight_decay, "decoupled", None, mask),
-        momentum_buffer(beta1, dampening=beta1 if grad_averaging else 0.0),
+        # The decay goes through the buffer.
+        assemble(
+            momentum_buffer(beta1, dampening=beta1 if grad_averaging else 0.0),
+            lr=None,
+            weight_decay=weight_decay,
+            decay="coupled",
+            mask=mask,
+        ),
         lr=lr,
         maximize=maximize,
     )

@@ -16,7 +16,7 @@ from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, flatten_like, is_sparse, zeros_like
 from ..wrappers._selection import Mask
-from ._adafactor import reduced_zeros
+from ._adafactor import _reduced_zeros
 from ._assemble import assemble
 from ._factory import factory
 from ._options import check_option
@@ -110,11 +110,13 @@ class scale_by_sm3(GradientTransformation):
     def init(self, params: PyTree) -> ScaleBySm3State:
         check_real(params, ("sm3", "parameters"))
 
-        def zeros(leaf: Any) -> tuple[Array, ...]:
-            return tuple(reduced_zeros(leaf, x) for x in _other_axes(jnp.ndim(leaf)))
+        def accumulators(zeros: Array) -> tuple[Array, ...]:
+            return tuple(
+                reduce(_reduced_zeros, axes, zeros) for axes in _other_axes(zeros.ndim)
+            )
 
         return ScaleBySm3State(
-            accumulators=jax.tree.map(zeros, params),
+            accumulators=jax.tree.map(accumulators, zeros_like(params)),
             momentum_buffer=zeros_like(params) if self.averaging else None,
         )
 

@@ -137,15 +137,6 @@ def like(reference: PyTree, leaves: list[Any]) -> PyTree:
     return jax.tree.unflatten(treedef, leaves)
 
 
-def chosen_leaves(choice: Any, params: PyTree) -> PyTree:
-    """The parameters that a mask selects, with None for the others; None: all."""
-    if choice is None:
-        return params
-    chosen = chosen_values(choice, params, "mask", check_mask)
-    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
-    return like(params, [p if keep else None for p, keep in pairs])
-
-
 def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> PyTree:
     """``tree`` with ``None`` for each leaf that is not chosen.
 
@@ -156,6 +147,15 @@ def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> 
     kept = [x if keep else None for x, keep in zip(leaves, chosen, strict=True)]
     part = like(reference, kept)
     return () if part is None and chosen else part
+
+
+def chosen_leaves(choice: Any, params: PyTree) -> PyTree:
+    """The parameters that a mask selects, with None for the others; None: all."""
+    if choice is None:
+        return params
+    chosen = chosen_values(choice, params, "mask", check_mask)
+    pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+    return like(params, [p if keep else None for p, keep in pairs])
 
 
 def merged(
