@@ -374,6 +374,7 @@ def test_special_cases(x64):
         final(of.tiger(0.1, mask=MASK)),
         final(of.lion(0.1, (0.965, 0.965), 0.01, mask=MASK)),
     )
+    assert_same(final(of.madgrad(0.0)), START)
     # Bounds that are far away
     assert_same(
         final(of.adabound(0.1, eps=0.0, gamma=1e-12)), final(of.adam(0.1, eps=0.0))
