@@ -111,7 +111,6 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "nadamw": "nadam",
     "noisy_sgd": "add_noise",
     "sign_sgd": "scale_by_sign",
-    "signum": "momentum",
     # their parts
     "add_weight_decay": "add_decayed_weights",
     "apply_weight_decay": "add_decayed_weights",

@@ -116,13 +116,15 @@ class step_by_madgrad(GradientTransformation):
         check_option(self, "averaging", state.x0, state.s)
         params = require_params(params, updates, "madgrad")
         step = increment(state.step)
+        lr = as_scalar(self.lr)
         updates, grad_sum_sq, s = _madgrad(
             updates,
             state.grad_sum_sq,
             state.s,
             state.x0,
             params,
-            weight=(as_scalar(self.lr) + self.eps) * jnp.sqrt(as_scalar(step)),
+            # A learning rate of 0 takes nothing in.
+            weight=jnp.where(lr > 0, lr + self.eps, 0) * jnp.sqrt(as_scalar(step)),
             share=1 - self.momentum if self.averaging else 1.0,
             eps=self.eps,
         )
@@ -144,7 +146,7 @@ def madgrad(
     ::
 
         g = g + weight_decay * p
-        w = (lr + eps) * sqrt(t)
+        w = (lr + eps) * sqrt(t),  or  0  where lr is 0
         G = G + w * g^2
         s = s + w * g
         z = x0 - s / (cbrt(G) + eps)

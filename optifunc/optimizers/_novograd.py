@@ -12,14 +12,7 @@ from .._leafwise import leafwise
 from .._numerics import increment, second_moment, sqrt
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import (
-    PyTree,
-    compute_dtype,
-    leaf_dtype,
-    real_dtype,
-    squared_norm,
-    zeros_like,
-)
+from .._tree import PyTree, squared_norm, zeros_like
 from ..transforms._momentum import momentum as momentum_buffer
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -77,11 +70,8 @@ class scale_by_novograd(GradientTransformation):
         check_range("eps", self.eps, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByNovogradState:
-        def zero(leaf: Array) -> Array:
-            return jnp.zeros((), real_dtype(compute_dtype(leaf_dtype(leaf))))
-
-        # Of zeros, since these refuse what is no array.
-        exp_avg_sq = jax.tree.map(zero, zeros_like(params))
+        # 0, in the dtype and in the place of the norms to come
+        exp_avg_sq = jax.tree.map(squared_norm, zeros_like(params))
         return ScaleByNovogradState(jnp.zeros((), jnp.int32), exp_avg_sq)
 
     def update(

@@ -364,17 +364,27 @@ def test_options_beside_their_formulas(name, x64):
     assert_same(final(tx()), restated(rule))
 
 
-def test_special_cases(x64):
-    assert_same(
-        final(of.qhadam(0.1, (0.9, 0.99), (1.0, 1.0))), final(of.adam(0.1, (0.9, 0.99)))
-    )
-    assert_same(final(of.qhm(0.1, 0.9, 0.0)), final(of.sgd(0.1)))
-    assert_same(final(of.aggmo(0.05, (0.7,))), final(of.sgd(0.05, 0.7)))
-    assert_same(
-        final(of.tiger(0.1, mask=MASK)),
-        final(of.lion(0.1, (0.965, 0.965), 0.01, mask=MASK)),
-    )
-    # Bounds that are far away
-    assert_same(
-        final(of.adabound(0.1, eps=0.0, gamma=1e-12)), final(of.adam(0.1, eps=0.0))
-    )
+SPECIAL = {
+    "qhadam_is_adam": (
+        lambda: of.qhadam(0.1, (0.9, 0.99), (1.0, 1.0)),
+        lambda: of.adam(0.1, (0.9, 0.99)),
+    ),
+    "qhm_is_sgd": (lambda: of.qhm(0.1, 0.9, 0.0), lambda: of.sgd(0.1)),
+    "aggmo_is_momentum": (lambda: of.aggmo(0.05, (0.7,)), lambda: of.sgd(0.05, 0.7)),
+    "tiger_is_lion": (
+        lambda: of.tiger(0.1, mask=MASK),
+        lambda: of.lion(0.1, (0.965, 0.965), 0.01, mask=MASK),
+    ),
+    # Its bounds are far away.
+    "adabound_is_adam": (
+        lambda: of.adabound(0.1, eps=0.0, gamma=1e-12),
+        lambda: of.adam(0.1, eps=0.0),
+    ),
+    "madgrad_without_a_learning_rate": (lambda: of.madgrad(0.0), of.set_to_zero),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_cases(name, x64):
+    special, general = SPECIAL[name]
+    assert_same(final(special()), final(general()))
