@@ -26,7 +26,8 @@ from .._tree import (
     params_like,
     with_defaults,
 )
-from ._wrapper import Wrapper
+from ._quantized import quantized
+from ._wrapper import Wrapper, transformations_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +200,11 @@ class flatten(Wrapper):
         if self.max_size is not None:
             check_integer("max_size", self.max_size, at_least=0)
         super().__post_init__()
+        if any(isinstance(held, quantized) for held in transformations_in(self)):
+            raise ValueError(
+                "flatten holds quantized, whose blocks would run across parameters; "
+                "leave flatten out: small parameters are not quantized anyway"
+            )
 
     def init(self, params: PyTree) -> FlattenState:
         layout = Layout.of(params, self.max_size)

@@ -1,6 +1,5 @@
 """What the wrappers for narrow parameters share: a step that is taken in float32."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ from .._extra import adapted_extra
 from .._rounding import is_narrow, widened
 from .._transformation import Child, GradientTransformation, State
 from .._tree import PyTree, flatten_like, is_sparse, leaf_dtype, leaves_with_names
-from ._wrapper import Wrapper
+from ._wrapper import Wrapper, transformations_in
 
 
 class NarrowWrapper(Wrapper):
@@ -22,7 +21,7 @@ class NarrowWrapper(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for held in _held_by(self):
+        for held in transformations_in(self):
             if isinstance(held, NarrowWrapper):
                 raise ValueError(
                     f"{type(held).__name__} inside {type(self).__name__} would do "
@@ -31,13 +30,6 @@ class NarrowWrapper(Wrapper):
 
     def params_of(self, child: Child, params: PyTree) -> PyTree:
         return widened(params)
-
-
-def _held_by(tx: GradientTransformation) -> Iterator[GradientTransformation]:
-    """All transformations inside ``tx``."""
-    for child in tx.children():
-        yield child.transformation
-        yield from _held_by(child.transformation)
 
 
 def wide_update(

@@ -17,7 +17,7 @@ from .._quantization import (
     dequantize,
     quantize,
 )
-from .._state import Field, Role, map_state
+from .._state import Field, RelaidState, Role, map_state
 from .._transformation import Child, GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype, is_array, is_sparse, leaf_dtype
 from ._selection import Mask, check_mask, chosen_values, static_choice
@@ -68,7 +68,8 @@ class quantized(Wrapper):
     **State:** the inner transformation's, with a `QuantizedArray` in the place of each
     array that is quantized.
 
-    **Raises:** `ValueError` for unknown ``bits`` or ``map``, and for sizes below 1.
+    **Raises:** `ValueError` for unknown ``bits`` or ``map``, for sizes below 1, and at
+    `init` if `flatten` is inside. `flatten` refuses this transformation, too.
 
     **Source:** Dettmers et al., "8-bit optimizers via block-wise quantization", 2021,
     [arXiv:2110.02861](https://arxiv.org/abs/2110.02861); 4 bits: Li, Chen, and Zhu,
@@ -127,6 +128,12 @@ class quantized(Wrapper):
     def init(self, params: PyTree) -> State:
         structure: Any
         leaves, structure = jax.tree.flatten(params, is_leaf=is_sparse)
+        state = self.inner.init(params)
+        if any(map(_is_relaid, jax.tree.leaves(state, is_leaf=_is_relaid))):
+            raise ValueError(
+                "quantized holds flatten, whose state is of joined parameters; leave "
+                "flatten out: small parameters are not quantized anyway"
+            )
         chosen = [True] * len(leaves)
         if self.mask is not None:
             chosen = chosen_values(self.mask, params, "mask", check_mask)
@@ -145,22 +152,33 @@ class quantized(Wrapper):
             parts = structure.flatten_up_to(value)
             return structure.unflatten(map(quantize_part, parts, leaves, chosen))
 
-        return map_state(convert, self.inner.init(params), params)
+        return map_state(convert, state, params)
+
+    def evaluated(self, state: State, params: PyTree) -> PyTree:
+        return self.inner.evaluated(_decoded(state), params)
 
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        wide = jax.tree.map(
-            lambda x: dequantize(x) if isinstance(x, QuantizedArray) else x,
-            state,
-            is_leaf=_is_quantized_array,
-        )
-        updates, new = self.inner.update(updates, wide, params, **extra)
+        updates, new = self.inner.update(updates, _decoded(state), params, **extra)
 
         def encode(old: Any, x: Any) -> Any:
             return quantize(x, old.codec) if isinstance(old, QuantizedArray) else x
 
         return updates, jax.tree.map(encode, state, new, is_leaf=_is_quantized_array)
+
+
+def _decoded(state: State) -> State:
+    """``state`` with numbers in the place of codes."""
+    return jax.tree.map(
+        lambda x: dequantize(x) if isinstance(x, QuantizedArray) else x,
+        state,
+        is_leaf=_is_quantized_array,
+    )
+
+
+def _is_relaid(node: Any) -> bool:
+    return isinstance(node, RelaidState)
 
 
 def _is_quantized_array(node: Any) -> bool:

@@ -1,5 +1,6 @@
 """The base of transformations that hold others."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from .._dataclass import child_field_names
@@ -30,6 +31,13 @@ class Wrapper(GradientTransformation):
         for name in child_field_names(type(self)):
             held = getattr(self, name)
             object.__setattr__(self, name, _adopted(held))
+
+
+def transformations_in(tx: GradientTransformation) -> Iterator[GradientTransformation]:
+    """All transformations inside ``tx``."""
+    for child in tx.children():
+        yield child.transformation
+        yield from transformations_in(child.transformation)
 
 
 def _adopted(held: Any) -> Any:

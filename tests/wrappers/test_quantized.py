@@ -208,6 +208,20 @@ def test_eight_bits_under_master_weights():
     assert float(params["kernel"][0, 0]) == pytest.approx(0.99, abs=1 / 256)
 
 
+def test_averages_are_evaluated_as_numbers():
+    params = tree()
+    tx = of.quantized(of.chain(of.sgd(0.1), of.ema_parameters(0.9)))
+    found, state = run(tx, params, lambda p: jax.tree.map(jnp.ones_like, p), 3)
+    plain = of.chain(of.sgd(0.1), of.ema_parameters(0.9))
+    _, expected = run(plain, params, lambda p: jax.tree.map(jnp.ones_like, p), 3)
+    jax.tree.map(
+        # Half the widest gap of a block's codes, in each of three steps
+        lambda f, e: np.testing.assert_allclose(f, e, atol=3 * 0.008 * 5),
+        of.eval_params(tx, state, found),
+        of.find_in_state(expected, "average"),
+    )
+
+
 def test_a_checkpoint_continues_bit_for_bit():
     params = tree()
     tx = of.quantized(of.adamw(0.01))
