@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ._boxes import box_attribute
 from ._numerics import sqrt
@@ -245,6 +246,24 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
 def zeros_like(tree: PyTree) -> PyTree:
     """A tree of zeros with the shapes, dtypes and shardings of ``tree``."""
     return full_like(tree, 0)
+
+
+def scalars_like(tree: PyTree) -> PyTree:
+    """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
+    return jax.tree.map(_scalar_like, tree, is_leaf=is_sparse)
+
+
+def _scalar_like(leaf: Any) -> Array:
+    scalar = jnp.zeros((), jnp.result_type(float))
+    is_traced = isinstance(leaf, jax.core.Tracer)
+    if is_traced or not isinstance(leaf, Array) or not leaf.committed:
+        return scalar
+    sharding = leaf.sharding
+    if isinstance(sharding, NamedSharding):
+        kind = sharding.memory_kind
+        sharding = NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
+    # Of another sharding over several devices nobody knows how it takes a scalar.
+    return jax.device_put(scalar, sharding) if sharding.is_fully_replicated else scalar
 
 
 def squared_norm(leaf: Any) -> Array:

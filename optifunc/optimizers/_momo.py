@@ -13,7 +13,13 @@ from .._leafwise import elementwise, leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, global_inner_product, zeros_like
+from .._tree import (
+    PyTree,
+    check_shapes,
+    global_inner_product,
+    scalars_like,
+    zeros_like,
+)
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -39,11 +45,6 @@ class StepByMomoState(NamedTuple):
     lb: Shared
     grad_dot_w: PerParameter
     grad_avg: PerParameter
-
-
-def scalars_like(params: PyTree) -> PyTree:
-    """A 0 for each parameter, in the widest float that JAX is set to."""
-    return jax.tree.map(lambda _: as_scalar(0), params)
 
 
 @leafwise()

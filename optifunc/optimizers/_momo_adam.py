@@ -20,7 +20,7 @@ from .._numerics import (
 )
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, zeros_like
+from .._tree import PyTree, check_shapes, scalars_like, zeros_like
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -29,7 +29,6 @@ from ._momo import (
     averaged_model,
     averaged_products,
     proximal_step,
-    scalars_like,
     size_and_bound,
     total_of,
 )
