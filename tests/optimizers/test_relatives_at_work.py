@@ -151,6 +151,18 @@ def test_sophia_steps_by_the_curvature():
     assert loss(of.adam(0.1, (0.5, 0.5))) > 1e-6
 
 
+def test_sophia_draws_other_signs_at_each_estimate():
+    h = jnp.ones((20, 20))
+    tx, params = of.sophia(betas=(0.9, 0.0), update_interval=1), jnp.ones(20)
+    state, estimates = tx.init(params), []
+    for _ in range(2):
+        _, state = tx.update(
+            params, state, params, value_fn=lambda p: 0.5 * jnp.vdot(p, h @ p)
+        )
+        estimates.append(of.find_in_state(state, "hessian"))
+    assert not np.array_equal(*estimates)
+
+
 # --- no gradients ---------------------------------------------------------------------
 
 FACTORIES = {
