@@ -309,6 +309,24 @@ def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
     )
 
 
+def scalars_like(tree: PyTree) -> PyTree:
+    """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
+    return jax.tree.map(_scalar_like, tree, is_leaf=is_sparse)
+
+
+def _scalar_like(leaf: Any) -> Array:
+    scalar = jnp.zeros((), jnp.result_type(float))
+    is_traced = isinstance(leaf, jax.core.Tracer)
+    if is_traced or not isinstance(leaf, Array) or not leaf.committed:
+        return scalar
+    sharding = leaf.sharding
+    if isinstance(sharding, NamedSharding):
+        kind = sharding.memory_kind
+        sharding = NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
+    # Of another sharding over several devices nobody knows how it takes a scalar.
+    return jax.device_put(scalar, sharding) if sharding.is_fully_replicated else scalar
+
+
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
     values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)

@@ -74,6 +74,7 @@ def test_one_training_loop_serves_all(row):
         "grad": dense,
         "value_fn": loss,
         "grad_fn": lambda params, i: row.gradient(params),
+        "sampled_grad": dense,
         "batch": jnp.ones((2, 3)),
         "name": "first",
     }

@@ -111,7 +111,7 @@ class Optimizer(Parameters):
             cls.__init__ = constructor(cls.factory, Optimizer.__init__)  # type: ignore[method-assign]
         if "__init__" in cls.__dict__:
             cls.__init__ = checked_constructor(cls.__init__)  # type: ignore[method-assign]
-        CLASSES.append(cls)
+            CLASSES.append(cls)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         super().__init__(params, defaults)

@@ -13,7 +13,7 @@ from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
 from ._checks import check_no_schedule
 
-# Every class of optimizers, in the order of definition.
+# Every class of optimizers with a constructor, in the order of definition.
 CLASSES: list[type] = []
 
 

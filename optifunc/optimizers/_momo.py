@@ -13,7 +13,13 @@ from .._leafwise import elementwise, leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, global_inner_product, zeros_like
+from .._tree import (
+    PyTree,
+    check_shapes,
+    global_inner_product,
+    scalars_like,
+    zeros_like,
+)
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -39,11 +45,6 @@ class StepByMomoState(NamedTuple):
     lb: Shared
     grad_dot_w: PerParameter
     grad_avg: PerParameter
-
-
-def scalars_like(params: PyTree) -> PyTree:
-    """A 0 for each parameter, in the widest float that JAX is set to."""
-    return jax.tree.map(lambda _: as_scalar(0), params)
 
 
 @leafwise()
@@ -128,13 +129,23 @@ def _mean_gradient(
     return grad_avg, grad_avg
 
 
-@elementwise()
+@elementwise(static=("divide_step",))
 def proximal_step(
-    direction: Array, decaying: Array | None, *, size: Array, share: Array
+    direction: Array,
+    decaying: Array | None,
+    *,
+    size: Array,
+    share: Array,
+    divide_step: bool,
 ) -> Array:
-    """A step along the direction, and the decay of the parameters beside it."""
+    """A step along the direction, and a decay that takes ``share`` of the parameters.
+
+    With ``divide_step`` the step decays, too.
+    """
     moved = -size * direction
-    return moved if decaying is None else moved - share * decaying
+    if decaying is None:
+        return moved
+    return moved - share * (decaying + moved if divide_step else decaying)
 
 
 @transformation
@@ -146,7 +157,7 @@ class step_by_momo(GradientTransformation):
     **Arguments:**
 
     - ``lr``, ``beta``, ``weight_decay``, ``lower_bound``, ``adapt_lower_bound``,
-      ``mask``: see `momo`.
+      ``divide_step``, ``mask``: see `momo`.
 
     **State:** `StepByMomoState`.
 
@@ -158,6 +169,7 @@ class step_by_momo(GradientTransformation):
     weight_decay: Value = 0.0
     lower_bound: Value = 0.0
     adapt_lower_bound: bool = static(default=False)
+    divide_step: bool = static(default=True)
     mask: Any = static(default=None)
 
     def __post_init__(self) -> None:
@@ -211,7 +223,9 @@ class step_by_momo(GradientTransformation):
             1.0,
             self.adapt_lower_bound,
         )
-        updates = proximal_step(direction, part, size=size, share=share)
+        updates = proximal_step(
+            direction, part, size=size, share=share, divide_step=self.divide_step
+        )
         return updates, StepByMomoState(
             increment(state.step), loss_avg, lb, grad_dot_w, grad_avg
         )
@@ -225,6 +239,7 @@ def momo(
     *,
     lower_bound: Hyperparameter = 0.0,
     adapt_lower_bound: bool = False,
+    divide_step: bool = True,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -238,7 +253,8 @@ def momo(
         c = b * c + (1 - b) * <g, p>
         k = 1 + lr * weight_decay
         s = max(k * (f - lb - c) + <m, p>, 0) / |m|^2
-        u = -min(lr, s) * m - lr * weight_decay / k * p
+        u = (p - min(lr, s) * m) / k - p
+        u = p / k - min(lr, s) * m - p                        (without divide_step)
 
     ``f + <m, x> - c`` averages the linear models of the last losses; the step leads to
     where it would be the lower bound ``lb``. Inner products and norms are over all
@@ -252,9 +268,8 @@ def momo(
     fallen below becomes half of the model's value before the step, and after it
     ``f + <m, p> - c - min(lr, s) * |m|^2 / 2``, but never less than ``lower_bound``.
 
-    As in optax, the proximal weight decay divides the parameters by ``k``, and not the
-    step, as the authors' own code does. Where ``|m|^2`` is below 2.2e-16 there is no
-    step. With a ``mask`` the terms of the parameters that do not decay have ``k = 1``.
+    Where ``|m|^2`` is below 2.2e-16 there is no step. With a ``mask`` the terms of the
+    parameters that do not decay have ``k = 1``.
 
     **Arguments:**
 
@@ -264,6 +279,8 @@ def momo(
     - ``lower_bound``: the least value of the loss, or the least that is thought of.
     - ``adapt_lower_bound``: estimate the bound from the losses, for a loss whose least
       value is not known.
+    - ``divide_step``: let the decay divide the step by ``k``, too, as the authors do;
+      False: the parameters alone, as optax does.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending: to a gain, whose negative is ``value``.
 
@@ -282,7 +299,15 @@ def momo(
     [arXiv:2305.07583](https://arxiv.org/abs/2305.07583).
     """
     return assemble(
-        step_by_momo(lr, beta, weight_decay, lower_bound, adapt_lower_bound, mask),
+        step_by_momo(
+            lr,
+            beta,
+            weight_decay,
+            lower_bound,
+            adapt_lower_bound,
+            divide_step,
+            mask,
+        ),
         lr=None,
         maximize=maximize,
     )

@@ -20,7 +20,7 @@ from .._numerics import (
 )
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, zeros_like
+from .._tree import PyTree, check_shapes, scalars_like, zeros_like
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -29,7 +29,6 @@ from ._momo import (
     averaged_model,
     averaged_products,
     proximal_step,
-    scalars_like,
     size_and_bound,
     total_of,
 )
@@ -84,7 +83,7 @@ class step_by_momo_adam(GradientTransformation):
     **Arguments:**
 
     - ``lr``, ``betas``, ``eps``, ``weight_decay``, ``lower_bound``,
-      ``adapt_lower_bound``, ``mask``: see `momo_adam`.
+      ``adapt_lower_bound``, ``divide_step``, ``mask``: see `momo_adam`.
 
     **State:** `StepByMomoAdamState`.
 
@@ -97,6 +96,7 @@ class step_by_momo_adam(GradientTransformation):
     weight_decay: Value = 0.0
     lower_bound: Value = 0.0
     adapt_lower_bound: bool = static(default=False)
+    divide_step: bool = static(default=True)
     mask: Any = static(default=None)
 
     def __post_init__(self) -> None:
@@ -163,7 +163,9 @@ class step_by_momo_adam(GradientTransformation):
             one_minus_power(beta1, step),
             self.adapt_lower_bound,
         )
-        updates = proximal_step(direction, part, size=size, share=share)
+        updates = proximal_step(
+            direction, part, size=size, share=share, divide_step=self.divide_step
+        )
         return updates, StepByMomoAdamState(step, loss_avg, lb, grad_dot_w, *trees)
 
 
@@ -176,6 +178,7 @@ def momo_adam(
     *,
     lower_bound: Hyperparameter = 0.0,
     adapt_lower_bound: bool = False,
+    divide_step: bool = True,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -191,7 +194,8 @@ def momo_adam(
         b = 1 - betas[0]^t
         k = 1 + lr * weight_decay
         s = max(k * (f - b * lb - c) + <m, p>, 0) / <m, d>
-        u = -min(lr / b, s) * d - lr * weight_decay / k * p
+        u = (p - min(lr / b, s) * d) / k - p
+        u = p / k - min(lr / b, s) * d - p                    (without divide_step)
 
     The rest is as in `momo`: inner products are over all parameters together, and
     `update` needs the loss as ``value``. An adapted bound is divided by ``b``.
@@ -201,8 +205,8 @@ def momo_adam(
     - ``lr``: the largest step size, Adam's learning rate or more.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
-    - ``weight_decay``, ``lower_bound``, ``adapt_lower_bound``, ``mask``, ``maximize``:
-      see `momo`.
+    - ``weight_decay``, ``lower_bound``, ``adapt_lower_bound``, ``divide_step``,
+      ``mask``, ``maximize``: see `momo`.
 
     Each number may be an array or a schedule.
 
@@ -216,7 +220,14 @@ def momo_adam(
     """
     return assemble(
         step_by_momo_adam(
-            lr, betas, eps, weight_decay, lower_bound, adapt_lower_bound, mask
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            lower_bound,
+            adapt_lower_bound,
+            divide_step,
+            mask,
         ),
         lr=None,
         maximize=maximize,

@@ -151,6 +151,29 @@ def test_sophia_steps_by_the_curvature():
     assert loss(of.adam(0.1, (0.5, 0.5))) > 1e-6
 
 
+def test_sophia_draws_other_signs_at_each_estimate():
+    h = jnp.ones((20, 20))
+    tx, params = of.sophia(betas=(0.9, 0.0), update_interval=1), jnp.ones(20)
+    state, estimates = tx.init(params), []
+    for _ in range(2):
+        _, state = tx.update(
+            params, state, params, value_fn=lambda p: 0.5 * jnp.vdot(p, h @ p)
+        )
+        estimates.append(of.find_in_state(state, "hessian"))
+    assert not np.array_equal(*estimates)
+
+
+def test_sophia_g_between_its_bounds():
+    """Where nothing is clipped the step is the mean over the curvature."""
+    tx = of.sophia_g(0.1, (0.5, 0.75), rho=0.5, weight_decay=0.0, bs=100.0)
+    params = jnp.ones(2)
+    state = tx.init(params)
+    _, state = tx.update(jnp.ones(2), state, params, sampled_grad=jnp.full(2, 2.0))
+    updates, _ = tx.update(jnp.array([3.0, -3.0]), state, params)
+    mean, curvature = np.array([1.75, -1.25]), 0.25 * 4
+    np.testing.assert_allclose(updates, -0.1 * mean / (50 * curvature), rtol=1e-6)
+
+
 # --- no gradients ---------------------------------------------------------------------
 
 FACTORIES = {
@@ -193,9 +216,9 @@ def test_zero_gradients_move_nothing(name):
 @pytest.mark.parametrize("name", FACTORIES)
 def test_derivatives_at_zero_gradients_are_finite(name):
     params = {"w": jnp.ones(3)}
-    grads = {"w": jnp.array([0.0, 1.0, -1.0])}
 
-    def moved(lr):
+    def moved(lr, scale):
+        grads = {"w": scale * jnp.array([0.0, 1.0, -1.0])}
         tx = of.replace_hyperparameters(FACTORIES[name](), lr=lr)
         state = tx.init(params)
         extra = {"value": jnp.float32(1), "value_fn": lambda p: jnp.sum(p["w"] ** 2)}
@@ -203,7 +226,8 @@ def test_derivatives_at_zero_gradients_are_finite(name):
             updates, state = tx.update(grads, state, params, **extra)
         return jnp.sum(updates["w"] ** 2)
 
-    assert np.isfinite(jax.grad(moved)(jnp.float32(0.1)))
+    slopes = jax.grad(moved, (0, 1))(jnp.float32(0.1), jnp.float32(1))
+    assert np.all(np.isfinite(slopes))
 
 
 # --- checkpoints ----------------------------------------------------------------------

@@ -59,7 +59,12 @@ def test_the_runs_of_the_authors(name, x64):
 
 
 def test_momo_with_an_adapted_bound(x64):
-    tx = of.momo(weight_decay=0.01, lower_bound=-1.0, adapt_lower_bound=True)
+    tx = of.momo(
+        weight_decay=0.01,
+        lower_bound=-1.0,
+        adapt_lower_bound=True,
+        divide_step=False,
+    )
     assert_follows(
         "momo_adaptlb_wd", tx, read=lambda state, _: of.find_in_state(state, "lb")
     )
@@ -190,7 +195,7 @@ OPTAX = {
         lambda: optax.polyak_sgd(0.2, 1.0, 0.5, 0.01, "sps+"),
     ),
     "momo": (
-        lambda: of.momo(0.3, 0.8, 0.1, lower_bound=0.5),
+        lambda: of.momo(0.3, 0.8, 0.1, lower_bound=0.5, divide_step=False),
         lambda: contrib.momo(0.3, 0.8, 0.5, 0.1),
     ),
     "momo with an adapted bound": (
@@ -198,7 +203,9 @@ OPTAX = {
         lambda: contrib.momo(lower_bound=-9.0, adapt_lower_bound=True),
     ),
     "momo_adam": (
-        lambda: of.momo_adam(0.5, (0.8, 0.9), 0.1, 0.1, lower_bound=0.5),
+        lambda: of.momo_adam(
+            0.5, (0.8, 0.9), 0.1, 0.1, lower_bound=0.5, divide_step=False
+        ),
         lambda: contrib.momo_adam(0.5, 0.8, 0.9, 0.1, 0.5, 0.1),
     ),
     "momo_adam with an adapted bound": (
@@ -384,8 +391,20 @@ def test_what_decays_in_momo(x64):
         middle = (low + high) / 2
         low, high = (middle, high) if model(middle) > 0 else (low, middle)
     for key, p in params.items():
-        expected = p / scale[key] - low * grads[key]
+        expected = (p - low * grads[key]) / scale[key]
         np.testing.assert_allclose(p + updates[key], expected, rtol=0, atol=1e-12)
+
+
+def test_the_step_of_momo_adam_is_divided_as_its_parameters_are(x64):
+    params = jax.tree.map(jnp.asarray, start())
+    moved = {}
+    for divide_step in (False, True):
+        tx = of.momo_adam(0.5, weight_decay=0.4, divide_step=divide_step)
+        updates, _ = tx.update(params, tx.init(params), params, value=jnp.float64(3))
+        moved[divide_step] = updates
+    for key, p in params.items():
+        step, divided = (p / 1.2 - (p + moved[x][key]) for x in (False, True))
+        np.testing.assert_allclose(divided, step / 1.2, rtol=1e-12)
 
 
 def test_random_signs_give_the_diagonal_on_average(x64):
@@ -437,64 +456,3 @@ def test_polyaks_step_is_scaled():
     updates, _ = tx.update(grads, tx.init(grads), value=jnp.float32(5.0))
     # 5 / 25 of the gradient would lead to a loss of 0.
     np.testing.assert_allclose(updates["w"], [-0.15, -0.2], rtol=1e-6)
-
-
-# --- precision ------------------------------------------------------------------------
-
-LONG = {
-    "adam": of.adam,
-    "adam_nesterov": lambda lr: of.adam(lr, nesterov=True),
-    "ademamix": lambda lr: of.ademamix(lr, alpha_warmup=5000, beta3_warmup=5000),
-    "simplified_ademamix": lambda lr: of.simplified_ademamix(0.01 * lr),
-    "adopt": of.adopt,
-    "optimistic_gradient_descent": of.optimistic_gradient_descent,
-    "optimistic_adam": of.optimistic_adam,
-    "polyak_sgd": lambda lr: of.polyak_sgd(lr, f_min=-1000.0),
-    "momo": lambda lr: of.momo(lr, lower_bound=-1000.0),
-    "momo_adam": lambda lr: of.momo_adam(lr, lower_bound=-1000.0),
-    "laprop": lambda lr: of.laprop(lr, centered=True),
-    "stableadamw": of.stableadamw,
-    "adam_atan2": of.adam_atan2,
-    "rmsprop": lambda lr: of.rmsprop(lr, bias_correction=True),
-    "sophia": of.sophia,
-    "sophia_g": of.sophia_g,
-}
-
-
-def end_of_long_run(tx, dtype):
-    """Where 5,000 steps on a noisy quadratic end."""
-    rng = np.random.default_rng(0)
-    curvature = np.logspace(-2, 0, 16).astype(np.float32)
-    noise = rng.normal(size=(5000, 16)).astype(np.float32)
-    start = rng.normal(size=16).astype(np.float32)
-
-    @jax.jit
-    def run(curvature, noise, start):
-        def step(carry, noise):
-            params, state = carry
-
-            def value_fn(params):
-                return jnp.sum(0.5 * curvature * params**2 + noise * params)
-
-            value, grads = jax.value_and_grad(value_fn)(params)
-            extra = {"value": value, "value_fn": value_fn, "sampled_grad": noise}
-            updates, state = tx.update(grads, state, params, **extra)
-            return (of.apply_updates(params, updates), state), None
-
-        (params, _), _ = jax.lax.scan(step, (start, tx.init(start)), noise)
-        return params
-
-    found = run(*(jnp.asarray(x, dtype) for x in (curvature, noise, start)))
-    assert found.dtype == dtype
-    return np.asarray(found, np.float64)
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_float32_beside_float64_over_5000_steps(name):
-    tx = LONG[name](1e-3)
-    with jax.enable_x64(True):
-        exact = end_of_long_run(tx, "float64")
-    error = np.max(np.abs(end_of_long_run(tx, "float32") - exact))
-    print(f"{name}: {error:.2g}")
-    # Adam's is 3e-6.
-    assert error < 2e-5
