@@ -278,6 +278,8 @@ ROWS = [
     Row("ema_parameters", of.ema_parameters, needs_params=True),
     Row("average_parameters", of.average_parameters, needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
+    Row("grams", lambda: of.grams(of.adam())),
+    Row("orthograd", of.orthograd, magnitudes=True, needs_params=True),
     Row("grokfast_ema", of.grokfast_ema),
     Row("grokfast_ma", lambda: of.grokfast_ma(2)),
     Row("cautious", lambda: of.cautious(of.adam()), magnitudes=True),

@@ -11,6 +11,7 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
+from ._grams import GramsState as GramsState, grams as grams
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,
     MaskedState as MaskedState,
