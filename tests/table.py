@@ -216,6 +216,8 @@ ROWS = [
         matrices=True,
         complex=False,
     ),
+    Row("diffgrad", of.diffgrad, optimizer=True),
+    Row("acprop", of.acprop, optimizer=True),
     Row(
         "spam",
         lambda: of.spam(

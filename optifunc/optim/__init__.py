@@ -8,6 +8,7 @@ from . import (
     lr_scheduler as lr_scheduler,
     swa_utils as swa_utils,
 )
+from ._acprop import ACProp as ACProp
 from ._adadelta import Adadelta as Adadelta
 from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
@@ -17,6 +18,7 @@ from ._adamax import Adamax as Adamax
 from ._adamw import AdamW as AdamW
 from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
+from ._diffgrad import DiffGrad as DiffGrad
 from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._lbfgs import LBFGS as LBFGS
 from ._mars import MARS as MARS

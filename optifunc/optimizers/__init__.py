@@ -1,5 +1,10 @@
 """The optimizers: one file each."""
 
+from ._acprop import (
+    ScaleByAcpropState as ScaleByAcpropState,
+    acprop as acprop,
+    scale_by_acprop as scale_by_acprop,
+)
 from ._adadelta import (
     ScaleByAdadeltaState as ScaleByAdadeltaState,
     adadelta as adadelta,
@@ -42,6 +47,11 @@ from ._asgd import (
     step_by_asgd as step_by_asgd,
 )
 from ._assemble import assemble as assemble
+from ._diffgrad import (
+    ScaleByDiffgradState as ScaleByDiffgradState,
+    diffgrad as diffgrad,
+    scale_by_diffgrad as scale_by_diffgrad,
+)
 from ._galore import (
     ScaleByGaloreState as ScaleByGaloreState,
     galore as galore,
