@@ -217,7 +217,7 @@ ROWS = [
         complex=False,
     ),
     Row("diffgrad", of.diffgrad, optimizer=True),
-    Row("acprop", of.acprop, optimizer=True),
+    Row("acprop", lambda: of.acprop(betas=(0.9, 0.9), eps=1e-3), optimizer=True),
     Row(
         "spam",
         lambda: of.spam(

@@ -142,7 +142,9 @@ def acprop(
 
     Each number may be an array or a schedule.
 
-    **State:** `ScaleByAcpropState`, its trees in the parameters' shapes and dtypes.
+    **State:** `ScaleByAcpropState`, its trees in the parameters' shapes and dtypes. In
+    float16 a variance may round to 0, and with the default ``eps`` the step after it is
+    infinite: raise ``eps`` there.
 
     **Complex parameters:** real and imaginary parts are treated as parameters of their
     own.
