@@ -216,6 +216,12 @@ ROWS = [
         matrices=True,
         complex=False,
     ),
+    Row(
+        "pid",
+        lambda: of.pid(weight_decay=0.1),
+        optimizer=True,
+        needs_params=True,
+    ),
     Row("diffgrad", of.diffgrad, optimizer=True),
     Row("acprop", lambda: of.acprop(betas=(0.9, 0.9), eps=1e-3), optimizer=True),
     Row(

@@ -25,6 +25,7 @@ from ._mars import MARS as MARS
 from ._muon import Muon as Muon
 from ._nadam import NAdam as NAdam
 from ._optimizer import Optimizer as Optimizer
+from ._pid import PID as PID
 from ._radam import RAdam as RAdam
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop

@@ -77,6 +77,11 @@ from ._nadam import (
     nadam as nadam,
     scale_by_nadam as scale_by_nadam,
 )
+from ._pid import (
+    ScaleByPidState as ScaleByPidState,
+    pid as pid,
+    scale_by_pid as scale_by_pid,
+)
 from ._radam import (
     ScaleByRadamState as ScaleByRadamState,
     radam as radam,
