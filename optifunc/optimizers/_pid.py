@@ -152,8 +152,7 @@ def pid(
     decay and ``params`` is missing.
 
     **Source:** An, Wang, Sun, Xu, Dai and Zhang, "A PID Controller Approach for
-    Stochastic Optimization of Deep Networks",
-    [CVPR 2018](https://openaccess.thecvf.com/content_cvpr_2018/html/An_A_PID_Controller_CVPR_2018_paper.html).
+    Stochastic Optimization of Deep Networks", CVPR 2018.
     """
     return assemble(
         scale_by_pid(momentum, dampening, derivative, integral),
