@@ -281,12 +281,13 @@ def wide_zeros_like(tree: PyTree) -> PyTree:
     return _mapped(zeros, tree)
 
 
-def zeros_of_shape(leaf: Any, shape: tuple[int, ...]) -> Array:
-    """Zeros in the dtype of ``leaf``, sharded as it is along axes of the same size.
+def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    """Zeros for ``leaf``, sharded as it is along axes of the same size.
 
-    ``shape`` has as many axes as ``leaf``.
+    ``shape`` has as many axes as ``leaf``, or none. ``dtype`` is by default the leaf's.
     """
-    return lax.full_like(leaf, 0, shape=shape, sharding=_sharding_along(leaf, shape))
+    sharding = _sharding_along(leaf, shape)
+    return lax.full_like(leaf, 0, dtype, shape, sharding=sharding)
 
 
 def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
@@ -301,9 +302,9 @@ def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
     if is_traced and not any(sharding.spec):
         return None
     spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    kept = [
-        s if n == m else None for s, n, m in zip(spec, leaf.shape, shape, strict=True)
-    ]
+    # Without axes, `shape` is the shorter one.
+    pairs = zip(spec, leaf.shape, shape, strict=bool(shape))
+    kept = [axis if n == m else None for axis, n, m in pairs]
     return NamedSharding(
         sharding.mesh, PartitionSpec(*kept), memory_kind=sharding.memory_kind
     )

@@ -549,6 +549,14 @@ ROWS = [
         complex=False,
     ),
     Row(
+        "pid",
+        lambda: of.pid(weight_decay=0.1),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row("diffgrad", of.diffgrad, optimizer=True),
+    Row("acprop", lambda: of.acprop(betas=(0.9, 0.9), eps=1e-3), optimizer=True),
+    Row(
         "spam",
         lambda: of.spam(
             betas=(0.9, 0.9),
@@ -616,6 +624,8 @@ ROWS = [
     Row("ema_parameters", of.ema_parameters, needs_params=True),
     Row("average_parameters", of.average_parameters, needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
+    Row("grams", lambda: of.grams(of.adam())),
+    Row("orthograd", of.orthograd, magnitudes=True, needs_params=True),
     Row("grokfast_ema", of.grokfast_ema),
     Row("grokfast_ma", lambda: of.grokfast_ma(2)),
     Row("cautious", lambda: of.cautious(of.adam()), magnitudes=True),

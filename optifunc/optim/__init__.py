@@ -8,6 +8,7 @@ from . import (
     lr_scheduler as lr_scheduler,
     swa_utils as swa_utils,
 )
+from ._acprop import ACProp as ACProp
 from ._adabelief import AdaBelief as AdaBelief
 from ._adabound import AdaBound as AdaBound
 from ._adadelta import Adadelta as Adadelta
@@ -27,6 +28,7 @@ from ._asgd import ASGD as ASGD
 from ._came import CAME as CAME
 from ._cocob import COCOB as COCOB
 from ._dadapt_adam import DAdaptAdam as DAdaptAdam
+from ._diffgrad import DiffGrad as DiffGrad
 from ._dion import Dion as Dion
 from ._dog import DoG as DoG, DoWG as DoWG
 from ._fromage import Fromage as Fromage
@@ -50,6 +52,7 @@ from ._optimistic import (
     OptimisticGradientDescent as OptimisticGradientDescent,
 )
 from ._optimizer import Optimizer as Optimizer
+from ._pid import PID as PID
 from ._polyak_sgd import PolyakSGD as PolyakSGD
 from ._prodigy import Prodigy as Prodigy
 from ._qhadam import QHAdam as QHAdam

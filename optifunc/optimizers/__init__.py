@@ -1,5 +1,10 @@
 """The optimizers: one file each."""
 
+from ._acprop import (
+    ScaleByAcpropState as ScaleByAcpropState,
+    acprop as acprop,
+    scale_by_acprop as scale_by_acprop,
+)
 from ._adabelief import (
     ScaleByAdabeliefState as ScaleByAdabeliefState,
     adabelief as adabelief,
@@ -91,6 +96,11 @@ from ._dadapt_adam import (
     StepByDadaptAdamState as StepByDadaptAdamState,
     dadapt_adam as dadapt_adam,
     step_by_dadapt_adam as step_by_dadapt_adam,
+)
+from ._diffgrad import (
+    ScaleByDiffgradState as ScaleByDiffgradState,
+    diffgrad as diffgrad,
+    scale_by_diffgrad as scale_by_diffgrad,
 )
 from ._dion import (
     ScaleByDionState as ScaleByDionState,
@@ -185,6 +195,11 @@ from ._optimistic import (
     optimistic_adam as optimistic_adam,
     optimistic_gradient_descent as optimistic_gradient_descent,
     scale_by_optimism as scale_by_optimism,
+)
+from ._pid import (
+    ScaleByPidState as ScaleByPidState,
+    pid as pid,
+    scale_by_pid as scale_by_pid,
 )
 from ._polyak_sgd import (
     StepByPolyakSgdState as StepByPolyakSgdState,

@@ -345,6 +345,9 @@ def adafactor(
             scale_weight_decay=False,
         )
 
+    With ``eps=(1e-30, 1e-3)``, ``relative_step=False`` and ``add_eps=True`` it is the
+    rule of AdaLomo, but for its decay.
+
     **Arguments:**
 
     - ``lr``: the largest relative step size.

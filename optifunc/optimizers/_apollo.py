@@ -20,7 +20,7 @@ from .._numerics import (
 )
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, compute_dtype, leaf_dtype
+from .._tree import PyTree, check_real, compute_dtype, leaf_dtype, zeros_of_shape
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
@@ -150,7 +150,7 @@ class scale_by_apollo(GradientTransformation):
         def zero_norm(leaf: Any) -> Array | None:
             if self.disable_nl or not projector.applies(jnp.shape(leaf)):
                 return None
-            return jnp.zeros((), compute_dtype(leaf_dtype(leaf)))
+            return zeros_of_shape(leaf, (), compute_dtype(leaf_dtype(leaf)))
 
         key = None
         if self.proj == "random":

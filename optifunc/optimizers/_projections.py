@@ -71,8 +71,7 @@ class Projector(NamedTuple):
             own = (
                 (shape[0], self.rank) if self.is_left(shape) else (self.rank, shape[1])
             )
-            dtype = compute_dtype(leaf_dtype(leaf))
-            return lax.convert_element_type(zeros_of_shape(leaf, own), dtype)
+            return zeros_of_shape(leaf, own, compute_dtype(leaf_dtype(leaf)))
 
         return jax.tree.map(zeros, params)
 

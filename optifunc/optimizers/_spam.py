@@ -165,7 +165,7 @@ def spam(
     The factor of the last but one line is the warm-up after a reset, where ``c`` is
     below ``warmup_epoch``; there is none at the start of a run. ``t`` counts on through
     the resets. An element that had no gradient before clipping begins has ``v = 0`` and
-    so stays where it is until the next reset: give rarely used rows to `adamw`.
+    stays where it is until the next reset: give rarely used rows to `adamw`.
 
     **Arguments:**
 

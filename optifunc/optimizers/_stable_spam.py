@@ -20,6 +20,7 @@ from .._tree import (
     compute_dtype,
     leaf_dtype,
     zeros_like,
+    zeros_of_shape,
 )
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -127,7 +128,7 @@ class scale_by_stable_spam(GradientTransformation):
 
         def numbers() -> PyTree:
             return jax.tree.map(
-                lambda p: jnp.zeros((), compute_dtype(leaf_dtype(p))), params
+                lambda p: zeros_of_shape(p, (), compute_dtype(leaf_dtype(p))), params
             )
 
         return ScaleByStableSpamState(

@@ -20,6 +20,7 @@ from ._grokfast import (
 )
 from ._momentum import MomentumState as MomentumState, momentum as momentum
 from ._noise import NoiseState as NoiseState, add_noise as add_noise
+from ._orthograd import orthograd as orthograd
 from ._plateau import (
     ReduceOnPlateauState as ReduceOnPlateauState,
     reduce_on_plateau as reduce_on_plateau,

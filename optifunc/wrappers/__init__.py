@@ -11,6 +11,7 @@ from ._conditionally import (
     conditionally as conditionally,
 )
 from ._flatten import FlattenState as FlattenState, flatten as flatten
+from ._grams import GramsState as GramsState, grams as grams
 from ._kahan import KahanState as KahanState, kahan as kahan
 from ._labels import label_matrices as label_matrices
 from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead

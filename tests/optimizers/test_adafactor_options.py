@@ -57,6 +57,11 @@ def test_the_recorded_run(x64):
     assert_follows("adafactor_optax", tx, atol=2e-8)
 
 
+def test_adalomo_is_a_case_of_it(x64):
+    tx = of.adafactor(0.1, eps=(1e-30, 1e-3), relative_step=False, add_eps=True)
+    assert_follows("adalomo", tx)
+
+
 OPTIONS = {
     "defaults": ({}, {}),
     "min_dim_size_to_factor": ({"min_dim_size_to_factor": 3},) * 2,

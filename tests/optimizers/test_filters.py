@@ -21,6 +21,9 @@ BUILDS = {
     ),
     "galore": lambda: of.galore(1e-3, rank=2, update_proj_gap=10_000, scale=1.0),
     "apollo": lambda: of.apollo(1e-3, rank=2, update_proj_gap=200),
+    "pid": lambda: of.pid(1e-3, integral=1.0),
+    "diffgrad": lambda: of.diffgrad(1e-3),
+    "acprop": lambda: of.acprop(1e-3),
     "spam": lambda: of.spam(1e-3, threshold=20.0),
     "stable_spam": lambda: of.stable_spam(1e-3),
 }

@@ -1,0 +1,18 @@
+"""ACProp."""
+
+from ..optimizers._acprop import acprop
+from ._layouts import TorchLayout
+from ._optimizer import Optimizer
+
+
+class ACProp(Optimizer):
+    """`optifunc.acprop`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `acprop`.
+    """
+
+    factory = acprop
+    layout = TorchLayout("step", "exp_avg", "exp_avg_var")
