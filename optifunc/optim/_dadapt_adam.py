@@ -27,4 +27,5 @@ class DAdaptAdam(Optimizer):
             "numerator_weighted": "numerator_weighted",
         },
         also_by_parameter=("step",),
+        unused={"layer_scale": 1.0, "log_every": 0, "fsdp_in_use": False},
     )

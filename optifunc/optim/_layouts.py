@@ -172,6 +172,7 @@ class GroupLayout(TorchLayout):
     - ``fields``: the keys of a parameter's state.
     - ``in_groups``: by field the key that the groups have for it.
     - ``also_by_parameter``: those of them that each parameter's state has as well.
+    - ``unused``: what the package's groups have besides, for it to load them.
     """
 
     def __init__(
@@ -179,10 +180,12 @@ class GroupLayout(TorchLayout):
         *fields: str,
         in_groups: Mapping[str, str],
         also_by_parameter: tuple[str, ...] = (),
+        unused: Mapping[str, Any],
     ) -> None:
         super().__init__(*fields, *in_groups, step_type=int)
         self.in_groups = in_groups
         self.also_by_parameter = also_by_parameter
+        self.unused = unused
 
     def saved(self, state_dict: dict[str, Any]) -> dict[str, Any]:
         groups, state = [], dict(state_dict["state"])
@@ -196,7 +199,7 @@ class GroupLayout(TorchLayout):
                     own = state[i].items()
                     state[i] = {k: x for k, x in own if k not in moved}
             renamed = {self.in_groups[name]: value for name, value in shared.items()}
-            groups.append({**group, **renamed})
+            groups.append({**self.unused, **group, **renamed})
         return {"state": state, "param_groups": groups}
 
     def _shared(self, entry: Mapping[str, Any]) -> dict[str, Any]:

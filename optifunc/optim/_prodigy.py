@@ -69,4 +69,5 @@ class Prodigy(Optimizer):
             "d_numerator": "d_numerator",
         },
         also_by_parameter=("step",),
+        unused={"fsdp_in_use": False, "slice_p": 1},
     )

@@ -5,8 +5,14 @@ from ..optimizers._schedule_free_radam import schedule_free_radam
 from ._evaluating import Evaluating
 from ._layouts import GroupLayout
 
-# What schedulefree keeps in the groups, by the names of our state.
-_IN_GROUPS = {"step": "k", "weight_sum": "weight_sum", "lr_max": "lr_max"}
+
+def _layout(*fields: str) -> GroupLayout:
+    """schedulefree's layout."""
+    return GroupLayout(
+        *fields,
+        in_groups={"step": "k", "weight_sum": "weight_sum", "lr_max": "lr_max"},
+        unused={"foreach": False, "scheduled_lr": 0.0},
+    )
 
 
 class SGDScheduleFree(Evaluating):
@@ -23,7 +29,7 @@ class SGDScheduleFree(Evaluating):
 
     factory = schedule_free_sgd
     interpolation = "momentum"
-    layout = GroupLayout("z", in_groups=_IN_GROUPS)
+    layout = _layout("z")
 
 
 class AdamWScheduleFree(Evaluating):
@@ -39,7 +45,7 @@ class AdamWScheduleFree(Evaluating):
 
     factory = schedule_free_adamw
     interpolation = "betas"
-    layout = GroupLayout("z", "exp_avg_sq", in_groups=_IN_GROUPS)
+    layout = _layout("z", "exp_avg_sq")
 
 
 class RAdamScheduleFree(Evaluating):
@@ -55,4 +61,4 @@ class RAdamScheduleFree(Evaluating):
 
     factory = schedule_free_radam
     interpolation = "betas"
-    layout = GroupLayout("z", "exp_avg_sq", in_groups=_IN_GROUPS)
+    layout = _layout("z", "exp_avg_sq")

@@ -159,6 +159,9 @@ class schedule_free(Wrapper):
         **extra: Any,
     ) -> tuple[PyTree, ScheduleFreeState]:
         params = require_params(params, updates, "schedule_free")
+        updates, inner = self.inner.update(
+            updates, state.inner, state.z if self.at_z else params, **extra
+        )
         step = increment(state.step)
         t = as_scalar(step)
         warmup = t / jnp.maximum(t, as_scalar(self.warmup_steps))
@@ -168,9 +171,6 @@ class schedule_free(Wrapper):
         weight_sum = state.weight_sum + weight
         started = weight_sum > 0
         share = jnp.where(started, weight / jnp.where(started, weight_sum, 1), 0)
-        updates, inner = self.inner.update(
-            updates, state.inner, state.z if self.at_z else params, **extra
-        )
         updates, z = _interpolated(
             updates,
             state.z,

@@ -141,8 +141,7 @@ def test_a_state_dict_of_schedulefree():
     np.testing.assert_allclose(loaded.params, ours.params, rtol=1e-6)
     mine = ours.state_dict()
     assert mine["state"][0].keys() == saved["state"][0].keys()
-    extra = saved["param_groups"][0].keys() - mine["param_groups"][0].keys()
-    assert extra == {"scheduled_lr", "foreach"}
+    assert saved["param_groups"][0].keys() <= mine["param_groups"][0].keys()
     with pytest.raises(ValueError, match="not one of SGDScheduleFree"):
         of.optim.SGDScheduleFree(start).load_state_dict(saved)
 
@@ -211,7 +210,7 @@ def test_a_state_dict_of_prodigyopt():
     assert mine["state"][0]["s"].shape == (3,)
     assert mine["state"][0]["step"] == mine["param_groups"][0]["k"] == 22
     missing = PRODIGY.keys() - mine["param_groups"][0].keys()
-    assert missing == {"fsdp_in_use", "slice_p", "d_denom", "d_hat"}
+    assert missing == {"d_denom", "d_hat"}  # prodigyopt writes them, to be looked at
     again = of.optim.Prodigy(start)
     again.params = ours.params
     again.load_state_dict(mine)
@@ -234,8 +233,9 @@ def test_a_state_dict_of_dadaptation():
     assert group["k"] == 3
     assert group["d"] > 1e-3
     assert group["numerator_weighted"] > 0
-    # dadaptation's groups have more keys.
-    group |= {"log_every": 0, "fsdp_in_use": False, "layer_scale": 1.0}
+    # What dadaptation needs to go on.
+    assert group["log_every"] == 0
+    assert group.keys() >= {"fsdp_in_use", "layer_scale"}
     other = of.optim.DAdaptAdam(start)
     other.params = optimizer.params
     other.load_state_dict(saved)

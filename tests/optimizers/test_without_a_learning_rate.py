@@ -119,7 +119,7 @@ def test_optax_with_other_options(name, x64):
         tx, current = of.as_transformation(tx), params
         state = tx.init(current)
         for t in range(20):
-            grads = jax.tree.map(lambda p, t=t: p + 0.3 * np.cos(t), current)
+            grads = jax.tree.map(lambda p, t=t: p + 3 * np.cos(2 * t), current)
             updates, state = tx.update(grads, state, current)
             current = apply_updates(current, updates)
         return current
@@ -147,6 +147,38 @@ def test_the_growth_of_dadaptation_is_bounded(x64):
     # It would have grown faster from the second step on.
     assert growth[0] == 1
     np.testing.assert_allclose(growth[1:6], 1.1)
+
+
+def test_the_growth_of_prodigy_is_bounded_after_the_first(x64):
+    """Against the rule in NumPy; in the recorded run with a bound nothing grows."""
+    tx = of.prodigy(betas=(0.8, 0.9), d0=1e-3, d_coef=2.0, growth_rate=1.2)
+    p0 = p = np.array([1.0, -2.0, 3.0])
+    m = v = s = np.zeros(3)
+    d = d_max = 1e-3
+    numerator, growth = 0.0, []
+    params = jnp.asarray(p)
+    state = tx.init(params)
+    for t in range(30):
+        g = p + 0.3 * np.cos(t)
+        numerator = np.sqrt(0.9) * numerator + d / 1e-3 * d * g @ (p0 - p)
+        m = 0.8 * m + 0.2 * d * g
+        v = 0.9 * v + 0.1 * (d * g) ** 2
+        s = np.sqrt(0.9) * s + d / 1e-3 * d * g
+        estimate = 2.0 * numerator / np.abs(s).sum()
+        before = d
+        if d == 1e-3:
+            d = max(d, estimate)
+        d_max = max(d_max, estimate)
+        d = min(d_max, 1.2 * d)
+        p = p - before * m / (np.sqrt(v) + 1e-8 * d)
+        growth.append(d / before)
+        updates, state = tx.update(params + 0.3 * np.cos(t), state, params)
+        params = of.apply_updates(params, updates)
+        np.testing.assert_allclose(params, p, atol=1e-12)
+        np.testing.assert_allclose(of.find_in_state(state, "d"), d, rtol=1e-10)
+    first = next(i for i, x in enumerate(growth) if x > 1)
+    assert growth[first] > 1.2
+    assert max(growth[first + 1 :]) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize("factory", [of.prodigy, of.dadapt_adam])

@@ -275,8 +275,21 @@ def test_the_rate_of_radam_is_shown_and_replaced():
     assert 0.02 < late < 0.1
     other = of.replace_hyperparameters(tx, lr=0.2)
     assert of.current_hyperparameters(other, state)["lr"] == pytest.approx(2 * late)
-    constant = of.schedule_free_radam(lambda step: jnp.asarray(0.1), (0.9, 0.99))
-    assert_equal(trained(constant, 8)[0], trained(tx, 8)[0])
+
+
+def test_a_schedule_inside_of_radam():
+    """The same as another number at each step."""
+    falling = of.schedule_free_radam(lambda step: 0.1 / (1 + step.astype(float)))
+    params, state = PARAMS, falling.init(PARAMS)
+    other, other_state = PARAMS, falling.init(PARAMS)
+    for t in range(8):
+        updates, state = falling.update(params, state, params)
+        params = of.apply_updates(params, updates)
+        now = of.schedule_free_radam(0.1 / (1 + t))
+        updates, other_state = now.update(other, other_state, other)
+        other = of.apply_updates(other, updates)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-6), params, other)
+    assert not np.array_equal(params["bias"], PARAMS["bias"])
 
 
 # --- refusals -------------------------------------------------------------------------
