@@ -195,6 +195,15 @@ ROWS = [
         needs_params=True,
     ),
     Row(
+        "adamuon",
+        lambda: of.adamuon(1e-3, weight_decay=0.1, sign=False, ns_dtype="float32"),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "dion",
         lambda: of.dion(rank_fraction=0.5),
         optimizer=True,

@@ -13,6 +13,7 @@ from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
 from ._adam import Adam as Adam
 from ._adamax import Adamax as Adamax
+from ._adamuon import AdaMuon as AdaMuon
 from ._adamw import AdamW as AdamW
 from ._asgd import ASGD as ASGD
 from ._came import CAME as CAME

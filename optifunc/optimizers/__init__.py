@@ -26,6 +26,11 @@ from ._adamax import (
     adamax as adamax,
     scale_by_adamax as scale_by_adamax,
 )
+from ._adamuon import (
+    ScaleByAdamuonState as ScaleByAdamuonState,
+    adamuon as adamuon,
+    scale_by_adamuon as scale_by_adamuon,
+)
 from ._asgd import (
     StepByAsgdState as StepByAsgdState,
     asgd as asgd,

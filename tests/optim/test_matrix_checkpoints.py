@@ -84,7 +84,7 @@ def test_a_checkpoint_of_the_authors_class(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["NorMuon", "SOAP", "Dion", "Scion", "Shampoo", "Kron", "CAME"]
+    "name", ["NorMuon", "AdaMuon", "SOAP", "Dion", "Scion", "Shampoo", "Kron", "CAME"]
 )
 def test_continuing_from_an_own_checkpoint(name):
     build = getattr(of.optim, name)
