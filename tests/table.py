@@ -298,6 +298,14 @@ ROWS = [
     Row("add_noise", lambda: of.add_noise(0.01), noise=True),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
+    Row(
+        "step_by_hyperball",
+        lambda: of.chain(of.scale_by_adam(), of.step_by_hyperball(0.01)),
+        matrices=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
     Row("qk_clip", of.qk_clip, max_logits=True, needs_params=True),
     Row(
         "chain",

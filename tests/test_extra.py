@@ -73,6 +73,7 @@ def test_one_training_loop_serves_all(row):
         "value": loss(params),
         "grad": dense,
         "value_fn": loss,
+        "max_logits": {},
         "batch": jnp.ones((2, 3)),
         "name": "first",
     }

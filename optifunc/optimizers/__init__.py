@@ -47,6 +47,10 @@ from ._dion import (
     dion as dion,
     scale_by_dion as scale_by_dion,
 )
+from ._hyperball import (
+    StepByHyperballState as StepByHyperballState,
+    step_by_hyperball as step_by_hyperball,
+)
 from ._kron import (
     ScaleByKronState as ScaleByKronState,
     kron as kron,

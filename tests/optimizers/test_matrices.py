@@ -169,6 +169,32 @@ def test_dion_feeds_back_what_a_low_rank_leaves_out():
     np.testing.assert_array_equal(new.Q, tx.init(gradient).Q)
 
 
+# --- steps along a sphere -------------------------------------------------------------
+
+
+def test_hyperball(x64):
+    tx = of.chain(of.scale_by_adam((0.9, 0.99)), of.step_by_hyperball(0.1))
+    assert_follows("hyperball_adam", tx)
+
+
+def test_hyperball_keeps_norms():
+    rng = np.random.default_rng(0)
+    params = {"w": jnp.asarray(rng.normal(size=(5, 4))), "zero": jnp.zeros((2, 2))}
+    tx = of.chain(of.scale_by_muon(), of.step_by_hyperball(lambda step: 0.5))
+    last = steps(tx, params, 50)
+    norms = np.linalg.norm(params["w"]), np.linalg.norm(last["w"])
+    # A rounding of 1e-7 in each step, which the next one takes back.
+    np.testing.assert_allclose(*norms, 1e-6)
+    assert np.abs(last["w"] - params["w"]).max() > 0.5
+    np.testing.assert_array_equal(last["zero"], 0)
+    still, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(still["w"], 0, 0, 1e-6)
+    with pytest.raises(ValueError, match=r"step_by_hyperball takes .*\(3,\) at 'bias'"):
+        of.step_by_hyperball(0.1).init({"bias": jnp.ones(3)})
+    with pytest.raises(ValueError, match="lr must be at least 0"):
+        of.step_by_hyperball(-0.1)
+
+
 # --- Scion ----------------------------------------------------------------------------
 
 double_scion = functools.partial(of.scion, 0.1, 0.1, ns_dtype="float64", output_axis=0)
