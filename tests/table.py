@@ -417,6 +417,15 @@ ROWS = [
         needs_params=True,
     ),
     Row(
+        "adamuon",
+        lambda: of.adamuon(1e-3, weight_decay=0.1, sign=False, ns_dtype="float32"),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "dion",
         lambda: of.dion(rank_fraction=0.5),
         optimizer=True,
@@ -684,6 +693,14 @@ ROWS = [
         needs_params=True,
     ),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
+    Row(
+        "step_by_hyperball",
+        lambda: of.chain(of.scale_by_adam(), of.step_by_hyperball(0.01)),
+        matrices=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
     Row("qk_clip", of.qk_clip, max_logits=True, needs_params=True),
     Row(
         "chain",

@@ -75,6 +75,7 @@ def test_one_training_loop_serves_all(row):
         "value_fn": loss,
         "grad_fn": lambda params, i: row.gradient(params),
         "sampled_grad": dense,
+        "max_logits": {},
         "batch": jnp.ones((2, 3)),
         "name": "first",
     }

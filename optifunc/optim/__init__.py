@@ -18,6 +18,7 @@ from ._adam import Adam as Adam
 from ._adam_atan2 import AdamAtan2 as AdamAtan2
 from ._adam_mini import AdamMini as AdamMini
 from ._adamax import Adamax as Adamax
+from ._adamuon import AdaMuon as AdaMuon
 from ._adamw import AdamW as AdamW
 from ._adan import Adan as Adan
 from ._ademamix import AdEMAMix as AdEMAMix

@@ -14,6 +14,10 @@ from ._signatures import given
 class Muon(Optimizer):
     """`torch.optim.Muon`: orthogonalised momentum, for matrices; `optifunc.muon`.
 
+    What `muon` has and torch has not is given in a group::
+
+        of.optim.Muon([{"params": kernels, "output_axis": -1}], lr=0.02)
+
     **Arguments:**
 
     - ``params``, and the flags that choose an implementation: see `Optimizer`.

@@ -51,6 +51,11 @@ from ._adamax import (
     adamax as adamax,
     scale_by_adamax as scale_by_adamax,
 )
+from ._adamuon import (
+    ScaleByAdamuonState as ScaleByAdamuonState,
+    adamuon as adamuon,
+    scale_by_adamuon as scale_by_adamuon,
+)
 from ._adan import (
     ScaleByAdanState as ScaleByAdanState,
     adan as adan,
@@ -127,6 +132,10 @@ from ._gpa_adamw import (
     StepByGpaState as StepByGpaState,
     gpa_adamw as gpa_adamw,
     step_by_gpa as step_by_gpa,
+)
+from ._hyperball import (
+    StepByHyperballState as StepByHyperballState,
+    step_by_hyperball as step_by_hyperball,
 )
 from ._kron import (
     ScaleByKronState as ScaleByKronState,

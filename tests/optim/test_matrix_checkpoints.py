@@ -84,7 +84,7 @@ def test_a_checkpoint_of_the_authors_class(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["NorMuon", "SOAP", "Dion", "Scion", "Shampoo", "Kron", "CAME"]
+    "name", ["NorMuon", "AdaMuon", "SOAP", "Dion", "Scion", "Shampoo", "Kron", "CAME"]
 )
 def test_continuing_from_an_own_checkpoint(name):
     build = getattr(of.optim, name)
@@ -97,3 +97,14 @@ def test_continuing_from_an_own_checkpoint(name):
         for each in (optimizer, other):
             each.step(grads=each.params)
     jax.tree.map(np.testing.assert_array_equal, other.params, optimizer.params)
+
+
+def test_options_that_torch_lacks_are_given_to_muon_in_a_group():
+    (kernel, *_), options = params(), {"output_axis": -1, "bias_correction": True}
+    optimizer = of.optim.Muon([{"params": kernel, **options}], lr=0.1)
+    optimizer.step(grads=[kernel])
+    tx = of.muon(0.1, **options)
+    updates, _ = tx.update(kernel, tx.init(kernel), kernel)
+    expected = of.apply_updates(kernel, updates)
+    np.testing.assert_allclose(optimizer.params[0], expected, 1e-6)
+    assert optimizer.state_dict()["param_groups"][0]["output_axis"] == -1

@@ -99,6 +99,25 @@ def test_normuon_makes_rows_alike():
     np.testing.assert_allclose(*sizes, 0.01)
 
 
+# --- AdaMuon --------------------------------------------------------------------------
+
+
+def test_adamuon(x64):
+    tx = of.adamuon(0.1, sign=False, ns_dtype="float64")
+    # What eps adds to the norm, or is the floor of, as above.
+    assert_follows("adamuon", tx, atol=1e-6)
+
+
+def test_adamuon_of_signs_has_the_rms_of_adam():
+    grads = {"w": jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)))}
+    signs = jax.tree.map(jnp.sign, grads)
+    tx, other = of.adamuon(1.0), of.adamuon(1.0, sign=False)
+    found, _ = tx.update(grads, tx.init(grads), grads)
+    expected, _ = other.update(signs, other.init(grads), grads)
+    np.testing.assert_allclose(found["w"], expected["w"], 1e-5)
+    assert np.sqrt(np.mean(found["w"] ** 2)) == pytest.approx(0.2, rel=1e-5)
+
+
 # --- Dion -----------------------------------------------------------------------------
 
 
@@ -148,6 +167,32 @@ def test_dion_feeds_back_what_a_low_rank_leaves_out():
     updates, new = step(0 * gradient, tx.init(gradient))
     np.testing.assert_array_equal(updates, 0)
     np.testing.assert_array_equal(new.Q, tx.init(gradient).Q)
+
+
+# --- steps along a sphere -------------------------------------------------------------
+
+
+def test_hyperball(x64):
+    tx = of.chain(of.scale_by_adam((0.9, 0.99)), of.step_by_hyperball(0.1))
+    assert_follows("hyperball_adam", tx)
+
+
+def test_hyperball_keeps_norms():
+    rng = np.random.default_rng(0)
+    params = {"w": jnp.asarray(rng.normal(size=(5, 4))), "zero": jnp.zeros((2, 2))}
+    tx = of.chain(of.scale_by_muon(), of.step_by_hyperball(lambda step: 0.5))
+    last = steps(tx, params, 50)
+    norms = np.linalg.norm(params["w"]), np.linalg.norm(last["w"])
+    # A rounding of 1e-7 in each step, which the next one takes back.
+    np.testing.assert_allclose(*norms, 1e-6)
+    assert np.abs(last["w"] - params["w"]).max() > 0.5
+    np.testing.assert_array_equal(last["zero"], 0)
+    still, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    np.testing.assert_allclose(still["w"], 0, 0, 1e-6)
+    with pytest.raises(ValueError, match=r"step_by_hyperball takes .*\(3,\) at 'bias'"):
+        of.step_by_hyperball(0.1).init({"bias": jnp.ones(3)})
+    with pytest.raises(ValueError, match="lr must be at least 0"):
+        of.step_by_hyperball(-0.1)
 
 
 # --- Scion ----------------------------------------------------------------------------
@@ -200,6 +245,7 @@ def test_scion_stays_in_its_ball():
     [
         (lambda: of.normuon(momentum=1.0), ValueError, "momentum must be .* below 1"),
         (lambda: of.normuon(beta2=-1.0), ValueError, "beta2 must be at least 0"),
+        (lambda: of.adamuon(eps=-1.0), ValueError, "eps must be at least 0"),
         (lambda: of.dion(rank_fraction=0.0), ValueError, "rank_fraction must be above"),
         (lambda: of.dion(rank_multiple_of=0), ValueError, "rank_multiple_of must be"),
         (lambda: of.dion(seed=-1), ValueError, "seed must be at least 0"),
@@ -225,6 +271,7 @@ def test_bad_arguments(build, error, message):
 LAID_OUT = {
     "muon": lambda **axes: of.muon(0.1, ns_dtype="float32", **axes),
     "normuon": lambda **axes: of.normuon(0.1, ns_dtype="float32", **axes),
+    "adamuon": lambda **axes: of.adamuon(0.1, ns_dtype="float32", **axes),
     "dion": lambda **axes: of.dion(0.1, **axes),
 }
 by_layout = pytest.mark.parametrize("build", LAID_OUT.values(), ids=LAID_OUT)
@@ -262,7 +309,9 @@ def test_output_axes(build):
         # The same operations, in float32, iterated.
         np.testing.assert_allclose(found, expected, 0, 1e-4)
     other = steps(build(output_axis=-1), matrix)
-    assert np.abs(other - expected).max() > 1e-2
+    # AdaMuon does the same with a matrix and its transpose.
+    is_symmetric = build is LAID_OUT["adamuon"]
+    assert is_symmetric == (np.abs(other - expected).max() < 1e-2)
 
 
 @by_layout

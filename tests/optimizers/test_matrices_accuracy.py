@@ -44,6 +44,7 @@ def final(tx, dtype):
         (lambda: of.adam(1e-3), 2e-5),
         (lambda: of.muon(1e-3, 0.0, ns_dtype="float32", bias_correction=True), 2e-5),
         (lambda: of.normuon(1e-3, ns_dtype="float32"), 2e-5),
+        (lambda: of.adamuon(1e-3, sign=False, ns_dtype="float32"), 2e-5),
         (lambda: of.dion(1e-3, weight_decay=0.0, rank_fraction=0.5), 2e-5),
         (lambda: of.scion(1e-3, 0.1, ns_dtype="float32", unconstrained=True), 2e-5),
         (lambda: of.soap(1e-3, weight_decay=0.0), 2e-5),
@@ -51,7 +52,18 @@ def final(tx, dtype):
         (lambda: of.kron(1e-3), 2e-5),
         (lambda: of.came(1e-3), 2e-5),
     ],
-    ids=["adam", "muon", "normuon", "dion", "scion", "soap", "shampoo", "kron", "came"],
+    ids=[
+        "adam",
+        "muon",
+        "normuon",
+        "adamuon",
+        "dion",
+        "scion",
+        "soap",
+        "shampoo",
+        "kron",
+        "came",
+    ],
 )
 def test_float32_beside_float64(build, bound, x64):
     exact, found = final(build(), "float64"), final(build(), "float32")
