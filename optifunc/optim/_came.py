@@ -1,12 +1,8 @@
 """CAME."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..optimizers._came import came
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer
-from ._packages import with_own_options
 
 
 class _CameLayout(TorchLayout):
@@ -36,9 +32,5 @@ class CAME(Optimizer):
         "exp_avg_res_col",
         "exp_avg_sq",
     )
+    unsaved = frozenset({"mask", "maximize"})
     no_complex = "{name} does not support complex parameters"
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        options = ("mask", "maximize")
-        completed = with_own_options(state_dict, self.param_groups, options)
-        super().load_state_dict(completed)

@@ -1,12 +1,8 @@
 """MARS."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..optimizers._mars import mars
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer
-from ._packages import with_own_options
 
 
 class MARS(Optimizer):
@@ -25,8 +21,4 @@ class MARS(Optimizer):
 
     factory = mars
     layout = TorchLayout("step", "exp_avg", "exp_avg_sq", "last_grad", step_type=int)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        own = ("ns_dtype", "mask", "maximize")
-        completed = with_own_options(state_dict, self.param_groups, own)
-        super().load_state_dict(completed)
+    unsaved = frozenset({"ns_dtype", "mask", "maximize"})

@@ -1,24 +1,8 @@
 """NorMuon."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..optimizers._normuon import normuon
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer
-from ._packages import with_own_options
-
-OWN_OPTIONS = (
-    "nesterov",
-    "ns_coefficients",
-    "eps",
-    "ns_steps",
-    "ns_dtype",
-    "output_axis",
-    "batch_axes",
-    "mask",
-    "maximize",
-)
 
 
 class NorMuon(Optimizer):
@@ -35,8 +19,17 @@ class NorMuon(Optimizer):
 
     factory = normuon
     layout = TorchLayout("momentum_buffer", "second_momentum_buffer")
+    unsaved = frozenset(
+        {
+            "nesterov",
+            "ns_coefficients",
+            "eps",
+            "ns_steps",
+            "ns_dtype",
+            "output_axis",
+            "batch_axes",
+            "mask",
+            "maximize",
+        }
+    )
     no_complex = "{name} does not support complex parameters"
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        completed = with_own_options(state_dict, self.param_groups, OWN_OPTIONS)
-        super().load_state_dict(completed)

@@ -1,21 +1,8 @@
 """Scion."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..optimizers._scion import scion
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer
-from ._packages import with_own_options
-
-OWN_OPTIONS = (
-    "ns_coefficients",
-    "eps",
-    "ns_steps",
-    "ns_dtype",
-    "output_axis",
-    "maximize",
-)
 
 
 class Scion(Optimizer):
@@ -32,8 +19,7 @@ class Scion(Optimizer):
 
     factory = scion
     layout = TorchLayout("momentum_buffer")
+    unsaved = frozenset(
+        {"ns_coefficients", "eps", "ns_steps", "ns_dtype", "output_axis", "maximize"}
+    )
     no_complex = "{name} does not support complex parameters"
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        completed = with_own_options(state_dict, self.param_groups, OWN_OPTIONS)
-        super().load_state_dict(completed)

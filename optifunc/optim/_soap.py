@@ -8,7 +8,6 @@ from ..optimizers._soap import soap
 from ._cohorts import Cohort, CohortStates
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer
-from ._packages import with_own_options
 
 
 class _SoapLayout(TorchLayout):
@@ -59,14 +58,15 @@ class SOAP(Optimizer):
 
     factory = soap
     layout = _SoapLayout("step", "exp_avg", "exp_avg_sq", "GG", "Q", step_type=int)
+    unsaved = frozenset({"one_sided", "mask", "maximize"})
     no_complex = "{name} does not support complex parameters"
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        options = ("one_sided", "mask", "maximize")
-        completed = with_own_options(state_dict, self.param_groups, options)
-        for group in completed["param_groups"]:
+        groups = []
+        for group in map(dict, state_dict["param_groups"]):
             beta = group.get("shampoo_beta")
             # Theirs has -1 for the second of the betas.
             if isinstance(beta, int | float) and beta < 0:
                 group["shampoo_beta"] = None
-        super().load_state_dict(completed)
+            groups.append(group)
+        super().load_state_dict({**state_dict, "param_groups": groups})
