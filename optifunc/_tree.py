@@ -337,33 +337,6 @@ def squared_norm(leaf: Any) -> Array:
     return jnp.sum(values * values)
 
 
-def global_inner_product(tree: PyTree, other: PyTree) -> Array:
-    """The sum of the products of two trees' elements, accumulated as `squared_norm` is.
-
-    A complex element counts as a pair of real ones. None, in either tree, is left out;
-    ``other`` may have it where ``tree`` has a leaf.
-    """
-    dtype = jnp.result_type(float)
-    total = jnp.zeros((), dtype)
-    partners = flatten_like(other, tree, ("other", "tree"))
-    for leaf, partner in zip(jax.tree.leaves(tree), partners, strict=True):
-        if partner is not None:
-            product = _inner_product(jnp.asarray(leaf), jnp.asarray(partner))
-            total = total + lax.convert_element_type(product, dtype)
-    return total
-
-
-def _inner_product(leaf: Array, other: Array) -> Array:
-    if jnp.iscomplexobj(leaf):
-        return _inner_product(leaf.real, other.real) + _inner_product(
-            leaf.imag, other.imag
-        )
-    dtype = compute_dtype(leaf.dtype, other.dtype)
-    return jnp.sum(
-        lax.convert_element_type(leaf, dtype) * lax.convert_element_type(other, dtype)
-    )
-
-
 def global_norm(tree: PyTree) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
 
@@ -385,31 +358,26 @@ def _total(numbers: Iterable[Any]) -> Array:
     return sum(terms, start=jnp.zeros((), dtype))
 
 
-def _product(x: Any, y: Any) -> Array:
-    if jnp.iscomplexobj(x):
-        return _product(x.real, y.real) + _product(x.imag, y.imag)
-    dtype = compute_dtype(leaf_dtype(x), leaf_dtype(y))
-    x, y = (lax.convert_element_type(values, dtype) for values in (x, y))
-    return jnp.sum(x * y)
-
-
-def _sum_of_sizes(x: Any) -> Array:
-    if jnp.iscomplexobj(x):
-        return _sum_of_sizes(x.real) + _sum_of_sizes(x.imag)
-    return jnp.sum(jnp.abs(lax.convert_element_type(x, compute_dtype(leaf_dtype(x)))))
-
-
 def inner_product(first: PyTree, second: PyTree) -> Array:
     """The sum of the products of all elements of two trees.
 
-    Real and imaginary parts are treated as elements of their own.
+    Real and imaginary parts are treated as elements of their own. ``second`` may have
+    None where ``first`` has a leaf, which then is left out.
 
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for trees
     without leaves.
     """
     others = flatten_like(second, first, ("the second tree", "the first"))
-    leaves = jax.tree.leaves(first)
-    return _total(_product(x, y) for x, y in zip(leaves, others, strict=True))
+    pairs = zip(jax.tree.leaves(first), others, strict=True)
+    return _total(_leaf_product(x, y) for x, y in pairs if y is not None)
+
+
+def _leaf_product(x: Any, y: Any) -> Array:
+    if jnp.iscomplexobj(x):
+        return _leaf_product(x.real, y.real) + _leaf_product(x.imag, y.imag)
+    dtype = compute_dtype(leaf_dtype(x), leaf_dtype(y))
+    x, y = (lax.convert_element_type(values, dtype) for values in (x, y))
+    return jnp.sum(x * y)
 
 
 def sum_norm(tree: PyTree) -> Array:
@@ -421,3 +389,9 @@ def sum_norm(tree: PyTree) -> Array:
     without leaves.
     """
     return _total(_sum_of_sizes(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _sum_of_sizes(x: Any) -> Array:
+    if jnp.iscomplexobj(x):
+        return _sum_of_sizes(x.real) + _sum_of_sizes(x.imag)
+    return jnp.sum(jnp.abs(lax.convert_element_type(x, compute_dtype(leaf_dtype(x)))))

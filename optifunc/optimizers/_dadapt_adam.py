@@ -58,7 +58,7 @@ class StepByDadaptAdamState(NamedTuple):
 
 
 @elementwise()
-def _divided(s: Array, exp_avg_sq: Array, *, eps: Array) -> Array:
+def _by_root(s: Array, exp_avg_sq: Array, *, eps: Array) -> Array:
     return s / (sqrt(exp_avg_sq) + eps)
 
 
@@ -82,7 +82,7 @@ def _dadapt_sums(
 
 
 @elementwise(inline=True)
-def _stepped(updates: Array, decayed: Array, *, dlr: Array) -> Array:
+def _minus_decay(updates: Array, decayed: Array, *, dlr: Array) -> Array:
     return -updates - dlr * decayed
 
 
@@ -154,7 +154,7 @@ class step_by_dadapt_adam(Wrapper):
             weight3=weight3,
             eps=self.eps,
         )
-        way = _divided(state.s, state.exp_avg_sq, eps=self.eps)
+        way = _by_root(state.s, state.exp_avg_sq, eps=self.eps)
         before = state.numerator_weighted
         product = dlr * inner_product(updates, way)
         numerator = before - weight3 * before + weight3 * product
@@ -162,7 +162,7 @@ class step_by_dadapt_adam(Wrapper):
         decayed, decay = self.decay.update(
             zeros_like(updates), state.decay, params, **extra
         )
-        return _stepped(new, decayed, dlr=dlr), StepByDadaptAdamState(
+        return _minus_decay(new, decayed, dlr=dlr), StepByDadaptAdamState(
             step, d, numerator, exp_avg, exp_avg_sq, s, decay
         )
 

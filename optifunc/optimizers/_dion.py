@@ -45,7 +45,7 @@ class ScaleByDionState(NamedTuple):
     Q: PerParameter
 
 
-def _product(x: Array, y: Array) -> Array:
+def _matmul(x: Array, y: Array) -> Array:
     return jnp.matmul(x, y, precision="highest")
 
 
@@ -54,14 +54,14 @@ def _low_rank(
 ) -> tuple[Array, Array, Array]:
     """Updates, momenta and right factors of matrices, each by itself."""
     momenta = momenta + gradients
-    left, _ = jnp.linalg.qr(_product(momenta, factors))
+    left, _ = jnp.linalg.qr(_matmul(momenta, factors))
     is_zero = jnp.all(momenta == 0, axis=(-2, -1), keepdims=True)
     left = jnp.where(is_zero, 0, left)
-    right = _product(jnp.swapaxes(momenta, -2, -1), left)
-    used = _product(left, jnp.swapaxes(right, -2, -1))
+    right = _matmul(jnp.swapaxes(momenta, -2, -1), left)
+    used = _matmul(left, jnp.swapaxes(right, -2, -1))
     sizes = sqrt(jnp.sum(right * right, axis=-2, keepdims=True))
     factors = jnp.where(is_zero, factors, right / (sizes + eps))
-    updates = spectral_factor(*momenta.shape[-2:]) * _product(
+    updates = spectral_factor(*momenta.shape[-2:]) * _matmul(
         left, jnp.swapaxes(factors, -2, -1)
     )
     return updates, momenta - (1 - kept) * used, factors

@@ -16,7 +16,7 @@ from .._transformation import GradientTransformation, require_params, transforma
 from .._tree import (
     PyTree,
     check_shapes,
-    global_inner_product,
+    inner_product,
     scalars_like,
     zeros_like,
 )
@@ -89,11 +89,11 @@ def averaged_model(
     - ``decaying``: the part of ``params`` and ``direction`` that decays; None: nothing.
     - ``share``: how much of it a step takes away.
     """
-    value = at_zero + global_inner_product(grad_avg, params)
-    slope = global_inner_product(grad_avg, direction)
+    value = at_zero + inner_product(grad_avg, params)
+    slope = inner_product(grad_avg, direction)
     if decaying is None:
         return Model(value, slope, value, slope)
-    lost = [share * global_inner_product(grad_avg, part) for part in decaying]
+    lost = [share * inner_product(grad_avg, part) for part in decaying]
     return Model(value, slope, value - lost[0], slope - lost[1])
 
 

@@ -58,7 +58,7 @@ class StepByMomoAdamState(NamedTuple):
 
 
 @elementwise(outputs=3)
-def _divided(
+def _adam_direction(
     updates: Array,
     grad_avg: Array,
     grad_avg_sq: Array,
@@ -138,7 +138,7 @@ class step_by_momo_adam(GradientTransformation):
         grad_dot_w = averaged_products(
             state.grad_dot_w, updates, params, weight=weight1
         )
-        direction, *trees = _divided(
+        direction, *trees = _adam_direction(
             updates,
             state.grad_avg,
             state.grad_avg_sq,

@@ -11,7 +11,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar, increment
 from .._state import Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, global_inner_product
+from .._tree import PyTree, inner_product
 from ..transforms._scaling import _scaled
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -86,7 +86,7 @@ class step_by_polyak_sgd(GradientTransformation):
         gap = as_scalar(value) - as_scalar(self.f_min)
         if self.variant == "sps+":
             gap = jnp.maximum(gap, 0)
-        square = global_inner_product(updates, updates) + as_scalar(self.eps)
+        square = inner_product(updates, updates) + as_scalar(self.eps)
         step = jnp.minimum(polyak_ratio(gap, square), as_scalar(self.lr))
         updates = _scaled(updates, factor=-step * as_scalar(self.scaling))
         return updates, StepByPolyakSgdState(increment(state.step))

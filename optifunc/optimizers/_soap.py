@@ -86,7 +86,7 @@ def _power_step(matrices: Array, vectors: Array) -> tuple[Array, Array]:
 
 
 @elementwise()
-def _stepped(
+def _soap_step(
     updates: Array,
     params: Array,
     decaying: Array | None,
@@ -210,7 +210,7 @@ class step_by_soap(GradientTransformation):
             lambda: self._direction(grads, leaves, step),
         )
         lr = jnp.where(state.step < 0, 0, self.lr)
-        updates = _stepped(
+        updates = _soap_step(
             treedef.unflatten(
                 d.reshape(g.shape).astype(g.dtype)
                 for d, g in zip(directions, given, strict=True)

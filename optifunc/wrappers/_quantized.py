@@ -155,12 +155,12 @@ class quantized(Wrapper):
         return map_state(convert, state, params)
 
     def evaluated(self, state: State, params: PyTree) -> PyTree:
-        return self.inner.evaluated(_decoded(state), params)
+        return self.inner.evaluated(_dequantized(state), params)
 
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        updates, new = self.inner.update(updates, _decoded(state), params, **extra)
+        updates, new = self.inner.update(updates, _dequantized(state), params, **extra)
 
         def encode(old: Any, x: Any) -> Any:
             return quantize(x, old.codec) if isinstance(old, QuantizedArray) else x
@@ -168,7 +168,7 @@ class quantized(Wrapper):
         return updates, jax.tree.map(encode, state, new, is_leaf=_is_quantized_array)
 
 
-def _decoded(state: State) -> State:
+def _dequantized(state: State) -> State:
     """``state`` with numbers in the place of codes."""
     return jax.tree.map(
         lambda x: dequantize(x) if isinstance(x, QuantizedArray) else x,

@@ -1,0 +1,123 @@
+"""Matrices."""
+
+import optifunc as of
+
+from .row import Row
+
+ROWS = [
+    Row(
+        "muon_variant",
+        lambda: of.muon(
+            ns_coefficients=of.linalg.polar_express_coefficients(4),
+            ns_dtype="float32",
+            output_axis=-1,
+            preconditioning="aol",
+            bias_correction=True,
+            adaptive=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "normuon",
+        lambda: of.normuon(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    # Of matrices of rank 2, whose other directions are rounding, which eps is to cover.
+    Row(
+        "soap",
+        lambda: of.soap(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        bases=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "soap_merged",
+        lambda: of.soap(
+            eps=1e-2,
+            precondition_frequency=1,
+            merge_dims=True,
+            precondition_1d=True,
+            normalize_grads=True,
+            one_sided=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "adamuon",
+        lambda: of.adamuon(1e-3, weight_decay=0.1, sign=False, ns_dtype="float32"),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "dion",
+        lambda: of.dion(rank_fraction=0.5),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion",
+        of.scion,
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
+        "scion_rows",
+        lambda: of.scion(0.01, 0.1, "RowNorm", unconstrained=True),
+        optimizer=True,
+        shapes=True,
+        matrices=True,
+        complex=False,
+    ),
+    Row(
+        "kron",
+        lambda: of.kron(weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        noise=True,
+        needs_params=True,
+    ),
+    Row("came", of.came, optimizer=True, shapes=True, complex=False),
+    Row(
+        "shampoo",
+        lambda: of.shampoo(eps=1e-2, precondition_frequency=2),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
+    Row(
+        "shampoo_grafted",
+        lambda: of.shampoo(
+            1e-3,
+            betas=(0.9, 0.99),
+            eps=1e-2,
+            max_preconditioner_dim=3,
+            target_parameter_dimensionality=2,
+            grafting="adam",
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+    ),
+]
