@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl.testing import parameterized
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import optifunc as of
@@ -51,52 +50,52 @@ def run(row: Row, tx: of.GradientTransformation, params, steps: int = STEPS):
     return jax.lax.scan(step, (params, tx.init(params)), None, steps)[0]
 
 
-class Variants(chex.TestCase):
-    @chex.variants(with_jit=True, without_jit=True)
-    @parameterized.named_parameters((row.name, row) for row in ROWS)
-    def test_with_and_without_jit(self, row):
-        tx, params = row.build(), parameters(row)
-
-        @self.variant
-        def step(params, state):
-            grads = row.gradient(params)
-            return tx.update(grads, state, params, **row.extra(params))
-
-        updates, state = step(params, self.variant(tx.init)(params))
-        expected = jax.jit(
-            lambda: tx.update(
-                row.gradient(params), tx.init(params), params, **row.extra(params)
-            )
-        )()
-        if row.bases:
-            state, expected = (), (expected[0], ())
-        # Fusion may change the last digits of values of order 1.
-        chex.assert_trees_all_close((updates, state), expected, rtol=2e-5, atol=1e-6)
+def eager_run(row: Row, params):
+    """`run`, operation by operation: nothing is compiled, which is soon done."""
+    with jax.disable_jit():
+        return run(row, row.build(), params)
 
 
 @every_row()
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
-def test_dtypes(row, dtype):
-    if dtype == "float16" and not row.float16:
-        with pytest.raises(TypeError, match="found float16 at 'kernel'"):
-            row.build().init(parameters(row, dtype))
-        return
-    params = parameters(row, dtype)
-    new_params, state = jax.jit(lambda p: run(row, row.build(), p))(params)
-    chex.assert_trees_all_equal_shapes_and_dtypes(new_params, params)
-    chex.assert_tree_all_finite((new_params, state))
-    # An independent yardstick: the same steps from the same numbers in float32.
-    wide = jax.tree.map(lambda p: p.astype(jnp.float32), params)
-    reference, _ = jax.jit(lambda p: run(row, row.build(), p))(wide)
-    # A few roundings of parameters and updates of order 1 in each of STEPS steps;
-    # Rprop and noise aside, no rule amplifies them.
-    atol = 16 * STEPS * float(jnp.finfo(dtype).eps)
-    if not row.noise:
-        chex.assert_trees_all_close(
-            jax.tree.map(lambda p: p.astype(jnp.float32), new_params),
-            reference,
-            atol=atol,
-        )
+def test_with_and_without_jit(row):
+    tx, params = row.build(), parameters(row)
+
+    def step(params, state):
+        grads = row.gradient(params)
+        return tx.update(grads, state, params, **row.extra(params))
+
+    found = step(params, tx.init(params))
+    expected = jax.jit(lambda params: step(params, tx.init(params)))(params)
+    if row.bases:
+        found, expected = found[0], expected[0]
+    # Fusion may change the last digits of values of order 1.
+    chex.assert_trees_all_close(found, expected, rtol=2e-5, atol=1e-6)
+
+
+@every_row()
+def test_dtypes(row):
+    compiled = jax.jit(lambda p: run(row, row.build(), p))
+    for dtype in ("bfloat16", "float16"):
+        params = parameters(row, dtype)
+        if dtype == "float16" and not row.float16:
+            with pytest.raises(TypeError, match="found float16 at 'kernel'"):
+                row.build().init(params)
+            continue
+        new_params, state = compiled(params)
+        chex.assert_trees_all_equal_shapes_and_dtypes(new_params, params)
+        chex.assert_tree_all_finite((new_params, state))
+        # An independent yardstick: the same steps from the same numbers in float32.
+        wide = jax.tree.map(lambda p: p.astype(jnp.float32), params)
+        reference, _ = eager_run(row, wide)
+        # A few roundings of parameters and updates of order 1 in each of STEPS steps;
+        # Rprop and noise aside, no rule amplifies them.
+        atol = 16 * STEPS * float(jnp.finfo(dtype).eps)
+        if not row.noise:
+            chex.assert_trees_all_close(
+                jax.tree.map(lambda p: p.astype(jnp.float32), new_params),
+                reference,
+                atol=atol,
+            )
 
 
 @every_row()
@@ -135,7 +134,8 @@ def test_complex_leaves_are_pairs_of_real_ones(row):
             params = of.apply_updates(params, updates)
         return params
 
-    result, expected = jax.jit(steps)(params)["kernel"], jax.jit(steps)(pairs)
+    with jax.disable_jit():
+        result, expected = steps(params)["kernel"], steps(pairs)
     assert result.dtype == jnp.complex64
     # float32, values of order 1, other fusions
     np.testing.assert_allclose(result.real, expected["kernel_re"], atol=2e-6)
@@ -157,9 +157,8 @@ def test_vmap_equals_single_runs(row):
         lambda p: jnp.stack([p, 0.5 * p, -p]), parameters(row), is_leaf=None
     )
     mapped, _ = jax.jit(jax.vmap(lambda p: run(row, row.build(), p)))(many)
-    single = jax.jit(lambda p: run(row, row.build(), p))
     for i in range(3):
-        one, _ = single(jax.tree.map(lambda p, i=i: p[i], many))
+        one, _ = eager_run(row, jax.tree.map(lambda p, i=i: p[i], many))
         # Batched kernels may sum in another order; bfloat16 inside Muon.
         chex.assert_trees_all_close(
             jax.tree.map(lambda p, i=i: p[i], mapped), one, rtol=1e-4, atol=1e-5
@@ -218,7 +217,8 @@ def test_sharded_parameters_have_sharded_state(row):
             if leaf.shape == (16, 4):
                 assert leaf.sharding.is_equivalent_to(sharding, 2)
     plain = {"kernel": jnp.asarray(np.asarray(params["kernel"]))}
-    expected, _ = step(plain, tx.init(plain))
+    with jax.disable_jit():
+        expected, _ = step(plain, tx.init(plain))
     # Partial sums of norms and means are added in another order.
     chex.assert_trees_all_close(new_params, expected, rtol=1e-4, atol=1e-5)
 

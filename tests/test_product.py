@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import optifunc as of
 from optifunc import optim
 
+from .rows import torch
 from .table import ROWS, Row
 
 STEPS = 3
@@ -87,8 +88,26 @@ FOREIGN = [
 OPTIMIZERS = [row for row in ROWS if row.optimizer] + FOREIGN
 
 every_wrapper = pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda w: w.name)
-every_optimizer = pytest.mark.parametrize("row", OPTIMIZERS, ids=lambda row: row.name)
 ADAM = next(row for row in ROWS if row.name == "adamw")
+
+
+# PyTorch's optimizers and optax's meet every wrapper. Each other optimizer meets four,
+# so that each wrapper meets several of every family.
+COMBINED = [
+    (wrapper, row)
+    for i, row in enumerate(OPTIMIZERS)
+    for k, wrapper in enumerate(WRAPPERS)
+    if row in [*torch.ROWS, *FOREIGN] or (k - 4 * i) % len(WRAPPERS) < 4
+]
+
+
+def combined(*, but=lambda row: False):
+    """Parametrize over `COMBINED`, without the rows for which ``but`` is true."""
+    return pytest.mark.parametrize(
+        ("wrapper", "row"),
+        [(wrapper, row) for wrapper, row in COMBINED if not but(row)],
+        ids=lambda x: x.name,
+    )
 
 
 def fits(wrapper, row):
@@ -132,8 +151,7 @@ def alone():
     return result
 
 
-@every_wrapper
-@every_optimizer
+@combined()
 def test_a_wrapper_leaves_an_optimizer_as_it_is(wrapper, row, alone):
     params = parameters(row)
     tx = wrapper.build(of.as_transformation(row.build()))
@@ -166,11 +184,7 @@ def test_a_wrapper_in_a_wrapper(wrapper, outer, alone):
 
 
 # What needs the loss takes a function, which a compiled step cannot be given.
-STATEFUL = [row for row in OPTIMIZERS if not row.value_fn]
-
-
-@every_wrapper
-@pytest.mark.parametrize("row", STATEFUL, ids=lambda row: row.name)
+@combined(but=lambda row: row.value_fn)
 def test_missing_gradients_and_checkpoints_of_a_stateful_one(wrapper, row):
     if not fits(wrapper, row):
         return

@@ -18,13 +18,16 @@ OPTIMIZERS = [
     *("rmsprop", "rprop", "asgd", "adafactor", "muon", "sparse_adam", "lbfgs"),
 ]
 # Counts that say how long a loop or how large an array is.
-STATIC = {"ns_steps", "max_iter", "max_eval", "history_size"}
+STATIC = {
+    *("ns_steps", "max_iter", "max_eval", "history_size"),
+    *("batch_axes", "min_dim_size_to_factor"),
+}
 # Given so that no number is 0, where a piece of structure would be left out.
 NONZERO = {
     "sgd": {"momentum": 0.9, "dampening": 0.1},
     "rmsprop": {"momentum": 0.9},
     "adagrad": {"lr_decay": 0.1, "initial_accumulator_value": 0.1},
-    "adafactor": {"eps": (1e-6, 1e-3)},
+    "adafactor": {"eps": (1e-6, 1e-3), "momentum": 0.9},
     "lbfgs": {"history_size": 3, "max_iter": 4},
 }
 

@@ -10,6 +10,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 SHAPES = {"matrix": (3, 4), "kernel": (4, 2, 3), "tall": (6, 2), "vector": (5,)}
 

@@ -9,6 +9,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {"matrix": (4, 3), "tensor": (2, 3, 4), "vector": (5,), "scalar": ()}
 STEPS = 20
 

@@ -13,6 +13,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 
 def test_recorded_runs(x64):
     options = {"rank": 1, "update_proj_gap": 2}

@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 STEPS = 5000
 SHAPE = (6, 6)
 

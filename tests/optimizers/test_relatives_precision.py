@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 LONG = {
     "adam": of.adam,
     "adam_nesterov": lambda lr: of.adam(lr, nesterov=True),

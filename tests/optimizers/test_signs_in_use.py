@@ -10,6 +10,8 @@ import optifunc as of
 
 from ..table import sparse_rows
 
+pytestmark = pytest.mark.slow
+
 # --- float32 --------------------------------------------------------------------------
 
 STEPS, SHAPE = 5000, (8, 8)
@@ -252,7 +254,10 @@ REFUSED = [
         r"mode must be one of \('sign', 'smooth', 'refined'\), found 'hard'",
     ),
     (lambda: of.lion(smooth_beta=0.0), r"smooth_beta must be above 0, found 0.0"),
-    (lambda: of.lion(peak_lr=0.1), r"peak_lr is for decay='independent' only"),
+    (
+        lambda: of.lion(peak_lr=0.1),
+        "peak_lr is for decay='independent' or 'correct",
+    ),
     (
         lambda: of.lion(falling, weight_decay=0.1, decoupled_weight_decay=True),
         r"needs peak_lr, the largest value of the schedule lr=",
