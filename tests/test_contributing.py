@@ -41,11 +41,6 @@ def test_the_harness_is_found():
     assert len(PROPERTIES) >= 10
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_it_keeps_dtypes(dtype, skeleton):
-    harness.test_dtypes(skeleton["row"], dtype)
-
-
 def test_its_numbers_and_its_class(skeleton):
     params, grad = np.array([1.0, -2.0]), np.array([0.5, 0.25])
     velocity, expected = np.zeros(2), params
