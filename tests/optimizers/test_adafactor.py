@@ -11,6 +11,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 STEPS = 50
 SHAPES = {"matrix": (3, 2), "vector": (4,), "tensor": (2, 3, 4), "scalar": ()}
 OPTIONS = [

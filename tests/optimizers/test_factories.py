@@ -112,8 +112,9 @@ def has_pair(name):
 
 
 @pytest.mark.parametrize("name", [*filter(has_pair, FACTORIES)])
-def test_betas_may_be_one_array(name):
-    row, params = OPTIMIZERS[name], {"w": jnp.ones((2, 2))}
+def test_betas_may_be_one_array(name, x64):
+    # In float64: Shampoo's first factor is singular, its root a matter of rounding.
+    row, params = OPTIMIZERS[name], {"w": jnp.array([[1.0, -0.5], [0.25, 2.0]])}
     grads = row.gradient(params)
 
     def updates(betas):
@@ -124,8 +125,8 @@ def test_betas_may_be_one_array(name):
     betas = (0.5, 0.75, 0.875)[:count]
     found, expected = updates(jnp.array(betas)), updates(betas)
     for x, y in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
-        # Powers and roots of the step in float32: a few roundings.
-        np.testing.assert_allclose(x, y, 1e-6)
+        # What float64 leaves of that; the other rules agree to rounding.
+        np.testing.assert_allclose(x, y, 1e-5)
     wanted = {2: "a pair", 3: "(3|three) numbers"}[count]
     with pytest.raises(ValueError, match=f"betas must be {wanted}"):
         FACTORIES[name](betas=jnp.ones(count + 1))
@@ -272,6 +273,7 @@ def test_states_of_another_option_are_refused(direction, flag):
             tx.update(nothing, tx.init(nothing), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("steps_left", [0, 1])
 def test_the_last_steps_that_can_be_counted(name, steps_left):
@@ -310,6 +312,7 @@ MLP = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MLP)
 def test_equinox_models_as_parameters(name):
     """`update` gets the whole model, whose activations are leaves without gradients."""

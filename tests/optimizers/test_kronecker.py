@@ -11,6 +11,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 # --- Kron -----------------------------------------------------------------------------
 
 

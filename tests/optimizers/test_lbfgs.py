@@ -11,6 +11,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 FACTOR = RNG.normal(size=(8, 4))
 HESSIAN = FACTOR.T @ FACTOR + np.eye(4)

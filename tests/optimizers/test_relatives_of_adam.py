@@ -10,6 +10,8 @@ import optifunc as of
 
 from .authors import PROBLEMS, assert_follows
 
+pytestmark = pytest.mark.slow
+
 RECORDED = {
     "ademamix": lambda: of.ademamix(0.1, alpha=5.0, weight_decay=0.01),
     "ademamix_torch": lambda: of.ademamix(0.1, weight_decay=0.01),

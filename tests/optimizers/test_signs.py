@@ -12,6 +12,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 NONE = False  # a mask that selects nothing
 # The recorded runs: name -> (transformation, tolerance).
 RECORDED = {

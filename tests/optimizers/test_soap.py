@@ -11,6 +11,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {"matrix": (4, 3), "tensor": (2, 2, 3), "vector": (5,), "scalar": ()}
 
 

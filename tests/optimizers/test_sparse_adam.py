@@ -10,6 +10,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 SIZE, WIDTH, ENTRIES, STEPS = 7, 3, 4, 50
 OPTIONS = [
     {},

@@ -1,5 +1,7 @@
 """Schedule-Free and lookahead: the authors' runs, and what is to be evaluated."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -235,7 +237,8 @@ def test_lookahead_with_a_share_of_one_is_the_inner_optimizer():
     """And at each sync the fast parameters are the slow ones."""
     tx, alone = of.lookahead(of.adam(0.1), 3, 1.0), of.adam(0.1)
     params, state, passed = trained(tx, 6)
-    assert_close = jax.tree_util.Partial(np.testing.assert_allclose, rtol=1e-6)
+    # A parameter of order 1 rounds once more where it becomes the slow one.
+    assert_close = partial(np.testing.assert_allclose, rtol=1e-6, atol=5e-7)
     jax.tree.map(assert_close, passed, trained(alone, 6)[2])
     jax.tree.map(assert_close, params, state.slow)
 

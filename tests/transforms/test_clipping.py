@@ -9,6 +9,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 
 def gradients(scale=1.0, seed=0):
     rng = np.random.default_rng(seed)

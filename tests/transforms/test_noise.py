@@ -8,6 +8,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 ZEROS = {"a": jnp.zeros((200, 100)), "b": jnp.zeros(20_000, jnp.complex64), "n": None}
 
 

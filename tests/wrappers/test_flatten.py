@@ -10,6 +10,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 PARAMS = {
     "kernel": jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32),
