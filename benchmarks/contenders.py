@@ -57,12 +57,15 @@ class Recipe:
     as_argument: bool = False
     # Whether new parameters are written over the old ones; the state always is.
     donate_params: bool = True
+    # The keyword arguments of `update`, from parameters and gradients.
+    extra: Callable[[Any, Any], dict[str, Any]] = lambda params, grads: {}
 
     def jitted(self) -> Any:
         """The step as a new function, of which nothing has been traced yet."""
 
         def step(tx: Any, params: Any, state: Any, grads: Any) -> Any:
-            updates, state = tx.update(grads, state, params)
+            extra = self.extra(params, grads)
+            updates, state = tx.update(grads, state, params, **extra)
             return self.apply_updates(params, updates), state
 
         donated = ("params", "state") if self.donate_params else ("state",)

@@ -7,9 +7,8 @@ from .growth import CONTENDERS, exponent, panels
 from .networks import NETWORKS
 from .optimizers import OPTIMIZERS
 from .results import Group, Results
-from .tables import Table
+from .tables import Table, ratio
 from .targets import TARGETS
-from .timing import Spread
 from .workloads import WORKLOADS
 
 TITLES = {
@@ -41,13 +40,6 @@ def quantity(value: float, unit: str) -> str:
         if value * factor >= 1:
             return f"{number(value * factor)} {name}"
     return f"{number(value * 1e6)} us"
-
-
-def ratio(spread: Spread) -> str:
-    """A ratio with its quartiles, where there are several rounds."""
-    if spread.count == 1:
-        return f"{spread.median:.2f}"
-    return f"{spread.median:.2f} ({spread.low:.2f}-{spread.high:.2f})"
 
 
 def workload_title(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from .timing import Spread
+
 
 @dataclass(frozen=True)
 class Table:
@@ -31,3 +33,10 @@ class Table:
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         remarks = "".join(f"\n{remark}\n" for remark in self.remarks)
         return f"### {self.title}\n\n{table}\n{remarks}"
+
+
+def ratio(spread: Spread) -> str:
+    """A ratio with its quartiles, where there are several rounds."""
+    if spread.count == 1:
+        return f"{spread.median:.2f}"
+    return f"{spread.median:.2f} ({spread.low:.2f}-{spread.high:.2f})"
