@@ -9,6 +9,7 @@ from . import (
     optim as optim,
     optimizers as optimizers,
     schedules as schedules,
+    sharding as sharding,
     transforms as transforms,
     wrappers as wrappers,
 )

@@ -5,11 +5,13 @@ import functools
 import math
 from typing import Any, Literal, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from ._dataclass import pytree_dataclass, static
+from ._placement import whole
 
 Bits: TypeAlias = Literal[8, 4, "fp8"]
 Map: TypeAlias = Literal["dynamic", "companded"]
@@ -103,8 +105,7 @@ class Codec:
         book = self._codebook
         edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
         # Ties go upward.
-        codes = jnp.searchsorted(edges, x, side="right", method="scan_unrolled")
-        codes = lax.convert_element_type(codes, jnp.uint8)
+        codes = lax.convert_element_type(_count_below(edges, x), jnp.uint8)
         is_zero_first = book[0] == 0
         return self._kept(x, codes, jnp.uint8(1)) if is_zero_first else codes
 
@@ -132,7 +133,30 @@ class Codec:
                 return (y / 127) / (2 - jnp.abs(y / 127))
             return (y / 255) * (y / 255)
         book = jnp.asarray(self._codebook)
-        return book[lax.convert_element_type(codes, jnp.int32)]
+        return _looked_up(book, lax.convert_element_type(codes, jnp.int32))
+
+
+def _looked_up(table: Array, indices: Array) -> Array:
+    """``table[indices]``, sharded as the indices are."""
+    sharding: Any = jax.typeof(indices).sharding
+    if not any(sharding.spec):
+        return table[indices]
+    found: Array = table.at[indices].get(out_sharding=sharding)
+    return found
+
+
+def _count_below(edges: Array, x: Array) -> Array:
+    """For each number how many of the ``2^n - 1`` sorted edges are not above it.
+
+    `jnp.searchsorted` does the same, but fails on explicit axes of a mesh (jax 0.10).
+    """
+    count = lax.full_like(x, 0, jnp.int32)
+    step = (len(edges) + 1) // 2
+    while step:
+        trial = count + step
+        count = jnp.where(x >= _looked_up(edges, trial - 1), trial, count)
+        step //= 2
+    return count
 
 
 @pytree_dataclass
@@ -204,7 +228,7 @@ def _row_length(shape: tuple[int, ...], codec: Codec) -> int:
 
 def _blocks(x: Array, codec: Codec) -> Array:
     """Blocks of ``x``, with zeros at the end of the last one."""
-    rows = x.reshape(-1) if _runs_over_all_axes(x.shape, codec) else x
+    rows = whole(x).reshape(-1) if _runs_over_all_axes(x.shape, codec) else x
     missing = -rows.shape[-1] % codec.block_size
     rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
     rows = lax.convert_element_type(rows, jnp.float32)

@@ -19,6 +19,7 @@ from ._dataclass import (
     static,
 )
 from ._leafwise import elementwise
+from ._placement import is_shape, placed_beside, shapes_of
 from ._sparse import entries, summed, with_entries
 from ._tree import PyTree, flatten_like, is_sparse, leaves_with_names, params_like
 
@@ -54,12 +55,12 @@ class GradientTransformation(abc.ABC):
 
         **Arguments:**
 
-        - ``params``: the parameters, a pytree of arrays (or of `jax.ShapeDtypeStruct`
-          under `jax.eval_shape`).
+        - ``params``: the parameters, a pytree of arrays, or of `jax.ShapeDtypeStruct`.
 
-        **Returns:** a pytree of arrays. What goes with parameters has their shapes,
-        dtypes and shardings. The return annotation names the state's type: `update`
-        then refuses any other state.
+        **Returns:** a pytree of arrays; of `jax.ShapeDtypeStruct`, if the parameters
+        are. What goes with parameters has their shapes, dtypes and shardings; what all
+        of them share is replicated over their mesh. The return annotation names the
+        state's type: `update` then refuses any other state.
         """
 
     @abc.abstractmethod
@@ -238,7 +239,7 @@ def transformation(cls: C) -> C:
         )
     decorated: Any = pytree_dataclass(cls)
     _DECLARED.update(_keyword_only(decorated))
-    decorated.init = _with_checked_scalars(decorated.init)
+    decorated.init = _placed_init(decorated.init)
     decorated.update = _guarded_update(decorated.init, decorated.update)
     result: C = decorated
     return result
@@ -261,13 +262,17 @@ def _all_declared(tx: GradientTransformation) -> frozenset[str]:
     return tx.declared_extra().union(*inner)
 
 
-def _with_checked_scalars(init: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(init)
-    def checked(self: Any, params: PyTree) -> State:
-        check_scalars(self)
-        return init(self, params)
+def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
+    """``init`` whose state lies where the parameters do; shapes for shapes."""
 
-    return checked
+    @functools.wraps(init)
+    def placed(self: Any, params: PyTree) -> State:
+        check_scalars(self)
+        if any(map(is_shape, jax.tree.leaves(params))):
+            return shapes_of(functools.partial(init, self), params)
+        return placed_beside(init(self, params), params)
+
+    return placed
 
 
 def _guarded_update(

@@ -1,6 +1,6 @@
 """Pytrees: names of leaves, checks of structure, dtypes, norms."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental.sparse import BCOO
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from ._boxes import box_attribute
+from ._collectives import AxisName, total_over_devices
 from ._numerics import sqrt
 from ._sparse import summed
 
@@ -132,24 +132,6 @@ def with_defaults(tree: PyTree, defaults: PyTree) -> PyTree:
     )
 
 
-def copied(tree: PyTree) -> PyTree:
-    """``tree`` in arrays of its own, so that both can be donated."""
-    return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
-
-
-def _mapped(function: Callable[[Any], Array], tree: PyTree) -> PyTree:
-    """``tree`` with ``function`` of each leaf, which must be an array.
-
-    **Raises:** `TypeError` that names the first leaf that is not one.
-    """
-    try:
-        return jax.tree.map(function, tree, is_leaf=is_sparse)
-    except TypeError:
-        for path, leaf in leaves_with_names(tree):
-            check_array(path, leaf)
-        raise
-
-
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
@@ -248,86 +230,6 @@ def shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueErro
     raise AssertionError("no difference in shape")
 
 
-def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
-    """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding.
-
-    With ``both_parts`` also the imaginary parts of complex leaves are ``value``.
-    """
-
-    def fill(leaf: Any) -> Array:
-        dtype = jnp.result_type(leaf)
-        if both_parts and jnp.issubdtype(dtype, jnp.complexfloating):
-            part = lax.convert_element_type(value, real_dtype(dtype))
-            filled = lax.full_like(leaf, lax.complex(part, part), dtype)
-        else:
-            filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
-        # A scalar leaf may have become ``value`` itself, and be donated some day.
-        return jnp.array(filled, copy=True) if filled.ndim == 0 else filled
-
-    return _mapped(fill, tree)
-
-
-def zeros_like(tree: PyTree) -> PyTree:
-    """A tree of zeros with the shapes, dtypes and shardings of ``tree``."""
-    return full_like(tree, 0)
-
-
-def wide_zeros_like(tree: PyTree) -> PyTree:
-    """Zeros with the shapes and shardings of ``tree``, at least in float32."""
-
-    def zeros(leaf: Any) -> Array:
-        return lax.full_like(leaf, 0, compute_dtype(leaf_dtype(leaf)))
-
-    return _mapped(zeros, tree)
-
-
-def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
-    """Zeros for ``leaf``, sharded as it is along axes of the same size.
-
-    ``shape`` has as many axes as ``leaf``, or none. ``dtype`` is by default the leaf's.
-    """
-    sharding = _sharding_along(leaf, shape)
-    return lax.full_like(leaf, 0, dtype, shape, sharding=sharding)
-
-
-def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
-    """The sharding of ``leaf`` along some axes; None where JAX is free to choose."""
-    is_traced = isinstance(leaf, jax.core.Tracer)
-    if not is_traced and not (isinstance(leaf, Array) and leaf.committed):
-        return None
-    # Of a traced array the explicit axes of a mesh are known.
-    sharding: Sharding = (jax.typeof(leaf) if is_traced else leaf).sharding
-    if not isinstance(sharding, NamedSharding):
-        return sharding
-    if is_traced and not any(sharding.spec):
-        return None
-    spec = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
-    # Without axes, `shape` is the shorter one.
-    pairs = zip(spec, leaf.shape, shape, strict=bool(shape))
-    kept = [axis if n == m else None for axis, n, m in pairs]
-    return NamedSharding(
-        sharding.mesh, PartitionSpec(*kept), memory_kind=sharding.memory_kind
-    )
-
-
-def scalars_like(tree: PyTree) -> PyTree:
-    """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
-    return jax.tree.map(_scalar_like, tree, is_leaf=is_sparse)
-
-
-def _scalar_like(leaf: Any) -> Array:
-    scalar = jnp.zeros((), jnp.result_type(float))
-    is_traced = isinstance(leaf, jax.core.Tracer)
-    if is_traced or not isinstance(leaf, Array) or not leaf.committed:
-        return scalar
-    sharding = leaf.sharding
-    if isinstance(sharding, NamedSharding):
-        kind = sharding.memory_kind
-        sharding = NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
-    # Of another sharding over several devices nobody knows how it takes a scalar.
-    return jax.device_put(scalar, sharding) if sharding.is_fully_replicated else scalar
-
-
 def squared_norm(leaf: Any) -> Array:
     """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
     values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)
@@ -337,25 +239,28 @@ def squared_norm(leaf: Any) -> Array:
     return jnp.sum(values * values)
 
 
-def global_norm(tree: PyTree) -> Array:
+def global_norm(tree: PyTree, axis_name: AxisName = None) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
+
+    Arrays that are sharded over a mesh count as the whole arrays that they are. Inside
+    `jax.shard_map` and `jax.pmap` a leaf is one device's part, and the norm is that of
+    the part unless ``axis_name`` is given.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays, dense or sparse, real or complex.
+    - ``axis_name``: inside `jax.shard_map` or `jax.pmap`, the name of the axis, or a
+      tuple of names, over which the leaves are split. A leaf that is the same on all
+      devices counts once: its type tells (not so in `jax.pmap` and with
+      ``check_vma=False``, where every leaf counts as split).
 
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
     without leaves. Its derivative at 0 is 0.
+
+    **Raises:** `NameError` if there is no axis of that name.
     """
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
-    return sqrt(_total(map(squared_norm, leaves)))
-
-
-def _total(numbers: Iterable[Any]) -> Array:
-    """The sum of real scalars, in the widest float that JAX is set to."""
-    dtype = jnp.result_type(float)
-    terms = (lax.convert_element_type(x, dtype) for x in numbers)
-    return sum(terms, start=jnp.zeros((), dtype))
+    return sqrt(total_over_devices(map(squared_norm, leaves), axis_name))
 
 
 def inner_product(first: PyTree, second: PyTree) -> Array:
@@ -369,7 +274,8 @@ def inner_product(first: PyTree, second: PyTree) -> Array:
     """
     others = flatten_like(second, first, ("the second tree", "the first"))
     pairs = zip(jax.tree.leaves(first), others, strict=True)
-    return _total(_leaf_product(x, y) for x, y in pairs if y is not None)
+    products = (_leaf_product(x, y) for x, y in pairs if y is not None)
+    return total_over_devices(products, None)
 
 
 def _leaf_product(x: Any, y: Any) -> Array:
@@ -388,7 +294,7 @@ def sum_norm(tree: PyTree) -> Array:
     **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
     without leaves.
     """
-    return _total(_sum_of_sizes(leaf) for leaf in jax.tree.leaves(tree))
+    return total_over_devices(map(_sum_of_sizes, jax.tree.leaves(tree)), None)
 
 
 def _sum_of_sizes(x: Any) -> Array:

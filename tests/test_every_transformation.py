@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import optifunc as of
 
@@ -193,34 +192,6 @@ def test_one_compilation_and_donation(row):
             lambda x, f=factor: x * f if isinstance(x, float) else x, tx
         )
         params, state = step(numbers, params, state)
-
-
-@every_row()
-def test_sharded_parameters_have_sharded_state(row):
-    if row.one_vector or row.sparse:
-        pytest.skip("one vector and sparse rows have layouts of their own")
-    mesh = Mesh(np.array(jax.devices("cpu")[:8]), ("x",))
-    sharding = NamedSharding(mesh, PartitionSpec("x", None))
-    params = {"kernel": jax.device_put(jnp.linspace(0, 1, 64).reshape(16, 4), sharding)}
-    tx = row.build()
-    state = tx.init(params)
-
-    @jax.jit
-    def step(params, state):
-        grads = row.gradient(params)
-        updates, state = tx.update(grads, state, params, **row.extra(params))
-        return of.apply_updates(params, updates), state
-
-    new_params, new_state = step(params, state)
-    for tree in (state, new_params, new_state):
-        for leaf in jax.tree.leaves(tree):
-            if leaf.shape == (16, 4):
-                assert leaf.sharding.is_equivalent_to(sharding, 2)
-    plain = {"kernel": jnp.asarray(np.asarray(params["kernel"]))}
-    with jax.disable_jit():
-        expected, _ = step(plain, tx.init(plain))
-    # Partial sums of norms and means are added in another order.
-    chex.assert_trees_all_close(new_params, expected, rtol=1e-4, atol=1e-5)
 
 
 @every_row("needs_params")

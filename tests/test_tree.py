@@ -10,7 +10,8 @@ from flax import nnx
 from jax.experimental.sparse import BCOO
 
 import optifunc as of
-from optifunc._tree import flatten_like, full_like, leaves_with_names, zeros_like
+from optifunc._placement import full_like, zeros_like
+from optifunc._tree import flatten_like, leaves_with_names
 
 TREE = {
     "half": jnp.array([1.0, 2.0], jnp.bfloat16),

@@ -7,6 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
+from .._placement import stacked_alike
+from ._spread import in_parts
+
 
 def multiply_axes(tensor: Array, matrices: Sequence[Array | None]) -> Array:
     """Multiply each axis by a matrix: ``y[.., k, ..] = sum_j x[.., j, ..] M[j, k]``.
@@ -50,8 +53,8 @@ def apply_alike(
     results: list[tuple[Any, ...] | None] = [None] * len(rows)
     for members in batches.values():
         numbers, alike = zip(*members, strict=True)
-        stacked = [jnp.stack(column) for column in zip(*alike, strict=True)]
-        for i, *result in zip(numbers, *function(*stacked), strict=True):
+        stacked = [stacked_alike(column) for column in zip(*alike, strict=True)]
+        for i, *result in zip(numbers, *in_parts(function, *stacked), strict=True):
             results[i] = tuple(result)
     return results
 

@@ -12,7 +12,9 @@ from jax import Array, lax
 from .._checks import check_choice, check_integer, check_range
 from .._hyperparameters import Value
 from .._numerics import sqrt
+from .._placement import laid_like, stacked_alike, whole
 from .._tree import compute_dtype
+from ._spread import in_parts, is_spread
 
 # A quintic whose slope at 0 is large: small singular values grow in few iterations, and
 # all end near 1 without converging to it (Jordan et al., 2024).
@@ -165,7 +167,8 @@ def orthogonalize_each(
         return results
 
     def stacked(*arrays: Array) -> tuple[Array, ...]:
-        return tuple(together(jnp.stack(arrays))[0])
+        (results,) = in_parts(together, stacked_alike(arrays))
+        return tuple(map(laid_like, results, arrays))
 
     batches = defaultdict(list)
     for i, matrix in enumerate(matrices):
@@ -175,8 +178,11 @@ def orthogonalize_each(
     for members in batches.values():
         # For a CPU XLA compiles each slice of a batch by itself, and takes longer for
         # it than for all the rest; there single products fill the machine as well.
-        batch = lax.platform_dependent(
-            *(wide(matrices[i]) for i in members), cpu=together, default=stacked
+        own = [wide(matrices[i]) for i in members]
+        batch = (
+            stacked(*own)
+            if is_spread()
+            else lax.platform_dependent(*own, cpu=together, default=stacked)
         )
         for i, result in zip(members, batch, strict=True):
             results[i] = oriented_like(matrices[i], result)
@@ -240,6 +246,8 @@ def newton_schulz_together(
         return tuple(iterated(x, triple) for x in arrays)
 
     results: tuple[Array, ...] = lax.fori_loop(
-        0, steps, iteration, tuple(map(normalized, batches))
+        0, steps, iteration, tuple(normalized(whole(x, axes=2)) for x in batches)
     )
-    return tuple(x.astype(y.dtype) for x, y in zip(results, batches, strict=True))
+    return tuple(
+        laid_like(x.astype(y.dtype), y) for x, y in zip(results, batches, strict=True)
+    )

@@ -11,9 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero, lerp, sqrt
+from .._placement import zeros_for, zeros_like, zeros_of_shape
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_real, check_shapes, zeros_like, zeros_of_shape
+from .._tree import PyTree, check_real, check_shapes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
@@ -136,10 +137,9 @@ def adafactor_weight(
     return weight if cap is None else jnp.maximum(weight, 1 - as_scalar(cap))
 
 
-def _reduced_zeros(leaf: Any, axis: int) -> Array:
-    """Zeros like ``leaf`` with one axis reduced to 1, sharded along the others."""
-    shape = list(jnp.shape(leaf))
-    shape[axis] = 1
+def reduced_zeros(leaf: Any, *axes: int) -> Array:
+    """Zeros like ``leaf`` with axes reduced to 1, sharded along the others."""
+    shape = [1 if i in axes else n for i, n in enumerate(jnp.shape(leaf))]
     return zeros_of_shape(leaf, tuple(shape))
 
 
@@ -214,7 +214,7 @@ class step_by_adafactor(GradientTransformation):
         def reduced(i: int) -> PyTree:
             def zeros(leaf: Any) -> Array | None:
                 axes = form.axes(jnp.shape(leaf))
-                return None if axes is None else _reduced_zeros(leaf, axes[i])
+                return None if axes is None else reduced_zeros(leaf, axes[i])
 
             return jax.tree.map(zeros, params)
 
@@ -235,9 +235,7 @@ class step_by_adafactor(GradientTransformation):
     def _zero_average(self, params: PyTree) -> PyTree:
         if self.momentum_dtype is None:
             return zeros_like(params)
-        return jax.tree.map(
-            lambda p: lax.full_like(p, 0, dtype=self.momentum_dtype), params
-        )
+        return jax.tree.map(lambda p: zeros_for(p, self.momentum_dtype), params)
 
     def update(
         self,

@@ -11,9 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, sqrt
+from .._placement import full_like
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, full_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

@@ -9,9 +9,10 @@ from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

@@ -11,9 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import increment, one_minus_power, second_moment, sqrt
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble

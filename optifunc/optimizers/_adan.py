@@ -16,9 +16,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

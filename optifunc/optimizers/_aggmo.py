@@ -8,16 +8,10 @@ from jax import Array, lax
 from .._checks import check_decay_rates
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
+from .._placement import zeros_like
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import (
-    PyTree,
-    compute_dtype,
-    flatten_like,
-    is_sparse,
-    leaf_dtype,
-    zeros_like,
-)
+from .._tree import PyTree, compute_dtype, flatten_like, is_sparse, leaf_dtype
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

@@ -18,9 +18,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import on_whole_leaves, zeros_of_shape
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, compute_dtype, leaf_dtype, zeros_of_shape
+from .._tree import PyTree, check_real, compute_dtype, leaf_dtype
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
@@ -165,6 +166,7 @@ class scale_by_apollo(GradientTransformation):
             last_norm=jax.tree.map(zero_norm, params),
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

@@ -9,9 +9,10 @@ from .._checks import check_lr, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import Scalar, as_scalar, increment
+from .._placement import zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

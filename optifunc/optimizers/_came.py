@@ -10,13 +10,13 @@ from .._checks import check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, sqrt
+from .._placement import zeros_like, zeros_like_result
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, check_shapes, zeros_like
+from .._tree import PyTree, check_real, check_shapes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
-from ._matrices import placed_like
 
 
 class ScaleByCameState(NamedTuple):
@@ -129,11 +129,9 @@ class scale_by_came(GradientTransformation):
 
         def reduced(axis: int) -> PyTree:
             def zeros(leaf: Any) -> Array | None:
-                shape = list(jnp.shape(leaf))
-                if len(shape) < 2:
+                if jnp.ndim(leaf) < 2:
                     return None
-                del shape[axis]
-                return placed_like(jnp.zeros(shape, leaf.dtype), leaf)
+                return zeros_like_result(lambda p: jnp.sum(p, axis), leaf)
 
             return jax.tree.map(zeros, params)
 

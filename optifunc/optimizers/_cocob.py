@@ -8,9 +8,10 @@ from jax import Array
 from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
+from .._placement import copied, full_like, wide_zeros_like
 from .._state import NonNegative, PerParameter, Restarting
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, copied, full_like, wide_zeros_like
+from .._tree import PyTree
 from .._way import compensated, way_back
 from ..wrappers._selection import Mask
 from ._assemble import assemble

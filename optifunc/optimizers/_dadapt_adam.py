@@ -18,6 +18,7 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import wide_zeros_like, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -25,7 +26,7 @@ from .._transformation import (
     identity,
     transformation,
 )
-from .._tree import PyTree, inner_product, sum_norm, wide_zeros_like, zeros_like
+from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble

@@ -11,9 +11,10 @@ from .._checks import check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import is_number, sqrt
+from .._placement import on_whole_leaves, zeros_like
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, check_shapes, compute_dtype, zeros_like
+from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import apply_alike, rows_of
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -25,7 +26,6 @@ from ._matrices import (
     check_matrices,
     from_matrix,
     matrix_shape,
-    placed_like,
 )
 from ._orthogonal import spectral_factor
 
@@ -122,12 +122,13 @@ class scale_by_dion(GradientTransformation):
             shape = (*batch, inputs, self._rank(outputs, inputs))
             # The same numbers in every dtype.
             noise = jax.random.normal(key, shape, jnp.float32)
-            return placed_like(noise.astype(compute_dtype(leaf.dtype)), leaf)
+            return noise.astype(compute_dtype(leaf.dtype))
 
         return ScaleByDionState(
             zeros_like(params), treedef.unflatten(map(factors, keys, leaves))
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar, sqrt
+from .._placement import copied, wide_zeros_like
 from .._state import PerParameter, Restarting, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, copied, global_norm, wide_zeros_like
+from .._tree import PyTree, global_norm
 from .._way import compensated, way_back
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask

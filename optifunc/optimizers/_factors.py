@@ -7,7 +7,6 @@ from jax import Array
 
 from .._numerics import Scalar
 from .._tree import compute_dtype
-from ._matrices import placed_like
 
 
 def merged_shape(
@@ -33,9 +32,9 @@ def merged_shape(
 
 
 def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:
-    """A factor to begin with, in float32 at least, on the devices of ``leaf``."""
+    """A factor to begin with, in float32 at least."""
     dtype = compute_dtype(jnp.result_type(leaf))
-    return placed_like(scale * jnp.eye(size, dtype=dtype), leaf)
+    return scale * jnp.eye(size, dtype=dtype)
 
 
 def flat(lists: list[list[Any]]) -> list[Any]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._placement import laid_like, whole
 from .._tree import (
     PyTree,
     check_array,
@@ -73,7 +74,7 @@ def flat_vector(tree: PyTree, dtype: Any) -> Array:
     def vector(leaf: Array) -> Array:
         if jnp.iscomplexobj(leaf):
             leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
-        return lax.convert_element_type(leaf, dtype).ravel()
+        return lax.convert_element_type(whole(leaf), dtype).ravel()
 
     return jnp.concatenate([jnp.zeros(0, dtype), *map(vector, jax.tree.leaves(tree))])
 
@@ -90,5 +91,6 @@ def moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
         if jnp.iscomplexobj(leaf):
             change = lax.complex(change[0::2], change[1::2])
         wide = lax.convert_element_type(leaf, change.dtype)
-        new.append((wide + change.reshape(leaf.shape)).astype(leaf.dtype))
+        change = laid_like(change.reshape(leaf.shape), leaf)
+        new.append((wide + change).astype(leaf.dtype))
     return treedef.unflatten(new)

@@ -10,6 +10,7 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._placement import on_whole_leaves
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real
@@ -106,6 +107,7 @@ class scale_by_galore(GradientTransformation):
             projection=projector.zero_projections(params),
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

@@ -8,6 +8,7 @@ from .._checks import check_betas, check_range
 from .._dataclass import child
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
+from .._placement import copied, zeros_like
 from .._state import PerParameter
 from .._transformation import (
     GradientTransformation,
@@ -16,7 +17,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied, zeros_like
+from .._tree import PyTree
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._schedule_free import extrapolated
 from ..wrappers._selection import Mask

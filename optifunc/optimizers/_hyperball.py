@@ -13,7 +13,7 @@ from .._numerics import sqrt
 from .._state import PerParameter
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_shapes, compute_dtype, squared_norm
-from ._matrices import check_matrices, placed_like
+from ._matrices import check_matrices
 
 
 class StepByHyperballState(NamedTuple):
@@ -78,9 +78,7 @@ class step_by_hyperball(GradientTransformation):
 
         def norm(leaf: Any) -> Array:
             dtype = compute_dtype(leaf.dtype)
-            return placed_like(
-                lax.convert_element_type(sqrt(squared_norm(leaf)), dtype), leaf
-            )
+            return lax.convert_element_type(sqrt(squared_norm(leaf)), dtype)
 
         return StepByHyperballState(jax.tree.map(norm, params))
 

@@ -11,16 +11,16 @@ from .._checks import check_choice, check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
+from .._placement import on_whole_leaves, zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, compute_dtype, flatten_like, zeros_like
+from .._tree import PyTree, check_real, compute_dtype, flatten_like
 from ..linalg._kronecker import apply_alike, gram
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._averages import average_gradients
 from ._factors import scaled_identity
 from ._factory import factory
-from ._matrices import placed_like
 
 MEMORY_SAVE_MODES = (None, "one_diag", "smart_one_diag", "all_diag")
 # The step of float32 at 1, whatever is computed in: the noise is a part of the rule.
@@ -201,7 +201,7 @@ class scale_by_kron(GradientTransformation):
             return [
                 scaled_identity(n, leaf, scale)
                 if is_triangular
-                else placed_like(jnp.broadcast_to(scale, n), leaf)
+                else jnp.broadcast_to(scale, n)
                 for n, is_triangular in zip(
                     shape, self._are_triangular(shape), strict=True
                 )
@@ -216,6 +216,7 @@ class scale_by_kron(GradientTransformation):
             Q=jax.tree.map(factors, params),
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

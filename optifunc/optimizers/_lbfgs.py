@@ -14,9 +14,7 @@ from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import (
-    PyTree,
-)
+from .._tree import PyTree
 from ._assemble import assemble
 from ._factory import factory
 from ._flat import (

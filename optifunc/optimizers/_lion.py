@@ -10,9 +10,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment
+from .._placement import zeros_like
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

@@ -11,9 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, check_shapes, leaves_with_names, zeros_like
+from .._tree import PyTree, check_real, check_shapes, leaves_with_names
 from ..linalg._newton_schulz import orthogonalize
 from ..transforms._scaling import negate
 from ..wrappers._selection import Mask

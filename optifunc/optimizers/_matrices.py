@@ -4,11 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from .._checks import check_integer
 from .._tree import PyTree, check_real, leaves_with_names
@@ -103,21 +101,3 @@ def from_matrix(
     order = _matrix_order(len(shape), output_axis, batch_axes)
     moved = matrix.reshape([shape[i] for i in order])
     return jnp.transpose(moved, [order.index(i) for i in range(len(shape))])
-
-
-def placed_like(array: Array, leaf: Any) -> Array:
-    """A new array on the devices of ``leaf``, whose shape it does not have.
-
-    It is whole on each of them, as it goes with no axis of the leaf.
-    """
-    is_traced = isinstance(leaf, jax.core.Tracer) or isinstance(array, jax.core.Tracer)
-    if is_traced or not isinstance(leaf, Array) or not leaf.committed:
-        return array
-    sharding: Any = leaf.sharding
-    if isinstance(sharding, NamedSharding):
-        kind = sharding.memory_kind
-        sharding = NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
-    elif not isinstance(sharding, SingleDeviceSharding):
-        return array
-    placed: Array = jax.device_put(array, sharding)
-    return placed

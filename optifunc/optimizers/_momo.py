@@ -11,15 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
+from .._placement import scalars_like, zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import (
-    PyTree,
-    check_shapes,
-    inner_product,
-    scalars_like,
-    zeros_like,
-)
+from .._tree import PyTree, check_shapes, inner_product
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask

@@ -18,9 +18,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import scalars_like, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_shapes, scalars_like, zeros_like
+from .._tree import PyTree, check_shapes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask

@@ -11,9 +11,10 @@ from .._checks import check_choice, check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import increment, one_minus_power
+from .._placement import zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, compute_dtype, zeros_like
+from .._tree import PyTree, compute_dtype
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble

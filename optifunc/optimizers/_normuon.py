@@ -1,5 +1,6 @@
 """NorMuon."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +12,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import second_moment, sqrt
+from .._placement import zeros_like, zeros_like_result
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -21,11 +23,10 @@ from ._averages import average_gradients
 from ._factory import factory
 from ._matrices import (
     OutputAxis,
+    as_matrix,
     check_axes,
     check_matrices,
     from_matrix,
-    matrix_shape,
-    placed_like,
 )
 from ._muon import Coefficients
 from ._orthogonal import bounded_factor, orthogonal_matrices
@@ -103,10 +104,11 @@ class scale_by_normuon(GradientTransformation):
     def init(self, params: PyTree) -> ScaleByNormuonState:
         check_matrices("normuon", params, self.output_axis, self.batch_axes)
 
-        def row_zeros(leaf: Any) -> Array:
-            shape = matrix_shape(jnp.shape(leaf), self.output_axis, self.batch_axes)
-            return placed_like(jnp.zeros((*shape[:-1], 1), leaf.dtype), leaf)
+        def row_sums(leaf: Any) -> Array:
+            matrix = as_matrix(jnp.asarray(leaf), self.output_axis, self.batch_axes)
+            return jnp.sum(matrix, -1, keepdims=True)
 
+        row_zeros = partial(zeros_like_result, row_sums)
         return ScaleByNormuonState(zeros_like(params), jax.tree.map(row_zeros, params))
 
     def update(

@@ -10,9 +10,10 @@ from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import increment, second_moment, sqrt
+from .._placement import zeros_like
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, squared_norm, zeros_like
+from .._tree import PyTree, squared_norm
 from ..transforms._momentum import momentum as momentum_buffer
 from ..wrappers._selection import Mask
 from ._assemble import assemble

@@ -18,6 +18,7 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import copied, wide_zeros_like
 from .._state import NonNegative, PerParameter, Restarting, Shared
 from .._transformation import (
     GradientTransformation,
@@ -26,13 +27,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import (
-    PyTree,
-    copied,
-    inner_product,
-    sum_norm,
-    wide_zeros_like,
-)
+from .._tree import PyTree, inner_product, sum_norm
 from .._way import compensated, way_back
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._selection import Mask

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array, lax
 
 from .._checks import check_choice, check_integer
+from .._placement import zeros_of_shape
 from .._tree import (
     PyTree,
     compute_dtype,
@@ -21,7 +22,6 @@ from .._tree import (
     is_sparse,
     leaf_dtype,
     leaves_with_names,
-    zeros_of_shape,
 )
 
 

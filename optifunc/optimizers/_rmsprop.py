@@ -18,9 +18,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import full_like, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, full_like, zeros_like
+from .._tree import PyTree
 from ..transforms._momentum import momentum as momentum_buffer
 from ..wrappers._selection import Mask
 from ._assemble import assemble

@@ -9,9 +9,10 @@ from .._checks import check_lr, check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import is_number
+from .._placement import full_like, zeros_like
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, full_like, zeros_like
+from .._tree import PyTree
 from ._assemble import assemble
 from ._factory import factory
 

@@ -10,9 +10,10 @@ from .._dataclass import child, replace, static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, one_minus_power, second_moment, sqrt
+from .._placement import zeros_like
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, State, identity, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..schedules._function import as_schedule
 from ..transforms._scaling import scale_by_learning_rate
 from ..wrappers._schedule_free import schedule_free

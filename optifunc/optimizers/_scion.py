@@ -12,9 +12,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import sqrt
+from .._placement import zeros_like
 from .._state import PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, leaves_with_names, zeros_like
+from .._tree import PyTree, check_real, leaves_with_names
 from ..linalg._newton_schulz import (
     NS_COEFFICIENTS,
     check_orthogonalization,

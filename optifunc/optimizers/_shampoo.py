@@ -12,9 +12,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
+from .._placement import on_whole_leaves, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, check_shapes, compute_dtype, zeros_like
+from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import apply_alike, gram, multiply_axes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -202,6 +203,7 @@ class scale_by_shampoo(GradientTransformation):
             inv_factor_matrices=factors(1.0),
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

@@ -12,11 +12,12 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, first_moment, is_zero
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, flatten_like, is_sparse, zeros_like
+from .._tree import PyTree, check_real, flatten_like, is_sparse
 from ..wrappers._selection import Mask
-from ._adafactor import _reduced_zeros
+from ._adafactor import reduced_zeros
 from ._assemble import assemble
 from ._factory import factory
 from ._options import check_option
@@ -110,13 +111,12 @@ class scale_by_sm3(GradientTransformation):
     def init(self, params: PyTree) -> ScaleBySm3State:
         check_real(params, ("sm3", "parameters"))
 
-        def accumulators(zeros: Array) -> tuple[Array, ...]:
-            return tuple(
-                reduce(_reduced_zeros, axes, zeros) for axes in _other_axes(zeros.ndim)
-            )
+        def accumulators(leaf: Any) -> tuple[Array, ...]:
+            others = _other_axes(jnp.ndim(leaf))
+            return tuple(reduced_zeros(leaf, *axes) for axes in others)
 
         return ScaleBySm3State(
-            accumulators=jax.tree.map(accumulators, zeros_like(params)),
+            accumulators=jax.tree.map(accumulators, params),
             momentum_buffer=zeros_like(params) if self.averaging else None,
         )
 

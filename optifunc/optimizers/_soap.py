@@ -18,9 +18,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import on_whole_leaves, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, check_real, check_shapes, compute_dtype, zeros_like
+from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
     apply_alike,
     gram,
@@ -182,6 +183,7 @@ class step_by_soap(GradientTransformation):
             Q=factors(1.0),
         )
 
+    @on_whole_leaves
     def update(
         self,
         updates: PyTree,

@@ -10,6 +10,7 @@ from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import increment, one_minus_power, sqrt
+from .._placement import zeros_like
 from .._sparse import entries, summed, with_data, with_entries
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
@@ -20,7 +21,6 @@ from .._tree import (
     compute_dtype,
     is_sparse,
     leaves_with_names,
-    zeros_like,
 )
 from ._assemble import assemble
 from ._factory import factory

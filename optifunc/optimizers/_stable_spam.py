@@ -11,17 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._placement import zeros_like, zeros_of_shape
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import (
-    PyTree,
-    check_real,
-    check_shapes,
-    compute_dtype,
-    leaf_dtype,
-    zeros_like,
-    zeros_of_shape,
-)
+from .._tree import PyTree, check_real, check_shapes, compute_dtype, leaf_dtype
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory

@@ -18,9 +18,10 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask

@@ -9,6 +9,7 @@ from .._checks import check_known_range, check_whole
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, lerp
+from .._placement import copied
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -16,7 +17,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied
+from .._tree import PyTree
 
 
 class AverageState(NamedTuple):

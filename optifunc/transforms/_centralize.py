@@ -4,14 +4,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_integer
+from .._collectives import AxisName, check_axis_name, mean_over_devices
 from .._dataclass import static
 from .._leafwise import leafwise
 from .._transformation import Stateless, transformation
 from .._tree import PyTree
 
 
-@leafwise(static=("output_axis",))
-def _centralized(updates: Array, *, output_axis: int) -> Array:
+@leafwise(static=("output_axis", "axis_name"))
+def _centralized(updates: Array, *, output_axis: int, axis_name: AxisName) -> Array:
     if updates.ndim < 2 or updates.size == 0:
         return updates
     if not -updates.ndim <= output_axis < updates.ndim:
@@ -21,6 +22,7 @@ def _centralized(updates: Array, *, output_axis: int) -> Array:
         )
     axes = tuple(i for i in range(updates.ndim) if i != output_axis % updates.ndim)
     mean = jnp.mean(updates, axis=axes, keepdims=True)
+    mean = mean_over_devices(mean, axis_name)
     return updates - jnp.broadcast_to(mean, updates.shape)
 
 
@@ -35,6 +37,8 @@ class centralize(Stateless):
 
     - ``output_axis``: the axis that counts a kernel's output units. It is the last in
       the kernels of JAX's libraries; give 0 for torch's layout.
+    - ``axis_name``: the axis of the mesh over which the other axes of leaves are split,
+      inside `jax.shard_map`. Without it, each device subtracts the mean of its part.
 
     **State:** ``()``.
 
@@ -47,9 +51,13 @@ class centralize(Stateless):
     """
 
     output_axis: int = static(default=-1)
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
+        check_axis_name(self.axis_name)
         check_integer("output_axis", self.output_axis, at_least=-32)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        return _centralized(updates, output_axis=self.output_axis)
+        return _centralized(
+            updates, output_axis=self.output_axis, axis_name=self.axis_name
+        )

@@ -4,6 +4,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._checks import check_known_range
+from .._collectives import (
+    AxisName,
+    check_axis_name,
+    mean_over_devices,
+    sum_over_devices,
+)
 from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise, leafwise
@@ -65,6 +71,9 @@ class clip_by_global_norm(Stateless):
     **Arguments:**
 
     - ``max_norm``: the largest norm, at least 0; infinite: no clipping.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device takes the norm of its
+      part.
 
     **State:** ``()``.
 
@@ -75,12 +84,15 @@ class clip_by_global_norm(Stateless):
     """
 
     max_norm: Value
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_known_range("max_norm", self.max_norm, at_least=0)
+        check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        ratio = as_scalar(self.max_norm) / (global_norm(updates) + 1e-6)
+        norm = global_norm(updates, self.axis_name)
+        ratio = as_scalar(self.max_norm) / (norm + 1e-6)
         return _scaled(updates, factor=jnp.minimum(ratio, 1))
 
 
@@ -91,9 +103,10 @@ def _squared(leaf: Array) -> Array:
     return leaf * leaf
 
 
-@leafwise()
-def _clipped_by_rms(updates: Array, *, threshold: Array) -> Array:
+@leafwise(static=("axis_name",))
+def _clipped_by_rms(updates: Array, *, threshold: Array, axis_name: AxisName) -> Array:
     mean_square = jnp.sum(_squared(updates)) / max(updates.size, 1)
+    mean_square = mean_over_devices(mean_square, axis_name)
     excess = jnp.maximum(sqrt(mean_square) / threshold, 1)
     return updates / excess.astype(updates.dtype)
 
@@ -107,6 +120,9 @@ class clip_by_block_rms(Stateless):
     **Arguments:**
 
     - ``threshold``: the largest root mean square, above 0.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device takes the mean of its
+      part.
 
     **State:** ``()``.
 
@@ -119,12 +135,16 @@ class clip_by_block_rms(Stateless):
     """
 
     threshold: Value
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_known_range("threshold", self.threshold, above=0)
+        check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        return _clipped_by_rms(updates, threshold=self.threshold)
+        return _clipped_by_rms(
+            updates, threshold=self.threshold, axis_name=self.axis_name
+        )
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -141,7 +161,7 @@ def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     )
 
 
-@leafwise(static=("axis",))
+@leafwise(static=("axis", "axis_name"))
 def _clipped_by_unit(
     updates: Array,
     params: Array,
@@ -149,11 +169,13 @@ def _clipped_by_unit(
     clipping: Array,
     eps: Array,
     axis: int | tuple[int, ...] | None,
+    axis_name: AxisName,
 ) -> Array:
     axes = _unit_axes(updates.shape) if axis is None else axis
 
     def norm(leaf: Array) -> Array:
-        return sqrt(jnp.sum(_squared(leaf), axis=axes, keepdims=True))
+        squares = jnp.sum(_squared(leaf), axis=axes, keepdims=True)
+        return sqrt(sum_over_devices(squares, axis_name))
 
     norms = norm(updates)
     max_norms = clipping * jnp.maximum(norm(params), eps)
@@ -183,6 +205,9 @@ class adaptive_grad_clip(Stateless):
       weights that start at 0 can move.
     - ``axis``: the axis or axes that the norms are taken over, for other layouts than
       those above (torch has the output first).
+    - ``axis_name``: the axis of the mesh over which units are split, inside
+      `jax.shard_map`: those axes of a leaf that the norms are taken over. Without it,
+      each device takes the norms of its part.
 
     **State:** ``()``.
 
@@ -197,14 +222,21 @@ class adaptive_grad_clip(Stateless):
     clipping: Value
     eps: Value = 1e-3
     axis: int | tuple[int, ...] | None = static(default=None)
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
+        check_axis_name(self.axis_name)
         check_known_range("clipping", self.clipping, above=0)
         check_known_range("eps", self.eps, above=0)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "adaptive_grad_clip")
         updates = _clipped_by_unit(
-            updates, params, clipping=self.clipping, eps=self.eps, axis=self.axis
+            updates,
+            params,
+            clipping=self.clipping,
+            eps=self.eps,
+            axis=self.axis,
+            axis_name=self.axis_name,
         )
         return updates

@@ -1,5 +1,6 @@
 """Slow components of the gradients, amplified."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +12,10 @@ from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import as_scalar, first_moment, increment
+from .._placement import zeros_like, zeros_like_result
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 
 
 class GrokfastEmaState(NamedTuple):
@@ -157,10 +159,10 @@ class grokfast_ma(GradientTransformation):
         check_choice("filter_type", self.filter_type, ("mean", "sum"))
 
     def init(self, params: PyTree) -> GrokfastMaState:
-        def repeated(zeros: Array) -> Array:
-            return jnp.broadcast_to(zeros, (self.window_size, *zeros.shape))
+        def repeated(leaf: Any) -> Array:
+            return jnp.broadcast_to(leaf, (self.window_size, *jnp.shape(leaf)))
 
-        window = jax.tree.map(repeated, zeros_like(params))
+        window = jax.tree.map(partial(zeros_like_result, repeated), params)
         return GrokfastMaState(jnp.zeros((), jnp.int32), window)
 
     def update(

@@ -10,9 +10,10 @@ from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import increment, is_number
+from .._placement import zeros_like
 from .._state import Restarting, Shared
 from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 
 
 class MomentumState(NamedTuple):

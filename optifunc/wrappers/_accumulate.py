@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from .._checks import check_choice, check_whole
 from .._dataclass import child, replace, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import zeros_for
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype
@@ -106,8 +107,8 @@ class accumulate_gradients(Wrapper):
             if self.accumulator_dtype is None or jnp.issubdtype(
                 dtype, jnp.complexfloating
             ):
-                return lax.full_like(param, 0, compute_dtype(dtype))
-            return lax.full_like(param, 0, self.accumulator_dtype)
+                return zeros_for(param, compute_dtype(dtype))
+            return zeros_for(param, self.accumulator_dtype)
 
         return AccumulationState(
             micro_step=jnp.zeros((), jnp.int32),

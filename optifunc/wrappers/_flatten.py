@@ -14,6 +14,7 @@ from jax.tree_util import PyTreeDef
 from .._checks import check_integer
 from .._dataclass import child, pytree_dataclass, static
 from .._extra import adapted_extra
+from .._placement import laid_like, replicated_beside, whole
 from .._state import Field, RelaidState, map_state, parts_of
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import (
@@ -107,6 +108,7 @@ class Layout:
                 leaves[i] = part.reshape(self.shapes[i])
                 if wanted is not None:
                     leaves[i] = leaves[i].astype(leaf_dtype(wanted[i]))
+                    leaves[i] = laid_like(leaves[i], wanted[i])
         return self.treedef.unflatten(leaves)
 
 
@@ -236,10 +238,12 @@ class flatten(Wrapper):
 
 
 def _end_to_end(leaves: Sequence[Any]) -> Array:
-    """In the widest dtype of ``leaves``."""
+    """In the widest dtype of ``leaves``; whole on each of their devices."""
     with jax.numpy_dtype_promotion("standard"):
         dtype = reduce(jnp.promote_types, map(jnp.result_type, leaves))
-    return jnp.concatenate([jnp.ravel(jnp.asarray(x, dtype)) for x in leaves])
+    vector = jnp.concatenate([jnp.ravel(whole(jnp.asarray(x, dtype))) for x in leaves])
+    sharding = replicated_beside(leaves[0])
+    return vector if sharding is None else jax.device_put(vector, sharding)
 
 
 def _sparse_leaf(tree: PyTree) -> TypeError:

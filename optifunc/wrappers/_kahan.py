@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._dataclass import child
+from .._placement import zeros_for
 from .._rounding import is_narrow, moves, rounded, widened
 from .._state import Restarting
 from .._transformation import (
@@ -86,7 +87,7 @@ class kahan(NarrowWrapper):
 
     def init(self, params: PyTree) -> KahanState:
         def zeros(param: Any) -> Array | None:
-            return lax.full_like(param, 0) if is_narrow(param) else None
+            return zeros_for(param) if is_narrow(param) else None
 
         return KahanState(jax.tree.map(zeros, params), self.inner.init(widened(params)))
 

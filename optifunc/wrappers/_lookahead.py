@@ -11,6 +11,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import copied
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -19,7 +20,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied
+from .._tree import PyTree
 from ._wrapper import Wrapper
 
 

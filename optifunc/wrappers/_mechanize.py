@@ -10,6 +10,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, sqrt
+from .._placement import copied, wide_zeros_like
 from .._state import PerParameter, Restarting, Shared
 from .._transformation import (
     GradientTransformation,
@@ -17,7 +18,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied, global_norm, inner_product, wide_zeros_like
+from .._tree import PyTree, global_norm, inner_product
 from .._way import compensated, way_back
 from ._wrapper import Wrapper
 

@@ -12,6 +12,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar
+from .._placement import copied
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -20,7 +21,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied, global_norm, with_defaults
+from .._tree import PyTree, global_norm, with_defaults
 from ..transforms._scaling import set_to_zero
 from ._conditionally import update_with_either
 from ._wrapper import Wrapper

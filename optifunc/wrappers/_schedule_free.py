@@ -10,6 +10,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value, current_hyperparameters
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import copied
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -17,7 +18,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, copied
+from .._tree import PyTree
 from ._wrapper import Wrapper
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_integer
+from .._collectives import AxisName, check_axis_name, total_over_devices
 from .._dataclass import child, static
 from .._numerics import increment
 from .._state import Shared
@@ -17,10 +18,12 @@ from ._conditionally import update_with_either
 from ._wrapper import Wrapper
 
 
-def _all_finite(tree: PyTree) -> Array:
+def _all_finite(tree: PyTree, axis_name: AxisName) -> Array:
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
     finite = [jnp.all(jnp.isfinite(x.data if is_sparse(x) else x)) for x in leaves]
-    return jnp.all(jnp.array(finite, dtype=bool))
+    if axis_name is None:
+        return jnp.all(jnp.array(finite, dtype=bool))
+    return total_over_devices((~x for x in finite), axis_name) == 0
 
 
 class SkipNotFiniteState(NamedTuple):
@@ -51,6 +54,8 @@ class skip_not_finite(Wrapper):
     - ``max_consecutive``: let an update through if this many before it, one after
       another, were not finite either, so that a run that is lost is seen to be;
       ``None`` skips without end.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device decides for itself.
 
     **State:** `SkipNotFiniteState`.
 
@@ -60,10 +65,12 @@ class skip_not_finite(Wrapper):
 
     inner: GradientTransformation = child()
     max_consecutive: int | None = static(default=None)
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         if self.max_consecutive is not None:
             check_integer("max_consecutive", self.max_consecutive, at_least=0)
+        check_axis_name(self.axis_name)
         super().__post_init__()
 
     def init(self, params: PyTree) -> SkipNotFiniteState:
@@ -80,7 +87,7 @@ class skip_not_finite(Wrapper):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, SkipNotFiniteState]:
-        finite = _all_finite(updates)
+        finite = _all_finite(updates, self.axis_name)
         consecutive = jnp.where(finite, 0, increment(state.consecutive))
         applied = finite
         if self.max_consecutive is not None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._dataclass import child
+from .._placement import zeros_for
 from .._rounding import is_narrow, moves, widened
 from .._state import PerParameter
 from .._transformation import (
@@ -88,7 +89,7 @@ class split_weights(NarrowWrapper):
         check_bfloat16(params, "split_weights")
 
         def zeros(param: Any) -> Array | None:
-            return lax.full_like(param, 0, jnp.uint16) if is_narrow(param) else None
+            return zeros_for(param, jnp.uint16) if is_narrow(param) else None
 
         lower = jax.tree.map(zeros, params)
         return SplitWeightsState(lower, self.inner.init(widened(params)))

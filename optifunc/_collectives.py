@@ -1,0 +1,72 @@
+"""Sums over the devices of a named axis, inside `jax.shard_map` and `jax.pmap`."""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+# The name of an axis of the mesh, or several; None stands for one device's array.
+AxisName: TypeAlias = str | tuple[str, ...] | None
+
+
+def check_axis_name(axis_name: Any) -> None:
+    """Check an argument ``axis_name``.
+
+    **Raises:** `TypeError` if it is no name.
+    """
+    names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
+    if axis_name is not None and not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            "axis_name must be the name of an axis of the mesh, a tuple of names, or "
+            f"None, found {axis_name!r}"
+        )
+
+
+def split_axes(x: Array, axis_name: AxisName) -> tuple[str, ...]:
+    """Those of the named axes over which ``x`` differs from device to device.
+
+    Where JAX keeps no account of that (`jax.pmap`, ``check_vma=False``), all of them.
+    """
+    if axis_name is None:
+        return ()
+    names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
+    varying = _varying(x)
+    is_known = all(name in _varying(lax.axis_index(name)) for name in names)
+    return tuple(name for name in names if name in varying or not is_known)
+
+
+def _varying(x: Array) -> frozenset[str]:
+    """The axes over which ``x`` differs from device to device, as its type says."""
+    kind: Any = jax.typeof(x)
+    # Jax has renamed it.
+    varying: frozenset[str] = kind.mat.varying if hasattr(kind, "mat") else kind.vma
+    return varying
+
+
+def sum_over_devices(x: Array, axis_name: AxisName) -> Array:
+    """The sum of the parts on all devices; of what is the same on all, itself."""
+    axes = split_axes(x, axis_name)
+    return lax.psum(x, axes) if axes else x
+
+
+def mean_over_devices(x: Array, axis_name: AxisName) -> Array:
+    """The mean of the parts on all devices."""
+    axes = split_axes(x, axis_name)
+    return lax.pmean(x, axes) if axes else x
+
+
+def total_over_devices(numbers: Iterable[Array], axis_name: AxisName) -> Array:
+    """The sum of scalars, each of them over the devices that it is split over.
+
+    One exchange for all that are split alike. In the widest float that JAX is set to.
+    """
+    dtype = jnp.result_type(float)
+    groups: dict[tuple[str, ...], Array] = {}
+    for x in numbers:
+        axes = split_axes(x, axis_name)
+        x = lax.convert_element_type(x, dtype)
+        groups[axes] = groups[axes] + x if axes in groups else x
+    parts = (lax.psum(x, axes) if axes else x for axes, x in groups.items())
+    return sum(parts, start=jnp.zeros((), dtype))

@@ -1,0 +1,399 @@
+"""Arrays beside parameters: of their shapes and dtypes, and where they lie.
+
+A parameter may be sharded in three ways, each of which is known from another thing: a
+concrete array has a sharding; a traced one has it in its type if the axes of the mesh
+are explicit; if they are automatic, XLA decides, and is asked to decide alike.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.sharding import (
+    AbstractMesh,
+    AxisType,
+    Mesh,
+    NamedSharding,
+    PartitionSpec,
+    Sharding,
+    SingleDeviceSharding,
+)
+
+from ._state import Field, map_state, parts_of
+from ._tree import (
+    PyTree,
+    check_array,
+    compute_dtype,
+    is_sparse,
+    leaf_dtype,
+    leaves_with_names,
+    real_dtype,
+)
+
+# The memory of the host that devices reach by themselves.
+HOST_MEMORY = "pinned_host"
+
+
+def copied(tree: PyTree) -> PyTree:
+    """``tree`` in arrays of its own, so that both can be donated."""
+    return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
+def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
+    """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding.
+
+    With ``both_parts`` also the imaginary parts of complex leaves are ``value``.
+    """
+
+    def fill(leaf: Any) -> Array:
+        dtype = jnp.result_type(leaf)
+        if both_parts and jnp.issubdtype(dtype, jnp.complexfloating):
+            part = lax.convert_element_type(value, real_dtype(dtype))
+            filled = lax.full_like(leaf, lax.complex(part, part), dtype)
+        else:
+            filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
+        # A scalar leaf may have become ``value`` itself, and be donated some day.
+        own = jnp.array(filled, copy=True) if filled.ndim == 0 else filled
+        return _sharded_alike(own, leaf)
+
+    return _mapped(fill, tree)
+
+
+def zeros_like(tree: PyTree) -> PyTree:
+    """A tree of zeros with the shapes, dtypes and shardings of ``tree``."""
+    return full_like(tree, 0)
+
+
+def wide_zeros_like(tree: PyTree) -> PyTree:
+    """Zeros with the shapes and shardings of ``tree``, at least in float32."""
+    return _mapped(lambda leaf: zeros_for(leaf, compute_dtype(leaf_dtype(leaf))), tree)
+
+
+def _mapped(function: Callable[[Any], Array], tree: PyTree) -> PyTree:
+    """``tree`` with ``function`` of each leaf, which must be an array.
+
+    **Raises:** `TypeError` that names the first leaf that is not one.
+    """
+    try:
+        return jax.tree.map(function, tree, is_leaf=is_sparse)
+    except TypeError:
+        for path, leaf in leaves_with_names(tree):
+            check_array(path, leaf)
+        raise
+
+
+def zeros_for(leaf: Any, dtype: Any = None) -> Array:
+    """Zeros with the shape and sharding of ``leaf``, by default in its dtype."""
+    return _sharded_alike(lax.full_like(leaf, 0, dtype), leaf)
+
+
+def zeros_like_result(
+    function: Callable[[Any], Any], leaf: Any, dtype: Any = None
+) -> Array:
+    """Zeros with the shape and sharding of ``function(leaf)``."""
+    result = function(leaf)
+    return _sharded_alike(lax.full_like(result, 0, dtype), result)
+
+
+def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    """Zeros for ``leaf``, sharded as it is along axes of the same size.
+
+    ``shape`` has as many axes as ``leaf``, or none. ``dtype`` is by default the leaf's.
+    """
+    if not isinstance(leaf, jax.core.Tracer):
+        sharding = _sharding_along(leaf, shape)
+        return lax.full_like(leaf, 0, dtype, shape, sharding=sharding)
+    axes = [i for i in range(leaf.ndim) if not shape or leaf.shape[i] != shape[i]]
+
+    def resized(leaf: Array) -> Array:
+        return jnp.broadcast_to(leaf.sum(axes, keepdims=bool(shape)), shape)
+
+    return zeros_like_result(resized, leaf, dtype)
+
+
+def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
+    """The sharding of ``leaf`` along axes of the same size; None if it has none."""
+    if not isinstance(leaf, Array) or not leaf.committed:
+        return None
+    sharding = leaf.sharding
+    if not isinstance(sharding, NamedSharding):
+        return sharding
+    axes = [*sharding.spec, *[None] * (leaf.ndim - len(sharding.spec))]
+    # Without axes, `shape` is the shorter one.
+    pairs = zip(axes, leaf.shape, shape, strict=bool(shape))
+    kept = [axis if n == m else None for axis, n, m in pairs]
+    spec = _spelled(PartitionSpec(*kept), sharding.mesh)
+    return NamedSharding(sharding.mesh, spec, memory_kind=sharding.memory_kind)
+
+
+def _spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
+    """``spec`` as JAX writes it for what is computed.
+
+    Another spelling of the same sharding would compile the second step once more.
+    """
+    axes = [*spec]
+    while axes and axes[-1] is None and AxisType.Explicit not in mesh.axis_types:
+        axes.pop()
+    return PartitionSpec(*axes)
+
+
+def _sharded_alike(constant: Array, leaf: Any) -> Array:
+    """``constant``, of the shape of ``leaf``, sharded as XLA shards ``leaf``.
+
+    XLA shards the results of an elementwise operation as its operands, and a constant
+    as it likes. So this is an operation on both, whose result is the constant whatever
+    the leaf is; the barrier keeps XLA from seeing that too soon.
+    """
+    if not isinstance(leaf, jax.core.Tracer) or not leaf.ndim or is_partly_manual():
+        return constant
+    if any(jax.typeof(leaf).sharding.spec):
+        return constant  # has it in its type already
+    leaf = lax.stop_gradient(leaf)
+    return jnp.where(leaf != leaf, lax.optimization_barrier(constant), constant)
+
+
+def is_partly_manual() -> bool:
+    """Whether this is traced inside `jax.shard_map`."""
+    return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def scalars_like(tree: PyTree) -> PyTree:
+    """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
+
+    def scalar_like(leaf: Any) -> Array:
+        scalar = jnp.zeros((), jnp.result_type(float))
+        sharding = replicated_beside(leaf)
+        return scalar if sharding is None else jax.device_put(scalar, sharding)
+
+    return jax.tree.map(scalar_like, tree, is_leaf=is_sparse)
+
+
+def replicated_beside(leaf: Any) -> Sharding | None:
+    """The sharding that is whole on each device of ``leaf``; None if it has none."""
+    is_concrete = isinstance(leaf, Array) and not isinstance(leaf, jax.core.Tracer)
+    if not is_concrete or not leaf.committed:
+        return None
+    sharding = leaf.sharding
+    if isinstance(sharding, NamedSharding):
+        kind = sharding.memory_kind
+        return NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
+    # Of another sharding over several devices nobody knows how it takes other arrays.
+    return sharding if isinstance(sharding, SingleDeviceSharding) else None
+
+
+def placed_beside(state: PyTree, params: PyTree) -> PyTree:
+    """``state``, where what lies on no particular device is beside the parameters.
+
+    What is of a parameter is replicated over its devices, and what all share over the
+    parameters' mesh. So the state that comes out of a compiled step lies where that lay
+    which went in, and the second step is not compiled again.
+    """
+    leaves = jax.tree.leaves(params)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return _tied(state, leaves)
+    shardings = [*map(replicated_beside, leaves)]
+    if not any(shardings):
+        return state
+    # Without a mesh, later steps may move what is shared.
+    of_mesh = next((s for s in shardings if isinstance(s, NamedSharding)), None)
+    structure: Any = jax.tree.structure(params)
+
+    def placed(tree: PyTree, sharding: Sharding | None) -> PyTree:
+        return jax.tree.map(
+            lambda leaf: jax.device_put(leaf, sharding) if _is_anywhere(leaf) else leaf,
+            tree,
+        )
+
+    def on_field(field: Field, value: Any) -> Any:
+        if not field.role.is_per_parameter:
+            return value if of_mesh is None else placed(value, of_mesh)
+        parts = parts_of(value, params)
+        return structure.unflatten(map(placed, parts, shardings))
+
+    return map_state(on_field, state, params)
+
+
+def _is_anywhere(leaf: Any) -> bool:
+    """Whether ``leaf`` is an array that lies on no particular device."""
+    is_concrete = isinstance(leaf, Array) and not isinstance(leaf, jax.core.Tracer)
+    return is_concrete and not leaf.committed
+
+
+def _tied(state: PyTree, params: list[Any]) -> PyTree:
+    """``state``, the smallest array of which depends on the parameters.
+
+    A compiled program that ignores the parameters would put it on the first device.
+    """
+    treedef: Any
+    leaves, treedef = jax.tree.flatten(state)
+    traced = [p for p in params if isinstance(p, jax.core.Tracer)]
+    if not leaves or is_partly_manual() or any(jax.typeof(traced[0]).sharding.spec):
+        return state
+    smallest = min(range(len(leaves)), key=lambda i: jnp.size(leaves[i]))
+    leaves[smallest], _ = lax.optimization_barrier(
+        (leaves[smallest], lax.stop_gradient(traced[0]))
+    )
+    return treedef.unflatten(leaves)
+
+
+def is_shape(leaf: Any) -> bool:
+    """Whether ``leaf`` stands for an array that is not there."""
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
+    """The shapes and dtypes of ``function(params)``, which is not computed.
+
+    Where the parameters are sharded over a mesh, so are the results, each as the
+    function would have it on a mesh with explicit axes.
+    """
+    mesh = mesh_of(params)
+    if mesh is None:
+        return jax.eval_shape(function, params)
+    count = len(mesh.axis_names)
+    explicit = AbstractMesh(
+        mesh.axis_sizes, mesh.axis_names, axis_types=(AxisType.Explicit,) * count
+    )
+
+    def on_explicit(leaf: Any) -> jax.ShapeDtypeStruct:
+        own = getattr(leaf, "sharding", None)
+        spec = own.spec if isinstance(own, NamedSharding) else PartitionSpec()
+        return jax.ShapeDtypeStruct(
+            jnp.shape(leaf),
+            jnp.result_type(leaf),
+            sharding=NamedSharding(explicit, spec),
+        )
+
+    def on_mesh(shape: Any, kind: Any) -> jax.ShapeDtypeStruct:
+        is_on_host = kind.memory_space == jax.memory.Space.Host
+        sharding = NamedSharding(
+            mesh,
+            _spelled(kind.sharding.spec, mesh),
+            memory_kind=HOST_MEMORY if is_on_host else None,
+        )
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+    with jax.sharding.use_abstract_mesh(explicit):
+        # Other than `jax.eval_shape`, it tells the memory.
+        program, shapes = jax.make_jaxpr(function, return_shape=True)(
+            jax.tree.map(on_explicit, params)
+        )
+    structure: Any = jax.tree.structure(shapes)
+    leaves = jax.tree.leaves(shapes)
+    return structure.unflatten(map(on_mesh, leaves, program.out_avals))
+
+
+def mesh_of(params: PyTree) -> Any:
+    """The mesh that the parameters, arrays or shapes, lie on; None without one.
+
+    **Raises:** `ValueError` if they lie on several.
+    """
+    shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(params))
+    meshes = {s.mesh for s in shardings if isinstance(s, NamedSharding)}
+    if len(meshes) > 1:
+        found = ", ".join(sorted(map(str, meshes)))
+        raise ValueError(f"the parameters must lie on one mesh, found several: {found}")
+    return next(iter(meshes), None)
+
+
+def laid_along(array: Array, mesh: Mesh, spec: PartitionSpec) -> Array:
+    """``array`` sharded over a mesh as ``spec`` says.
+
+    An axis that is ``PartitionSpec.UNCONSTRAINED`` stays as it is.
+    """
+    axes = [*spec, *[None] * (array.ndim - len(spec))]
+
+    def filled(own: PartitionSpec) -> PartitionSpec:
+        before = [*own, *[None] * (array.ndim - len(own))]
+        is_free = PartitionSpec.UNCONSTRAINED
+        pairs = zip(axes, before, strict=True)
+        return PartitionSpec(*(old if new is is_free else new for new, old in pairs))
+
+    if not isinstance(array, jax.core.Tracer):
+        own: Any = array.sharding
+        is_named = isinstance(own, NamedSharding)
+        spec = _spelled(filled(own.spec if is_named else PartitionSpec()), mesh)
+        laid: Array = jax.device_put(array, NamedSharding(mesh, spec))
+        return laid
+    typed: Any = jax.typeof(array).sharding
+    if AxisType.Explicit in getattr(typed.mesh, "axis_types", ()):
+        sharding = NamedSharding(typed.mesh, filled(typed.spec))
+        laid = jax.sharding.reshard(array, sharding)
+    else:
+        sharding = NamedSharding(mesh, PartitionSpec(*axes))
+        laid = lax.with_sharding_constraint(array, sharding)
+    return laid
+
+
+def whole(array: Array, axes: int | None = None) -> Array:
+    """``array`` gathered along the explicit axes of its mesh.
+
+    ``axes`` says how many of its last axes are meant; None: all of them.
+
+    Operations on matrices as a whole (products with themselves, factorizations) are
+    refused by JAX for arrays that are sharded along explicit axes. Along automatic
+    ones XLA gathers what it needs.
+    """
+    sharding: Any = jax.typeof(array).sharding
+    kept = 0 if axes is None else array.ndim - axes
+    if not any(sharding.spec[kept:]):
+        return array
+    spec = PartitionSpec(*sharding.spec[:kept], *[None] * (array.ndim - kept))
+    gathered: Array = jax.sharding.reshard(array, NamedSharding(sharding.mesh, spec))
+    return gathered
+
+
+def stacked_alike(arrays: Sequence[Array]) -> Array:
+    """Arrays of one shape with a new first axis.
+
+    Those that are sharded along explicit axes in different ways are gathered first.
+    """
+    kinds: Any = [jax.typeof(array).sharding for array in arrays]
+    if any(kind != kinds[0] for kind in kinds):
+        arrays = [whole(array) for array in arrays]
+    return jnp.stack(arrays)
+
+
+def laid_like(array: Array, reference: Array) -> Array:
+    """``array``, sharded along explicit axes as ``reference``, of its shape, is."""
+    sharding: Any = jax.typeof(reference).sharding
+    if jax.typeof(array).sharding == sharding:
+        return array
+    laid: Array = jax.sharding.reshard(array, sharding)
+    return laid
+
+
+def on_whole_leaves(update: Callable[..., Any]) -> Callable[..., Any]:
+    """A method ``update`` that sees arrays gathered along explicit axes of the mesh.
+
+    Its results are sharded as the updates and the state that came in. For rules that
+    mix the elements of an axis throughout.
+    """
+
+    @functools.wraps(update)
+    def on_whole(
+        self: Any,
+        updates: PyTree,
+        state: PyTree,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, PyTree]:
+        given = updates, state, params, extra
+        gathered = jax.tree.map(_whole_array, given, is_leaf=is_sparse)
+        gathered_updates, gathered_state, gathered_params, others = gathered
+        results = update(
+            self, gathered_updates, gathered_state, gathered_params, **others
+        )
+        laid: tuple[PyTree, PyTree] = jax.tree.map(
+            laid_like, results, (updates, state), is_leaf=is_sparse
+        )
+        return laid
+
+    return on_whole
+
+
+def _whole_array(leaf: Any) -> Any:
+    return whole(leaf) if isinstance(leaf, Array) else leaf

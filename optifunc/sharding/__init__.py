@@ -1,0 +1,9 @@
+"""Optimizers on a mesh of devices: where state lies, and ZeRO."""
+
+from ._spread_matrices import spread_matrices as spread_matrices
+from ._state import (
+    abstract_state as abstract_state,
+    init as init,
+    state_shardings as state_shardings,
+)
+from ._zero import zero as zero

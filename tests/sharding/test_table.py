@@ -1,0 +1,166 @@
+"""The one table on meshes: numbers of one device, and state beside its parameters."""
+
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
+import optifunc as of
+
+from ..table import ROWS, Row
+
+LAYOUTS = {
+    "replicated": P(),
+    "fsdp": P("data"),
+    "tensor": P(None, "model"),
+    "both": P("data", "model"),
+}
+KINDS = {"automatic": AxisType.Auto, "explicit": AxisType.Explicit}
+MODES = ("jit", "scan", "eager")
+STEPS = 2
+
+# Sparse rows have a layout of their own.
+DENSE = [row for row in ROWS if not row.sparse]
+# Each row meets other members of the columns than the rows before it.
+QUICK = [
+    (row, *combination)
+    for row, combination in zip(
+        DENSE,
+        itertools.cycle(itertools.product(KINDS, MODES[:2], LAYOUTS)),
+        strict=False,
+    )
+]
+# In the other kind of mesh, laid otherwise, and without compilation every third time.
+SLOW = [
+    (row, "explicit" if kind == "automatic" else "automatic", mode, layout)
+    for (row, kind, _, _), mode, layout in zip(
+        QUICK,
+        itertools.cycle(("scan", "jit", "eager")),
+        itertools.cycle(("both", "tensor", "fsdp", "replicated", "both")),
+        strict=False,
+    )
+]
+
+
+def on_mesh(kind: str):
+    types = (KINDS[kind],) * 2
+    # Not more devices than needed: some of them wait for others at each exchange.
+    return jax.make_mesh((2, 2), ("data", "model"), axis_types=types)
+
+
+def parameters(row: Row):
+    # So small that XLA's CPU client runs a program's parts in one order.
+    params = {"kernel": np.linspace(-0.9, 1.0, 32, dtype=np.float32).reshape(8, 4)}
+    if not row.matrices:
+        params["bias"] = np.linspace(0.1, 1, 4, dtype=np.float32)
+    return params
+
+
+def placed(params, mesh, spec):
+    last = spec[1] if len(spec) > 1 else None
+    specs = {"kernel": spec, "bias": P() if last is None else P(last)}
+    return {
+        k: jax.device_put(p, NamedSharding(mesh, specs[k])) for k, p in params.items()
+    }
+
+
+def steps(row: Row, tx, params, state, mode: str, shardings=None):
+    def step(carry, _):
+        params, state = carry
+        grads = row.gradient(params)
+        updates, state = tx.update(grads, state, params, **row.extra(params))
+        return (of.apply_updates(params, updates), state), None
+
+    if mode == "eager":
+        for _ in range(STEPS):
+            (params, state), _ = step((params, state), None)
+        return params, state
+
+    def run(params, state):
+        if mode == "scan":
+            return jax.lax.scan(step, (params, state), None, STEPS)[0]
+        for _ in range(STEPS):
+            (params, state), _ = step((params, state), None)
+        return params, state
+
+    run = jax.jit(run, out_shardings=shardings)
+    result = run(params, state)
+    if shardings is not None:
+        compilations = []
+        jax.monitoring.register_event_duration_secs_listener(
+            listener := lambda event, *_, **__: compilations.append(event)
+        )
+        run(*result)
+        jax.monitoring.unregister_event_duration_listener(listener)
+        assert not [e for e in compilations if "backend_compile" in e]
+    return result
+
+
+def check(row: Row, kind: str, mode: str, layout: str) -> None:
+    mesh, tx, values = on_mesh(kind), row.build(), parameters(row)
+    with jax.set_mesh(mesh):
+        params = placed(values, mesh, LAYOUTS[layout])
+        state = tx.init(params)
+        shardings = of.sharding.state_shardings(tx, params)
+        for leaf, sharding in zip(
+            jax.tree.leaves(state), jax.tree.leaves(shardings), strict=True
+        ):
+            assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+        own = jax.tree.map(lambda p: p.sharding, params)
+        found, new_state = steps(row, tx, params, state, mode, (own, shardings))
+        for name, p in found.items():
+            assert p.sharding.is_equivalent_to(params[name].sharding, p.ndim)
+        for leaf in jax.tree.leaves(new_state):
+            if leaf.shape == (8, 4):
+                assert leaf.sharding.is_equivalent_to(params["kernel"].sharding, 2)
+        found = jax.device_get(found)
+    plain = jax.tree.map(jnp.asarray, values)
+    expected, _ = steps(row, tx, plain, tx.init(plain), "jit")
+    # Sums are taken in another order; a matrix in bfloat16 rounds them off at 2^-8.
+    tolerance = 1e-3 if row.matrices or row.bases else 2e-6
+    chex.assert_trees_all_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def ids(cases):
+    return [f"{row.name}-{kind}-{mode}-{layout}" for row, kind, mode, layout in cases]
+
+
+@pytest.mark.parametrize(("row", "kind", "mode", "layout"), QUICK, ids=ids(QUICK))
+def test_on_a_mesh(row, kind, mode, layout):
+    check(row, kind, mode, layout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("row", "kind", "mode", "layout"), SLOW, ids=ids(SLOW))
+def test_on_another_mesh(row, kind, mode, layout):
+    check(row, kind, mode, layout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
+def test_a_state_made_in_a_compiled_program_lies_where_it_belongs(row, kind):
+    mesh, tx = on_mesh(kind), row.build()
+    params = placed(parameters(row), mesh, LAYOUTS["both"])
+    with jax.set_mesh(mesh):
+        made = jax.jit(tx.init)(params)
+    shardings = of.sharding.state_shardings(tx, params)
+    for leaf, sharding in zip(
+        jax.tree.leaves(made), jax.tree.leaves(shardings), strict=True
+    ):
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
+@pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
+def test_shapes_in_shapes_out(row):
+    tx, values = row.build(), jax.tree.map(jnp.asarray, parameters(row))
+    shapes = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, p.dtype), values)
+    state, abstract = tx.init(values), tx.init(shapes)
+    assert all(
+        isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(abstract)
+    )
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, abstract)
