@@ -22,6 +22,7 @@ NAMESPACES = {
     "optifunc.optim.lr_scheduler": of.optim.lr_scheduler,
     "optifunc.optim.swa_utils": of.optim.swa_utils,
     "optifunc.schedules": of.schedules,
+    "optifunc.sharding": of.sharding,
 }
 # Arguments of torch that choose an implementation, or that we have no use for.
 TORCH_ONLY = {"params", "foreach", "fused", "capturable", "differentiable"}

@@ -1,5 +1,6 @@
 """ZeRO: state and update in parts, one on each device."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -137,7 +138,7 @@ class zero(Wrapper):
 
         def keep(leaf: Any) -> Any:
             leaf = self._cut(leaf)
-            return self._moved(leaf, HOST_MEMORY) if self.offload else leaf
+            return _moved(leaf, HOST_MEMORY) if self.offload else leaf
 
         return self._mapped(keep, state, params)
 
@@ -145,22 +146,7 @@ class zero(Wrapper):
         """The state as an update needs it."""
         if not self.offload:
             return state
-        return self._mapped(
-            lambda leaf: self._moved(leaf, _DEVICE_MEMORY), state, params
-        )
-
-    def _moved(self, leaf: Any, kind: str) -> Any:
-        if is_shape(leaf) or not isinstance(leaf, Array):
-            return leaf
-        if isinstance(leaf, jax.core.Tracer):
-            space = (
-                jax.memory.Space.Host
-                if kind == HOST_MEMORY
-                else jax.memory.Space.Device
-            )
-            return jax.device_put(leaf, space)
-        sharding: Any = leaf.sharding
-        return jax.device_put(leaf, sharding.with_memory_kind(kind))
+        return self._mapped(partial(_moved, kind=_DEVICE_MEMORY), state, params)
 
     @staticmethod
     def _mapped(function: Any, state: State, params: PyTree) -> State:
@@ -181,3 +167,14 @@ class zero(Wrapper):
             return structure.unflatten(parts)
 
         return map_state(on_field, state, params)
+
+
+def _moved(leaf: Any, kind: str) -> Any:
+    """An array in the memory of that kind."""
+    if is_shape(leaf) or not isinstance(leaf, Array):
+        return leaf
+    if not isinstance(leaf, jax.core.Tracer):
+        sharding: Any = leaf.sharding
+        return jax.device_put(leaf, sharding.with_memory_kind(kind))
+    space = jax.memory.Space
+    return jax.device_put(leaf, space.Host if kind == HOST_MEMORY else space.Device)
