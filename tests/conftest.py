@@ -1,5 +1,6 @@
 """Settings of the whole suite: strict numerics, and eight devices to shard over."""
 
+import itertools
 import os
 
 # Read when JAX starts its CPU backend.
@@ -22,6 +23,36 @@ hypothesis.settings.load_profile("repeatable")
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of tests for each row of the table, take every Nth row",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what `--every` does not take."""
+    every = config.getoption("--every")
+    seen = {}
+
+    def is_taken(item):
+        row = getattr(item, "callspec", None) and item.callspec.params.get("row")
+        if row is None:
+            return True
+        count = seen.setdefault(item.function, itertools.count())
+        return next(count) % every == 0
+
+    if every > 1:
+        taken = [is_taken(item) for item in items]
+        config.hook.pytest_deselected(
+            items=[item for item, kept in zip(items, taken, strict=True) if not kept]
+        )
+        items[:] = [item for item, kept in zip(items, taken, strict=True) if kept]
 
 
 def pytest_runtest_setup(item):
