@@ -11,7 +11,16 @@ import numpy as np
 from jax import Array, lax
 
 from ._sparse import summed, with_data
-from ._tree import PyTree, compute_dtype, flatten_like, is_sparse, leaf_dtype, leaves_with_names, real_dtype, shape_difference
+from ._tree import (
+    PyTree,
+    compute_dtype,
+    flatten_like,
+    is_sparse,
+    leaf_dtype,
+    leaves_with_names,
+    real_dtype,
+    shape_difference,
+)
 
 Rule = Callable[..., Any]
 

@@ -15,7 +15,14 @@ import numpy as np
 from jax import Array, lax
 
 from .._numerics import lerp
-from .._tree import PyTree, check_shapes, compute_dtype, flatten_like, leaves_with_names, listed
+from .._tree import (
+    PyTree,
+    check_shapes,
+    compute_dtype,
+    flatten_like,
+    leaves_with_names,
+    listed,
+)
 from ._arrays import as_numpy, is_readable, unused_name
 from .lr_scheduler._base import LRScheduler
 from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group

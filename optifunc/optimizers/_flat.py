@@ -9,7 +9,17 @@ import numpy as np
 from jax import Array, lax
 
 from .._placement import laid_like, whole
-from .._tree import PyTree, check_array, check_shapes, compute_dtype, flatten_like, is_array, is_sparse, leaves_with_names, real_dtype
+from .._tree import (
+    PyTree,
+    check_array,
+    check_shapes,
+    compute_dtype,
+    flatten_like,
+    is_array,
+    is_sparse,
+    leaves_with_names,
+    real_dtype,
+)
 
 
 def dense_gradient(updates: PyTree, params: PyTree) -> PyTree:

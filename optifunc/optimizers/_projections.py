@@ -15,7 +15,14 @@ from jax import Array, lax
 
 from .._checks import check_choice, check_integer
 from .._placement import zeros_of_shape
-from .._tree import PyTree, compute_dtype, flatten_like, is_sparse, leaf_dtype, leaves_with_names
+from .._tree import (
+    PyTree,
+    compute_dtype,
+    flatten_like,
+    is_sparse,
+    leaf_dtype,
+    leaves_with_names,
+)
 
 
 class Projector(NamedTuple):

@@ -14,7 +14,14 @@ from .._placement import zeros_like
 from .._sparse import entries, summed, with_data, with_entries
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree, check_real, check_shapes, compute_dtype, is_sparse, leaves_with_names
+from .._tree import (
+    PyTree,
+    check_real,
+    check_shapes,
+    compute_dtype,
+    is_sparse,
+    leaves_with_names,
+)
 from ._assemble import assemble
 from ._factory import factory
 

@@ -17,7 +17,16 @@ from .._extra import adapted_extra
 from .._placement import laid_like, replicated_beside, whole
 from .._state import Field, RelaidState, map_state, parts_of
 from .._transformation import GradientTransformation, State, transformation
-from .._tree import PyTree, check_shapes, flatten_like, is_sparse, leaf_dtype, leaves_with_names, params_like, with_defaults
+from .._tree import (
+    PyTree,
+    check_shapes,
+    flatten_like,
+    is_sparse,
+    leaf_dtype,
+    leaves_with_names,
+    params_like,
+    with_defaults,
+)
 from ._quantized import quantized
 from ._wrapper import Wrapper, transformations_in
 

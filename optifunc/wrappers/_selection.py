@@ -9,7 +9,15 @@ import jax
 import numpy as np
 from jax.tree_util import PyTreeDef
 
-from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names, leaves_with_paths, listed, path_name
+from .._tree import (
+    PyTree,
+    flatten_like,
+    is_sparse,
+    leaves_with_names,
+    leaves_with_paths,
+    listed,
+    path_name,
+)
 
 # Checks the mask or label at a path, and returns it in its one form.
 Check: TypeAlias = Callable[[str, Any], Any]
