@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from ._numerics import sqrt
 from ._sparse import summed
 
 PyTree: TypeAlias = Any
+T = TypeVar("T")
 
 
 def is_sparse(leaf: object) -> bool:
@@ -130,6 +131,12 @@ def with_defaults(tree: PyTree, defaults: PyTree) -> PyTree:
         default if part is None else part
         for part, default in zip(parts, leaves, strict=True)
     )
+
+
+def select(condition: Array, new: T, old: T) -> T:
+    """``new`` where the scalar ``condition`` holds, else ``old``: for whole trees."""
+    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+    return chosen
 
 
 def copied(tree: PyTree) -> PyTree:

@@ -154,6 +154,10 @@ from ._lbfgs import (
     lbfgs as lbfgs,
     step_by_lbfgs as step_by_lbfgs,
 )
+from ._lbfgs_direction import (
+    ScaleByLbfgsState as ScaleByLbfgsState,
+    scale_by_lbfgs as scale_by_lbfgs,
+)
 from ._lion import (
     ScaleByLionState as ScaleByLionState,
     lion as lion,
