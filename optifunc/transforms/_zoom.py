@@ -114,7 +114,13 @@ def _cubic_trial(bracket: _Bracket) -> Array:
     third_order = (over_x - over_z) / (x - z)
     second_order = over_x - third_order * x
     root = jnp.sqrt(second_order * second_order - 3 * third_order * low.slope)
-    return low.step_size + (root - second_order) / (3 * third_order)
+    # The same number twice; of a parabola only the first has a value.
+    change = jnp.where(
+        second_order > 0,
+        -low.slope / (second_order + root),
+        (root - second_order) / (3 * third_order),
+    )
+    return low.step_size + change
 
 
 @transformation
