@@ -34,7 +34,7 @@ OPTIMIZERS = {
 
 
 def load():
-    """The digits in batches, float32 [n, batch, 64], their labels, and what they are."""
+    """Batches of digits, float32 [n, batch, 64], their labels, and what they are."""
     images = datasets.digits(8)
     order = np.random.default_rng(0).permutation(len(images.labels))
     order = order[: len(order) // BATCH_SIZE * BATCH_SIZE].reshape(-1, BATCH_SIZE)

@@ -161,6 +161,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "exponential_decay": "schedules.exponential",
     "join_schedules": "schedules.sequential",
     "linear_onecycle_schedule": "schedules.one_cycle",
+    "lr_find": "find_learning_rate",
     "linear_schedule": "schedules.from_to",
     "piecewise_constant_schedule": "schedules.piecewise_constant",
     "piecewise_interpolate_schedule": "schedules.piecewise_interpolated",
