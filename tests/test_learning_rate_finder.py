@@ -68,6 +68,7 @@ def run_of_optax(tx, rates):
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [None, 2])
 def test_runs_of_a_sweep_are_training_runs(chunk_size, x64):
     rates = [0.001, 0.03, 0.1, 0.2, 5.0]

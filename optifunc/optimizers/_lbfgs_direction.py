@@ -61,14 +61,14 @@ class scale_by_lbfgs(GradientTransformation):
     Without a pair, as at the first update, ``u = min(1, 1 / |g|) * g``. ``eps`` is the
     spacing of the dtype's numbers near 1. optax's `scale_by_lbfgs` also keeps pairs of
     negative curvature, after which the direction may point uphill; after steps that
-    meet the Wolfe conditions there are none, and both agree. ::
+    meet the Wolfe conditions there are none, and both agree.
+
+    With a line search an update is one iteration; `lbfgs`, after torch, does many::
 
         search = of.scale_by_zoom_linesearch(initial_guess_strategy="one")
         tx = of.chain(of.scale_by_lbfgs(), search)
 
-    is one iteration an update; `lbfgs`, after torch, does many, with a search inside.
-
-    It must be the first of a chain, so that it sees gradients. The loss must be the
+    It must be the first of a chain, so that it sees gradients, and the loss must be the
     same function in each update.
 
     **Arguments:**

@@ -33,7 +33,6 @@ def logistic(x):
 
 FUNCTIONS = {f.__name__: f for f in (rosenbrock, quadratic, logistic)}
 START = np.array([-1.2, 1.0, 0.5, -0.3, 2.0])
-every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 def steps_of(tx, value_fn, start, steps):
@@ -168,7 +167,13 @@ def searched(tx, value_fn, params, updates):
     return tx.update(updates, tx.init(params), params, value_fn=value_fn)
 
 
-@every_function
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rosenbrock",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in [*FUNCTIONS][1:]),
+    ],
+)
 def test_conditions_along_any_direction(name, x64):
     value_fn = FUNCTIONS[name]
 
@@ -335,6 +340,7 @@ def test_what_the_loss_needs_besides_parameters_is_found_by_name():
         assert loss(new, x, y=y) < 1e-3
 
 
+@pytest.mark.slow
 def test_complex_parameters_are_pairs(x64):
     def of_complex(z):
         return jnp.sum(100 * (z.imag - z.real**2) ** 2 + (1 - z.real) ** 2)
