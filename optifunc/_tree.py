@@ -227,6 +227,22 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
             )
 
 
+def check_inexact(tree: PyTree, name: str) -> None:
+    """Check that every leaf is a floating-point or complex number.
+
+    **Raises:** `TypeError` that names the first one that is not; ``name`` says what to
+    call the tree.
+    """
+    for path, leaf in leaves_with_names(tree):
+        check_array(path, leaf)
+        dtype = leaf_dtype(leaf)
+        if not jnp.issubdtype(dtype, jnp.inexact):
+            raise TypeError(
+                f"{name} must be floating point or complex, found {dtype} at "
+                f"{path!r}; leave such leaves out with partition"
+            )
+
+
 def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
     """Check that two trees have one structure and the same shapes.
 

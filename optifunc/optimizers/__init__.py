@@ -30,6 +30,11 @@ from ._adagrad import (
     adagrad as adagrad,
     scale_by_adagrad as scale_by_adagrad,
 )
+from ._adahessian import (
+    ScaleByAdahessianState as ScaleByAdahessianState,
+    adahessian as adahessian,
+    scale_by_adahessian as scale_by_adahessian,
+)
 from ._adam import (
     ScaleByAdamState as ScaleByAdamState,
     adam as adam,

@@ -10,25 +10,17 @@ from jax import Array, lax
 
 from .._tree import (
     PyTree,
-    check_array,
+    check_inexact,
     compute_dtype,
-    leaves_with_names,
+    leaf_dtype,
     real_dtype,
 )
 
 
 def flat_dtype(params: PyTree) -> Any:
     """The dtype of a vector of all numbers of ``params``."""
-    dtypes = []
-    for name, leaf in leaves_with_names(params):
-        check_array(name, leaf)
-        dtypes.append(jnp.result_type(leaf))
-        if not jnp.issubdtype(dtypes[-1], jnp.inexact):
-            raise TypeError(
-                "params must be floating point or complex, found "
-                f"{dtypes[-1]} at {name!r}; leave such leaves out with partition"
-            )
-    return compute_dtype(*map(real_dtype, dtypes))
+    check_inexact(params, "params")
+    return compute_dtype(*(real_dtype(leaf_dtype(x)) for x in jax.tree.leaves(params)))
 
 
 def flat_sizes(params: PyTree) -> list[int]:

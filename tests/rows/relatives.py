@@ -88,6 +88,13 @@ ROWS = [
     Row("adam_atan2", of.adam_atan2, optimizer=True),
     Row("sophia", of.sophia, optimizer=True, needs_params=True, value_fn=True),
     Row(
+        "adahessian",
+        lambda: of.adahessian(hessian_power=0.5, num_samples=2, update_interval=2),
+        optimizer=True,
+        needs_params=True,
+        value_fn=True,
+    ),
+    Row(
         "sophia_g",
         of.sophia_g,
         optimizer=True,
