@@ -78,7 +78,7 @@ def find_learning_rate(
     - ``chunk_size``: how many runs of a sweep go on at once; None: all. Memory grows
       with it, of parameters, state and what differentiating the loss keeps.
     - ``name``: the name of the learning rate, as `replace_hyperparameters` takes it:
-      ``"decoder.lr"`` for one of several.
+      ``"decoder.lr"`` for one of several. To sweep several together give a function.
     - ``safety``: how far below the edge to stay, at least 1.
 
     **Returns:** a `LearningRateSearch`.

@@ -168,6 +168,29 @@ def test_what_the_reason_says(x64):
     assert np.isnan(climbing.suggestion)
 
 
+def test_schedules_and_parts_have_a_rate_too(x64):
+    options = {"rates": [0.01, 0.1], "steps": 6}
+
+    def losses(tx, **more):
+        more |= options
+        return of.find_learning_rate(tx, regression, PARAMS, BATCHES, **more).losses
+
+    def parts(lr, other):
+        parts = {"first": of.sgd(lr), "second": of.sgd(other)}
+        return of.partition(parts, {"w": "first", "b": "second"})
+
+    # The swept rate takes the place of a schedule, of one part, or of both.
+    plain = losses(of.sgd())
+    np.testing.assert_array_equal(losses(of.sgd(lambda step: 1.0 / (1 + step))), plain)
+    np.testing.assert_array_equal(losses(lambda lr: parts(lr, lr)), plain)
+    one = losses(parts(0.0, 0.1), name="first.lr")
+    np.testing.assert_array_equal(one[1], plain[1])
+    assert not np.array_equal(one[0], plain[0])
+    with pytest.raises(ValueError, match="occurs several times"):
+        losses(parts(0.1, 0.2))
+
+
+@pytest.mark.slow
 def test_what_an_optimizer_needs_is_given():
     found = {
         name: of.find_learning_rate(

@@ -136,11 +136,14 @@ class scale_by_adahessian(GradientTransformation):
             estimate = self._estimate(value_fn, params, state)
             return _with_square(state.exp_hessian_diag_sq, estimate, weight=1 - beta2)
 
-        squares = lax.cond(
-            state.step % self.update_interval == 0,
-            estimated,
-            lambda: state.exp_hessian_diag_sq,
-        )
+        if self.update_interval == 1:
+            squares = estimated()
+        else:
+            squares = lax.cond(
+                state.step % self.update_interval == 0,
+                estimated,
+                lambda: state.exp_hessian_diag_sq,
+            )
         is_linear = is_number(self.hessian_power) and self.hessian_power == 1
         updates, exp_avg = _adahessian(
             updates,

@@ -89,7 +89,7 @@ ROWS = [
     Row("sophia", of.sophia, optimizer=True, needs_params=True, value_fn=True),
     Row(
         "adahessian",
-        lambda: of.adahessian(hessian_power=0.5, num_samples=2, update_interval=2),
+        lambda: of.adahessian(hessian_power=0.5, weight_decay=0.1),
         optimizer=True,
         needs_params=True,
         value_fn=True,

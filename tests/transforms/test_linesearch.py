@@ -276,6 +276,7 @@ def test_lanes_of_a_vmap_are_single_runs(build, x64):
         np.testing.assert_allclose(together[i], alone, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_value_and_the_gradient_of_the_last_step_serve_the_next():
     evaluated = []
 
