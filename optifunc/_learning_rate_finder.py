@@ -109,20 +109,30 @@ def find_learning_rate(
     else:
         each = np.broadcast_to(tried[:, None], (len(tried), steps))
 
-    @jax.jit
-    def program(params: PyTree, batches: PyTree, each: Array) -> tuple[Array, Array]:
-        order = jnp.arange(steps) % number
-        before = lax.map(lambda batch: as_scalar(loss_fn(params, batch)), batches)
-        run = partial(_losses_of_run, build, loss_fn, params, batches, order)
-        if chunk_size is None or chunk_size >= len(each):
-            return before[order], jax.vmap(run)(each)
-        return before[order], lax.map(run, each, batch_size=chunk_size)
-
-    found = program(params, batches, jnp.asarray(each, jnp.result_type(float)))
+    program = jax.jit(partial(_losses_of_all, build, loss_fn, chunk_size))
+    order = jnp.arange(steps) % number
+    found = program(params, batches, order, as_scalar(each))
     before, losses = (np.asarray(x, np.float64) for x in found)
     if mode == "range":
         return judge_range(tried, losses[0], before)
     return judge_sweep(tried, losses, before, float(safety))
+
+
+def _losses_of_all(
+    build: Build,
+    loss_fn: Callable[[PyTree, Any], Any],
+    chunk_size: int | None,
+    params: PyTree,
+    batches: PyTree,
+    order: Array,
+    rates: Array,
+) -> tuple[Array, Array]:
+    """The losses without training, and those of each row of ``rates``."""
+    before = lax.map(lambda batch: as_scalar(loss_fn(params, batch)), batches)
+    run = partial(_losses_of_run, build, loss_fn, params, batches, order)
+    if chunk_size is None or chunk_size >= len(rates):
+        return before[order], jax.vmap(run)(rates)
+    return before[order], lax.map(run, rates, batch_size=chunk_size)
 
 
 def _losses_of_run(

@@ -1,6 +1,7 @@
 """The learning-rate finder: its runs are training runs, its edge is mathematics'."""
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import optax
 import pytest
 
 import optifunc as of
+from optifunc._learning_rate_finder import _losses_of_all
 
 RNG = np.random.default_rng(0)
 CURVATURES = np.array([0.3, 1.0, 4.0])
@@ -206,6 +208,31 @@ def test_what_an_optimizer_needs_is_given():
     }
     for search in found.values():
         assert search.losses[1, -1] != search.losses[0, -1]
+
+
+def test_chunks_take_less_memory():
+    """That of the runs that go on at once: here parameters and their momentum."""
+    params, rates = jnp.zeros(10_000), jnp.full((32, 8), 0.1)
+
+    def memory(chunk_size):
+        compiled = (
+            jax.jit(
+                partial(
+                    _losses_of_all,
+                    lambda lr: of.sgd(lr, 0.9),
+                    lambda params, batch: jnp.sum((params - batch) ** 2),
+                    chunk_size,
+                )
+            )
+            .lower(params, jnp.ones(8), jnp.arange(8), rates)
+            .compile()
+        )
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    one_run = 2 * params.nbytes
+    assert memory(None) >= 32 * one_run
+    # Besides their own memory, a copy for the next step and gradients.
+    assert memory(4) <= 3 * 4 * one_run
 
 
 def test_batches_may_come_one_by_one():

@@ -122,7 +122,8 @@ def value_and_grad_from_state(
 
     That is right if the loss is the same function in each step, without batches, and if
     nothing stands after the search in the chain. Where the state has no finite value,
-    as before the first step, ``value_fn`` is evaluated.
+    as before the first step, ``value_fn`` is evaluated. The state of optax's searches
+    is read, too, if the parameters are real.
 
     **Arguments:**
 
