@@ -321,6 +321,11 @@ from ._stableadamw import (
     stableadamw as stableadamw,
 )
 from ._step_with_decay import step_with_decay as step_with_decay
+from ._swats import (
+    ScaleBySwatsState as ScaleBySwatsState,
+    scale_by_swats as scale_by_swats,
+    swats as swats,
+)
 from ._yogi import (
     ScaleByYogiState as ScaleByYogiState,
     scale_by_yogi as scale_by_yogi,
