@@ -24,6 +24,8 @@ from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,
 )
+from ._learning_rate_finder import find_learning_rate as find_learning_rate
+from ._learning_rates import LearningRateSearch as LearningRateSearch
 from ._quantization import QuantizedArray as QuantizedArray
 from ._state import (
     Concatenated as Concatenated,

@@ -1,5 +1,6 @@
 """Extra arguments for a transformation that sees other trees than the parameters."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,8 @@ def adapted_extra(
         if not callable(value) or not jax.tree_util.all_leaves([value]):
             return restricted(value, is_loss)
 
+        # Its signature says which other arguments it takes.
+        @functools.wraps(value, assigned=(), updated=())
         def of_part(part: PyTree, *args: Any, **kwargs: Any) -> Any:
             return restricted(value(restore(part), *args, **kwargs), is_loss)
 

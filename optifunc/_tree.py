@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from ._numerics import sqrt
 from ._sparse import summed
 
 PyTree: TypeAlias = Any
+T = TypeVar("T")
 
 
 def is_sparse(leaf: object) -> bool:
@@ -132,6 +133,12 @@ def with_defaults(tree: PyTree, defaults: PyTree) -> PyTree:
     )
 
 
+def select(condition: Array, new: T, old: T) -> T:
+    """``new`` where the scalar ``condition`` holds, else ``old``: for whole trees."""
+    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+    return chosen
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few of ``names``, for a message."""
     shown = ", ".join(repr(name) for name in names[:most])
@@ -199,6 +206,22 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
             raise TypeError(
                 f"{names[0]} takes only real floating-point {names[1]}, "
                 f"found {dtype} at {path!r}"
+            )
+
+
+def check_inexact(tree: PyTree, name: str) -> None:
+    """Check that every leaf is a floating-point or complex number.
+
+    **Raises:** `TypeError` that names the first one that is not; ``name`` says what to
+    call the tree.
+    """
+    for path, leaf in leaves_with_names(tree):
+        check_array(path, leaf)
+        dtype = leaf_dtype(leaf)
+        if not jnp.issubdtype(dtype, jnp.inexact):
+            raise TypeError(
+                f"{name} must be floating point or complex, found {dtype} at "
+                f"{path!r}; leave such leaves out with partition"
             )
 
 

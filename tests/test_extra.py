@@ -137,6 +137,10 @@ def searches():
     return {
         "lbfgs": of.lbfgs(),
         "lbfgs_strong_wolfe": of.lbfgs(line_search_fn="strong_wolfe"),
+        "zoom": of.chain(of.scale_by_lbfgs(), of.scale_by_zoom_linesearch()),
+        "backtracking": of.chain(
+            of.momentum(0.5), of.scale_by_backtracking_linesearch(store_grad=True)
+        ),
         "optax_zoom": optax.lbfgs(),
         "optax_backtracking": optax.chain(
             optax.sgd(0.5), optax.scale_by_backtracking_linesearch(10)

@@ -79,6 +79,7 @@ from ._sparse_adam import SparseAdam as SparseAdam
 from ._stable_spam import StableSPAM as StableSPAM
 from ._stableadamw import StableAdamW as StableAdamW
 from ._stateful import Stateful as Stateful
+from ._swats import SWATS as SWATS
 from ._tiger import Tiger as Tiger
 from ._yogi import Yogi as Yogi
 

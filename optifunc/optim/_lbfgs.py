@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._gradients import dense_gradient, value_and_gradient
 from .._numerics import as_scalar
 from .._state import Role, declared_roles
 from .._transformation import GradientTransformation, State, apply_updates
 from .._tree import PyTree
-from ..optimizers._flat import dense_gradient, flat_vector
+from ..optimizers._flat import flat_vector
 from ..optimizers._lbfgs import StepByLbfgsState, lbfgs, step_by_lbfgs
 from . import _programs as programs
 from ._checks import check_lr, require, takes_arguments
@@ -39,8 +40,7 @@ def _minimize(
             )
         return loss
 
-    value, grads = jax.value_and_grad(value_fn)(params)
-    grads = jax.tree.map(jnp.conj, grads)
+    value, grads = value_and_gradient(value_fn)(params)
     updates, state = tx.update(grads, state, params, value_fn=value_fn, value=value)
     return apply_updates(params, updates), state, value
 

@@ -8,6 +8,7 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 
+from .._gradients import value_and_gradient
 from .._transformation import GradientTransformation, State, apply_updates
 from .._tree import PyTree
 from ..wrappers._chain import chain
@@ -31,9 +32,8 @@ def _step(
 def value_and_grad(
     loss_fn: Callable[..., Any], has_aux: bool, params: PyTree, args: tuple[Any, ...]
 ) -> tuple[Any, PyTree]:
-    """The loss and torch's gradient: of a complex parameter, the conjugate of JAX's."""
-    value, grads = jax.value_and_grad(loss_fn, has_aux=has_aux)(params, *args)
-    return value, jax.tree.map(jnp.conj, grads)
+    """The loss and torch's gradient."""
+    return value_and_gradient(loss_fn, has_aux=has_aux)(params, *args)
 
 
 def _train(

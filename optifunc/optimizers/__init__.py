@@ -30,6 +30,11 @@ from ._adagrad import (
     adagrad as adagrad,
     scale_by_adagrad as scale_by_adagrad,
 )
+from ._adahessian import (
+    ScaleByAdahessianState as ScaleByAdahessianState,
+    adahessian as adahessian,
+    scale_by_adahessian as scale_by_adahessian,
+)
 from ._adam import (
     ScaleByAdamState as ScaleByAdamState,
     adam as adam,
@@ -153,6 +158,10 @@ from ._lbfgs import (
     StepByLbfgsState as StepByLbfgsState,
     lbfgs as lbfgs,
     step_by_lbfgs as step_by_lbfgs,
+)
+from ._lbfgs_direction import (
+    ScaleByLbfgsState as ScaleByLbfgsState,
+    scale_by_lbfgs as scale_by_lbfgs,
 )
 from ._lion import (
     ScaleByLionState as ScaleByLionState,
@@ -312,6 +321,11 @@ from ._stableadamw import (
     stableadamw as stableadamw,
 )
 from ._step_with_decay import step_with_decay as step_with_decay
+from ._swats import (
+    ScaleBySwatsState as ScaleBySwatsState,
+    scale_by_swats as scale_by_swats,
+    swats as swats,
+)
 from ._yogi import (
     ScaleByYogiState as ScaleByYogiState,
     scale_by_yogi as scale_by_yogi,

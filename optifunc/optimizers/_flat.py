@@ -9,55 +9,13 @@ import numpy as np
 from jax import Array, lax
 
 from .._placement import laid_like, whole
-from .._tree import (
-    PyTree,
-    check_array,
-    check_shapes,
-    compute_dtype,
-    flatten_like,
-    is_array,
-    is_sparse,
-    leaves_with_names,
-    real_dtype,
-)
-
-
-def dense_gradient(updates: PyTree, params: PyTree) -> PyTree:
-    """``updates`` with a dense leaf for each parameter; what is None is zeros."""
-    leaves = flatten_like(updates, params, ("updates", "params"))
-    treedef: Any = jax.tree.structure(params)
-    dense = [leaf.todense() if is_sparse(leaf) else leaf for leaf in leaves]
-    filled = [
-        jnp.zeros_like(param) if leaf is None else leaf
-        for leaf, param in zip(dense, jax.tree.leaves(params), strict=True)
-    ]
-    gradient = treedef.unflatten(filled)
-    check_shapes(gradient, params, ("updates", "params"))
-    return gradient
-
-
-def strongly_typed(leaf: Any) -> Array | None:
-    """A leaf whose dtype is its own: a Python number adapts to what it meets.
-
-    None for a leaf that is not a number, as Equinox's models have.
-    """
-    if not is_array(leaf):
-        return None
-    return lax.convert_element_type(leaf, jnp.result_type(leaf))
+from .._tree import PyTree, check_inexact, compute_dtype, leaf_dtype, real_dtype
 
 
 def flat_dtype(params: PyTree) -> Any:
     """The dtype of a vector of all numbers of ``params``."""
-    dtypes = []
-    for name, leaf in leaves_with_names(params):
-        check_array(name, leaf)
-        dtypes.append(jnp.result_type(leaf))
-        if not jnp.issubdtype(dtypes[-1], jnp.inexact):
-            raise TypeError(
-                "params must be floating point or complex, found "
-                f"{dtypes[-1]} at {name!r}; leave such leaves out with partition"
-            )
-    return compute_dtype(*map(real_dtype, dtypes))
+    check_inexact(params, "params")
+    return compute_dtype(*(real_dtype(leaf_dtype(x)) for x in jax.tree.leaves(params)))
 
 
 def flat_sizes(params: PyTree) -> list[int]:
@@ -79,18 +37,39 @@ def flat_vector(tree: PyTree, dtype: Any) -> Array:
     return jnp.concatenate([jnp.zeros(0, dtype), *map(vector, jax.tree.leaves(tree))])
 
 
-def moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
-    """``params + step_size * direction``, in each parameter's own dtype."""
+def unflattened(vector: Array, params: PyTree) -> PyTree:
+    """The parts of ``vector`` in the shapes of ``params``, complex where those are."""
     treedef: Any
     leaves, treedef = jax.tree.flatten(params)
-    step = lax.convert_element_type(step_size, direction.dtype) * direction
     ends = np.cumsum(flat_sizes(params))
-    new = []
+    parts = []
     # What is left after the last end is nothing.
-    for leaf, change in zip(leaves, jnp.split(step, ends)[:-1], strict=True):
+    for leaf, part in zip(leaves, jnp.split(vector, ends)[:-1], strict=True):
         if jnp.iscomplexobj(leaf):
-            change = lax.complex(change[0::2], change[1::2])
+            part = lax.complex(part[0::2], part[1::2])
+        parts.append(part.reshape(np.shape(leaf)))
+    return treedef.unflatten(parts)
+
+
+def moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
+    """``params + step_size * direction``, in each parameter's own dtype."""
+    step = lax.convert_element_type(step_size, direction.dtype) * direction
+
+    def add(leaf: Array, change: Array) -> Array:
         wide = lax.convert_element_type(leaf, change.dtype)
-        change = laid_like(change.reshape(leaf.shape), leaf)
-        new.append((wide + change).astype(leaf.dtype))
-    return treedef.unflatten(new)
+        return (wide + laid_like(change, leaf)).astype(leaf.dtype)
+
+    return jax.tree.map(add, params, unflattened(step, params))
+
+
+def check_pairs_fit(old_dirs: Array, params: PyTree, rows: int) -> None:
+    """Check that a state's vectors are of these parameters.
+
+    **Raises:** `ValueError` that says what they are of.
+    """
+    expected = rows, sum(flat_sizes(params))
+    if old_dirs.shape != expected:
+        raise ValueError(
+            f"state must hold {expected[0]} vectors of {expected[1]} numbers, as many "
+            f"as params has; found old_dirs of shape {old_dirs.shape}"
+        )

@@ -9,23 +9,19 @@ from jax import Array, lax
 
 from .._checks import check_choice, check_integer, check_range
 from .._dataclass import static
+from .._gradients import dense_gradient, strongly_typed, value_and_gradient
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree
+from .._tree import PyTree, select
+from ..transforms._line import Point
 from ._assemble import assemble
 from ._factory import factory
-from ._flat import (
-    dense_gradient,
-    flat_dtype,
-    flat_sizes,
-    flat_vector,
-    moved,
-    strongly_typed,
-)
-from ._strong_wolfe import Point, Search, advance, select, start_search
+from ._flat import check_pairs_fit, flat_dtype, flat_sizes, flat_vector, moved
+from ._lbfgs_pairs import Pairs, dot, remember, two_loops
+from ._strong_wolfe import Search, advance, start_search
 
 # A pair with less curvature than this would spoil the estimate of the Hessian.
 LEAST_CURVATURE = 1e-10
@@ -86,11 +82,6 @@ def _difference(updates: Array, new_params: Array, params: Array) -> Array:
     return new_params - params
 
 
-def _dot(x: Array, y: Array) -> Array:
-    # Some accelerators round the factors of a product unless told not to.
-    return jnp.dot(x, y, precision=lax.Precision.HIGHEST)
-
-
 def _largest(vector: Array) -> Array:
     return jnp.max(jnp.abs(vector), initial=0)
 
@@ -101,68 +92,19 @@ def _first_size(grad: Array) -> Array:
     return jnp.where(size < 1, size, 1)
 
 
-def _check_state(state: StepByLbfgsState, params: PyTree, history_size: int) -> None:
-    expected = history_size, sum(flat_sizes(params))
-    if state.old_dirs.shape != expected:
-        raise ValueError(
-            f"state must hold {expected[0]} vectors of {expected[1]} numbers, as many "
-            f"as params has; found old_dirs of shape {state.old_dirs.shape}"
-        )
+def _pairs(state: StepByLbfgsState) -> Pairs:
+    return Pairs(state.old_dirs, state.old_stps, state.ro, state.num_pairs)
 
 
-def _next_number(state: StepByLbfgsState) -> Array:
-    """One more pair, or after 2^31 as many as have the same rows in use."""
-    most, size = 2**31 - 1, state.ro.size
-    at_most = state.num_pairs == most
-    return jnp.where(at_most, size + (most + 1) % size, state.num_pairs + 1)
-
-
-def _remember(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
+def _learned(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
     """Store what the last iteration showed of the curvature, if ``wanted``."""
-    row = state.num_pairs % state.ro.size
     y = grad - state.prev_flat_grad
     s = state.d * state.t.astype(state.d.dtype)
-    product = _dot(y, s)
+    product = dot(y, s)
     stored = wanted & (product > LEAST_CURVATURE)
-
-    # One row is written, not a buffer selected: the loop can do that in place.
-    def put(buffer: Array, new: Array) -> Array:
-        return buffer.at[row].set(jnp.where(stored, new, buffer[row]))
-
-    return state._replace(
-        old_dirs=put(state.old_dirs, y),
-        old_stps=put(state.old_stps, s),
-        ro=put(state.ro, 1 / product),
-        H_diag=jnp.where(stored, product / _dot(y, y), state.H_diag),
-        num_pairs=jnp.where(stored, _next_number(state), state.num_pairs),
-    )
-
-
-def _direction(
-    state: StepByLbfgsState, grad: Array, wanted: Array
-) -> tuple[Array, Array]:
-    """``-H g`` by the two-loop recursion, and its coefficients.
-
-    Where it is not ``wanted`` the result means nothing, and costs little.
-    """
-    size = state.ro.size
-    pairs = jnp.where(wanted, jnp.minimum(state.num_pairs, size), 0)
-
-    def backward(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        q, al = carry
-        row = (state.num_pairs - 1 - i) % size
-        weight = _dot(state.old_stps[row], q) * state.ro[row]
-        return q - weight * state.old_dirs[row], al.at[row].set(weight)
-
-    def forward(i: Array, r: Array) -> Array:
-        row = (state.num_pairs - pairs + i) % size
-        weight = _dot(state.old_dirs[row], r) * state.ro[row]
-        r += (al[row] - weight) * state.old_stps[row]
-        return r
-
-    q, al = lax.fori_loop(0, pairs, backward, (-grad, state.al))
-    d: Array = lax.fori_loop(0, pairs, forward, q * state.H_diag)
-    return d, al
+    pairs, scale = remember(_pairs(state), y, s, product, stored)
+    scale = jnp.where(stored, scale, state.H_diag)
+    return state._replace(H_diag=scale, **pairs._asdict())
 
 
 @transformation
@@ -229,12 +171,10 @@ class step_by_lbfgs(GradientTransformation):
     ) -> tuple[PyTree, StepByLbfgsState]:
         params = jax.tree.map(strongly_typed, require_params(params, params, "lbfgs"))
         gradient = dense_gradient(updates, params)
-        _check_state(state, params, self.history_size)
+        check_pairs_fit(state.old_dirs, params, self.history_size)
 
         def evaluate(point: PyTree) -> tuple[Array, Array]:
-            found, grad = jax.value_and_grad(value_fn)(point)
-            # The gradient of a complex parameter is the conjugate of what JAX gives.
-            grad = jax.tree.map(jnp.conj, grad)
+            found, grad = value_and_gradient(value_fn)(point)
             return as_scalar(found), flat_vector(grad, state.d.dtype)
 
         def body(progress: _Progress) -> _Progress:
@@ -299,7 +239,7 @@ class step_by_lbfgs(GradientTransformation):
             arrived = jnp.ones((), bool)
             params, t = progress.trial, state.t
         else:
-            slope = as_scalar(_dot(grad, state.d))
+            slope = as_scalar(dot(grad, state.d))
             search = advance(search, value, slope, grad)
             found = search.done & ~opening
             arrived = search.done | opening
@@ -320,11 +260,11 @@ class step_by_lbfgs(GradientTransformation):
         begun = arrived & ~stopped
 
         # The next iteration, which changes nothing unless it is begun.
-        state = _remember(
+        state = _learned(
             state._replace(func_evals=increment(state.func_evals), t=t), grad, begun
         )
-        d, al = _direction(state, grad, begun)
-        slope = as_scalar(_dot(grad, d))
+        d, al = two_loops(_pairs(state), -grad, state.H_diag, state.al, begun)
+        slope = as_scalar(dot(grad, d))
         first_size = jnp.where(state.n_iter == 0, _first_size(grad), 1)
         changes = {
             "n_iter": increment(state.n_iter),

@@ -13,13 +13,13 @@ cubic interpolation: Nocedal and Wright, "Numerical Optimization", 2006, algorit
 and 3.6, with the safeguards of Schmidt's minFunc, in the order that torch tests them.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
-T = TypeVar("T")
+from .._tree import select
+from ..transforms._line import Point
 
 DECREASE = 1e-4
 CURVATURE = 0.9
@@ -29,15 +29,6 @@ LEAST_GROWTH, MOST_GROWTH = 0.01, 10.0
 MARGIN = 0.1
 # A bracket in which no parameter changes by this much is not divided further.
 SHORTEST = 1e-9
-
-
-class Point(NamedTuple):
-    """What is known at one step along the line."""
-
-    step_size: Array
-    value: Array  # phi
-    slope: Array  # phi'
-    grad: Array  # of f, flat
 
 
 class Search(NamedTuple):
@@ -58,12 +49,6 @@ class Search(NamedTuple):
     def best(self) -> Point:
         """The result of a search that is done."""
         return select(self.second_is_low, self.second, self.first)
-
-
-def select(condition: Array, new: T, old: T) -> T:
-    """``new`` where the scalar ``condition`` holds, else ``old``: for whole trees."""
-    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
-    return chosen
 
 
 def start_search(start: Point, step_size: Array, span: Array, most: Array) -> Search:

@@ -5,6 +5,11 @@ from ._averaging import (
     average_parameters as average_parameters,
     ema_parameters as ema_parameters,
 )
+from ._backtracking import (
+    BacktrackingLinesearchInfo as BacktrackingLinesearchInfo,
+    ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
+    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
+)
 from ._centralize import centralize as centralize
 from ._clipping import (
     adaptive_grad_clip as adaptive_grad_clip,
@@ -18,6 +23,7 @@ from ._grokfast import (
     grokfast_ema as grokfast_ema,
     grokfast_ma as grokfast_ma,
 )
+from ._line import value_and_grad_from_state as value_and_grad_from_state
 from ._momentum import MomentumState as MomentumState, momentum as momentum
 from ._noise import NoiseState as NoiseState, add_noise as add_noise
 from ._orthograd import orthograd as orthograd
@@ -36,3 +42,8 @@ from ._scaling import (
 from ._trust_ratio import scale_by_trust_ratio as scale_by_trust_ratio
 from ._weight_decay import add_decayed_weights as add_decayed_weights
 from ._zero_nans import zero_nans as zero_nans
+from ._zoom import (
+    ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
+    ZoomLinesearchInfo as ZoomLinesearchInfo,
+    scale_by_zoom_linesearch as scale_by_zoom_linesearch,
+)

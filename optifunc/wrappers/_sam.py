@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -21,7 +20,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, global_norm, with_defaults
+from .._tree import PyTree, global_norm, select, with_defaults
 from ..transforms._scaling import set_to_zero
 from ._conditionally import update_with_either
 from ._wrapper import Wrapper
@@ -192,7 +191,7 @@ class sam_in_turns(Wrapper):
         )
 
     def evaluated(self, state: SamInTurnsState, params: PyTree) -> PyTree:
-        before = _chosen(state.steps_since_sync == 1, state.cache, params)
+        before = select(state.steps_since_sync == 1, state.cache, params)
         return with_defaults(self.inner.evaluated(state.inner, before), before)
 
     def update(
@@ -213,10 +212,6 @@ class sam_in_turns(Wrapper):
             state.cache,
             extra,
         )
-        updates = _chosen(is_second, _back(step, state.cache, params), way)
-        cache = _chosen(is_second, state.cache, params)
+        updates = select(is_second, _back(step, state.cache, params), way)
+        cache = select(is_second, state.cache, params)
         return updates, SamInTurnsState(1 - state.steps_since_sync, cache, inner)
-
-
-def _chosen(condition: Array, first: PyTree, second: PyTree) -> PyTree:
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), first, second)

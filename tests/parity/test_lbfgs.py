@@ -15,7 +15,8 @@ pytest.importorskip("expecttest", reason="torch's test database needs expecttest
 import torch
 from torch.optim.lbfgs import _strong_wolfe
 
-from optifunc.optimizers._strong_wolfe import Point, advance, start_search
+from optifunc.optimizers._strong_wolfe import advance, start_search
+from optifunc.transforms._line import Point
 
 from .database import configurations
 

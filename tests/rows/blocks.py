@@ -45,6 +45,29 @@ ROWS = [
         magnitudes=True,
         needs_params=True,
     ),
+    Row("scale_by_lbfgs", of.scale_by_lbfgs, one_vector=True, needs_params=True),
+    Row(
+        "scale_by_backtracking_linesearch",
+        lambda: of.chain(
+            of.sgd(0.1), of.scale_by_backtracking_linesearch(5, store_grad=True)
+        ),
+        optimizer=True,
+        needs_params=True,
+        value=True,
+        value_fn=True,
+    ),
+    Row(
+        "scale_by_zoom_linesearch",
+        lambda: of.chain(
+            of.scale_by_lbfgs(3),
+            of.scale_by_learning_rate(0.1),
+            of.scale_by_zoom_linesearch(5, max_learning_rate=2.0),
+        ),
+        optimizer=True,
+        one_vector=True,
+        needs_params=True,
+        value_fn=True,
+    ),
     Row("clip", lambda: of.clip(0.3)),
     Row("clip_by_global_norm", lambda: of.clip_by_global_norm(0.3)),
     Row("clip_by_block_rms", lambda: of.clip_by_block_rms(0.3), magnitudes=True),

@@ -87,6 +87,14 @@ ROWS = [
     ),
     Row("adam_atan2", of.adam_atan2, optimizer=True),
     Row("sophia", of.sophia, optimizer=True, needs_params=True, value_fn=True),
+    Row("swats", lambda: of.swats(tolerance=0.5), optimizer=True),
+    Row(
+        "adahessian",
+        lambda: of.adahessian(hessian_power=0.5, weight_decay=0.1),
+        optimizer=True,
+        needs_params=True,
+        value_fn=True,
+    ),
     Row(
         "sophia_g",
         of.sophia_g,

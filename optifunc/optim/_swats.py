@@ -1,0 +1,16 @@
+"""SWATS."""
+
+from ..optimizers._swats import swats
+from ._optimizer import Optimizer
+
+
+class SWATS(Optimizer):
+    """`optifunc.swats`, stateful.
+
+    **Arguments:**
+
+    - ``params``: see `Optimizer`.
+    - the others: see `swats`.
+    """
+
+    factory = swats

@@ -1,0 +1,167 @@
+"""The direction of L-BFGS, one step at a time."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._checks import check_integer
+from .._dataclass import static
+from .._gradients import dense_gradient, strongly_typed
+from .._numerics import increment, sqrt
+from .._state import Concatenated, Shared
+from .._transformation import GradientTransformation, require_params, transformation
+from .._tree import PyTree, leaf_dtype
+from ._flat import check_pairs_fit, flat_dtype, flat_sizes, flat_vector, unflattened
+from ._lbfgs_pairs import Pairs, dot, remember, two_loops
+
+
+class ScaleByLbfgsState(NamedTuple):
+    """State of `scale_by_lbfgs`.
+
+    The vectors hold all N numbers of the parameters, leaf after leaf, a complex number
+    as its real and its imaginary part. The pairs lie in a ring, as those of
+    `StepByLbfgsState` do.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``old_dirs``: [memory_size, N], changes of the gradient.
+    - ``old_stps``: [memory_size, N], changes of the parameters.
+    - ``ro``: [memory_size], 1 / their products.
+    - ``H_diag``: [], scale of the initial inverse Hessian.
+    - ``prev_flat_params``: [N], parameters at the last update.
+    - ``prev_flat_grad``: [N], gradient there.
+    - ``num_pairs``: int32 [], pairs stored so far.
+    """
+
+    step: Shared
+    old_dirs: Concatenated
+    old_stps: Concatenated
+    ro: Shared
+    H_diag: Shared
+    prev_flat_params: Concatenated
+    prev_flat_grad: Concatenated
+    num_pairs: Shared
+
+
+@transformation
+class scale_by_lbfgs(GradientTransformation):
+    """The direction of L-BFGS, for a learning rate or a line search of your choice.
+
+    ::
+
+        s = p - p_prev,  y = g - g_prev                       stored as a pair, if
+                                                              y.s > eps * |y| * |s|
+        u = H g,  where H starts as (y.s / y.y) I of the last pair and takes in each
+                  pair, the oldest first:
+                  H = (I - s y^T / y.s) H (I - y s^T / y.s) + s s^T / y.s
+
+    Without a pair, as at the first update, ``u = min(1, 1 / |g|) * g``. ``eps`` is the
+    spacing of the dtype's numbers near 1. optax's `scale_by_lbfgs` also keeps pairs of
+    negative curvature, after which the direction may point uphill; after steps that
+    meet the Wolfe conditions there are none, and both agree.
+
+    With a line search an update is one iteration; `lbfgs`, after torch, does many::
+
+        search = of.scale_by_zoom_linesearch(initial_guess_strategy="one")
+        tx = of.chain(of.scale_by_lbfgs(), search)
+
+    It must be the first of a chain, so that it sees gradients, and the loss must be the
+    same function in each update.
+
+    **Arguments:**
+
+    - ``memory_size``: most pairs kept, at least 1.
+    - ``scale_init_precond``: whether ``H`` starts as above; False: as ``I``, also
+      without a pair.
+
+    **State:** `ScaleByLbfgsState`: vectors in the parameters' widest real dtype and at
+    least float32, and ``2 * memory_size`` such vectors.
+
+    **Complex parameters:** real and imaginary parts are parameters of their own; give
+    the conjugate of `jax.grad`'s result.
+
+    **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is no whole
+    number above 0; at `update` `ValueError` if ``params`` is missing, if ``updates``
+    differs from it in structure or shape, or if the state is that of other parameters.
+
+    **Source:** Liu and Nocedal, "On the limited memory BFGS method for large scale
+    optimization", Math. Programming 45, 1989,
+    [doi:10.1007/BF01589116](https://doi.org/10.1007/BF01589116).
+    """
+
+    memory_size: int = static(default=10)
+    scale_init_precond: bool = static(default=True)
+
+    def __post_init__(self) -> None:
+        check_integer("memory_size", self.memory_size, at_least=1)
+
+    def init(self, params: PyTree) -> ScaleByLbfgsState:
+        dtype, length = flat_dtype(params), sum(flat_sizes(params))
+        # Each field is an array of its own, so that the state can be donated.
+        return ScaleByLbfgsState(
+            step=jnp.zeros((), jnp.int32),
+            old_dirs=jnp.zeros((self.memory_size, length), dtype),
+            old_stps=jnp.zeros((self.memory_size, length), dtype),
+            ro=jnp.zeros(self.memory_size, dtype),
+            H_diag=jnp.ones((), dtype),
+            prev_flat_params=jnp.zeros(length, dtype),
+            prev_flat_grad=jnp.zeros(length, dtype),
+            num_pairs=jnp.zeros((), jnp.int32),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: ScaleByLbfgsState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, ScaleByLbfgsState]:
+        params = require_params(params, params, "scale_by_lbfgs")
+        params = jax.tree.map(strongly_typed, params)
+        gradient = dense_gradient(updates, params)
+        check_pairs_fit(state.old_dirs, params, self.memory_size)
+        dtype = state.old_dirs.dtype
+        point, grad = flat_vector(params, dtype), flat_vector(gradient, dtype)
+
+        pairs, scale = self._learned(state, point, grad)
+        direction, _ = two_loops(
+            pairs,
+            grad,
+            self._scale(pairs, scale, grad),
+            jnp.zeros_like(pairs.ro),
+        )
+        new = jax.tree.map(
+            lambda u, g: lax.convert_element_type(u, leaf_dtype(g)),
+            unflattened(direction, params),
+            gradient,
+        )
+        return new, ScaleByLbfgsState(
+            step=increment(state.step),
+            H_diag=scale,
+            prev_flat_params=point,
+            prev_flat_grad=grad,
+            **pairs._asdict(),
+        )
+
+    def _learned(
+        self, state: ScaleByLbfgsState, point: Array, grad: Array
+    ) -> tuple[Pairs, Array]:
+        """The pairs with that of the last step, and the scale that goes with them."""
+        y, s = grad - state.prev_flat_grad, point - state.prev_flat_params
+        product = dot(y, s)
+        least = jnp.finfo(y.dtype).eps * jnp.sqrt(dot(y, y)) * jnp.sqrt(dot(s, s))
+        stored = (state.step > 0) & (product > least)
+        pairs = Pairs(state.old_dirs, state.old_stps, state.ro, state.num_pairs)
+        pairs, scale = remember(pairs, y, s, product, stored)
+        return pairs, jnp.where(stored, scale, state.H_diag)
+
+    def _scale(self, pairs: Pairs, scale: Array, grad: Array) -> Array:
+        """The scale that the initial inverse Hessian has."""
+        if not self.scale_init_precond:
+            return jnp.ones_like(scale)
+        # Without a pair the step is at most 1 long.
+        length = sqrt(dot(grad, grad))
+        return jnp.where(pairs.num_pairs > 0, scale, 1 / jnp.maximum(length, 1))
