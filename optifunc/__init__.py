@@ -8,6 +8,7 @@ from . import (
     losses as losses,
     optim as optim,
     optimizers as optimizers,
+    projections as projections,
     schedules as schedules,
     transforms as transforms,
     wrappers as wrappers,
