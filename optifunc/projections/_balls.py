@@ -27,8 +27,8 @@ def l1_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
     **Returns:** a tree like ``tree``.
 
-    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is not
-    an array of a float or complex dtype.
+    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is
+    not an array of a float or complex dtype.
 
     **Source:** Duchi et al., "Efficient projections onto the l1-ball for learning in
     high dimensions", 2008.
@@ -78,14 +78,14 @@ def l2_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
     **Returns:** a tree like ``tree``.
 
-    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is not
-    an array of a float or complex dtype.
+    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is
+    not an array of a float or complex dtype.
     """
     reals, restored = as_reals(tree)
     if count(reals) == 0:
         return tree
     radius = as_size("scale", scale, reals, at_least=0)
-    unit, norm = _direction(reals)
+    unit, norm = _unit_and_norm(reals)
     is_inside = norm <= radius
     pairs = zip(reals, unit, strict=True)
     return restored([jnp.where(is_inside, x, radius * u) for x, u in pairs])
@@ -111,7 +111,7 @@ def l2_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
     if count(reals) == 0:
         return tree
     radius = as_size("scale", scale, reals, above=0)
-    unit, _ = _direction(reals)
+    unit, _ = _unit_and_norm(reals)
     return restored([radius * u for u in unit])
 
 
@@ -127,8 +127,8 @@ def linf_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
     **Returns:** a tree like ``tree``.
 
-    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is not
-    an array of a float or complex dtype.
+    **Raises:** `ValueError` if ``scale`` is negative, `TypeError` for a leaf that is
+    not an array of a float or complex dtype.
     """
     reals, restored = as_reals(tree)
     if count(reals) == 0:
@@ -164,7 +164,7 @@ def linf_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
     for x in reals:
         is_top = (jnp.abs(x) == top).ravel()
         is_first = is_top & (jnp.cumsum(is_top) == 1) & ~is_found
-        face = _sign(x) * radius
+        face = _sign_or_one(x) * radius
         inside = jnp.where(is_first.reshape(x.shape), face, clipped(x, -radius, radius))
         moved.append(inside)
         is_found = is_found | jnp.any(is_top)
@@ -172,17 +172,17 @@ def linf_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
 
 def _on_l1_sphere(reals: Reals, radius: Array) -> Reals:
-    signs = [_sign(x) for x in reals]
+    signs = [_sign_or_one(x) for x in reals]
     sizes = on_simplex([s * x for s, x in zip(signs, reals, strict=True)], radius)
     return [s * size for s, size in zip(signs, sizes, strict=True)]
 
 
-def _sign(x: Array) -> Array:
+def _sign_or_one(x: Array) -> Array:
     """1 or -1; 1 at 0."""
     return jnp.where(x < 0, -jnp.ones_like(x), jnp.ones_like(x))
 
 
-def _direction(reals: Reals) -> tuple[Reals, Array]:
+def _unit_and_norm(reals: Reals) -> tuple[Reals, Array]:
     """The vector of norm 1 in the direction of ``reals``, and the norm of these.
 
     Divided by the largest size first, so that no square overflows or vanishes.

@@ -65,7 +65,7 @@ def box(tree: PyTree, lower: PyTree = None, upper: PyTree = None) -> PyTree:
             raise ValueError(
                 f"lower must be at most upper, found {low!r} and {high!r} at {name!r}"
             )
-        bounds = _fitted("lower", low, leaf, x), _fitted("upper", high, leaf, x)
+        bounds = _bound_like("lower", low, leaf, x), _bound_like("upper", high, leaf, x)
         found.append(clipped(x, *bounds))
     return restored(found)
 
@@ -102,7 +102,7 @@ def _of_leaves(name: str, bound: PyTree, tree: PyTree) -> list[Any]:
     return flatten_like(bound, tree, (name, "the tree"))
 
 
-def _fitted(name: str, bound: Any, leaf: Any, x: Array) -> Array | None:
+def _bound_like(name: str, bound: Any, leaf: Any, x: Array) -> Array | None:
     """A leaf's bound in the form of ``x``, which is the leaf as real numbers."""
     if bound is None:
         return None

@@ -14,7 +14,7 @@ def hyperplane(tree: PyTree, a: PyTree, b: Scalar) -> PyTree:
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
-    - ``a``: the normal, a tree like ``tree``, not 0 throughout (then the result is NaN).
+    - ``a``: the normal, a tree like ``tree``; NaN results where it is 0 throughout.
     - ``b``: a number.
 
     **Returns:** a tree like ``tree``.
@@ -56,7 +56,7 @@ def vector(tree: PyTree, a: PyTree) -> PyTree:
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
-    - ``a``: a tree like ``tree``, not 0 throughout (then the result is NaN).
+    - ``a``: a tree like ``tree``; NaN results where it is 0 throughout.
 
     **Returns, raises:** as `hyperplane`.
     """

@@ -67,9 +67,9 @@ THEIRS = {
     "l2_ball": optax.projections.projection_l2_ball,
     "l2_sphere": optax.projections.projection_l2_sphere,
     "linf_ball": optax.projections.projection_linf_ball,
-    # optax takes a tree of edges alone
-    "hypercube": lambda tree, scale: optax.projections.projection_hypercube(
-        tree, jax.tree.map(lambda leaf: scale, tree)
+    # optax's own of a tree is an error; it is this box.
+    "hypercube": lambda tree, scale: optax.projections.projection_box(
+        tree, *(jax.tree.map(lambda leaf, b=b: b, tree) for b in (0.0, scale))
     ),
 }
 
