@@ -130,7 +130,12 @@ def _over_blocks(
     block_size: int,
 ) -> _Sums:
     classes = len(columns.matrix)
-    zero = jnp.zeros((len(x), columns.matrix.shape[1] // x.shape[1]), x.dtype)
+    places = columns.matrix.shape[1] // x.shape[1]
+    # Of the kind that the sums will be: spread over devices as the arguments are.
+    zero = 0 * lax.stop_gradient(x[:, :1] + _as_like(columns.matrix[:1, :1], x))
+    zero = jnp.broadcast_to(zero, (len(x), places))
+    if targets is not None:
+        zero = zero + (0 * targets).astype(x.dtype)
     lowest = jnp.full_like(zero, jnp.finfo(x.dtype).min / 4)
     sums = _Sums(lowest, zero, zero, zero, zero)
     # Of the logits of a block nothing is kept for the derivative.
@@ -152,6 +157,10 @@ def _over_blocks(
         rest = jax.tree.map(lambda a: a[count * size :], columns)
         sums = body(sums, jnp.int32(count * size), rest)
     return sums
+
+
+def _as_like(corner: Array, x: Array) -> Array:
+    return jnp.broadcast_to(corner.astype(x.dtype), (len(x), 1))
 
 
 def _size_of_blocks(classes: int, most: int) -> int:

@@ -95,15 +95,15 @@ def _distributions(input: Any, target: Any) -> tuple[Any, Array, Array, Array, i
         label = lax.broadcasted_iota(labels.dtype, x.shape, axis)
         shares = (label == jnp.expand_dims(labels, axis)).astype(x.dtype)
         return dtype, x, shares, in_range(labels, x.shape[axis]), axis
-    if not jnp.issubdtype(jnp.asarray(target).dtype, jnp.floating):
-        raise TypeError(
-            "target must be of a floating dtype where it is class probabilities, found "
-            f"{jnp.asarray(target).dtype}"
-        )
     _, (_, shares) = as_floats(input=x, target=target)
     if shares.shape != x.shape:
         raise ValueError(
             f"target must be labels of shape {without} or class probabilities of shape "
             f"{x.shape}, found {shares.shape}"
+        )
+    if not jnp.issubdtype(jnp.asarray(target).dtype, jnp.floating):
+        raise TypeError(
+            "target must be of a floating dtype where it is class probabilities, found "
+            f"{jnp.asarray(target).dtype}"
         )
     return dtype, x, shares, jnp.ones(without, bool), axis
