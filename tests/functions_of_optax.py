@@ -13,14 +13,13 @@ import optifunc as of
 
 
 def losses_beyond_torch(found, wanted, labels):
+    return losses_of_elements(found, wanted) | losses_of_classes(found, wanted, labels)
+
+
+def losses_of_elements(found, wanted):
     theirs, ours, each = optax.losses, of.losses, {"reduction": "none"}
     signs, share = jnp.sign(wanted), jax.nn.softmax(wanted)
     bits, likely = (signs + 1) / 2, jax.nn.log_softmax(found)
-    images = found.reshape(1, 2, 5, 2), share.reshape(1, 2, 5, 2)
-    moved = [jnp.moveaxis(image, -1, 1) for image in images]
-
-    def by_row(function):
-        return jax.vmap(function)(found, labels)
 
     def divergence():
         return (
@@ -47,6 +46,28 @@ def losses_beyond_torch(found, wanted, labels):
             optax.log_cosh(found, wanted),
             ours.log_cosh_loss(found, wanted, **each),
         ),
+        "sigmoid_focal_loss": lambda: (
+            optax.sigmoid_focal_loss(found, bits, alpha=0.3),
+            ours.sigmoid_focal_loss(found, bits, alpha=0.3, **each),
+        ),
+        "losses.sparsemax_loss": lambda: (
+            theirs.sparsemax_loss(found, bits),
+            ours.sparsemax_loss(found, bits, **each),
+        ),
+    }
+
+
+def losses_of_classes(found, wanted, labels):
+    theirs, ours, each = optax.losses, of.losses, {"reduction": "none"}
+    share = jax.nn.softmax(wanted)
+    bits = (jnp.sign(wanted) + 1) / 2
+    images = found.reshape(1, 2, 5, 2), share.reshape(1, 2, 5, 2)
+    moved = [jnp.moveaxis(image, -1, 1) for image in images]
+
+    def by_row(function):
+        return jax.vmap(function)(found, labels)
+
+    return {
         "ntxent": lambda: (
             optax.ntxent(found, labels),
             ours.ntxent_loss(found, labels),
@@ -54,10 +75,6 @@ def losses_beyond_torch(found, wanted, labels):
         "safe_softmax_cross_entropy": lambda: (
             optax.safe_softmax_cross_entropy(found, share),
             ours.safe_softmax_cross_entropy(found, share, **each),
-        ),
-        "sigmoid_focal_loss": lambda: (
-            optax.sigmoid_focal_loss(found, bits, alpha=0.3),
-            ours.sigmoid_focal_loss(found, bits, alpha=0.3, **each),
         ),
         "losses.binary_dice_loss": lambda: (
             theirs.binary_dice_loss(found, bits),
@@ -82,10 +99,6 @@ def losses_beyond_torch(found, wanted, labels):
         "losses.ranking_softmax_loss": lambda: (
             theirs.ranking_softmax_loss(found, bits),
             ours.ranking_softmax_loss(found, bits),
-        ),
-        "losses.sparsemax_loss": lambda: (
-            theirs.sparsemax_loss(found, bits),
-            ours.sparsemax_loss(found, bits, **each),
         ),
         "losses.multiclass_hinge_loss": lambda: (
             by_row(theirs.multiclass_hinge_loss),
