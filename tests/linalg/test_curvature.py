@@ -56,10 +56,12 @@ def test_the_product_is_that_of_the_whole_hessian(problem):
     np.testing.assert_allclose(flat(found), hessian @ vector, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 100])
+@pytest.mark.parametrize("batch_size", [1, 4])
 def test_the_diagonal_is_that_of_the_whole_hessian(problem, batch_size):
     params, args, hessian, _ = problem
-    found = L.hessian_diag(loss, params, *args, batch_size=batch_size)
+    found = jax.jit(
+        lambda params: L.hessian_diag(loss, params, *args, batch_size=batch_size)
+    )(params)
     assert jax.tree.structure(found) == jax.tree.structure(params)
     np.testing.assert_allclose(flat(found), np.diag(hessian), rtol=1e-12, atol=1e-13)
 
@@ -99,16 +101,19 @@ def test_one_sample_is_exact_where_the_hessian_is_diagonal():
     np.testing.assert_allclose(trace, 60 + 4 * 12, rtol=1e-6)
 
 
-@pytest.mark.parametrize("batch_size", [None, 1, 2, 5, 7])
+@pytest.mark.parametrize("batch_size", [None, 2, 7])
 def test_the_fisher_diagonal_is_the_mean_of_squared_gradients(x64, batch_size):
     params, (x, y) = jax.tree.map(jnp.asarray, parameters()), batch()
-    found = L.fisher_diag(loss, params, x, y, batch_size=batch_size)
+    found = jax.jit(
+        lambda params: L.fisher_diag(loss, params, x, y, batch_size=batch_size)
+    )(params)
     gradients = [flat(jax.grad(loss)(params, *e)) for e in zip(x, y, strict=True)]
     expected = np.mean(np.square(gradients), 0)
     assert jax.tree.structure(found) == jax.tree.structure(params)
     np.testing.assert_allclose(flat(found), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_beside_optax(x64):
     """Of a batch of one example both Fisher diagonals are the same."""
     params, args = jax.tree.map(jnp.asarray, parameters()), batch(1)
@@ -139,9 +144,11 @@ def test_beside_optax(x64):
         np.testing.assert_allclose(flat(ours), flat(theirs), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_they_compose_with_jit_vmap_and_grad(problem):
     params, args, *_ = problem
 
+    @jax.jit
     def trace(scale):
         scaled = jax.tree.map(lambda p: scale * p, params)
         return sum(

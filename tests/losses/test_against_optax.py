@@ -187,10 +187,11 @@ def value_and_gradient(function, x):
         cotangent = np.linspace(0.5, 1, value.size).reshape(value.shape)
         return jnp.sum(value * cotangent), value
 
-    gradient, value = jax.grad(weighted, has_aux=True)(x)
+    gradient, value = jax.jit(jax.grad(weighted, has_aux=True))(x)
     return value, gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PAIRS, *MEANS])
 def test_values_and_gradients(name, x64):
     x, ours, theirs = (PAIRS | MEANS)[name]

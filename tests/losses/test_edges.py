@@ -64,6 +64,7 @@ def test_classes_that_cannot_be():
         np.testing.assert_allclose(poly, found, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_contrast_at_low_temperatures_and_without_others():
     x = jnp.array([[1.0, 0], [-1, 1e-3], [0, 1], [0, -1]])
     labels = jnp.array([0, 0, 1, 2])
@@ -151,6 +152,7 @@ def test_a_fenchel_young_loss_of_another_function():
         L.fenchel_young_loss(x, y, "logsumexp")
 
 
+@pytest.mark.slow
 def test_regions_by_labels_and_of_one_class():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, 3, 4)), jnp.float32)
@@ -185,6 +187,7 @@ def test_regions_by_labels_and_of_one_class():
         "safe_softmax_cross_entropy",
     ],
 )
+@pytest.mark.slow
 def test_labels_of_classes(name):
     loss, x = getattr(L, name), jnp.array([[1.0, 2.0, 0.5], [3.0, -1.0, 0.0]])
     with pytest.raises(ValueError, match=r"^target must be in \[0, 3\), found 3"):

@@ -41,27 +41,42 @@ CASES = {
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("labels_options", "probabilities")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in CASES
+    ],
+)
 def test_beside_torch(name, x64):
     import torch
 
     arguments, options = CASES[name]
     names = [*(["linear_bias"] if "linear_bias" in options else [])]
-    bias = [options[k] for k in names]
+    arrays = (*arguments[:2], *(options[k] for k in names))
 
-    @partial(jax.jit, static_argnames=("reduction", "block_size"))
-    def ours(x, w, *bias, reduction, block_size):
-        given = dict(zip(names, bias, strict=True))
-        value = L.linear_cross_entropy(
-            x, w, arguments[2], reduction=reduction, block_size=block_size,
-            **{**options, **given},
-        )  # fmt: skip
-        return jnp.sum(
-            value * jnp.linspace(1, 2, value.size).reshape(value.shape)
-        ), value
+    @jax.jit
+    def program(*arrays):
+        """The value and the gradients for each reduction, of other blocks each."""
+        results = []
+        for reduction, block_size in (("none", 4), ("mean", 3), ("sum", 1000)):
 
-    for reduction, block_size in (("none", 4), ("mean", 3), ("sum", 1000)):
-        wrt = [torch.tensor(a, requires_grad=True) for a in (*arguments[:2], *bias)]
+            def loss(x, w, *bias, reduction=reduction, block_size=block_size):
+                given = {**options, **dict(zip(names, bias, strict=True))}
+                return L.linear_cross_entropy(
+                    *(x, w, arguments[2]),
+                    **{**given, "reduction": reduction, "block_size": block_size},
+                )
+
+            value, pull_back = jax.vjp(loss, *arrays)
+            seed = jnp.linspace(1, 2, value.size).reshape(value.shape)
+            results.append((value, *pull_back(seed)))
+        return results
+
+    for reduction, ours in zip(("none", "mean", "sum"), program(*arrays), strict=True):
+        wrt = [torch.tensor(a, requires_grad=True) for a in arrays]
         others = {
             k: torch.tensor(v) if isinstance(v, np.ndarray) else v
             for k, v in options.items()
@@ -72,15 +87,8 @@ def test_beside_torch(name, x64):
         )
         seed = torch.linspace(1, 2, expected.numel(), dtype=torch.float64)
         gradients = torch.autograd.grad(expected, wrt, seed.reshape(expected.shape))
-        differentiated = jax.value_and_grad(
-            partial(ours, reduction=reduction, block_size=block_size),
-            tuple(range(len(wrt))),
-            has_aux=True,
-        )
-        (_, value), found = differentiated(*arguments[:2], *bias)
-        np.testing.assert_allclose(value, expected.detach(), rtol=1e-12)
-        for ours_, theirs in zip(found, gradients, strict=True):
-            np.testing.assert_allclose(ours_, theirs, rtol=1e-11, atol=1e-13)
+        for found, theirs in zip(ours, (expected.detach(), *gradients), strict=True):
+            np.testing.assert_allclose(found, theirs, rtol=1e-11, atol=1e-13)
 
 
 def reference(x, w):
@@ -93,19 +101,22 @@ def in_blocks(x, w):
     )
 
 
+@pytest.mark.slow
 def test_derivatives_forwards_and_of_second_order(x64):
     """Torch's in chunks has neither."""
     tangents = RNG.normal(size=X.shape), RNG.normal(size=W.shape)
     found, expected = (
-        jax.jvp(jax.grad(f, (0, 1)), (X, W), tangents) for f in (in_blocks, reference)
+        jax.jit(lambda t, f=f: jax.jvp(jax.grad(f, (0, 1)), (X, W), t))(tangents)
+        for f in (in_blocks, reference)
     )
     jax.tree.map(
         partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), found, expected
     )
-    each = jax.vmap(in_blocks, (0, None))(jnp.stack([X, -X]), W)
+    each = jax.jit(jax.vmap(in_blocks, (0, None)))(jnp.stack([X, -X]), W)
     np.testing.assert_allclose(each[1], reference(-X, W), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_float32_and_bfloat16():
     """To rounding of float32, with logits of hundreds; narrow ones are rounded once."""
     x, w = (50 * X).astype(np.float32), W.astype(np.float32)
@@ -114,11 +125,17 @@ def test_float32_and_bfloat16():
     top = wide.max(1)
     picked = wide[range(N), np.where(kept, LABELS, 0)]
     exact = np.log(np.exp(wide - top[:, None]).sum(1)) + top - picked
-    found = L.linear_cross_entropy(x, w, LABELS, reduction="none", block_size=2)
+    found = jax.jit(
+        lambda x, w: L.linear_cross_entropy(
+            x, w, LABELS, reduction="none", block_size=2
+        )
+    )(x, w)
     # Products of numbers of 100 are rounded at 1e-5.
     np.testing.assert_allclose(found[kept], exact[kept], rtol=1e-6, atol=3e-5)
     half = jnp.asarray(x, jnp.bfloat16), jnp.asarray(w, jnp.bfloat16)
-    value, (gx, gw) = jax.value_and_grad(L.linear_cross_entropy, (0, 1))(*half, LABELS)
+    value, (gx, gw) = jax.jit(
+        jax.value_and_grad(lambda x, w: L.linear_cross_entropy(x, w, LABELS), (0, 1))
+    )(*half)
     assert value.dtype == gx.dtype == gw.dtype == jnp.bfloat16
     exact, (ex, ew) = jax.value_and_grad(
         lambda x, w: L.cross_entropy(x @ w.T, LABELS), (0, 1)
@@ -180,7 +197,8 @@ def test_labels_out_of_range():
     )
     assert np.isnan(value)
     assert np.isnan(gradient).all()
-    assert np.isnan(L.linear_cross_entropy(X, W, np.full(N, -100)))
+    ignored = jax.jit(L.linear_cross_entropy)(X, W, jnp.full(N, -100))
+    assert np.isnan(ignored)
 
 
 def test_errors():
