@@ -8,6 +8,7 @@ from . import (
     losses as losses,
     optim as optim,
     optimizers as optimizers,
+    projections as projections,
     schedules as schedules,
     sharding as sharding,
     transforms as transforms,

@@ -71,6 +71,11 @@ WRAPPERS = [
     Wrapper("split_weights", of.split_weights),
     Wrapper("quantized", of.quantized),  # leaves small parameters out
     Wrapper("state_dtype", lambda tx: of.state_dtype(tx, jnp.float32)),
+    Wrapper(
+        "project",
+        lambda tx: of.chain(tx, of.project(of.projections.box, {"upper": 1e6})),
+        sparse=False,
+    ),
     Wrapper("lookahead", lambda tx: of.lookahead(tx, 2, 1.0), sparse=False),
 ]
 # Of these one is enough.

@@ -21,6 +21,7 @@ NAMESPACES = {
     "optifunc.optim.clip_grad": of.optim.clip_grad,
     "optifunc.optim.lr_scheduler": of.optim.lr_scheduler,
     "optifunc.optim.swa_utils": of.optim.swa_utils,
+    "optifunc.projections": of.projections,
     "optifunc.schedules": of.schedules,
     "optifunc.sharding": of.sharding,
 }

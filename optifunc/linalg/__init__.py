@@ -1,4 +1,11 @@
-"""Linear algebra of matrix optimizers: functions of arrays, without state."""
+"""Linear algebra: of matrix optimizers, and of a function's second derivatives."""
 
+from ._curvature import (
+    fisher_diag as fisher_diag,
+    hessian_diag as hessian_diag,
+    hutchinson_diag as hutchinson_diag,
+    hutchinson_trace as hutchinson_trace,
+    hvp as hvp,
+)
 from ._newton_schulz import orthogonalize as orthogonalize
 from ._polar_express import polar_express_coefficients as polar_express_coefficients

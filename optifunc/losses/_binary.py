@@ -46,8 +46,8 @@ def binary_cross_entropy(
     ``input`` is not of a float dtype.
     """
     dtype, (p, y, w) = as_floats(input=input, target=target, weight=weight)
-    check_values("input", input, _is_probability, "in [0, 1]")
-    check_values("target", target, _is_probability, "in [0, 1]")
+    check_values("input", input, is_probability, "in [0, 1]")
+    check_values("target", target, is_probability, "in [0, 1]")
     check_same_shape(input=p, target=y)
     losses = -y * _log(p) - (1 - y) * _log_of_complement(p)
     if w is not None:
@@ -87,7 +87,7 @@ def binary_cross_entropy_with_logits(
     dtype, (x, y, w, pos) = as_floats(
         input=input, target=target, weight=weight, pos_weight=pos_weight
     )
-    check_values("target", target, _is_probability, "in [0, 1]")
+    check_values("target", target, is_probability, "in [0, 1]")
     check_same_shape(input=x, target=y)
     positive = y if pos is None else y * broadcast_to(y.shape, "pos_weight", pos)
     losses = positive * softplus(-x) + (1 - y) * softplus(x)
@@ -125,7 +125,8 @@ def soft_margin_loss(
     return reduce(softplus(-y * x), reduction).astype(dtype)
 
 
-def _is_probability(p: Array) -> Array:
+def is_probability(p: Array) -> Array:
+    """Whether each number is in [0, 1]."""
     return (p >= 0) & (p <= 1)
 
 

@@ -55,15 +55,33 @@ def cross_entropy(
     check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
     dtype, (logits,) = as_floats(input=input)
     axis = _class_axis(logits)
-    log_probs = jax.nn.log_softmax(logits, axis)
     if jnp.asarray(target).shape == logits.shape:
+        log_probs = jax.nn.log_softmax(logits, axis)
         losses = _of_probabilities(
             log_probs, axis, input, target, weight, ignore_index, label_smoothing
         )
         return reduce(losses, reduction).astype(dtype)
-    losses, weights = _of_labels(
-        log_probs, axis, target, weight, ignore_index, label_smoothing
-    )
+    labels, is_target, is_valid = _compared(logits, axis, target, ignore_index)
+    # Only sums over the classes are normalized: an array of the logarithms of all
+    # probabilities, or of targets as numbers, would be as large as the logits.
+    top = lax.stop_gradient(jnp.max(logits, axis, keepdims=True))
+    normalizer = jnp.log(jnp.sum(jnp.exp(logits - top), axis))
+    top = jnp.squeeze(top, axis)
+    losses = normalizer - (jnp.sum(logits, axis, where=is_target) - top)
+    weights = jnp.ones_like(losses)
+    if weight is not None:
+        class_weights = _class_weights(weight, logits, axis)
+        weights = jnp.sum(class_weights, axis, where=is_target)
+        losses = weights * losses
+    if not is_zero(label_smoothing):
+        smoothing = lax.convert_element_type(label_smoothing, logits.dtype)
+        every = _of_every_class(logits, axis, weight, top, normalizer)
+        share = smoothing / logits.shape[axis]
+        losses = (1 - smoothing) * losses + share * every
+    # All logits of a label have a part in its loss, and get its NaN.
+    losses = jnp.where(is_valid, 1, jnp.nan).astype(losses.dtype) * losses
+    is_ignored = labels == ignore_index
+    losses, weights = (jnp.where(is_ignored, 0, x) for x in (losses, weights))
     return reduce_weighted(losses, weights, reduction).astype(dtype)
 
 
@@ -98,9 +116,14 @@ def nll_loss(
     which cannot be seen, makes the loss and its gradient NaN.
     """
     dtype, (log_probs,) = as_floats(input=input)
-    losses, weights = _of_labels(
-        log_probs, _class_axis(log_probs), target, weight, ignore_index, 0.0
-    )
+    axis = _class_axis(log_probs)
+    labels, is_target, is_valid = _compared(log_probs, axis, target, ignore_index)
+    class_weights = _class_weights(weight, log_probs, axis)
+    weights = jnp.sum(class_weights, axis, where=is_target)
+    losses = -weights * jnp.sum(log_probs, axis, where=is_target)
+    losses = nan_unless(is_valid, losses, log_probs, axis)
+    is_ignored = labels == ignore_index
+    losses, weights = (jnp.where(is_ignored, 0, x) for x in (losses, weights))
     return reduce_weighted(losses, weights, reduction).astype(dtype)
 
 
@@ -113,44 +136,40 @@ def _class_axis(scores: Array) -> int:
     return min(scores.ndim - 1, 1)
 
 
-def _of_labels(
-    log_probs: Array,
-    axis: int,
-    target: Any,
-    weight: Any,
-    ignore_index: int,
-    smoothing: Scalar,
-) -> tuple[Array, Array]:
-    """The loss of each label, and what it weighs in the mean."""
+def _compared(
+    scores: Array, axis: int, target: Any, ignore_index: int
+) -> tuple[Array, Array, Array]:
+    """The labels, which score is that of each, and which labels mean something."""
     bounds = jnp.iinfo(jnp.int32)
     check_integer("ignore_index", ignore_index, at_least=bounds.min, at_most=bounds.max)
-    classes = log_probs.shape[axis]
-    expected = log_probs.shape[:axis] + log_probs.shape[axis + 1 :]
+    classes = scores.shape[axis]
+    expected = scores.shape[:axis] + scores.shape[axis + 1 :]
     found = jnp.asarray(target).shape
     if found != expected:
         raise ValueError(
             f"target must have the shape of input without its classes, {expected}, or "
-            f"for class probabilities all of it, {log_probs.shape}; "
+            f"for class probabilities all of it, {scores.shape}; "
             f"found {found}"
         )
     labels = as_integers("target", target)
     check_labels("target", labels, classes, also=ignore_index)
-    class_weights = _class_weights(weight, log_probs, axis)
     # By comparison with each class, and not by indexing: the derivative of an index is
     # a scatter, which is slow and, on accelerators, adds up in any order.
-    label = lax.broadcasted_iota(labels.dtype, log_probs.shape, axis)
+    label = lax.broadcasted_iota(labels.dtype, scores.shape, axis)
     is_target = label == jnp.expand_dims(labels, axis)
-    picked = jnp.sum(log_probs, axis, where=is_target)
-    weights = jnp.sum(class_weights, axis, where=is_target)
-    losses = -weights * picked
-    if not is_zero(smoothing):
-        smoothing = lax.convert_element_type(smoothing, log_probs.dtype)
-        every = -jnp.sum(class_weights * log_probs, axis)
-        losses = (1 - smoothing) * losses + smoothing / classes * every
-    is_ignored = labels == ignore_index
-    is_valid = is_ignored | in_range(labels, classes)
-    losses = nan_unless(is_valid, losses, log_probs, axis)
-    return jnp.where(is_ignored, 0, losses), jnp.where(is_ignored, 0, weights)
+    return labels, is_target, (labels == ignore_index) | in_range(labels, classes)
+
+
+def _of_every_class(
+    logits: Array, axis: int, weight: Any, top: Array, normalizer: Array
+) -> Array:
+    """The weighted sum of the losses that all classes as labels would have."""
+    below = jnp.expand_dims(top, axis) - logits
+    if weight is None:
+        return jnp.sum(below, axis) + logits.shape[axis] * normalizer
+    class_weights = _class_weights(weight, logits, axis)
+    total = jnp.sum(class_weights, axis)
+    return jnp.sum(class_weights * below, axis) + total * normalizer
 
 
 def _of_probabilities(

@@ -1,11 +1,19 @@
 """Losses of whether two are alike."""
 
+import math
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from .._numerics import Scalar
-from ._arguments import as_floats, check_number, check_same_shape, check_values
+from .._numerics import Scalar, sqrt
+from ._arguments import (
+    as_floats,
+    check_compatible,
+    check_number,
+    check_same_shape,
+    check_values,
+)
 from ._kinks import EPSILON, positive_part
 from ._reduction import Reduction, reduce
 
@@ -42,7 +50,7 @@ def hinge_embedding_loss(
     """
     check_number("margin", margin)
     dtype, (x, y) = as_floats(input=input, target=target)
-    check_values("target", target, _is_sign, "1 or -1")
+    check_values("target", target, is_sign, "1 or -1")
     check_same_shape(input=x, target=y)
     alike = jnp.where(y != -1, x, 0)
     different = jnp.where(y != 1, positive_part(margin - x), 0)
@@ -80,7 +88,7 @@ def cosine_embedding_loss(
     """
     check_number("margin", margin)
     dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
-    check_values("target", target, _is_sign, "1 or -1")
+    check_values("target", target, is_sign, "1 or -1")
     if x1.ndim not in (1, 2):
         raise ValueError(f"input1 must have 1 or 2 dimensions, found shape {x1.shape}")
     check_same_shape(input1=x1, input2=x2)
@@ -95,9 +103,49 @@ def cosine_embedding_loss(
     return reduce(alike + different, reduction).astype(dtype)
 
 
+def cosine_similarity(
+    input1: ArrayLike, input2: ArrayLike, dim: int = 1, eps: Scalar = 1e-8
+) -> Array:
+    """The cosine of the angle between vectors: `torch.nn.functional.cosine_similarity`.
+
+    ::
+
+        cos = sum(x * y) / (max(norm(x), eps) * max(norm(y), eps))    along one axis
+
+    It is no loss, and the other way round than one: `cosine_embedding_loss` is.
+
+    **Arguments:**
+
+    - ``input1``, ``input2``: floats of one rank, with sizes that are equal or 1.
+    - ``dim``: the axis of the vectors.
+    - ``eps``: the least length that is divided by, at least 0.
+
+    **Returns:** an array without that axis, in the dtype of ``input1``. Its derivative
+    at a vector of zeros is finite for an ``eps`` above 0.
+
+    **Raises:** `ValueError` if the shapes do not fit, ``dim`` is not one of their axes
+    or ``eps`` is negative; `TypeError` if ``input1`` is not of a float dtype.
+    """
+    check_number("eps", eps, at_least=0)
+    dtype, (x, y) = as_floats(input1=input1, input2=input2)
+    check_compatible(input1=x, input2=y)
+    if not -x.ndim <= dim < x.ndim:
+        raise ValueError(
+            f"dim must be an axis of input1, in [{-x.ndim}, {x.ndim}), found {dim}"
+        )
+    lengths = (_at_least(jnp.sum(v * v, dim), eps) for v in (x, y))
+    return (jnp.sum(x * y, dim) / math.prod(lengths)).astype(dtype)
+
+
+def _at_least(square: Array, eps: Scalar) -> Array:
+    """The square root, and ``eps`` where that is more."""
+    return jnp.maximum(sqrt(square), eps)
+
+
 def _length(x: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(x), axis=-1) + EPSILON)
 
 
-def _is_sign(y: Array) -> Array:
+def is_sign(y: Array) -> Array:
+    """Whether each number is 1 or -1."""
     return jnp.abs(y) == 1

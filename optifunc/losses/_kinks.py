@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from .._numerics import Scalar
+
 # What keeps torch from dividing by 0: a constant of float32, for float64 numbers too.
 EPSILON = float(np.float32(1e-12))
 
@@ -16,3 +18,9 @@ def positive_part(x: Array) -> Array:
 def magnitude(x: Array) -> Array:
     """``abs(x)``, with derivative 0 at 0, where that of `jnp.abs` is 1."""
     return x * jnp.sign(x)
+
+
+def power(x: Array, exponent: Scalar) -> Array:
+    """``x**exponent`` for ``x >= 0``, with derivative 0 at 0."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0, jnp.where(is_zero, 1, x) ** exponent)

@@ -163,14 +163,49 @@ def kl_div(
 
     **Source:** Kullback and Leibler, 1951, "On Information and Sufficiency".
     """
-    check_choice("reduction", reduction, ("none", "mean", "sum", "batchmean"))
     dtype, (x, y) = as_floats(input=input, target=target)
     check_same_shape(input=x, target=y)
+    return _reduced(_divergences(x, y, log_target), reduction).astype(dtype)
+
+
+def generalized_kl_div(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: Reduction | Literal["batchmean"] = "mean",
+    log_target: bool = False,
+) -> Array:
+    """Kullback-Leibler divergence of numbers that need not sum to 1.
+
+    ::
+
+        loss = target * (log(target) - input) - target + exp(input)
+
+    Each element is 0 where ``target`` is ``exp(input)`` and positive elsewhere, which
+    holds of `kl_div` only for the sum of two distributions.
+
+    **Arguments:**
+
+    - ``input``, ``target``, ``reduction``, ``log_target``: as `kl_div` takes them.
+
+    **Returns, raises:** as `kl_div`.
+
+    **Source:** Boyd and Vandenberghe, "Convex Optimization", 2004, page 90.
+    """
+    dtype, (x, y) = as_floats(input=input, target=target)
+    check_same_shape(input=x, target=y)
+    losses = _divergences(x, y, log_target)
+    losses = losses + (jnp.exp(x) - (jnp.exp(y) if log_target else y))
+    return _reduced(losses, reduction).astype(dtype)
+
+
+def _divergences(x: Array, y: Array, log_target: bool) -> Array:
     if log_target:
-        losses = jnp.exp(y) * (y - x)
-    else:
-        losses = y * jnp.log(jnp.where(y == 0, 1, y)) - y * x
+        return jnp.exp(y) * (y - x)
+    return y * jnp.log(jnp.where(y == 0, 1, y)) - y * x
+
+
+def _reduced(losses: Array, reduction: Reduction | Literal["batchmean"]) -> Array:
+    check_choice("reduction", reduction, ("none", "mean", "sum", "batchmean"))
     if reduction == "batchmean":
-        batch = x.shape[0] if x.ndim > 0 else 1
-        return (jnp.sum(losses) / batch).astype(dtype)
-    return reduce(losses, reduction).astype(dtype)
+        return jnp.sum(losses) / (losses.shape[0] if losses.ndim > 0 else 1)
+    return reduce(losses, reduction)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from .._checks import check_range
 from .._numerics import Scalar, is_number, sqrt
 from ._arguments import as_floats, check_compatible, check_number, check_same_rank
-from ._kinks import magnitude, positive_part
+from ._kinks import magnitude, positive_part, power
 from ._reduction import Reduction, reduce
 
 
@@ -168,11 +168,5 @@ def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
     # and so it may be a constant.
     is_scale = jnp.isfinite(largest) & (largest > 0)
     scale = lax.stop_gradient(jnp.where(is_scale, largest, 1))
-    total = jnp.sum(_power(sizes / scale, p), axis=-1)
-    return scale[..., 0] * _power(total, 1 / p)
-
-
-def _power(x: Array, exponent: float) -> Array:
-    """``x**exponent`` for ``x >= 0``, with derivative 0 at 0."""
-    is_zero = x == 0
-    return jnp.where(is_zero, 0, jnp.where(is_zero, 1, x) ** exponent)
+    total = jnp.sum(power(sizes / scale, p), axis=-1)
+    return scale[..., 0] * power(total, 1 / p)

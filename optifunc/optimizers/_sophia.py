@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from .._checks import check_betas, check_integer, check_range, check_whole
@@ -17,6 +16,7 @@ from .._placement import zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree
+from ..linalg._random_signs import signed_product
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
@@ -65,30 +65,6 @@ def _with_diagonal(
     hessian: Array, product: Array, signs: Array, *, weight: Array
 ) -> Array:
     return first_moment(hessian, product * signs, weight)
-
-
-def _random_signs(key: Array, leaf: Any) -> Array:
-    """1 or -1 for each element, and for both parts of a complex one."""
-    shape, dtype = np.shape(leaf), jnp.result_type(leaf)
-    if not jnp.iscomplexobj(leaf):
-        return jax.random.rademacher(key, shape, dtype)
-    parts = jax.random.rademacher(key, (2, *shape), jnp.finfo(dtype).dtype)
-    return lax.complex(parts[0], parts[1])
-
-
-def signed_product(
-    value_fn: Callable[[PyTree], Any], params: PyTree, key: Array
-) -> tuple[PyTree, PyTree]:
-    """The Hessian times a vector of random signs, and these.
-
-    The expectation of their product, element by element, is the Hessian's diagonal.
-    """
-    leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    signs = jax.tree.unflatten(treedef, map(_random_signs, keys, leaves))
-    _, product = jax.jvp(jax.grad(value_fn), (params,), (signs,))
-    # JAX's gradient of a complex parameter is the conjugate of torch's.
-    return jax.tree.map(jnp.conj, product), signs
 
 
 @transformation

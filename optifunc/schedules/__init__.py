@@ -13,6 +13,11 @@ from ._cosine import (
     cosine_annealing as cosine_annealing,
     cosine_annealing_warm_restarts as cosine_annealing_warm_restarts,
 )
+from ._cycles import (
+    cooldown as cooldown,
+    repeated as repeated,
+    sgdr as sgdr,
+)
 from ._cyclic import cyclic as cyclic
 from ._decay import (
     exponential as exponential,
@@ -27,6 +32,7 @@ from ._function import (
     lambda_ as lambda_,
     multiplicative as multiplicative,
 )
+from ._inverse import inverse_decay as inverse_decay, power as power
 from ._joining import chained as chained, sequential as sequential
 from ._one_cycle import (
     one_cycle as one_cycle,
@@ -36,6 +42,8 @@ from ._piecewise import (
     piecewise_constant as piecewise_constant,
     piecewise_interpolated as piecewise_interpolated,
 )
+from ._plot import plot as plot
+from ._rex import rex as rex
 from ._warmup import (
     inverse_square_root as inverse_square_root,
     warmup_cosine as warmup_cosine,

@@ -37,6 +37,23 @@ class Schedule(abc.ABC):
         value only dtype and shape are checked.
         """
 
+    def plot(self, steps: int | None = None, *, ax: Any = None) -> Any:
+        """Draw the schedule with matplotlib, as `optifunc.schedules.plot` does.
+
+        **Arguments:**
+
+        - ``steps``: how many steps are drawn; None: a tenth more than the schedule's
+          own numbers of steps, or 1000 if it has none.
+        - ``ax``: axes to draw into; None: those of a new figure.
+
+        **Returns:** the axes.
+
+        **Raises:** `ImportError` without matplotlib.
+        """
+        from ._plot import plot
+
+        return plot(self, steps, ax=ax)
+
 
 class MultiplicativeSchedule(Schedule):
     """A schedule that is ``base`` times a multiplier which does not depend on it.

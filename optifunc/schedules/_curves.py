@@ -14,7 +14,7 @@ from jax import Array, lax
 
 from .._numerics import Scalar, as_scalar, is_number, sqrt
 
-Curve: TypeAlias = Literal["linear", "cosine", "sqrt"]
+Curve: TypeAlias = Literal["linear", "cosine", "sqrt", "square"]
 
 
 def fractions(done: Array, left: Array) -> tuple[Array, Array]:
@@ -37,7 +37,7 @@ def between(
     """The value ``done`` steps after ``start`` and ``left`` steps before ``end``.
 
     With ``"cosine"`` along half a wave; with ``"sqrt"``, the way left is
-    ``1 - sqrt(done)``.
+    ``1 - sqrt(done)``, and with ``"square"`` ``1 - done**2``.
     """
     from_start, to_end = fractions(done, left)
     if curve == "cosine":
@@ -46,6 +46,8 @@ def between(
         root = sqrt(to_end)
         # 1 - sqrt(p) is (1 - p) / (1 + sqrt(p)).
         from_start, to_end = from_start / (1 + root), root
+    elif curve == "square":
+        from_start, to_end = from_start * (1 + to_end), to_end * to_end
     return as_scalar(start) * from_start + as_scalar(end) * to_end
 
 

@@ -8,12 +8,13 @@ from jax import Array
 
 from .._checks import check_choice
 from .._dataclass import static
-from .._numerics import Scalar, as_scalar
+from .._numerics import Scalar, as_scalar, is_number
 from ._arguments import Count, as_count, check_count, check_flag, check_number
 from ._base import Schedule, as_step, schedule
 from ._curves import Curve, between
 
 Anneal: TypeAlias = Literal["cos", "linear"]
+Timing: TypeAlias = Literal["torch", "optax"]
 CURVES: dict[Anneal, Curve] = {"cos": "cosine", "linear": "linear"}
 
 
@@ -35,6 +36,16 @@ class one_cycle(Schedule):
     ``pct_start * n == 1`` the value at step 0 is ``max_lr``. The momentum that torch
     cycles at the same time is `one_cycle_momentum`.
 
+    With ``timing="optax"`` the phases end at ``int(pct_start * n)`` and at ``n``; with
+    ``three_phase`` the middle one at ``int(pct_final * n)``. optax's
+    ``cosine_onecycle_schedule(n, peak)`` and ``linear_onecycle_schedule(n, peak)``
+    are::
+
+        of.schedules.one_cycle(peak, n, timing="optax")
+        of.schedules.one_cycle(
+            peak, n, anneal_strategy="linear", three_phase=True, timing="optax"
+        )
+
     **Arguments:**
 
     - ``max_lr``: the largest value.
@@ -47,6 +58,10 @@ class one_cycle(Schedule):
     - ``div_factor``: ``max_lr / initial``, a number above 0.
     - ``final_div_factor``: ``initial / final``, a number above 0.
     - ``three_phase``: whether there are three phases instead of two, a bool.
+    - ``timing``: where the phases end, as in ``"torch"`` or in ``"optax"``.
+    - ``pct_final``: the part of the steps that is over when the last of three phases
+      begins, in [0, 1] and not below ``pct_start``; None: 0.85. Only for optax's
+      timing.
 
     **Raises:** `ValueError` if an argument is out of range or the number of steps is
     not given, `TypeError` if it is not an integer or ``three_phase`` is not a bool.
@@ -64,6 +79,8 @@ class one_cycle(Schedule):
     div_factor: Scalar = 25.0
     final_div_factor: Scalar = 1e4
     three_phase: bool = static(default=False)
+    timing: Timing = static(default="torch")
+    pct_final: Scalar | None = None
 
     def __post_init__(self) -> None:
         check_number("max_lr", self.max_lr)
@@ -98,7 +115,8 @@ class one_cycle_momentum(Schedule):
     - ``base_momentum``: the smallest value.
     - ``max_momentum``: the largest value.
     - ``total_steps``, ``epochs``, ``steps_per_epoch``, ``pct_start``,
-      ``anneal_strategy``, ``three_phase``: as in `one_cycle`.
+      ``anneal_strategy``, ``three_phase``, ``timing``, ``pct_final``: as in
+      `one_cycle`.
 
     **Raises:** as `one_cycle`.
     """
@@ -111,6 +129,8 @@ class one_cycle_momentum(Schedule):
     pct_start: Scalar = 0.3
     anneal_strategy: Anneal = static(default="cos")
     three_phase: bool = static(default=False)
+    timing: Timing = static(default="torch")
+    pct_final: Scalar | None = None
 
     def __post_init__(self) -> None:
         check_number("base_momentum", self.base_momentum)
@@ -140,6 +160,16 @@ def _check_phases(cycle: one_cycle | one_cycle_momentum) -> None:
     check_number("pct_start", cycle.pct_start, at_least=0, at_most=1)
     check_choice("anneal_strategy", cycle.anneal_strategy, tuple(CURVES))
     check_flag("three_phase", cycle.three_phase)
+    check_choice("timing", cycle.timing, ("torch", "optax"))
+    if cycle.pct_final is None:
+        return
+    start = cycle.pct_start if is_number(cycle.pct_start) else 0
+    check_number("pct_final", cycle.pct_final, at_least=float(start), at_most=1)
+    if cycle.timing != "optax" or not cycle.three_phase:
+        raise ValueError(
+            "pct_final is only for three_phase=True with timing='optax', found "
+            f"pct_final={cycle.pct_final!r}"
+        )
 
 
 def _at_phase(
@@ -151,10 +181,8 @@ def _at_phase(
         if cycle.total_steps is not None
         else as_count(cycle.epochs) * as_count(cycle.steps_per_epoch)
     )
-    t, last = as_scalar(step), as_scalar(total_steps - 1)
-    rising = as_scalar(cycle.pct_start) * as_scalar(total_steps)
-    middle = (2 * rising - 2,) if cycle.three_phase else ()
-    ends = (rising - 1, *middle, last)
+    t = as_scalar(step)
+    ends = _ends_of_phases(cycle, total_steps)
     starts = (jnp.zeros_like(t), *ends[:-1])
     curve = CURVES[cycle.anneal_strategy]
     # How far rounding may have moved an end; a phase this short begins where it ends.
@@ -167,3 +195,21 @@ def _at_phase(
         limit = step <= total_steps if i == len(ends) - 1 else t <= end + slack
         value = jnp.where(limit, jnp.where(is_empty, goal, phase), value)
     return value
+
+
+def _ends_of_phases(
+    cycle: one_cycle | one_cycle_momentum, total_steps: Array
+) -> tuple[Array, ...]:
+    if cycle.timing == "torch":
+        rising = as_scalar(cycle.pct_start) * as_scalar(total_steps)
+        middle = (2 * rising - 2,) if cycle.three_phase else ()
+        return rising - 1, *middle, as_scalar(total_steps - 1)
+    pct_final = 0.85 if cycle.pct_final is None else cycle.pct_final
+    parts = (cycle.pct_start, pct_final) if cycle.three_phase else (cycle.pct_start,)
+    return *(_part(pct, total_steps) for pct in parts), as_scalar(total_steps)
+
+
+def _part(fraction: Scalar, count: Array) -> Array:
+    """The product, rounded down, but up from where rounding has put it just below."""
+    product = as_scalar(fraction) * as_scalar(count)
+    return jnp.floor(product + 4 * jnp.finfo(product.dtype).eps * product)

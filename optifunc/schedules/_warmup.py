@@ -1,6 +1,6 @@
 """Warmups, and the decays that commonly follow them."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, get_args
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -10,23 +10,20 @@ from .._dataclass import static
 from .._numerics import Scalar, as_scalar, is_number, is_zero
 from ._arguments import Count, as_count, check_count, check_number
 from ._base import Schedule, as_step, schedule
-from ._curves import between, fractions, raised_cosine
-
-Decay: TypeAlias = Literal["linear", "cosine", "sqrt"]
+from ._curves import Curve, between, fractions, raised_cosine
 
 
-def _check_warmup(
-    cycle: "warmup_cosine | warmup_linear",
-) -> None:
+def check_warmup(cycle: Any) -> None:
+    """Check the numbers of a warmup and the decay after it."""
     check_number("base", cycle.base)
     check_count("warmup_steps", cycle.warmup_steps, at_least=0)
     least = cycle.warmup_steps + 1 if is_number(cycle.warmup_steps) else 1
-    check_count("total_steps", cycle.total_steps, at_least=least)  # type: ignore[arg-type]
+    check_count("total_steps", cycle.total_steps, at_least=least)
     check_number("initial_value", cycle.initial_value)
     check_number("end_value", cycle.end_value)
 
 
-def _warmed_up(
+def warmed_up(
     value: Array, base: Scalar, initial_value: Scalar, warmup_steps: Count, step: Array
 ) -> Array:
     """``value``, after a line from ``initial_value`` up to ``base``."""
@@ -34,7 +31,7 @@ def _warmed_up(
     return jnp.where(left > 0, between(initial_value, base, step, left), value)
 
 
-def _decay_steps(
+def steps_of_decay(
     step: Array, warmup_steps: Count, total_steps: Count
 ) -> tuple[Array, Array]:
     """Steps of the decay after a warmup that are done, and that are left."""
@@ -79,16 +76,16 @@ class warmup_cosine(Schedule):
     exponent: Scalar = 1.0
 
     def __post_init__(self) -> None:
-        _check_warmup(self)
+        check_warmup(self)
         check_number("exponent", self.exponent, above=0)
 
     def __call__(self, step: Any) -> Array:
         t = as_step(step)
-        left, _ = fractions(*_decay_steps(t, self.warmup_steps, self.total_steps))
+        left, _ = fractions(*steps_of_decay(t, self.warmup_steps, self.total_steps))
         height = jnp.power(raised_cosine(left), as_scalar(self.exponent))
         base, end_value = as_scalar(self.base), as_scalar(self.end_value)
         value = height * base + (1 - height) * end_value
-        return _warmed_up(value, base, self.initial_value, self.warmup_steps, t)
+        return warmed_up(value, base, self.initial_value, self.warmup_steps, t)
 
 
 @schedule
@@ -124,13 +121,13 @@ class warmup_linear(Schedule):
     end_value: Scalar = 0.0
 
     def __post_init__(self) -> None:
-        _check_warmup(self)
+        check_warmup(self)
 
     def __call__(self, step: Any) -> Array:
         t = as_step(step)
-        done, left = _decay_steps(t, self.warmup_steps, self.total_steps)
+        done, left = steps_of_decay(t, self.warmup_steps, self.total_steps)
         value = between(self.base, self.end_value, done, left)
-        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
+        return warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
 
 
 @schedule
@@ -146,6 +143,7 @@ class warmup_stable_decay(Schedule):
         f(p) = p                                 "linear"
              = (1 - cos(pi * p)) / 2             "cosine"
              = sqrt(p)                           "sqrt"
+             = p**2                              "square"
 
     with ``p = (t - warmup_steps - stable_steps) / decay_steps``, at most 1. Since the
     value before the decay does not depend on the length of the run, the decay can
@@ -158,7 +156,8 @@ class warmup_stable_decay(Schedule):
       phases, integers.
     - ``initial_value``: the value at step 0.
     - ``end_value``: the value after the decay.
-    - ``decay``: the curve of the decay, ``"linear"``, ``"cosine"`` or ``"sqrt"``.
+    - ``decay``: the curve of the decay, ``"linear"``, ``"cosine"``, ``"sqrt"`` or
+      ``"square"``.
 
     **Raises:** `ValueError` if a number of steps is negative (``decay_steps``: below 1)
     or ``decay`` is unknown, `TypeError` if a number of steps is not an integer.
@@ -174,7 +173,7 @@ class warmup_stable_decay(Schedule):
     decay_steps: Count
     initial_value: Scalar = 0.0
     end_value: Scalar = 0.0
-    decay: Decay = static(default="linear")
+    decay: Curve = static(default="linear")
 
     def __post_init__(self) -> None:
         check_number("base", self.base)
@@ -183,14 +182,14 @@ class warmup_stable_decay(Schedule):
         check_count("decay_steps", self.decay_steps, at_least=1)
         check_number("initial_value", self.initial_value)
         check_number("end_value", self.end_value)
-        check_choice("decay", self.decay, ("linear", "cosine", "sqrt"))
+        check_choice("decay", self.decay, get_args(Curve))
 
     def __call__(self, step: Any) -> Array:
         t = as_step(step)
         begin = as_count(self.warmup_steps) + as_count(self.stable_steps)
-        done, left = _decay_steps(t, begin, begin + as_count(self.decay_steps))
+        done, left = steps_of_decay(t, begin, begin + as_count(self.decay_steps))
         value = between(self.base, self.end_value, done, left, self.decay)
-        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
+        return warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
 
 
 @schedule
@@ -243,4 +242,4 @@ class inverse_square_root(Schedule):
         since = as_scalar(jnp.maximum(t - warmup_steps, 0))
         ratio = as_scalar(scale) / (as_scalar(scale) + since)
         value = as_scalar(self.base) * lax.sqrt(ratio)
-        return _warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)
+        return warmed_up(value, self.base, self.initial_value, self.warmup_steps, t)

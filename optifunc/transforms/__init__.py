@@ -31,6 +31,7 @@ from ._plateau import (
     ReduceOnPlateauState as ReduceOnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
 )
+from ._project import project as project
 from ._qk_clip import qk_clip as qk_clip
 from ._scaling import (
     negate as negate,

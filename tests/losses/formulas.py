@@ -39,6 +39,9 @@ def manhattan(x, y):
 
 D = np.abs(X - Y)
 S = sigmoid(X)
+BITS = (SIGNS + 1) / 2
+WRONG = Q * (1 - S) + (1 - Q) * S
+AWAY = np.where(BITS == 1, -X, X)
 # Name, arrays, options, and the loss of each element or sample.
 FORMULAS = [
     ("l1_loss", (X, Y), {}, D),
@@ -109,6 +112,47 @@ FORMULAS = [
         (X, Y, ROWS),
         {"margin": 0.1},
         np.where(ROWS == 1, 1 - cosine(X, Y), np.maximum(0, cosine(X, Y) - 0.1)),
+    ),
+]
+
+# Of these torch has none.
+FORMULAS += [
+    ("log_cosh_loss", (X, Y), {}, np.log(np.cosh(X - Y))),
+    (
+        "sigmoid_focal_loss",
+        (X, Q),
+        {"alpha": 0.3, "gamma": 1.5},
+        (0.3 * Q + 0.7 * (1 - Q))
+        * WRONG**1.5
+        * (-Q * np.log(S) - (1 - Q) * np.log(1 - S)),
+    ),
+    ("hinge_loss", (X, SIGNS), {}, np.maximum(0, 1 - SIGNS * X)),
+    ("squared_hinge_loss", (X, SIGNS), {}, np.maximum(0, 1 - SIGNS * X) ** 2),
+    ("perceptron_loss", (X, SIGNS), {}, np.maximum(0, -SIGNS * X)),
+    (
+        "sparsemax_loss",
+        (X, BITS),
+        {},
+        np.where(AWAY > 1, AWAY, (np.clip(AWAY, -1, 1) + 1) ** 2 / 4),
+    ),
+    ("generalized_kl_div", (np.log(P), Q), {}, Q * np.log(Q / P) - Q + P),
+    (
+        "generalized_kl_div",
+        (np.log(P), np.log(Q)),
+        {"log_target": True},
+        Q * np.log(Q / P) - Q + P,
+    ),
+    (
+        "fenchel_young_loss",
+        (X, Q),
+        {},
+        np.log(np.sum(np.exp(X), -1)) - np.sum(X * Q, -1),
+    ),
+    (
+        "ranking_softmax_loss",
+        (X, Q),
+        {},
+        np.sum(Q, -1) * np.log(np.sum(np.exp(X), -1)) - np.sum(X * Q, -1),
     ),
 ]
 

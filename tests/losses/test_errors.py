@@ -35,6 +35,13 @@ ELEMENTWISE = [
     "poisson_nll_loss",
     "kl_div",
     "hinge_embedding_loss",
+    "log_cosh_loss",
+    "sigmoid_focal_loss",
+    "hinge_loss",
+    "squared_hinge_loss",
+    "perceptron_loss",
+    "sparsemax_loss",
+    "generalized_kl_div",
 ]
 
 
@@ -270,7 +277,7 @@ def test_arguments_are_torchs():
         ]
         for name, parameters in signatures.items()
         if "reduction" in parameters
-        # A linear layer together with its loss, to save memory.
+        # Compared below.
         and name != "linear_cross_entropy"
     }
     ours = {
@@ -279,7 +286,11 @@ def test_arguments_are_torchs():
             for p in inspect.signature(function).parameters.values()
         ]
         for name, function in vars(L).items()
-        if not name.startswith("_") and callable(function)
+        if name in theirs
     }
     assert len(ours) == 21
     assert ours == theirs
+    # Torch chooses blocks by an object.
+    theirs = [*signatures["linear_cross_entropy"]]
+    ours = [*inspect.signature(L.linear_cross_entropy).parameters]
+    assert ours == [{"options": "block_size"}.get(name, name) for name in theirs]

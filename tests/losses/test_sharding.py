@@ -29,13 +29,28 @@ CASES = {
         if np.ndim(arrays[-1]) and not set(options) & {"weight", "distance_function"}
     },
     "cross_entropy": ((LOGITS, LABELS), {"label_smoothing": 0.1}),
+    "linear_cross_entropy": (
+        (LOGITS, LOGITS, LABELS % 4),
+        {"label_smoothing": 0.1, "block_size": 2},
+    ),
     "nll_loss": ((LOGITS, LABELS), {}),
+    "poly_loss": ((LOGITS, LABELS), {}),
+    "safe_softmax_cross_entropy": ((LOGITS, LABELS), {}),
+    "multiclass_hinge_loss": ((LOGITS, LABELS), {}),
+    "multiclass_perceptron_loss": ((LOGITS, LABELS), {}),
+    "multiclass_sparsemax_loss": ((LOGITS, LABELS), {}),
+    "dice_loss": ((LOGITS[..., None], LABELS[:, None]), {}),
+    "binary_dice_loss": ((LOGITS, SETS), {}),
     "multi_margin_loss": ((LOGITS, LABELS), {}),
     "multilabel_margin_loss": ((LOGITS, LISTS), {}),
     "multilabel_soft_margin_loss": ((LOGITS, SETS), {}),
     "binary_cross_entropy_with_logits": ((LOGITS, SETS), {}),
     "ctc_loss": ((FRAMES, SEQUENCES, np.full(4, 6), np.array([3, 2, 1, 0])), {}),
 }
+
+
+# Of these each sample's loss is also a function of the others.
+OF_THE_BATCH = {"ntxent_loss", "generalized_dice_loss"}
 
 
 def mesh(axis_type):
@@ -49,10 +64,11 @@ def arguments(name):
         jnp.asarray(a, "float32" if np.asarray(a).dtype == float else None)
         for a in arrays
     ]
-    specs = [
-        P(None, "batch") if name == "ctc_loss" and i == 0 else P("batch")
-        for i in range(len(arrays))
-    ]
+    specs = [P("batch")] * len(arrays)
+    if name == "ctc_loss":
+        specs[0] = P(None, "batch")
+    if name == "linear_cross_entropy":
+        specs[1] = P()
 
     def losses_and_gradient(*arrays):
         def summed(first):
@@ -72,8 +88,13 @@ def assert_close(found, expected):
 
 
 def test_every_loss_is_here():
-    losses = {n for n, f in vars(L).items() if inspect.isfunction(f) and n[0] != "_"}
-    assert set(CASES) == losses
+    losses = {
+        name
+        for name, function in vars(L).items()
+        if inspect.isfunction(function)
+        and "reduction" in inspect.signature(function).parameters
+    }
+    assert set(CASES) | OF_THE_BATCH == losses
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -147,6 +147,12 @@ ROWS = [
         lossy=True,
         needs_params=True,
     ),
+    Row(
+        "project",
+        lambda: of.chain(of.sgd(0.1), of.project(of.projections.l2_ball)),
+        wide=True,
+        needs_params=True,
+    ),
     Row("reduce_on_plateau", of.reduce_on_plateau, value=True),
     Row(
         "step_by_hyperball",

@@ -111,7 +111,8 @@ NUMBERS = {
     for name, build in PAIRS.items()
     for field in dataclasses.fields(build(0.5, 2))
     if not field.metadata.get("static")
-    and field.name not in ("schedules", "milestones", "boundaries", "scales")
+    and field.name
+    not in ("schedule", "schedules", "milestones", "boundaries", "scales")
 }
 
 

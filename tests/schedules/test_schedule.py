@@ -40,6 +40,12 @@ PAIRS = {
     "warmup_linear": (lambda x, n: ours.warmup_linear(x, n, 9 * n, 0.1 * x, 0.1 * x)),
     "warmup_stable_decay": (lambda x, n: ours.warmup_stable_decay(x, n, n, n, 0.1 * x)),
     "inverse_square_root": (lambda x, n: ours.inverse_square_root(x, n, 10 * x)),
+    "rex": (lambda x, n: ours.rex(x, 9 * n, n, 0.1 * x, 0.2 * x)),
+    "inverse_decay": (lambda x, n: ours.inverse_decay(x, 9 * n, 0.1 * x)),
+    "power": (lambda x, n: ours.power(x, 0.6 * x, -x, 1 + x, n, 0.1 * x)),
+    "repeated": (lambda x, n: ours.repeated(ours.linear(x), 2 * n, x)),
+    "cooldown": (lambda x, n: ours.cooldown(ours.linear(x), n, n, 0.1 * x)),
+    "sgdr": (lambda x, n: ours.sgdr((x, 0.5 * x), (3, 4), (1, 2), 0.1 * x)),
     "piecewise_constant": (lambda x, n: ours.piecewise_constant(x, (n,), (x,))),
     "piecewise_interpolated": (
         lambda x, n: ours.piecewise_interpolated(x, (n, 3 * n), (x, 0.5))
@@ -50,6 +56,7 @@ ALL = pytest.mark.parametrize("name", PAIRS)
 
 def test_every_schedule_is_in_the_table():
     no_formula = {"Schedule", "MultiplicativeSchedule", "schedule", "from_function"}
+    no_formula |= {"plot"}
     public = {name for name in vars(ours) if not name.startswith("_")}
     assert public - no_formula == set(PAIRS)
 

@@ -1,0 +1,120 @@
+"""Schedules drawn."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_integer
+from .._numerics import is_number
+from ._base import Schedule
+from ._constant import constant
+from ._function import as_schedule
+
+# More points than a picture has columns.
+_MOST_POINTS = 2000
+
+
+def plot(
+    schedules: Any,
+    steps: int | None = None,
+    *,
+    ax: Any = None,
+    label: str | None = None,
+) -> Any:
+    """Draw one or several schedules over the steps.
+
+    ::
+
+        of.schedules.plot({"cosine": cosine, "REX": rex}, 10_000)
+
+    **Arguments:**
+
+    - ``schedules``: a schedule, or a dict of schedules by the names that the legend
+      shows. A function of the step or a number serves as one.
+    - ``steps``: how many steps are drawn; None: a tenth more than the schedules' own
+      numbers of steps, and 1000 for schedules without any.
+    - ``ax``: axes of matplotlib to draw into; None: those of a new figure.
+    - ``label``: the name of a single schedule in a legend, or None.
+
+    **Returns:** the axes, of matplotlib.
+
+    **Raises:** `ImportError` without matplotlib, which is part of the extra
+    ``examples``; `TypeError` for what is not a schedule; `ValueError` for no schedule
+    or if ``steps`` is below 1.
+    """
+    named = dict(schedules) if isinstance(schedules, Mapping) else {label: schedules}
+    if not named:
+        raise ValueError("schedules must hold at least one schedule, found none")
+    drawn = {name: _as_schedule(name, value) for name, value in named.items()}
+    if steps is None:
+        span = max(_span(schedule) for schedule in drawn.values())
+        steps = span + -(-span // 10) if span else 1000
+    check_integer("steps", steps, at_least=1)
+    if ax is None:
+        ax = _new_axes()
+    count = min(steps + 1, _MOST_POINTS)
+    places = np.unique(np.linspace(0, steps, count).round().astype(np.int32))
+    for name, schedule in drawn.items():
+        values = jax.jit(jax.vmap(schedule))(jnp.asarray(places))
+        ax.plot(places, np.asarray(values), label=name)
+    ax.set_xlabel("step")
+    ax.set_ylabel("value")
+    if any(name is not None for name in drawn):
+        ax.legend()
+    return ax
+
+
+def _new_axes() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "drawing a schedule needs matplotlib, which is not installed; "
+            "pip install 'optifunc[examples]', or evaluate jax.vmap(schedule)(steps) "
+            "and draw the values with another library"
+        ) from error
+    return plt.subplots()[1]
+
+
+def _as_schedule(name: Any, value: Any) -> Schedule:
+    found = constant(value) if is_number(value) else as_schedule(value)
+    if not isinstance(found, Schedule):
+        where = "schedules" if name is None else f"schedules[{name!r}]"
+        raise TypeError(
+            f"{where} must be a schedule, a function of the step or a number, "
+            f"found {value!r}"
+        )
+    return found
+
+
+def _span(value: Any) -> int:
+    """How many steps a schedule speaks of: its counts added up, but for a total."""
+    if is_number(value) and not isinstance(value, bool):
+        return int(value) if isinstance(value, int | np.integer) else 0
+    if hasattr(value, "dtype"):
+        is_count = jnp.issubdtype(value.dtype, jnp.integer)
+        return int(np.max(value, initial=0)) if is_count else 0
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return max(map(_span, value), default=0)
+    if not isinstance(value, Schedule):
+        return 0
+    fields = {
+        f.name: getattr(value, f.name)
+        for f in dataclasses.fields(value)  # type: ignore[arg-type]
+        if not f.metadata.get("static")
+    }
+    if fields.get("total_steps") is not None:
+        return _span(fields["total_steps"])
+    counts = sum(_span(v) for v in fields.values() if not _holds_schedules(v))
+    return counts + max(
+        (_span(v) for v in fields.values() if _holds_schedules(v)), default=0
+    )
+
+
+def _holds_schedules(value: Any) -> bool:
+    members = value if isinstance(value, tuple | list) else (value,)
+    return any(isinstance(member, Schedule) for member in members)
