@@ -59,6 +59,7 @@ from ._prodigy import Prodigy as Prodigy
 from ._qhadam import QHAdam as QHAdam
 from ._qhm import QHM as QHM
 from ._radam import RAdam as RAdam
+from ._ranger import Ranger as Ranger
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._schedule_free import (

@@ -233,6 +233,7 @@ from ._radam import (
     radam as radam,
     scale_by_radam as scale_by_radam,
 )
+from ._ranger import ranger as ranger
 from ._rmsprop import (
     ScaleByRmspropState as ScaleByRmspropState,
     rmsprop as rmsprop,

@@ -86,6 +86,16 @@ ROWS = [
         needs_params=True,
     ),
     Row("adam_atan2", of.adam_atan2, optimizer=True),
+    Row(
+        "radam_optax", lambda: of.radam(eps_after_correction=True), optimizer=True
+    ),
+    Row(
+        "ranger",
+        lambda: of.ranger(0.1, weight_decay=0.1, sync_period=2, centralized=True),
+        optimizer=True,
+        shapes=True,
+        needs_params=True,
+    ),
     Row("sophia", of.sophia, optimizer=True, needs_params=True, value_fn=True),
     Row(
         "sophia_g",
