@@ -35,6 +35,7 @@ from ._dog import DoG as DoG, DoWG as DoWG
 from ._fromage import Fromage as Fromage
 from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._gpa_adamw import GPAAdamW as GPAAdamW
+from ._kourkoutas import Kourkoutas as Kourkoutas
 from ._kron import Kron as Kron
 from ._lamb import Lamb as Lamb
 from ._laprop import LaProp as LaProp

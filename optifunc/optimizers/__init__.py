@@ -137,6 +137,11 @@ from ._hyperball import (
     StepByHyperballState as StepByHyperballState,
     step_by_hyperball as step_by_hyperball,
 )
+from ._kourkoutas import (
+    ScaleByKourkoutasState as ScaleByKourkoutasState,
+    kourkoutas as kourkoutas,
+    scale_by_kourkoutas as scale_by_kourkoutas,
+)
 from ._kron import (
     ScaleByKronState as ScaleByKronState,
     kron as kron,

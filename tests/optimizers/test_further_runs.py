@@ -8,6 +8,8 @@ from .authors import assert_follows
 
 RECORDED = {
     "radam_optax": lambda: of.radam(0.1, eps_after_correction=True),
+    "kourkoutas": lambda: of.kourkoutas(0.1),
+    "kourkoutas_exact": lambda: of.kourkoutas(0.1, bias_correction="exact"),
     "ranger_optimi": lambda: of.ranger(0.1, sync_period=3),
 }
 

@@ -96,6 +96,23 @@ ROWS = [
         shapes=True,
         needs_params=True,
     ),
+    Row("kourkoutas", of.kourkoutas, optimizer=True, shapes=True, complex=False),
+    Row(
+        "kourkoutas_options",
+        lambda: of.kourkoutas(
+            weight_decay=0.1,
+            decay=0.99,
+            max_ratio=3.0,
+            adaptive_tiny=True,
+            bias_correction="exact",
+            warmup_steps=1,
+            layers=lambda path, leaf: "all",
+        ),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
     Row("sophia", of.sophia, optimizer=True, needs_params=True, value_fn=True),
     Row(
         "sophia_g",
