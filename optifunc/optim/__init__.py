@@ -75,6 +75,7 @@ from ._signum import Signum as Signum
 from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix
 from ._sm3 import SM3 as SM3
 from ._soap import SOAP as SOAP
+from ._sophia import Sophia as Sophia
 from ._sophia_g import SophiaG as SophiaG
 from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam

@@ -86,9 +86,7 @@ ROWS = [
         needs_params=True,
     ),
     Row("adam_atan2", of.adam_atan2, optimizer=True),
-    Row(
-        "radam_optax", lambda: of.radam(eps_after_correction=True), optimizer=True
-    ),
+    Row("radam_optax", lambda: of.radam(eps_after_correction=True), optimizer=True),
     Row(
         "ranger",
         lambda: of.ranger(0.1, weight_decay=0.1, sync_period=2, centralized=True),
