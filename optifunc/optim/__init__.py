@@ -79,6 +79,7 @@ from ._sophia import Sophia as Sophia
 from ._sophia_g import SophiaG as SophiaG
 from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam
+from ._splus import SPlus as SPlus
 from ._stable_spam import StableSPAM as StableSPAM
 from ._stableadamw import StableAdamW as StableAdamW
 from ._stateful import Stateful as Stateful

@@ -61,8 +61,8 @@ class Sophia(Optimizer):
         if not callable(value_fn):
             raise TypeError(
                 f"{type(self).__name__} needs the loss as a function, found "
-                f"value_fn={value_fn!r}: call step(value_fn=loss_fn, args=(batch,)), or "
-                "use compile_step(loss_fn)"
+                f"value_fn={value_fn!r}: call step(value_fn=loss_fn, args=(batch,)), "
+                "or use compile_step(loss_fn)"
             )
         loss = self._called(closure)
         compiled = programs.apply_with_loss

@@ -307,6 +307,11 @@ from ._sparse_adam import (
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
 )
+from ._splus import (
+    StepBySplusState as StepBySplusState,
+    splus as splus,
+    step_by_splus as step_by_splus,
+)
 from ._stable_spam import (
     ScaleByStableSpamState as ScaleByStableSpamState,
     scale_by_stable_spam as scale_by_stable_spam,

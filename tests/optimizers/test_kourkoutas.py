@@ -9,7 +9,7 @@ import optifunc as of
 
 def in_numpy(params, grads, *, pooled, decay, max_ratio, tiny, warmup):
     """Parameters after steps with the given gradients, for ``betas=(0.8, 0.95)``."""
-    m, v, w, e, total = ({k: 0.0 for k in params} for _ in range(5))
+    m, v, w, e, total = (dict.fromkeys(params, 0.0) for _ in range(5))
     for t, step in enumerate(grads, 1):
         whole = np.sqrt(sum(np.sum(g**2) for g in step.values()))
         for k, g in step.items():
