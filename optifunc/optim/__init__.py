@@ -28,6 +28,12 @@ from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
 from ._came import CAME as CAME
 from ._cocob import COCOB as COCOB
+from ._dadapt import (
+    DAdaptAdaGrad as DAdaptAdaGrad,
+    DAdaptAdan as DAdaptAdan,
+    DAdaptLion as DAdaptLion,
+    DAdaptSGD as DAdaptSGD,
+)
 from ._dadapt_adam import DAdaptAdam as DAdaptAdam
 from ._diffgrad import DiffGrad as DiffGrad
 from ._dion import Dion as Dion

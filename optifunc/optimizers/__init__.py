@@ -97,10 +97,30 @@ from ._cocob import (
     cocob as cocob,
     step_by_cocob as step_by_cocob,
 )
+from ._dadapt_adagrad import (
+    StepByDadaptAdagradState as StepByDadaptAdagradState,
+    dadapt_adagrad as dadapt_adagrad,
+    step_by_dadapt_adagrad as step_by_dadapt_adagrad,
+)
 from ._dadapt_adam import (
     StepByDadaptAdamState as StepByDadaptAdamState,
     dadapt_adam as dadapt_adam,
     step_by_dadapt_adam as step_by_dadapt_adam,
+)
+from ._dadapt_adan import (
+    StepByDadaptAdanState as StepByDadaptAdanState,
+    dadapt_adan as dadapt_adan,
+    step_by_dadapt_adan as step_by_dadapt_adan,
+)
+from ._dadapt_lion import (
+    StepByDadaptLionState as StepByDadaptLionState,
+    dadapt_lion as dadapt_lion,
+    step_by_dadapt_lion as step_by_dadapt_lion,
+)
+from ._dadapt_sgd import (
+    StepByDadaptSgdState as StepByDadaptSgdState,
+    dadapt_sgd as dadapt_sgd,
+    step_by_dadapt_sgd as step_by_dadapt_sgd,
 )
 from ._diffgrad import (
     ScaleByDiffgradState as ScaleByDiffgradState,

@@ -35,6 +35,10 @@ ESTIMATING = {
     ),
     "dadapt_adam": lambda: of.dadapt_adam(d0=1e-3),
     "dadapt_adamw": lambda: of.dadapt_adam(decouple=True, use_bias_correction=True),
+    "dadapt_sgd": lambda: of.dadapt_sgd(d0=1e-3),
+    "dadapt_adagrad": lambda: of.dadapt_adagrad(d0=1e-3),
+    "dadapt_lion": lambda: of.dadapt_lion(d0=1e-3),
+    "dadapt_adan": lambda: of.dadapt_adan(d0=1e-3),
 }
 
 
