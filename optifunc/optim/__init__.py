@@ -24,6 +24,7 @@ from ._adan import Adan as Adan
 from ._ademamix import AdEMAMix as AdEMAMix
 from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
+from ._amos import Amos as Amos
 from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
 from ._came import CAME as CAME

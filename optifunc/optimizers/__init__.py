@@ -76,6 +76,11 @@ from ._aggmo import (
     aggmo as aggmo,
     scale_by_aggmo as scale_by_aggmo,
 )
+from ._amos import (
+    StepByAmosState as StepByAmosState,
+    amos as amos,
+    step_by_amos as step_by_amos,
+)
 from ._apollo import (
     ScaleByApolloState as ScaleByApolloState,
     apollo as apollo,

@@ -10,6 +10,8 @@ from .authors import assert_follows
 
 RECORDED = {
     "radam_optax": lambda: of.radam(0.1, eps_after_correction=True),
+    "amos": lambda: of.amos(0.1, momentum=0.9, input_axis=1),
+    "came_po": lambda: of.came(0.1),
     "kourkoutas": lambda: of.kourkoutas(0.1),
     "kourkoutas_exact": lambda: of.kourkoutas(0.1, bias_correction="exact"),
     "ranger_optimi": lambda: of.ranger(0.1, sync_period=3),

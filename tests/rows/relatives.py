@@ -94,6 +94,14 @@ ROWS = [
         shapes=True,
         needs_params=True,
     ),
+    Row(
+        "amos",
+        lambda: of.amos(0.1, momentum=0.9, extra_l2=1e-4),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
     Row("kourkoutas", of.kourkoutas, optimizer=True, shapes=True, complex=False),
     Row(
         "kourkoutas_options",
