@@ -61,7 +61,7 @@ def ranger(
     missing.
 
     **Source:** Wright, "Ranger - a synergistic optimizer", 2019,
-    [Ranger-Deep-Learning-Optimizer](https://github.com/lessw2020/Ranger-Deep-Learning-Optimizer);
+    [GitHub](https://github.com/lessw2020/Ranger-Deep-Learning-Optimizer);
     defaults and rule of ``eps`` as in [optimi](https://optimi.benjaminwarner.dev).
     """
     fast = assemble(
