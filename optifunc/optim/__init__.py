@@ -24,10 +24,17 @@ from ._adan import Adan as Adan
 from ._ademamix import AdEMAMix as AdEMAMix
 from ._adopt import ADOPT as ADOPT
 from ._aggmo import AggMo as AggMo
+from ._amos import Amos as Amos
 from ._apollo import Apollo as Apollo
 from ._asgd import ASGD as ASGD
 from ._came import CAME as CAME
 from ._cocob import COCOB as COCOB
+from ._dadapt import (
+    DAdaptAdaGrad as DAdaptAdaGrad,
+    DAdaptAdan as DAdaptAdan,
+    DAdaptLion as DAdaptLion,
+    DAdaptSGD as DAdaptSGD,
+)
 from ._dadapt_adam import DAdaptAdam as DAdaptAdam
 from ._diffgrad import DiffGrad as DiffGrad
 from ._dion import Dion as Dion
@@ -35,6 +42,7 @@ from ._dog import DoG as DoG, DoWG as DoWG
 from ._fromage import Fromage as Fromage
 from ._galore import GaLoreAdamW as GaLoreAdamW
 from ._gpa_adamw import GPAAdamW as GPAAdamW
+from ._kourkoutas import Kourkoutas as Kourkoutas
 from ._kron import Kron as Kron
 from ._lamb import Lamb as Lamb
 from ._laprop import LaProp as LaProp
@@ -59,6 +67,7 @@ from ._prodigy import Prodigy as Prodigy
 from ._qhadam import QHAdam as QHAdam
 from ._qhm import QHM as QHM
 from ._radam import RAdam as RAdam
+from ._ranger import Ranger as Ranger
 from ._rmsprop import RMSprop as RMSprop
 from ._rprop import Rprop as Rprop
 from ._schedule_free import (
@@ -73,9 +82,11 @@ from ._signum import Signum as Signum
 from ._simplified_ademamix import SimplifiedAdEMAMix as SimplifiedAdEMAMix
 from ._sm3 import SM3 as SM3
 from ._soap import SOAP as SOAP
+from ._sophia import Sophia as Sophia
 from ._sophia_g import SophiaG as SophiaG
 from ._spam import SPAM as SPAM
 from ._sparse_adam import SparseAdam as SparseAdam
+from ._splus import SPlus as SPlus
 from ._stable_spam import StableSPAM as StableSPAM
 from ._stableadamw import StableAdamW as StableAdamW
 from ._stateful import Stateful as Stateful

@@ -171,12 +171,17 @@ class Optimizer(Parameters):
             )
         return closure()
 
-    def _update(self, grads: PyTree, extra: Mapping[str, Any]) -> None:
+    def _update(
+        self,
+        grads: PyTree,
+        extra: Mapping[str, Any],
+        compiled: Mapping[tuple[str, ...], Callable[..., Any]] = programs.apply,
+    ) -> None:
         """Step with ``grads``, by default with `grads`; ``extra``: for the update."""
         leaves = self._gradients if grads is None else self._gradient_leaves(grads)
         self._check_gradients(leaves)
         structure: Any = jax.tree.structure(self.params)
-        apply = programs.apply[programs.donated(self.donate_params)]
+        apply = compiled[programs.donated(self.donate_params)]
 
         def run(tx: Any, state: Any, params: Any) -> tuple[PyTree, State, None]:
             tree = structure.unflatten(leaves)

@@ -28,6 +28,30 @@ def _step(
     return _updated(tx, state, params, grads, extra)
 
 
+def _step_with_loss(
+    value_fn: Callable[..., Any],
+    tx: GradientTransformation,
+    state: State,
+    params: PyTree,
+    grads: PyTree,
+    extra: Any,
+) -> tuple[PyTree, State]:
+    given = {"value_fn": _on_batch(value_fn, False, extra["args"])}
+    return _updated(tx, state, params, grads, given)
+
+
+def _on_batch(
+    loss_fn: Callable[..., Any], has_aux: bool, args: tuple[Any, ...]
+) -> Callable[[PyTree], Any]:
+    """The loss of one batch, as a function of the parameters."""
+
+    def value_fn(params: PyTree) -> Any:
+        value = loss_fn(params, *args)
+        return value[0] if has_aux else value
+
+    return value_fn
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def value_and_grad(
     loss_fn: Callable[..., Any], has_aux: bool, params: PyTree, args: tuple[Any, ...]
@@ -45,7 +69,10 @@ def _train(
     batch: tuple[Any, ...],
 ) -> tuple[PyTree, State, Any]:
     value, grads = value_and_grad(loss_fn, has_aux, params, batch)
-    extra = {"value": value[0] if has_aux else value}
+    extra = {
+        "value": value[0] if has_aux else value,
+        "value_fn": _on_batch(loss_fn, has_aux, batch),
+    }
     params, state = _updated(tx, state, params, grads, extra)
     return params, state, value
 
@@ -74,6 +101,8 @@ def donating(
 
 # `apply[donated](tx, state, params, grads, extra) -> (params, state)`
 apply = donating(_step)
+# The same with a static `value_fn` before `tx`, and `extra` of its further arguments.
+apply_with_loss = donating(_step_with_loss, static=(0,))
 # `train[donated](loss_fn, has_aux, tx, state, params, batch) -> (params, state, value)`
 train = donating(_train, static=(0, 1))
 

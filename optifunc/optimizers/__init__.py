@@ -81,6 +81,11 @@ from ._aggmo import (
     aggmo as aggmo,
     scale_by_aggmo as scale_by_aggmo,
 )
+from ._amos import (
+    StepByAmosState as StepByAmosState,
+    amos as amos,
+    step_by_amos as step_by_amos,
+)
 from ._apollo import (
     ScaleByApolloState as ScaleByApolloState,
     apollo as apollo,
@@ -102,10 +107,30 @@ from ._cocob import (
     cocob as cocob,
     step_by_cocob as step_by_cocob,
 )
+from ._dadapt_adagrad import (
+    StepByDadaptAdagradState as StepByDadaptAdagradState,
+    dadapt_adagrad as dadapt_adagrad,
+    step_by_dadapt_adagrad as step_by_dadapt_adagrad,
+)
 from ._dadapt_adam import (
     StepByDadaptAdamState as StepByDadaptAdamState,
     dadapt_adam as dadapt_adam,
     step_by_dadapt_adam as step_by_dadapt_adam,
+)
+from ._dadapt_adan import (
+    StepByDadaptAdanState as StepByDadaptAdanState,
+    dadapt_adan as dadapt_adan,
+    step_by_dadapt_adan as step_by_dadapt_adan,
+)
+from ._dadapt_lion import (
+    StepByDadaptLionState as StepByDadaptLionState,
+    dadapt_lion as dadapt_lion,
+    step_by_dadapt_lion as step_by_dadapt_lion,
+)
+from ._dadapt_sgd import (
+    StepByDadaptSgdState as StepByDadaptSgdState,
+    dadapt_sgd as dadapt_sgd,
+    step_by_dadapt_sgd as step_by_dadapt_sgd,
 )
 from ._diffgrad import (
     ScaleByDiffgradState as ScaleByDiffgradState,
@@ -141,6 +166,11 @@ from ._gpa_adamw import (
 from ._hyperball import (
     StepByHyperballState as StepByHyperballState,
     step_by_hyperball as step_by_hyperball,
+)
+from ._kourkoutas import (
+    ScaleByKourkoutasState as ScaleByKourkoutasState,
+    kourkoutas as kourkoutas,
+    scale_by_kourkoutas as scale_by_kourkoutas,
 )
 from ._kron import (
     ScaleByKronState as ScaleByKronState,
@@ -242,6 +272,7 @@ from ._radam import (
     radam as radam,
     scale_by_radam as scale_by_radam,
 )
+from ._ranger import ranger as ranger
 from ._rmsprop import (
     ScaleByRmspropState as ScaleByRmspropState,
     rmsprop as rmsprop,
@@ -309,6 +340,11 @@ from ._sparse_adam import (
     ScaleBySparseAdamState as ScaleBySparseAdamState,
     scale_by_sparse_adam as scale_by_sparse_adam,
     sparse_adam as sparse_adam,
+)
+from ._splus import (
+    StepBySplusState as StepBySplusState,
+    splus as splus,
+    step_by_splus as step_by_splus,
 )
 from ._stable_spam import (
     ScaleByStableSpamState as ScaleByStableSpamState,

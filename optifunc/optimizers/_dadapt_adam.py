@@ -30,6 +30,7 @@ from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble
+from ._dadaptation import divided_by_root, raised_estimate
 from ._factory import factory
 from ._prodigy import bias_correction
 
@@ -56,11 +57,6 @@ class StepByDadaptAdamState(NamedTuple):
     exp_avg_sq: NonNegative
     s: PerParameter
     decay: State
-
-
-@elementwise()
-def _by_root(s: Array, exp_avg_sq: Array, *, eps: Array) -> Array:
-    return s / (sqrt(exp_avg_sq) + eps)
 
 
 @elementwise(outputs=4)
@@ -155,24 +151,17 @@ class step_by_dadapt_adam(Wrapper):
             weight3=weight3,
             eps=self.eps,
         )
-        way = _by_root(state.s, state.exp_avg_sq, eps=self.eps)
+        way = divided_by_root(state.s, state.exp_avg_sq, eps=self.eps)
         before = state.numerator_weighted
         product = dlr * inner_product(updates, way)
         numerator = before - weight3 * before + weight3 * product
-        d = self._estimated(state.d, numerator, weight3 * sum_norm(s))
+        d = raised_estimate(state.d, numerator, weight3 * sum_norm(s), self.growth_rate)
         decayed, decay = self.decay.update(
             zeros_like(updates), state.decay, params, **extra
         )
         return _minus_decay(new, decayed, dlr=dlr), StepByDadaptAdamState(
             step, d, numerator, exp_avg, exp_avg_sq, s, decay
         )
-
-    def _estimated(self, d: Array, numerator: Array, denominator: Array) -> Array:
-        """The next ``d``, the old one where no gradient has been."""
-        known = denominator > 0
-        estimate = numerator / jnp.where(known, denominator, 1)
-        estimate = jnp.minimum(estimate, d * as_scalar(self.growth_rate))
-        return jnp.where(known, jnp.maximum(d, estimate), d)
 
 
 @factory

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_betas, check_range
+from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import (
@@ -141,7 +142,7 @@ class scale_by_radam(GradientTransformation):
 
     **Arguments:**
 
-    - ``betas``, ``eps``: see `radam`.
+    - ``betas``, ``eps``, ``eps_after_correction``: see `radam`.
 
     **State:** `ScaleByRadamState`.
 
@@ -150,6 +151,7 @@ class scale_by_radam(GradientTransformation):
 
     betas: tuple[Value, Value] = (0.9, 0.999)
     eps: Value = 1e-8
+    eps_after_correction: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
@@ -172,6 +174,9 @@ class scale_by_radam(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         scale = 1 / one_minus_power(beta1, step)
+        eps = as_scalar(self.eps)
+        if self.eps_after_correction:
+            eps = eps * jnp.sqrt(one_minus_power(beta2, step))
         updates, exp_avg, exp_avg_sq = _radam(
             updates,
             state.exp_avg,
@@ -180,7 +185,7 @@ class scale_by_radam(GradientTransformation):
             weight2=1 - beta2,
             scale=scale,
             rectified_scale=scale * rectification(beta2, step),
-            eps=self.eps,
+            eps=eps,
         )
         return updates, ScaleByRadamState(step, exp_avg, exp_avg_sq)
 
@@ -193,6 +198,7 @@ def radam(
     weight_decay: Hyperparameter = 0.0,
     decoupled_weight_decay: bool = False,
     *,
+    eps_after_correction: bool = False,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -211,7 +217,8 @@ def radam(
         d = d + weight_decay * p                              (decoupled decay)
         u = -lr * d
 
-    ``eps`` is added before the correction of the root, as in torch and unlike Adam.
+    ``eps`` is added before the correction of the root, as in torch and unlike Adam;
+    with ``eps_after_correction`` after it, as in optax.
     ``rho_t`` is computed without cancellation.
 
     **Arguments:**
@@ -222,6 +229,7 @@ def radam(
     - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
       `adamw`.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
+    - ``eps_after_correction``: add ``eps`` to the corrected root.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
 
@@ -238,7 +246,7 @@ def radam(
     2020, [arXiv:1908.03265](https://arxiv.org/abs/1908.03265).
     """
     return assemble(
-        scale_by_radam(betas, eps),
+        scale_by_radam(betas, eps, eps_after_correction),
         lr=lr,
         weight_decay=weight_decay,
         decay="decoupled" if decoupled_weight_decay else "coupled",

@@ -153,7 +153,7 @@ def sophia(
     gamma: Hyperparameter = 0.01,
     clip_threshold: Hyperparameter | None = 1.0,
     update_interval: int = 10,
-    seed: Hyperparameter = 0,
+    seed: int | Array = 0,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:

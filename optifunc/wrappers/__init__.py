@@ -14,6 +14,7 @@ from ._flatten import FlattenState as FlattenState, flatten as flatten
 from ._grams import GramsState as GramsState, grams as grams
 from ._kahan import KahanState as KahanState, kahan as kahan
 from ._labels import label_matrices as label_matrices
+from ._look_sam import LookSamState as LookSamState, look_sam as look_sam
 from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead
 from ._masked import (
     EmptyMaskWarning as EmptyMaskWarning,

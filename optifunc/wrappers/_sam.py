@@ -36,7 +36,7 @@ def _ascent(updates: Array, params: Array, *, size: Array, adaptive: bool) -> Ar
     return size * (updates * params * params if adaptive else updates)
 
 
-def _perturbation(updates: PyTree, params: PyTree, rho: Any, adaptive: bool) -> PyTree:
+def perturbation(updates: PyTree, params: PyTree, rho: Any, adaptive: bool) -> PyTree:
     """The way to the worst point nearby, to first order."""
     norm = global_norm(_weighed(updates, params) if adaptive else updates)
     # Without a gradient there is no way up.
@@ -123,7 +123,7 @@ class sam(Wrapper):
         params = require_params(params, updates, "sam")
         point = params
         for i in range(self.sync_period - 1):
-            way = _perturbation(updates, point, self.rho, self.adaptive)
+            way = perturbation(updates, point, self.rho, self.adaptive)
             point = apply_updates(point, way)
             updates = grad_fn(point, i)
         updates, inner = self.inner.update(updates, state.inner, params, **extra)
@@ -203,7 +203,7 @@ class sam_in_turns(Wrapper):
     ) -> tuple[PyTree, SamInTurnsState]:
         params = require_params(params, updates, "sam_in_turns")
         is_second = state.steps_since_sync == 1
-        way = _perturbation(updates, params, self.rho, self.adaptive)
+        way = perturbation(updates, params, self.rho, self.adaptive)
         step, (inner, _) = update_with_either(
             is_second,
             (self.inner, set_to_zero()),

@@ -35,6 +35,10 @@ ESTIMATING = {
     ),
     "dadapt_adam": lambda: of.dadapt_adam(d0=1e-3),
     "dadapt_adamw": lambda: of.dadapt_adam(decouple=True, use_bias_correction=True),
+    "dadapt_sgd": lambda: of.dadapt_sgd(d0=1e-3),
+    "dadapt_adagrad": lambda: of.dadapt_adagrad(d0=1e-3),
+    "dadapt_lion": lambda: of.dadapt_lion(d0=1e-3),
+    "dadapt_adan": lambda: of.dadapt_adan(d0=1e-3),
 }
 
 
@@ -217,6 +221,10 @@ LONG = {
     "dog_layerwise": lambda: of.dog(layerwise=True, init_eta=1e-6),
     "dowg": lambda: of.dowg(init_estim_sq_dist=1e-12),
     "dadapt_adam": of.dadapt_adam,
+    "dadapt_sgd": of.dadapt_sgd,
+    "dadapt_adagrad": of.dadapt_adagrad,
+    "dadapt_lion": of.dadapt_lion,
+    "dadapt_adan": of.dadapt_adan,
     "dadapt_adam_decoupled": lambda: of.dadapt_adam(
         decouple=True, weight_decay=0.01, use_bias_correction=True
     ),
@@ -315,12 +323,22 @@ def grid():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("factory", [of.prodigy, of.dadapt_adam])
+@pytest.mark.parametrize("factory", [of.prodigy, of.dadapt_adam, of.dadapt_lion])
 def test_no_learning_rate_is_nearly_the_best_one(factory, dtype, grid):
     found = jax.jit(lambda: final_loss(factory(cosine(1.0)), dtype))()
     assert found < 1.1 * grid.min()
     # Not every learning rate would do.
     assert grid.max() > 1.2 * grid.min()
+
+
+def test_no_learning_rate_of_sgd_is_nearly_the_best_one():
+    """Of SGD's grid, in which the worst ones are half as good."""
+    rates = np.logspace(-3, 0.5, 8)
+    losses = jax.jit(jax.vmap(lambda lr: final_loss(of.sgd(cosine(lr)))))(rates)
+    for factory in (of.dadapt_sgd, of.dadapt_adagrad):
+        found = jax.jit(lambda factory=factory: final_loss(factory(1.0)))()
+        assert found < 1.1 * losses.min()
+    assert losses.max() > 1.5 * losses.min()
 
 
 def test_no_schedule_is_nearly_the_best_one(grid):

@@ -113,6 +113,14 @@ ROWS = [
         lambda: of.sam_in_turns(of.adam(), adaptive=True),
         needs_params=True,
     ),
+    Row(
+        "look_sam",
+        # Adaptive: along the gradient itself this one does not turn.
+        lambda: of.look_sam(of.sgd(0.1, 0.9), sync_period=2, adaptive=True),
+        shapes=True,
+        grad_fn=True,
+        needs_params=True,
+    ),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row(
         "master_weights",

@@ -40,6 +40,30 @@ ROWS = [
         optimizer=True,
         needs_params=True,
     ),
+    Row(
+        "dadapt_sgd",
+        lambda: of.dadapt_sgd(momentum=0.5, weight_decay=0.1, d0=1e-2),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "dadapt_adagrad",
+        lambda: of.dadapt_adagrad(momentum=0.5, d0=1e-2),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "dadapt_lion",
+        lambda: of.dadapt_lion(weight_decay=0.1, d0=1e-2),
+        optimizer=True,
+        needs_params=True,
+    ),
+    Row(
+        "dadapt_adan",
+        lambda: of.dadapt_adan(d0=1e-2),
+        optimizer=True,
+        needs_params=True,
+    ),
     Row("dog", lambda: of.dog(reps_rel=0.1), optimizer=True, needs_params=True),
     Row(
         "dog_layerwise",

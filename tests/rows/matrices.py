@@ -98,6 +98,16 @@ ROWS = [
         noise=True,
         needs_params=True,
     ),
+    Row(
+        "splus",
+        # The other axis has directions without any gradient, whose signs are rounding.
+        lambda: of.splus(0.01, inverse_steps=2, max_dim=3),
+        optimizer=True,
+        shapes=True,
+        bases=True,
+        complex=False,
+        needs_params=True,
+    ),
     Row("came", of.came, optimizer=True, shapes=True, complex=False),
     Row(
         "shampoo",

@@ -40,6 +40,55 @@ def test_adaptive(x64):
     assert_follows("asam", with_gradients(tx))
 
 
+def test_look_sam(x64):
+    tx = of.look_sam(of.sgd(0.1), rho=0.05, sync_period=2)
+    assert_follows("looksam", with_gradients(tx))
+
+
+def test_look_sam_takes_no_second_gradient_between():
+    tx = of.look_sam(of.sgd(0.1), sync_period=3)
+    state = tx.init(PARAMS)
+    calls = []
+    for _ in range(6):
+        updates, new = tx.update(
+            PARAMS,
+            state,
+            PARAMS,
+            grad_fn=lambda params, i: jax.tree.map(lambda p: p + jnp.nan, params),
+        )
+        calls.append(bool(jnp.isnan(updates["a"]).all()))
+        # The state is that of finite gradients.
+        state = new._replace(gv=state.gv, inner=state.inner)
+    assert calls == [True, False, False] * 2
+
+
+def test_look_sam_where_it_always_looks():
+    """With a period of 1 it is `sam`."""
+
+    def run(tx):
+        params, state = PARAMS, tx.init(PARAMS)
+
+        def grad_fn(params, i):
+            return jax.tree.map(lambda p: jnp.sin(p) + p, params)
+
+        for _ in range(3):
+            grads = grad_fn(params, 0)
+            updates, state = tx.update(grads, state, params, grad_fn=grad_fn)
+            params = of.apply_updates(params, updates)
+        return params
+
+    sgd = of.sgd(0.1, 0.9)
+    found, expected = run(of.look_sam(sgd, 0.05, 1)), run(of.sam(sgd, 0.05))
+    for key in PARAMS:
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kwargs", [{"rho": -1.0}, {"alpha": -1.0}, {"sync_period": 0}])
+def test_look_sam_refuses(kwargs):
+    with pytest.raises(ValueError, match=f"{next(iter(kwargs))} must be at least"):
+        of.look_sam(of.sgd(), **kwargs)
+
+
 def test_in_turns(x64):
     assert_follows("sam_transparent", of.sam_in_turns(of.sgd(0.1, 0.9)))
 
