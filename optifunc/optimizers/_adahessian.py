@@ -23,10 +23,10 @@ from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_inexact
+from ..linalg._random_signs import signed_product
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
-from ._sophia import signed_product
 
 
 class ScaleByAdahessianState(NamedTuple):

@@ -12,6 +12,7 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment, is_zero, one_minus_power, sqrt
+from .._placement import zeros_like, zeros_of_shape
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
@@ -21,8 +22,6 @@ from .._tree import (
     compute_dtype,
     leaf_dtype,
     leaves_with_names,
-    zeros_like,
-    zeros_of_shape,
 )
 from ._assemble import assemble
 from ._factory import factory

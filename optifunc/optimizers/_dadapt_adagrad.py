@@ -10,16 +10,10 @@ from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import copied, full_like, wide_zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import (
-    PyTree,
-    copied,
-    full_like,
-    inner_product,
-    sum_norm,
-    wide_zeros_like,
-)
+from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._dadapt_sgd import plus_scaled

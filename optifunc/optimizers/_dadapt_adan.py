@@ -11,9 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, first_moment, increment, second_moment
+from .._placement import wide_zeros_like, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, inner_product, sum_norm, wide_zeros_like, zeros_like
+from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._dadaptation import divided_by_root, raised_estimate

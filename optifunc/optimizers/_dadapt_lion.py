@@ -11,9 +11,10 @@ from .._dataclass import child
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, first_moment, increment, one_minus_power
+from .._placement import wide_zeros_like, zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, State, identity, transformation
-from .._tree import PyTree, inner_product, sum_norm, wide_zeros_like, zeros_like
+from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
 from ..wrappers._wrapper import Wrapper
 from ._assemble import assemble

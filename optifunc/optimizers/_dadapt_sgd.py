@@ -10,9 +10,10 @@ from .._checks import check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import copied, wide_zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import PyTree, copied, global_norm, inner_product, wide_zeros_like
+from .._tree import PyTree, global_norm, inner_product
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._dadaptation import raised_estimate, step_from_start

@@ -20,6 +20,7 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
+from .._placement import zeros_like, zeros_of_shape
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
@@ -29,8 +30,6 @@ from .._tree import (
     compute_dtype,
     leaf_dtype,
     squared_norm,
-    zeros_like,
-    zeros_of_shape,
 )
 from ..wrappers._selection import Mask, chosen_values, like, static_choice
 from ._assemble import assemble

@@ -11,16 +11,10 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import first_moment, increment, one_minus_power
+from .._placement import wide_zeros_like, zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
-from .._tree import (
-    PyTree,
-    check_real,
-    check_shapes,
-    compute_dtype,
-    wide_zeros_like,
-    zeros_like,
-)
+from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
     apply_alike,
     gram,

@@ -11,6 +11,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import increment, sqrt
+from .._placement import zeros_like
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -19,7 +20,7 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, zeros_like
+from .._tree import PyTree
 from ._sam import perturbation
 from ._wrapper import Wrapper
 
