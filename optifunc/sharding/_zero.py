@@ -138,7 +138,7 @@ class zero(Wrapper):
 
         def keep(leaf: Any) -> Any:
             leaf = self._cut(leaf)
-            return _moved(leaf, HOST_MEMORY) if self.offload else leaf
+            return _in_memory(leaf, HOST_MEMORY) if self.offload else leaf
 
         return self._mapped(keep, state, params)
 
@@ -146,7 +146,7 @@ class zero(Wrapper):
         """The state as an update needs it."""
         if not self.offload:
             return state
-        return self._mapped(partial(_moved, kind=_DEVICE_MEMORY), state, params)
+        return self._mapped(partial(_in_memory, kind=_DEVICE_MEMORY), state, params)
 
     @staticmethod
     def _mapped(function: Any, state: State, params: PyTree) -> State:
@@ -169,7 +169,7 @@ class zero(Wrapper):
         return map_state(on_field, state, params)
 
 
-def _moved(leaf: Any, kind: str) -> Any:
+def _in_memory(leaf: Any, kind: str) -> Any:
     """An array in the memory of that kind."""
     if is_shape(leaf) or not isinstance(leaf, Array):
         return leaf
