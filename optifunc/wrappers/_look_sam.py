@@ -44,6 +44,9 @@ class LookSamState(NamedTuple):
 # A complex leaf is a pair of real ones, whose norm is one.
 @elementwise()
 def _orthogonal_part(second: Array, first: Array) -> Array:
+    if first.size < 2:
+        # A number has no other direction, and rounding must not be taken for one.
+        return jnp.zeros_like(second)
     square = jnp.sum(first * first)
     share = jnp.sum(second * first) / jnp.where(square > 0, square, 1)
     return second - share * first

@@ -118,6 +118,7 @@ ROWS = [
         # Adaptive: along the gradient itself this one does not turn.
         lambda: of.look_sam(of.sgd(0.1, 0.9), sync_period=2, adaptive=True),
         shapes=True,
+        magnitudes=True,
         grad_fn=True,
         needs_params=True,
     ),
