@@ -1,0 +1,3 @@
+"""Fused steps."""
+
+from ._fuse import fuse as fuse

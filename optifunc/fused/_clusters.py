@@ -1,0 +1,134 @@
+"""Which operations go together into one kernel, and which stay with XLA.
+
+A cluster is a set of operations on single elements that can run in one loop: no value
+leaves it, passes through something that is not elementwise, and comes back. Depth tells:
+how often a value, on its way from the inputs, has left kernels for XLA's operations.
+Operations of one depth are a cluster if they are connected: one reads what another has
+computed, or both read the same array.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._compiler import has_half_precision
+from ._graph import Graph, Node, Value
+from ._operations import is_known
+
+# A kernel sees all elements of an array in one row, so that these are nothing to it.
+VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
+# What XLA computes in one loop with its neighbors. Where a kernel does not know such an
+# operation, all that is connected with it stays with XLA: kernels before and after it
+# would write to memory what XLA's loop keeps in registers.
+LOOPS = {
+    *("exp", "exp2", "log", "expm1", "log1p", "logistic", "tanh", "pow", "cbrt"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
+    *("atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma", "nextafter"),
+    *("rem", "div", "real", "imag", "complex", "conj", "reduce_precision", "mul"),
+    *("add", "sub", "neg", "abs", "sign", "sqrt", "rsqrt", "square", "integer_pow"),
+    *("convert_element_type", "bitcast_convert_type", "select_n"),
+    *("population_count", "clz"),
+}
+# What passes the elements of arrays on, in other arrays.
+MOVES = {"concatenate", "slice", "split"}
+
+
+def is_view(node: Node) -> bool:
+    """Whether a node only shows the elements of its operand, or one number, as rows."""
+    if node.name not in VIEWS or node.eqn.params.get("dimensions") is not None:
+        return False
+    return node.result.size > 1 and node.operands[0].size in (1, node.result.size)
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether kernels know the operation."""
+    if len(node.results) != 1 or node.result.size <= 1 or node.eqn.effects:
+        return False
+    size, dtypes = node.result.size, [value.dtype for value in node.operands]
+    if any(value.size not in (1, size) for value in node.operands):
+        return False
+    if not is_known(node.name, (*dtypes,), node.result.dtype):
+        return False
+    return "float16" not in (*dtypes, node.result.dtype) or has_half_precision()
+
+
+@dataclass(eq=False)
+class Cluster:
+    """Operations that are computed in one loop, in order."""
+
+    depth: int
+    nodes: list[Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Division:
+    """What kernels compute and what XLA does."""
+
+    clusters: list[Cluster]
+    depths: dict[Node, int]  # of all nodes
+
+
+def divide(graph: Graph) -> Division:
+    """Divide the nodes of a graph between kernels and XLA."""
+    fusible = _fusible(graph.nodes)
+    depths: dict[Node, int] = {}
+    for node in graph.nodes:
+        depths[node] = 0
+        for value in node.operands:
+            if value.node is not None:
+                leaves = value.node in fusible and node not in fusible
+                depths[node] = max(depths[node], depths[value.node] + leaves)
+    groups = _connected([node for node in graph.nodes if node in fusible], depths)
+    clusters = [Cluster(depths[nodes[0]], nodes) for nodes in groups]
+    return Division([c for c in clusters if not all(map(is_view, c.nodes))], depths)
+
+
+def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
+    """The nodes of each depth in connected groups."""
+    leaders: dict[Any, Any] = {}
+
+    def leader(key: Any) -> Any:
+        while leaders.setdefault(key, key) is not key:
+            leaders[key] = leaders[leaders[key]]
+            key = leaders[key]
+        return key
+
+    reading: dict[tuple[Value, int], Node] = {}
+    for node in nodes:
+        for value in (*node.operands, node.result):
+            if value.size > 1:
+                other = reading.setdefault((value, depths[node]), node)
+                leaders[leader(node)] = leader(other)
+    groups: dict[Node, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(leader(node), []).append(node)
+    return list(groups.values())
+
+
+def _fusible(nodes: list[Node]) -> set[Node]:
+    """The nodes that kernels may compute."""
+    fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
+    fusible -= _touched(nodes, fusible)
+    # What is read by XLA alone, such as the squares of a norm, is fused into its reader.
+    for node in reversed(nodes):
+        if node in fusible and not node.result.is_result:
+            if fusible.isdisjoint(node.result.readers):
+                fusible.remove(node)
+    return fusible
+
+
+def _touched(nodes: list[Node], fusible: set[Node]) -> set[Node]:
+    """The nodes that are connected with an elementwise operation that is not fusible."""
+    pending = [n for n in nodes if n not in fusible and _has_array(n, LOOPS)]
+    carriers = {n for n in nodes if n in fusible or _has_array(n, LOOPS | MOVES)}
+    touched: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        touched.add(node)
+        before = {value.node for value in node.operands if value.size > 1}
+        after = {reader for value in node.results for reader in value.readers}
+        pending += (before | after) & (carriers - touched)
+    return touched
+
+
+def _has_array(node: Node, names: set[str]) -> bool:
+    return node.name in names and any(value.size > 1 for value in node.results)

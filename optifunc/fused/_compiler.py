@@ -1,0 +1,126 @@
+"""Programs as functions that XLA can call, compiled by LLVM for the processor at hand.
+
+A function is registered under a name that is a hash of its program. So a compiled step
+that JAX's persistent cache hands to another process names what that process has
+registered too, as it has lowered the step to look it up; no address is in it.
+"""
+
+import ctypes
+import hashlib
+import platform
+import sys
+import threading
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ._code import kernel
+from ._program import Program
+
+RUNTIME = Path(__file__).parent / "runtime" / "runtime.ll"
+MACHINES = {"x86_64", "aarch64"}
+
+HANDLER = """
+define ptr @handler(ptr %frame) {{
+  %error = call ptr inttoptr (i64 {run} to ptr)(ptr %frame, ptr @kernel, i64 {slots})
+  ret ptr %error
+}}
+"""
+
+
+def is_supported() -> bool:
+    """Whether kernels can be compiled for this machine, given llvmlite."""
+    return sys.platform == "linux" and platform.machine() in MACHINES
+
+
+@cache
+def is_installed() -> bool:
+    """Whether llvmlite is there; does not import it."""
+    return find_spec("llvmlite") is not None
+
+
+_lock = threading.Lock()
+_targets: dict[Program, str] = {}
+
+
+def target(program: Program) -> str:
+    """The name under which XLA finds the function that runs ``program``.
+
+    **Raises:** whatever llvmlite or JAX raises if it cannot be compiled or registered.
+    """
+    with _lock:
+        if program not in _targets:
+            _targets[program] = _registered(program)
+        return _targets[program]
+
+
+def _registered(program: Program) -> str:
+    text = kernel(program)
+    name = f"optifunc_{_digest(text + _runtime_text())}"
+    compiler = _compiler()
+    handler = HANDLER.format(run=compiler.run, slots=program.slots)
+    address = compiler.compiled(text + handler, "handler")
+    capsule = jax.ffi.pycapsule(ctypes.CFUNCTYPE(ctypes.c_void_p)(address))
+    jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    return name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@cache
+def _runtime_text() -> str:
+    return RUNTIME.read_text()
+
+
+class Compiler:
+    """LLVM, set for this processor, and the runtime that all kernels share."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self._llvm: Any = llvm
+        self._engines: list[Any] = []  # which own the code
+        self.run = self.compiled(_runtime_text(), "optifunc_run")
+
+    def compiled(self, text: str, name: str) -> int:
+        """The address of the function ``name`` of a module, given as text."""
+        llvm = self._llvm
+        module = llvm.parse_assembly(text)
+        module.verify()
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(),
+            features=llvm.get_host_cpu_features().flatten(),
+            opt=3,
+            jit=True,
+        )
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = options.loop_unrolling = True
+        passes = llvm.create_pass_builder(machine, options)
+        passes.getModulePassManager().run(module, passes)
+        engine = llvm.create_mcjit_compiler(module, machine)
+        engine.finalize_object()
+        self._engines.append(engine)
+        address: int = engine.get_function_address(name)
+        return address
+
+
+@cache
+def _compiler() -> Compiler:
+    return Compiler()
+
+
+@cache
+def has_half_precision() -> bool:
+    """Whether the processor converts float16 by an instruction."""
+    import llvmlite.binding as llvm
+
+    is_arm = platform.machine() == "aarch64"
+    return is_arm or bool(llvm.get_host_cpu_features().get("f16c"))
