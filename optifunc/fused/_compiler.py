@@ -44,6 +44,7 @@ def is_installed() -> bool:
 
 _lock = threading.Lock()
 _targets: dict[Program, str] = {}
+_registered: set[str] = set()
 
 
 def target(program: Program) -> str:
@@ -53,19 +54,21 @@ def target(program: Program) -> str:
     """
     with _lock:
         if program not in _targets:
-            _targets[program] = _registered(program)
+            text = kernel(program)
+            name = f"optifunc_{_digest(text + _runtime_text())}"
+            if name not in _registered:
+                _register(name, text, program.slots)
+                _registered.add(name)
+            _targets[program] = name
         return _targets[program]
 
 
-def _registered(program: Program) -> str:
-    text = kernel(program)
-    name = f"optifunc_{_digest(text + _runtime_text())}"
+def _register(name: str, text: str, slots: int) -> None:
     compiler = _compiler()
-    handler = HANDLER.format(run=compiler.run, slots=program.slots)
+    handler = HANDLER.format(run=compiler.run, slots=slots)
     address = compiler.compiled(text + handler, "handler")
     capsule = jax.ffi.pycapsule(ctypes.CFUNCTYPE(ctypes.c_void_p)(address))
     jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-    return name
 
 
 def _digest(text: str) -> str:

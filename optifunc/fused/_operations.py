@@ -154,12 +154,12 @@ def _rsqrt(code: "Code", operation: Operation) -> str:
 
 def _square(code: "Code", operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
-    return code.rounded(_product(code, kind, x, x), kind)
+    return _product(code, kind, x, x)
 
 
 def _product(code: "Code", kind: Type, x: str, y: str) -> str:
     name = f"fmul {FAST}" if kind.is_float else "mul"
-    return code.line(f"{name} {kind.computed} {x}, {y}")
+    return code.rounded(code.line(f"{name} {kind.computed} {x}, {y}"), kind)
 
 
 def _integer_pow(code: "Code", operation: Operation) -> str:
@@ -174,10 +174,11 @@ def _integer_pow(code: "Code", operation: Operation) -> str:
         if remaining:
             x = _product(code, kind, x, x)
     if result is None:
-        return "1.0" if kind.is_float else "1"
-    if exponent < 0:
-        result = code.line(f"fdiv {FAST} {kind.computed} 1.0, {result}")
-    return code.rounded(result, kind)
+        return "1.0"
+    if exponent > 0:
+        return result
+    inverse = code.line(f"fdiv {FAST} {kind.computed} 1.0, {result}")
+    return code.rounded(inverse, kind)
 
 
 def _round(code: "Code", operation: Operation) -> str:
@@ -228,10 +229,10 @@ def _convert(code: "Code", operation: Operation) -> str:
         name = f"llvm.fpto{'s' if new.is_signed else 'u'}i.sat"
         full = f"{name}.{new.suffix}.{old.suffix}"
         return code.call(full, new.computed, (old.computed, x))
-    if new.bits == old.bits:
+    if new.bits == old.bits and not old.is_bool:
         return x
     wider = "sext" if old.is_signed else "zext"
-    name = wider if new.bits > old.bits else "trunc"
+    name = wider if old.is_bool or new.bits > old.bits else "trunc"
     return code.line(f"{name} {old.computed} {x} to {new.computed}")
 
 

@@ -8,23 +8,17 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 
-from .._transformation import GradientTransformation, State, apply_updates
+from .._transformation import GradientTransformation, State
 from .._tree import PyTree
+from ..fused import apply_gradients
 from ..wrappers._chain import chain
 from ._cohorts import count_steps
-
-
-def _updated(
-    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
-) -> tuple[PyTree, State]:
-    updates, state = tx.update(grads, state, params, **extra)
-    return apply_updates(params, updates), state
 
 
 def _step(
     tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
 ) -> tuple[PyTree, State]:
-    return _updated(tx, state, params, grads, extra)
+    return apply_gradients(tx, grads, state, params, **extra)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -46,7 +40,7 @@ def _train(
 ) -> tuple[PyTree, State, Any]:
     value, grads = value_and_grad(loss_fn, has_aux, params, batch)
     extra = {"value": value[0] if has_aux else value}
-    params, state = _updated(tx, state, params, grads, extra)
+    params, state = apply_gradients(tx, grads, state, params, **extra)
     return params, state, value
 
 
