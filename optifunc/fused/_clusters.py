@@ -28,6 +28,9 @@ LOOPS = {
     *("convert_element_type", "bitcast_convert_type", "select_n"),
     *("population_count", "clz"),
 }
+# What XLA computes where it is read, also along rows or columns, and a kernel would have
+# to read from memory.
+SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
 # What passes the elements of arrays on, in other arrays.
 MOVES = {"concatenate", "slice", "split"}
 
@@ -118,7 +121,11 @@ def _fusible(nodes: list[Node]) -> set[Node]:
 
 def _touched(nodes: list[Node], fusible: set[Node]) -> set[Node]:
     """The nodes that are connected with an elementwise operation that is not fusible."""
-    pending = [n for n in nodes if n not in fusible and _has_array(n, LOOPS)]
+    others = [n for n in nodes if n not in fusible]
+    pending = [n for n in others if _has_array(n, LOOPS)]
+    for node in others:
+        if _has_array(node, SOURCES):
+            pending += fusible.intersection(node.result.readers)
     carriers = {n for n in nodes if n in fusible or _has_array(n, LOOPS | MOVES)}
     touched: set[Node] = set()
     while pending:

@@ -75,11 +75,8 @@ def _differentiate(
         return _plain(*everything, jaxpr=jaxpr)
 
     primals = tuple(args[i] for i in varying)
-    results, slopes = jax.jvp(function, primals, tuple(tangents[i] for i in varying))
-    return results, [
-        ad.Zero.from_primal_value(x) if t.dtype == jax.dtypes.float0 else t
-        for x, t in zip(results, slopes, strict=True)
-    ]
+    # Tangents of integers are of JAX's dtype float0, which stands for zero here too.
+    return jax.jvp(function, primals, tuple(tangents[i] for i in varying))
 
 
 def _transpose(
