@@ -8,6 +8,7 @@ registered too, as it has lowered the step to look it up; no address is in it.
 import ctypes
 import hashlib
 import platform
+import re
 import sys
 import threading
 from functools import cache
@@ -80,11 +81,43 @@ def _runtime_text() -> str:
     return RUNTIME.read_text()
 
 
+def runtime_version() -> tuple[int, int]:
+    """The version of XLA's interface that the runtime was compiled for."""
+    return _version(r"; runtime\.c \w+, XLA FFI (\d+)\.(\d+)\n", _runtime_text())
+
+
+def header_version() -> tuple[int, int]:
+    """The version of XLA's interface that jaxlib's header gives."""
+    header = Path(jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h").read_text()
+    return _version(r"_API_MAJOR (\d+)\n[\s\S]*_API_MINOR (\d+)\n", header)
+
+
+def _version(pattern: str, text: str) -> tuple[int, int]:
+    found = re.search(pattern, text)
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+def _check_interface() -> None:
+    """Check that XLA knows the interface that the runtime was compiled for.
+
+    **Raises:** `RuntimeError` if it does not.
+    """
+    ours, theirs = runtime_version(), header_version()
+    if ours[0] != theirs[0] or ours[1] > theirs[1]:
+        raise RuntimeError(
+            f"optifunc's runtime is for version {ours[0]}.{ours[1]} of XLA's foreign "
+            f"function interface, this jaxlib has {theirs[0]}.{theirs[1]}"
+        )
+
+
 class Compiler:
     """LLVM, set for this processor, and the runtime that all kernels share."""
 
     def __init__(self) -> None:
         import llvmlite.binding as llvm
+
+        _check_interface()
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
