@@ -10,7 +10,11 @@ from ._fuse import fused_call
 
 
 def apply_gradients(
-    tx: GradientTransformation, grads: PyTree, state: State, params: PyTree, **extra: Any
+    tx: GradientTransformation,
+    grads: PyTree,
+    state: State,
+    params: PyTree,
+    **extra: Any,
 ) -> tuple[PyTree, State]:
     """One step: the new parameters and the new state.
 
@@ -47,5 +51,6 @@ def apply_gradients(
 
     everything = jax.tree.leaves((params, state, grads, tx, extra))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in everything):
-        return fused_call(step, params, state, grads)
+        result: tuple[PyTree, State] = fused_call(step, params, state, grads)
+        return result
     return step(params, state, grads)  # nothing is compiled here

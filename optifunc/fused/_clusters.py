@@ -1,13 +1,13 @@
 """Which operations go together into one kernel, and which stay with XLA.
 
 A cluster is a set of operations on single elements that can run in one loop: no value
-leaves it, passes through something that is not elementwise, and comes back. Depth tells:
-how often a value, on its way from the inputs, has left kernels for XLA's operations.
-Operations of one depth are a cluster if they are connected: one reads what another has
-computed, or both read the same array.
+leaves it, passes through something that is not elementwise, and comes back. The depth
+of an operation tells: how often a value, on its way from the inputs to it, has left
+kernels for XLA's operations. Operations of one depth are a cluster if they are
+connected: one reads what another has computed, or both read the same array.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ._compiler import has_half_precision
@@ -28,38 +28,19 @@ LOOPS = {
     *("convert_element_type", "bitcast_convert_type", "select_n"),
     *("population_count", "clz"),
 }
-# What XLA computes where it is read, also along rows or columns, and a kernel would have
-# to read from memory.
+# What XLA computes where it is read, such as a row for all rows; a kernel would have to
+# read it from memory.
 SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
 # What passes the elements of arrays on, in other arrays.
 MOVES = {"concatenate", "slice", "split"}
 
 
-def is_view(node: Node) -> bool:
-    """Whether a node only shows the elements of its operand, or one number, as rows."""
-    if node.name not in VIEWS or node.eqn.params.get("dimensions") is not None:
-        return False
-    return node.result.size > 1 and node.operands[0].size in (1, node.result.size)
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether kernels know the operation."""
-    if len(node.results) != 1 or node.result.size <= 1 or node.eqn.effects:
-        return False
-    size, dtypes = node.result.size, [value.dtype for value in node.operands]
-    if any(value.size not in (1, size) for value in node.operands):
-        return False
-    if not is_known(node.name, (*dtypes,), node.result.dtype):
-        return False
-    return "float16" not in (*dtypes, node.result.dtype) or has_half_precision()
-
-
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Cluster:
     """Operations that are computed in one loop, in order."""
 
     depth: int
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[Node]
 
 
 @dataclass(frozen=True)
@@ -87,19 +68,19 @@ def divide(graph: Graph) -> Division:
 
 def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
     """The nodes of each depth in connected groups."""
-    leaders: dict[Any, Any] = {}
+    leaders: dict[Node, Node] = {node: node for node in nodes}
 
-    def leader(key: Any) -> Any:
-        while leaders.setdefault(key, key) is not key:
-            leaders[key] = leaders[leaders[key]]
-            key = leaders[key]
-        return key
+    def leader(node: Node) -> Node:
+        while leaders[node] is not node:
+            leaders[node] = leaders[leaders[node]]
+            node = leaders[node]
+        return node
 
-    reading: dict[tuple[Value, int], Node] = {}
+    first: dict[tuple[Value, int], Node] = {}  # to read or to compute a value
     for node in nodes:
         for value in (*node.operands, node.result):
             if value.size > 1:
-                other = reading.setdefault((value, depths[node]), node)
+                other = first.setdefault((value, depths[node]), node)
                 leaders[leader(node)] = leader(other)
     groups: dict[Node, list[Node]] = {}
     for node in nodes:
@@ -107,34 +88,54 @@ def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
     return list(groups.values())
 
 
+def is_view(node: Node) -> bool:
+    """Whether a node only shows the elements of its operand, or one number for all."""
+    if node.name not in VIEWS or node.eqn.params.get("dimensions") is not None:
+        return False
+    return node.result.size > 1 and node.operands[0].size in (1, node.result.size)
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether a node is an operation on single elements that kernels know."""
+    size = node.result.size if len(node.results) == 1 else 0
+    if size <= 1 or any(value.size not in (1, size) for value in node.operands):
+        return False
+    dtypes = tuple(value.dtype for value in node.operands)
+    if not is_known(node.name, dtypes, node.result.dtype):
+        return False
+    return "float16" not in (*dtypes, node.result.dtype) or has_half_precision()
+
+
 def _fusible(nodes: list[Node]) -> set[Node]:
     """The nodes that kernels may compute."""
     fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
-    fusible -= _touched(nodes, fusible)
-    # What is read by XLA alone, such as the squares of a norm, is fused into its reader.
+    fusible -= _beside_loops(nodes, fusible)
+    # What XLA alone reads, such as the squares of a norm, it fuses into what reads it.
     for node in reversed(nodes):
-        if node in fusible and not node.result.is_result:
-            if fusible.isdisjoint(node.result.readers):
-                fusible.remove(node)
+        value = node.result if node in fusible else None
+        if value and not value.is_result and fusible.isdisjoint(value.readers):
+            fusible.remove(node)
     return fusible
 
 
-def _touched(nodes: list[Node], fusible: set[Node]) -> set[Node]:
-    """The nodes that are connected with an elementwise operation that is not fusible."""
-    others = [n for n in nodes if n not in fusible]
-    pending = [n for n in others if _has_array(n, LOOPS)]
+def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
+    """The fusible nodes that XLA would compute in one loop with one that is not."""
+    others = [node for node in nodes if node not in fusible]
+    pending = [node for node in others if _has_array(node, LOOPS)]
     for node in others:
         if _has_array(node, SOURCES):
             pending += fusible.intersection(node.result.readers)
+    if not pending:
+        return set()
     carriers = {n for n in nodes if n in fusible or _has_array(n, LOOPS | MOVES)}
-    touched: set[Node] = set()
+    reached: set[Node] = set()
     while pending:
         node = pending.pop()
-        touched.add(node)
-        before = {value.node for value in node.operands if value.size > 1}
-        after = {reader for value in node.results for reader in value.readers}
-        pending += (before | after) & (carriers - touched)
-    return touched
+        reached.add(node)
+        neighbors: set[Any] = {value.node for value in node.operands if value.size > 1}
+        neighbors.update(n for value in node.results for n in value.readers)
+        pending += neighbors & carriers - reached
+    return reached & fusible
 
 
 def _has_array(node: Node, names: set[str]) -> bool:

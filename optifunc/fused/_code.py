@@ -1,8 +1,8 @@
 """LLVM's form of a program: a loop over a block of elements.
 
-One iteration reads an element of each array, computes and writes. A result may be in the
-memory of an array that is read, at the same place: each iteration reads all before it
-writes, and the loop is declared free of dependences between iterations.
+One iteration reads an element of each array, computes, and writes. A result may lie in
+the memory of an array that is read, at the same place: each iteration reads all before
+it writes, and LLVM is told that no iteration depends on another.
 """
 
 from ._operations import OPERATIONS

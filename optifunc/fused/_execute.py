@@ -10,43 +10,44 @@ from jax.interpreters import mlir
 
 from ._compiler import target
 from ._graph import Graph, Node, Value
-from ._plan import Call, Step
+from ._plan import Call, plan
 
 kernel_p = core.Primitive("fused_kernel")
 kernel_p.multiple_results = True
 
 
-@kernel_p.def_abstract_eval
-def _types(*args: Any, types: tuple[Any, ...], **params: Any) -> Sequence[Any]:
+def _kernel_types(*args: Any, types: tuple[Any, ...], **params: Any) -> Sequence[Any]:
     return types
 
 
-def _lower(ctx: Any, *operands: Any, name: str, types: Any, table: Any, pairs: Any) -> Any:
+def _lower_kernel(
+    ctx: Any, *operands: Any, name: str, types: Any, table: Any, pairs: Any
+) -> Any:
     lower = jax.ffi.ffi_lowering(name, operand_output_aliases=dict(pairs))
     return lower(ctx, *operands, table=np.array(table, np.int64))
 
 
-mlir.register_lowering(kernel_p, _lower, platform="cpu")
+kernel_p.def_abstract_eval(_kernel_types)
+mlir.register_lowering(kernel_p, _lower_kernel, platform="cpu")
 
 
-class Executor:
-    """A function of a graph's inputs that returns its results.
+class Execution:
+    """A function of a graph's inputs that returns its results, planned and compiled.
 
     **Arguments:**
 
     - ``graph``: the graph.
-    - ``steps``: its plan.
     - ``order``: for each input, if it may be written over, a number that says when it
-      has its turn.
+      has its turn; otherwise None.
     """
 
-    def __init__(
-        self, graph: Graph, steps: Sequence[Step], order: Sequence[int | None]
-    ) -> None:
-        self.graph, self.steps = graph, steps
+    def __init__(self, graph: Graph, order: Sequence[int | None]) -> None:
+        self.graph = graph
+        self.steps = plan(graph)
         self.memory = _memory(graph, order)
+        calls = (step for step in self.steps if isinstance(step, Call))
         # Compiled now, while there is another way.
-        self.targets = {s: target(s.program) for s in steps if isinstance(s, Call)}
+        self.targets = {call: target(call.program) for call in calls}
 
     def __call__(self, *args: Any) -> list[Any]:
         values: dict[Value, Any] = dict(zip(self.graph.inputs, args, strict=True))
@@ -56,46 +57,50 @@ class Executor:
                 return values[value]
             if value.node is None:
                 return value.constant
-            # A view inside of a cluster.
-            values.update(_computed(value.node, list(map(read, value.node.operands))))
+            compute(value.node)  # a view inside of a cluster
             return values[value]
+
+        def compute(node: Node) -> None:
+            found = _computed(node, list(map(read, node.operands)))
+            values.update(zip(node.results, found, strict=True))
 
         for step in self.steps:
             if isinstance(step, Call):
                 found = self._called(step, list(map(read, step.inputs())))
                 values.update(zip(step.outputs(), found, strict=True))
             else:
-                values.update(_computed(step, list(map(read, step.operands))))
+                compute(step)
         return list(map(read, self.graph.results))
 
-    def _called(self, step: Call, operands: list[Any]) -> list[Any]:
-        place = {value: i for i, value in enumerate(step.inputs())}
+    def _called(self, call: Call, operands: list[Any]) -> list[Any]:
+        """The results of a call of a kernel."""
+        place = {value: i for i, value in enumerate(call.inputs())}
+        outputs = call.outputs()
         pairs = [
             (place[self.memory[value]], i)
-            for i, value in enumerate(step.outputs())
+            for i, value in enumerate(outputs)
             if self.memory.get(value) in place
         ]
         results: list[Any] = kernel_p.bind(
             *operands,
-            name=self.targets[step],
-            types=tuple(value.aval for value in step.outputs()),
-            table=step.table(),
+            name=self.targets[call],
+            types=tuple(value.aval for value in outputs),
+            table=call.table(),
             pairs=tuple(pairs),
         )
         return results
 
 
-def _computed(node: Node, operands: list[Any]) -> dict[Value, Any]:
-    """What XLA computes for a node."""
+def _computed(node: Node, operands: list[Any]) -> list[Any]:
+    """The results of an operation of XLA's."""
     eqn = node.eqn
     params = eqn.primitive.get_bind_params(eqn.params)
     functions: Sequence[Any] = ()
-    if isinstance(params, tuple):  # so in older versions of JAX
+    if isinstance(params, tuple):  # in some versions of JAX
         functions, params = params
     with eqn.ctx.manager:
         found = eqn.primitive.bind(*functions, *operands, **params)
-    results = found if eqn.primitive.multiple_results else [found]
-    return dict(zip(node.results, results, strict=True))
+    return list(found) if eqn.primitive.multiple_results else [found]
 
 
 def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:
@@ -103,14 +108,14 @@ def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:
 
     As JAX pairs donated arguments: each result with the first input of its type.
     """
-    free: dict[Any, list[Value]] = {}
     turns = [(turn, i) for i, turn in enumerate(order) if turn is not None]
-    for _, i in sorted(turns):
+    free: dict[Any, list[Value]] = {}
+    for _, i in sorted(turns, reverse=True):
         value = graph.inputs[i]
         free.setdefault((value.aval.shape, value.dtype), []).append(value)
     memory = {}
     for value in graph.results:
         candidates = free.get((value.aval.shape, value.dtype))
         if candidates:
-            memory[value] = candidates.pop(0)
+            memory[value] = candidates.pop()
     return memory

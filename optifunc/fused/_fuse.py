@@ -33,9 +33,9 @@ def fuse(function: F) -> F:
     matrices, stays with XLA. It serves any function of arrays, with optax's
     transformations as well; `apply_gradients` is the ready-made step.
 
-    The result is compiled as by `jax.jit` and may be used inside of it and around it. It
-    is what ``function`` is, up to rounding (products and sums may be contracted, as XLA
-    may do too): `jax.vmap`, `jax.grad`, `jax.lax.scan`, `jax.checkpoint` and
+    The result is compiled as by `jax.jit`, and may be used inside of it and around it.
+    It is what ``function`` is, up to rounding (a product and a sum may be contracted,
+    as XLA may do too): `jax.vmap`, `jax.grad`, `jax.lax.scan`, `jax.checkpoint` and
     `jax.shard_map` of it are those of ``function``.
 
     It is left to XLA as a whole on other platforms than Linux's CPUs, in programs that
@@ -56,7 +56,8 @@ def fuse(function: F) -> F:
         return fused_call(function, *args, **kwargs)
 
     compiled: Any = jax.jit(functools.wraps(function)(fused), inline=True)
-    return compiled
+    result: F = compiled
+    return result
 
 
 def fused_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

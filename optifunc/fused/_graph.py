@@ -1,8 +1,9 @@
-"""A jaxpr as a graph: calls of functions written out, and what nobody needs left out."""
+"""A jaxpr as a graph, in which calls are written out and what nobody needs left out."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,26 +21,32 @@ CALLS = {
 }
 
 
-@dataclass(eq=False, slots=True)
+@cache
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype."""
+    return str(dtype)
+
+
 class Value:
-    """An array: an input, a constant, or what a node computes."""
+    """An array: an input, a constant, or what a node computes.
 
-    aval: Any
-    node: "Node | None" = None
-    constant: Any = None
-    # The nodes that read it.
-    readers: "list[Node]" = field(default_factory=list)
-    is_result: bool = False
+    **Arguments:**
 
-    @property
-    def size(self) -> int:
-        """How many elements it has."""
-        return math.prod(self.aval.shape)
+    - ``aval``: its type.
+    - ``node``: the node that computes it.
+    - ``constant``: what it is, if that is known.
+    """
 
-    @property
-    def dtype(self) -> str:
-        """The name of its dtype."""
-        return str(getattr(self.aval, "dtype", ""))
+    __slots__ = ("aval", "constant", "dtype", "is_result", "node", "readers", "size")
+
+    def __init__(
+        self, aval: Any, node: "Node | None" = None, constant: Any = None
+    ) -> None:
+        self.aval, self.node, self.constant = aval, node, constant
+        self.dtype = dtype_name(getattr(aval, "dtype", ""))
+        self.size = math.prod(getattr(aval, "shape", ()))
+        self.readers: list[Node] = []
+        self.is_result = False  # of the whole graph
 
     @property
     def is_number(self) -> bool:
@@ -48,27 +55,29 @@ class Value:
         return isinstance(self.constant, kinds) and np.ndim(self.constant) == 0
 
 
-@dataclass(eq=False, slots=True)
 class Node:
-    """An operation."""
+    """An operation.
 
-    eqn: core.JaxprEqn
-    operands: tuple[Value, ...]
-    results: tuple[Value, ...] = ()
+    **Arguments:**
 
-    @property
-    def name(self) -> str:
-        """The primitive's name."""
-        return self.eqn.primitive.name
+    - ``eqn``: the equation of the jaxpr.
+    - ``operands``: what it is applied to.
+    """
+
+    __slots__ = ("eqn", "name", "operands", "results")
+
+    def __init__(self, eqn: core.JaxprEqn, operands: tuple[Value, ...]) -> None:
+        self.eqn, self.operands = eqn, operands
+        self.name = eqn.primitive.name
+        self.results = tuple(Value(var.aval, self) for var in eqn.outvars)
 
     @property
     def result(self) -> Value:
-        """The only result."""
-        (value,) = self.results
-        return value
+        """The first result, which is the only one of most operations."""
+        return self.results[0]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in order, from inputs to results."""
 
@@ -90,7 +99,7 @@ def graph(closed: core.ClosedJaxpr) -> Graph:
 def _written_out(
     closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
 ) -> list[Value]:
-    """Add the nodes of a jaxpr, those of functions that it calls included."""
+    """Add the nodes of a jaxpr and of all that it calls; returns its results."""
     jaxpr = closed.jaxpr
     values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
     for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
@@ -104,14 +113,14 @@ def _written_out(
     for eqn in jaxpr.eqns:
         operands = tuple(map(read, eqn.invars))
         called = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
+        results: Sequence[Value]
         if isinstance(called, core.ClosedJaxpr):
-            results: Sequence[Value] = _written_out(called, operands, nodes)
+            results = _written_out(called, operands, nodes)
         else:
-            node = Node(eqn, operands)
-            results = node.results = tuple(Value(v.aval, node) for v in eqn.outvars)
-            nodes.append(node)
+            nodes.append(Node(eqn, operands))
+            results = nodes[-1].results
         values.update(zip(eqn.outvars, results, strict=True))
-    return [read(var) for var in jaxpr.outvars]
+    return list(map(read, jaxpr.outvars))
 
 
 def _needed(nodes: Sequence[Node]) -> list[Node]:

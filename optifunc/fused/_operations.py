@@ -196,9 +196,7 @@ def _is_finite(code: "Code", operation: Operation) -> str:
 
 def _select(code: "Code", operation: Operation) -> str:
     kind, (which, no, yes) = _operands(code, operation)
-    return code.line(
-        f"select i1 {which}, {kind.computed} {yes}, {kind.computed} {no}"
-    )
+    return code.line(f"select i1 {which}, {kind.computed} {yes}, {kind.computed} {no}")
 
 
 def _clamp(code: "Code", operation: Operation) -> str:
@@ -326,7 +324,6 @@ def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
     if name == "select_n":
         return len(operands) == 3 and operands[0] == "bool"
     if name == "bitcast_convert_type":
-        return TYPES[operands[0]].bits == TYPES[result].bits and not (
-            "bool" in (operands[0], result)
-        )
+        same_width = TYPES[operands[0]].bits == TYPES[result].bits
+        return same_width and "bool" not in (operands[0], result)
     return OPERATIONS[name].takes(TYPES[operands[-1]])

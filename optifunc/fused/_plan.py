@@ -110,6 +110,6 @@ def _group(cluster: Cluster) -> Group:
 def _is_needed(value: Value, members: set[Node]) -> bool:
     """Whether a value is needed outside of its cluster, itself or by a view of it."""
     return value.is_result or any(
-        reader not in members or (is_view(reader) and _is_needed(reader.result, members))
-        for reader in value.readers
+        node not in members or (is_view(node) and _is_needed(node.result, members))
+        for node in value.readers
     )

@@ -1,4 +1,4 @@
-"""What a kernel computes for each element: a short program without loops or branches."""
+"""What a kernel computes for each element: a program without loops and branches."""
 
 from dataclasses import dataclass
 from functools import cached_property

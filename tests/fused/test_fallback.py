@@ -39,10 +39,11 @@ def test_without_the_extra_one_warning_says_what_to_install(
     without_llvmlite, monkeypatch
 ):
     monkeypatch.setattr(compiler, "is_supported", lambda: True)
-    with pytest.warns(UserWarning, match=r"pip install 'optifunc\[fused\]'") as noted:
+    with pytest.warns(UserWarning, match=r"pip install 'optifunc\[fused\]'"):
         check(of.fuse(function))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         check(of.fuse(lambda x: function(x)))
-    assert len(noted) == 1
 
 
 def test_without_the_extra_a_step_says_nothing(without_llvmlite):
@@ -81,9 +82,13 @@ def test_another_platform_has_the_plain_program():
     assert "optifunc_" not in exported.as_text()
 
 
+def by_complex_numbers(x):
+    return jax.lax.real(jax.lax.complex(x, x))
+
+
 @pytest.mark.parametrize(
     "unknown",
-    [jnp.exp, lambda x: jnp.arctan2(x, 2.0), lambda x: jax.lax.real(jax.lax.complex(x, x)), jnp.cbrt],
+    [jnp.exp, lambda x: jnp.arctan2(x, 2.0), by_complex_numbers, jnp.cbrt],
 )
 def test_operations_that_kernels_do_not_know(unknown):
     """What is connected with one stays with XLA, which fuses it there."""

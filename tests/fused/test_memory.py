@@ -1,4 +1,4 @@
-"""Donated, undonated and shared arguments: nothing is copied, and nothing overwritten."""
+"""Donated, undonated and shared arguments: nothing is copied, nothing overwritten."""
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +124,9 @@ def test_blocks_cover_every_element_once(size):
 def test_small_and_empty_arrays():
     x = {"empty": jnp.zeros((0, 3)), "one": jnp.ones((1,)), "scalar": jnp.float32(2)}
     found = of.fuse(lambda t: jax.tree.map(lambda v: 2 * v + 1, t))(x)
-    jax.tree.map(np.testing.assert_array_equal, found, jax.tree.map(lambda v: 2 * v + 1, x))
+    jax.tree.map(
+        np.testing.assert_array_equal, found, jax.tree.map(lambda v: 2 * v + 1, x)
+    )
 
 
 def test_many_leaves_of_many_shapes():

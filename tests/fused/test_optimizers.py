@@ -119,7 +119,9 @@ def test_a_training_step_with_the_gradient_inside():
 
         return jax.jit(lambda s: jax.lax.scan(train, (s, tx.init(s)), length=20))(start)
 
-    chex.assert_trees_all_close(run(of.apply_gradients), run(plain), rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(
+        run(of.apply_gradients), run(plain), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_outside_of_a_compiled_function_it_is_the_plain_step():
@@ -158,7 +160,9 @@ def test_learning_rates_in_a_vmap():
 
         return jax.jit(jax.vmap(final))(jnp.array([0.1, 0.01]))
 
-    chex.assert_trees_all_close(run(of.apply_gradients), run(plain), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(
+        run(of.apply_gradients), run(plain), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_differentiation_through_a_step():

@@ -1,6 +1,6 @@
 """Random programs: what kernels and XLA compute together is what XLA computes alone.
 
-The numbers are such that every result is exact, so that it does not matter which products
+The numbers are such that every result is exact. So it does not matter which products
 and sums are contracted, and all must be equal.
 """
 

@@ -26,7 +26,7 @@ def test_the_compiled_runtime_names_no_machine():
 
 
 def test_the_version_of_xlas_interface_is_one_that_xla_takes():
-    """XLA takes its own version and, for a year, older ones of the same major number."""
+    """XLA takes its own version and, for a year, older ones with its major number."""
     ours, theirs = compiler.runtime_version(), compiler.header_version()
     assert ours[0] == theirs[0]
     assert ours <= theirs

@@ -1,1 +1,1 @@
-"""The code that runs kernels on XLA's threads: its source, and that compiled to LLVM's."""
+"""What runs kernels on XLA's threads: its source, and its compiled form."""

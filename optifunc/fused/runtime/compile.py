@@ -3,8 +3,8 @@
     pip install ziglang
     python -m optifunc.fused.runtime.compile
 
-The first line of runtime.ll records of which source it was made, and for which version of
-XLA's foreign function interface.
+The first line of runtime.ll records of which source it was made, and for which version
+of XLA's foreign function interface.
 """
 
 import hashlib
@@ -19,10 +19,12 @@ import jax
 from .._compiler import RUNTIME, header_version
 
 SOURCE = RUNTIME.with_suffix(".c")
-# As it comes from the parser, so that older versions of LLVM read it too: llvmlite, which
-# compiles it for the processor at hand, optimizes it.
-FLAGS = ("-O0", "-Xclang", "-disable-O0-optnone", "-g0", "-fno-sanitize=all")
-FLAGS += ("-fno-stack-protector", "-fno-builtin", "-Wno-unused-command-line-argument")
+# As it comes from the parser, so that older versions of LLVM read it too: llvmlite,
+# which compiles it for the processor at hand, optimizes it.
+FLAGS = (
+    *("-O0", "-Xclang", "-disable-O0-optnone", "-g0", "-fno-sanitize=all"),
+    *("-fno-stack-protector", "-fno-builtin", "-Wno-unused-command-line-argument"),
+)
 # What would tie the code to the machine on which it was compiled, and to a version.
 MACHINE = re.compile(
     r"^(target|source_filename|; ModuleID|!llvm\.ident).*\n"
