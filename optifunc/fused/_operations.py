@@ -128,7 +128,7 @@ def _abs(code: "Code", operation: Operation) -> str:
     return code.call(f"llvm.abs.{kind.suffix}", kind.computed, *pair)
 
 
-def _sign(code: "Code", operation: Operation) -> str:
+def _sign_of(code: "Code", operation: Operation) -> str:
     """-1, 1, or the number itself: a zero with its sign, or NaN."""
     kind, (x,) = _operands(code, operation)
     number = kind.computed
@@ -272,7 +272,7 @@ OPERATIONS: dict[str, Rule] = {
     "min": Rule(_extremum("minimum", "min"), NUMBERS),
     "neg": Rule(_neg, NUMBERS),
     "abs": Rule(_abs, NUMBERS),
-    "sign": Rule(_sign, NUMBERS),
+    "sign": Rule(_sign_of, NUMBERS),
     "square": Rule(_square, NUMBERS),
     "integer_pow": Rule(_integer_pow, FLOATS),
     "sqrt": Rule(_intrinsic("sqrt"), FLOATS),
