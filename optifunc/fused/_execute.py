@@ -76,10 +76,12 @@ class Execution:
         """The results of a call of a kernel."""
         place = {value: i for i, value in enumerate(call.inputs())}
         outputs = call.outputs()
+        # Only where the same group reads: another one may read after this has written.
         pairs = [
-            (place[self.memory[value]], i)
-            for i, value in enumerate(outputs)
-            if self.memory.get(value) in place
+            (place[self.memory[value]], outputs.index(value))
+            for group in call.groups
+            for value in group.outputs
+            if self.memory.get(value) in group.inputs
         ]
         results: list[Any] = kernel_p.bind(
             *operands,

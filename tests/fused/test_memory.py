@@ -112,6 +112,18 @@ def test_crossed_results_in_the_memory_of_the_arguments():
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+def test_results_in_the_memory_of_what_another_loop_reads():
+    """Two independent loops in one call: neither may write over what the other reads."""
+
+    def function(x, y, z):
+        return z * 2 + 1, x * 2 + 1, y * 2 + 1
+
+    args = tuple(jnp.full(70_001, i, jnp.float32) for i in range(3))
+    found = jax.jit(of.fuse(function), donate_argnums=(0, 1, 2))(*args)
+    for result, value in zip(found, (5, 1, 3), strict=True):
+        np.testing.assert_array_equal(result, value)
+
+
 @pytest.mark.parametrize("size", [2, 3, 16383, 16384, 16385, 200_003])
 def test_blocks_cover_every_element_once(size):
     x = jnp.arange(size, dtype=jnp.float32)
