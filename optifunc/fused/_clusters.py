@@ -2,9 +2,13 @@
 
 A cluster is a set of operations on single elements that can run in one loop: no value
 leaves it, passes through something that is not elementwise, and comes back. The depth
-of an operation tells: how often a value, on its way from the inputs to it, has left
-kernels for XLA's operations. Operations of one depth are a cluster if they are
-connected: one reads what another has computed, or both read the same array.
+of an operation tells: how often a value, on its way from the inputs to it, has been
+written by a kernel for an operation of XLA's. Operations of one depth are a cluster if
+they are connected: one reads what another has computed, or both read the same array.
+
+What XLA's loops and reductions read of elementwise values, they compute by themselves,
+as in any of XLA's programs: a norm costs no array, and no barrier. Only what is written
+anyhow, and what a product of matrices or the like needs, is read from memory.
 """
 
 from dataclasses import dataclass
@@ -12,7 +16,7 @@ from typing import Any
 
 from ._compiler import has_half_precision
 from ._graph import Graph, Node, Value
-from ._operations import is_known
+from ._operations import OPERATIONS, is_known
 
 # A kernel sees all elements of an array in one row, so that these are nothing to it.
 VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
@@ -23,16 +27,20 @@ LOOPS = {
     *("exp", "exp2", "log", "expm1", "log1p", "logistic", "tanh", "pow", "cbrt"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
     *("atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma", "nextafter"),
-    *("rem", "div", "real", "imag", "complex", "conj", "reduce_precision", "mul"),
-    *("add", "sub", "neg", "abs", "sign", "sqrt", "rsqrt", "square", "integer_pow"),
-    *("convert_element_type", "bitcast_convert_type", "select_n"),
-    *("population_count", "clz"),
+    *("rem", "real", "imag", "complex", "conj", "reduce_precision", "population_count"),
+    *OPERATIONS,  # of dtypes that they do not know, or along rows and columns
 }
 # What XLA computes where it is read, such as a row for all rows; a kernel would have to
 # read it from memory.
 SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
 # What passes the elements of arrays on, in other arrays.
 MOVES = {"concatenate", "slice", "split"}
+
+
+REDUCTIONS = {
+    *("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and"),
+    *("reduce_or", "reduce_xor", "argmax", "argmin"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +53,73 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Division:
-    """What kernels compute and what XLA does."""
+    """What kernels compute, and when XLA computes the rest."""
 
     clusters: list[Cluster]
-    depths: dict[Node, int]  # of all nodes
+    depths: dict[Node, int]  # of XLA's operations; kernels of a depth come after them
+    written: set[Value]  # by kernels, for results or for XLA's operations
 
 
 def divide(graph: Graph) -> Division:
     """Divide the nodes of a graph between kernels and XLA."""
     fusible = _fusible(graph.nodes)
-    depths: dict[Node, int] = {}
-    for node in graph.nodes:
-        depths[node] = 0
-        for value in node.operands:
-            if value.node is not None:
-                leaves = value.node in fusible and node not in fusible
-                depths[node] = max(depths[node], depths[value.node] + leaves)
+    written = {n.result for n in fusible if _is_written(n.result, fusible)}
+    depths = _earliest(graph.nodes, fusible, written)
+    plain = {node: depths[node] for node in graph.nodes if node not in fusible}
+    _delay(graph.nodes, fusible, written, depths)
     groups = _connected([node for node in graph.nodes if node in fusible], depths)
     clusters = [Cluster(depths[nodes[0]], nodes) for nodes in groups]
-    return Division([c for c in clusters if not all(map(is_view, c.nodes))], depths)
+    computing = [c for c in clusters if not all(map(is_view, c.nodes))]
+    return Division(computing, plain, written)
+
+
+def _is_written(value: Value, fusible: set[Node]) -> bool:
+    """Whether a kernel has to write a value, also if no other kernel reads it."""
+    computed_anew = LOOPS | SOURCES | MOVES | REDUCTIONS
+    return value.is_result or any(
+        reader not in fusible and reader.name not in computed_anew
+        for reader in value.readers
+    )
+
+
+def _earliest(
+    nodes: list[Node], fusible: set[Node], written: set[Value]
+) -> dict[Node, int]:
+    """For each node the least depth that it can have."""
+    depths: dict[Node, int] = {}
+    known: dict[
+        Node, int
+    ] = {}  # the depth at which XLA has the value or can compute it
+    for node in nodes:
+        before = [value.node for value in node.operands if value.node is not None]
+        ready = max((known[other] for other in before), default=0)
+        depths[node] = known[node] = ready
+        if node in fusible:
+            depths[node] = max((depths[other] for other in before), default=0)
+            known[node] = depths[node] + 1 if node.result in written else ready
+    return depths
+
+
+def _delay(
+    nodes: list[Node], fusible: set[Node], written: set[Value], depths: dict[Node, int]
+) -> None:
+    """Move what kernels compute to the depth at which it is first read.
+
+    A kernel then need not write it for a later one.
+    """
+    never = len(nodes)
+    needed = dict.fromkeys(nodes, never)  # by XLA, at this depth
+    for node in reversed(nodes):
+        readers = {reader for value in node.results for reader in value.readers}
+        if node not in fusible:
+            needed[node] = depths[node]
+            continue
+        needed[node] = min((needed[reader] for reader in readers), default=never)
+        latest = [depths[reader] for reader in readers if reader in fusible]
+        if node.result in written:
+            latest.append(needed[node] - 1)
+        if min(latest, default=never) < never - 1:
+            depths[node] = max(depths[node], min(latest))
 
 
 def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
@@ -132,8 +188,11 @@ def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
     while pending:
         node = pending.pop()
         reached.add(node)
-        neighbors: set[Any] = {value.node for value in node.operands if value.size > 1}
-        neighbors.update(n for value in node.results for n in value.readers)
+        arrays = [value for value in node.operands if value.size > 1]
+        neighbors: set[Any] = {value.node for value in arrays}
+        # Who reads the same, too: it must not write over what XLA's loop still reads.
+        for value in (*arrays, *node.results):
+            neighbors.update(value.readers)
         pending += neighbors & carriers - reached
     return reached & fusible
 

@@ -54,27 +54,25 @@ Step: TypeAlias = Node | Call
 def plan(graph: Graph) -> list[Step]:
     """The steps that compute a graph, in order.
 
-    Views inside of clusters are no steps: whoever needs one outside of its cluster
-    takes it of what it shows.
+    What is elementwise and stays in no kernel is no step: whoever of XLA's operations
+    needs it computes it.
     """
     division = divide(graph)
-    inside = {node for cluster in division.clusters for node in cluster.nodes}
-    steps: dict[int, list[Step]] = {depth: [] for depth in division.depths.values()}
-    for node in graph.nodes:
-        if node not in inside:
-            steps[division.depths[node]].append(node)
+    steps: dict[int, list[Step]] = {}
+    for node, depth in division.depths.items():
+        steps.setdefault(depth, []).append(node)
     similar: dict[tuple[int, Program], list[Group]] = {}
     for cluster in division.clusters:
-        group = _group(cluster)
+        group = _group(cluster, division.written)
         similar.setdefault((cluster.depth, group.program), []).append(group)
     for (depth, program), groups in similar.items():
         for start in range(0, len(groups), GROUPS_A_CALL):
             part = tuple(groups[start : start + GROUPS_A_CALL])
-            steps[depth].append(Call(program, part))
+            steps.setdefault(depth, []).append(Call(program, part))
     return [step for depth in sorted(steps) for step in steps[depth]]
 
 
-def _group(cluster: Cluster) -> Group:
+def _group(cluster: Cluster, written: set[Value]) -> Group:
     """The program of a cluster, and what it reads and writes."""
     members = set(cluster.nodes)
     numbers: dict[Value, Operand] = {}
@@ -90,6 +88,11 @@ def _group(cluster: Cluster) -> Group:
             return numbers[value]
         return reads.setdefault(value, Read(len(reads)))
 
+    def is_needed(value: Value) -> bool:
+        """Outside of the cluster, itself or by a view of it."""
+        views = (n for n in value.readers if n in members and is_view(n))
+        return value in written or any(is_needed(view.result) for view in views)
+
     for node in cluster.nodes:
         if not is_view(node):
             options = options_of(node.name, node.eqn.params)
@@ -98,18 +101,10 @@ def _group(cluster: Cluster) -> Group:
             operations.append(
                 Operation(node.name, operands, node.result.dtype, options)
             )
-    outputs = tuple(value for value in numbers if _is_needed(value, members))
+    outputs = tuple(filter(is_needed, numbers))
     program = Program(
         tuple(Array(value.dtype, value.size == 1) for value in reads),
         tuple(operations),
         tuple(numbers[value] for value in outputs),
     )
     return Group(program, tuple(reads), outputs)
-
-
-def _is_needed(value: Value, members: set[Node]) -> bool:
-    """Whether a value is needed outside of its cluster, itself or by a view of it."""
-    return value.is_result or any(
-        node not in members or (is_view(node) and _is_needed(node.result, members))
-        for node in value.readers
-    )
