@@ -2,13 +2,9 @@
 
 A cluster is a set of operations on single elements that can run in one loop: no value
 leaves it, passes through something that is not elementwise, and comes back. The depth
-of an operation tells: how often a value, on its way from the inputs to it, has been
-written by a kernel for an operation of XLA's. Operations of one depth are a cluster if
-they are connected: one reads what another has computed, or both read the same array.
-
-What XLA's loops and reductions read of elementwise values, they compute by themselves,
-as in any of XLA's programs: a norm costs no array, and no barrier. Only what is written
-anyhow, and what a product of matrices or the like needs, is read from memory.
+of an operation tells: how often a value, on its way from the inputs to it, has left
+kernels for XLA's operations. Operations of one depth are a cluster if they are
+connected: one reads what another has computed, or both read the same array.
 """
 
 from dataclasses import dataclass
@@ -37,12 +33,6 @@ SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
 MOVES = {"concatenate", "slice", "split"}
 
 
-REDUCTIONS = {
-    *("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and"),
-    *("reduce_or", "reduce_xor", "argmax", "argmin"),
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Cluster:
     """Operations that are computed in one loop, in order."""
@@ -57,69 +47,42 @@ class Division:
 
     clusters: list[Cluster]
     depths: dict[Node, int]  # of XLA's operations; kernels of a depth come after them
-    written: set[Value]  # by kernels, for results or for XLA's operations
 
 
 def divide(graph: Graph) -> Division:
     """Divide the nodes of a graph between kernels and XLA."""
     fusible = _fusible(graph.nodes)
-    written = {n.result for n in fusible if _is_written(n.result, fusible)}
-    depths = _earliest(graph.nodes, fusible, written)
+    depths = _earliest(graph.nodes, fusible)
     plain = {node: depths[node] for node in graph.nodes if node not in fusible}
-    _delay(graph.nodes, fusible, written, depths)
+    _delay(graph.nodes, fusible, depths)
     groups = _connected([node for node in graph.nodes if node in fusible], depths)
     clusters = [Cluster(depths[nodes[0]], nodes) for nodes in groups]
-    computing = [c for c in clusters if not all(map(is_view, c.nodes))]
-    return Division(computing, plain, written)
+    return Division([c for c in clusters if not all(map(is_view, c.nodes))], plain)
 
 
-def _is_written(value: Value, fusible: set[Node]) -> bool:
-    """Whether a kernel has to write a value, also if no other kernel reads it."""
-    computed_anew = LOOPS | SOURCES | MOVES | REDUCTIONS
-    return value.is_result or any(
-        reader not in fusible and reader.name not in computed_anew
-        for reader in value.readers
-    )
-
-
-def _earliest(
-    nodes: list[Node], fusible: set[Node], written: set[Value]
-) -> dict[Node, int]:
+def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
     """For each node the least depth that it can have."""
     depths: dict[Node, int] = {}
-    known: dict[
-        Node, int
-    ] = {}  # the depth at which XLA has the value or can compute it
     for node in nodes:
-        before = [value.node for value in node.operands if value.node is not None]
-        ready = max((known[other] for other in before), default=0)
-        depths[node] = known[node] = ready
-        if node in fusible:
-            depths[node] = max((depths[other] for other in before), default=0)
-            known[node] = depths[node] + 1 if node.result in written else ready
+        depths[node] = 0
+        for value in node.operands:
+            if value.node is not None:
+                leaves = value.node in fusible and node not in fusible
+                depths[node] = max(depths[node], depths[value.node] + leaves)
     return depths
 
 
-def _delay(
-    nodes: list[Node], fusible: set[Node], written: set[Value], depths: dict[Node, int]
-) -> None:
+def _delay(nodes: list[Node], fusible: set[Node], depths: dict[Node, int]) -> None:
     """Move what kernels compute to the depth at which it is first read.
 
     A kernel then need not write it for a later one.
     """
-    never = len(nodes)
-    needed = dict.fromkeys(nodes, never)  # by XLA, at this depth
     for node in reversed(nodes):
-        readers = {reader for value in node.results for reader in value.readers}
-        if node not in fusible:
-            needed[node] = depths[node]
-            continue
-        needed[node] = min((needed[reader] for reader in readers), default=never)
-        latest = [depths[reader] for reader in readers if reader in fusible]
-        if node.result in written:
-            latest.append(needed[node] - 1)
-        if min(latest, default=never) < never - 1:
-            depths[node] = max(depths[node], min(latest))
+        if node in fusible and node.result.readers:
+            depths[node] = min(
+                depths[reader] - (reader not in fusible)
+                for reader in node.result.readers
+            )
 
 
 def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:

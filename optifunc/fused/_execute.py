@@ -52,31 +52,24 @@ class Execution:
     def __call__(self, *args: Any) -> list[Any]:
         values: dict[Value, Any] = dict(zip(self.graph.inputs, args, strict=True))
 
-        def compute(node: Node) -> None:
-            operands = [values[value] for value in node.operands]
-            values.update(zip(node.results, _computed(node, operands), strict=True))
-
         def read(value: Value) -> Any:
-            """A value; what kernels have not written is computed by XLA, now."""
-            pending = [value]
-            while pending:
-                node = pending[-1].node
-                if pending[-1] in values:
-                    pending.pop()
-                elif node is None:
-                    values[pending[-1]] = pending[-1].constant
-                elif missing := [x for x in node.operands if x not in values]:
-                    pending += missing
-                else:
-                    compute(node)
+            if value in values:
+                return values[value]
+            if value.node is None:
+                return value.constant
+            compute(value.node)  # a view
             return values[value]
+
+        def compute(node: Node) -> None:
+            found = _computed(node, list(map(read, node.operands)))
+            values.update(zip(node.results, found, strict=True))
 
         for step in self.steps:
             if isinstance(step, Call):
                 found = self._called(step, list(map(read, step.inputs())))
                 values.update(zip(step.outputs(), found, strict=True))
             else:
-                read(step.result)
+                compute(step)
         return list(map(read, self.graph.results))
 
     def _called(self, call: Call, operands: list[Any]) -> list[Any]:

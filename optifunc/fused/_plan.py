@@ -54,8 +54,8 @@ Step: TypeAlias = Node | Call
 def plan(graph: Graph) -> list[Step]:
     """The steps that compute a graph, in order.
 
-    What is elementwise and stays in no kernel is no step: whoever of XLA's operations
-    needs it computes it.
+    Views are no steps: whoever needs one outside of its cluster takes it of what it
+    shows.
     """
     division = divide(graph)
     steps: dict[int, list[Step]] = {}
@@ -63,7 +63,7 @@ def plan(graph: Graph) -> list[Step]:
         steps.setdefault(depth, []).append(node)
     similar: dict[tuple[int, Program], list[Group]] = {}
     for cluster in division.clusters:
-        group = _group(cluster, division.written)
+        group = _group(cluster)
         similar.setdefault((cluster.depth, group.program), []).append(group)
     for (depth, program), groups in similar.items():
         for start in range(0, len(groups), GROUPS_A_CALL):
@@ -72,7 +72,7 @@ def plan(graph: Graph) -> list[Step]:
     return [step for depth in sorted(steps) for step in steps[depth]]
 
 
-def _group(cluster: Cluster, written: set[Value]) -> Group:
+def _group(cluster: Cluster) -> Group:
     """The program of a cluster, and what it reads and writes."""
     members = set(cluster.nodes)
     numbers: dict[Value, Operand] = {}
@@ -90,8 +90,10 @@ def _group(cluster: Cluster, written: set[Value]) -> Group:
 
     def is_needed(value: Value) -> bool:
         """Outside of the cluster, itself or by a view of it."""
-        views = (n for n in value.readers if n in members and is_view(n))
-        return value in written or any(is_needed(view.result) for view in views)
+        return value.is_result or any(
+            node not in members or (is_view(node) and is_needed(node.result))
+            for node in value.readers
+        )
 
     for node in cluster.nodes:
         if not is_view(node):
