@@ -66,9 +66,10 @@ def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
     for node in nodes:
         depths[node] = 0
         for value in node.operands:
-            if value.node is not None:
-                leaves = value.node in fusible and node not in fusible
-                depths[node] = max(depths[node], depths[value.node] + leaves)
+            source = value.source
+            if source is not None:
+                leaves = source in fusible and node not in fusible
+                depths[node] = max(depths[node], depths[source] + leaves)
     return depths
 
 

@@ -32,19 +32,18 @@ mlir.register_lowering(kernel_p, _lower_kernel, platform="cpu")
 
 
 class Execution:
-    """A function of a graph's inputs that returns its results, planned and compiled.
+    """A function of a jaxpr's arguments that returns its results, planned and compiled.
 
     **Arguments:**
 
-    - ``graph``: the graph.
+    - ``closed``: the jaxpr.
     - ``order``: for each input, if it may be written over, a number that says when it
       has its turn; otherwise None.
     """
 
-    def __init__(self, graph: Graph, order: Sequence[int | None]) -> None:
-        self.graph = graph
-        self.steps = plan(graph)
-        self.memory = _memory(graph, order)
+    def __init__(self, closed: core.ClosedJaxpr, order: Sequence[int | None]) -> None:
+        self.graph, self.steps = plan(closed)
+        self.memory = _memory(self.graph, order)
         calls = (step for step in self.steps if isinstance(step, Call))
         # Compiled now, while there is another way.
         self.targets = {call: target(call.program) for call in calls}
@@ -55,6 +54,9 @@ class Execution:
         def read(value: Value) -> Any:
             if value in values:
                 return values[value]
+            if value.base is not None:
+                end = value.offset + value.size
+                return jax.lax.slice(read(value.base), (value.offset,), (end,))
             if value.node is None:
                 return value.constant
             compute(value.node)  # a view
@@ -74,21 +76,12 @@ class Execution:
 
     def _called(self, call: Call, operands: list[Any]) -> list[Any]:
         """The results of a call of a kernel."""
-        place = {value: i for i, value in enumerate(call.inputs())}
-        outputs = call.outputs()
-        # Only where the same group reads: another one may read after this has written.
-        pairs = [
-            (place[self.memory[value]], outputs.index(value))
-            for group in call.groups
-            for value in group.outputs
-            if self.memory.get(value) in group.inputs
-        ]
         results: list[Any] = kernel_p.bind(
             *operands,
             name=self.targets[call],
-            types=tuple(value.aval for value in outputs),
+            types=tuple(value.aval for value in call.outputs()),
             table=call.table(),
-            pairs=tuple(pairs),
+            pairs=call.pairs(self.memory),
         )
         return results
 

@@ -28,21 +28,31 @@ def dtype_name(dtype: Any) -> str:
 
 
 class Value:
-    """An array: an input, a constant, or what a node computes.
+    """An array: an input, a constant, what a node computes, or a part of another.
 
     **Arguments:**
 
     - ``aval``: its type.
     - ``node``: the node that computes it.
     - ``constant``: what it is, if that is known.
+    - ``base``, ``offset``: the array in whose memory it lies, and where it starts.
     """
 
-    __slots__ = ("aval", "constant", "dtype", "is_result", "node", "readers", "size")
+    __slots__ = (
+        *("aval", "base", "constant", "dtype", "is_result", "node", "offset"),
+        *("readers", "size"),
+    )
 
     def __init__(
-        self, aval: Any, node: "Node | None" = None, constant: Any = None
+        self,
+        aval: Any,
+        node: "Node | None" = None,
+        constant: Any = None,
+        base: "Value | None" = None,
+        offset: int = 0,
     ) -> None:
         self.aval, self.node, self.constant = aval, node, constant
+        self.base, self.offset = base, offset
         self.dtype = dtype_name(getattr(aval, "dtype", ""))
         self.size = math.prod(getattr(aval, "shape", ()))
         self.readers: list[Node] = []
@@ -51,8 +61,21 @@ class Value:
     @property
     def is_number(self) -> bool:
         """Whether it is one number that is known now."""
-        kinds = bool | int | float | np.generic | np.ndarray
-        return isinstance(self.constant, kinds) and np.ndim(self.constant) == 0
+        known = self.constant
+        return known is not None and isinstance(known, NUMBERS) and np.ndim(known) == 0
+
+    @property
+    def buffer(self) -> "Value":
+        """The array in whose memory it lies."""
+        return self if self.base is None else self.base
+
+    @property
+    def source(self) -> "Node | None":
+        """The node that computes it or what it is a part of."""
+        return self.node if self.base is None or self.node else self.base.node
+
+
+NUMBERS = (bool, int, float, np.generic, np.ndarray)
 
 
 class Node:
@@ -60,21 +83,34 @@ class Node:
 
     **Arguments:**
 
-    - ``eqn``: the equation of the jaxpr.
+    - ``name``: that of the primitive.
     - ``operands``: what it is applied to.
+    - ``results``: what it computes.
+    - ``eqn``: the equation of the jaxpr.
     """
 
     __slots__ = ("eqn", "name", "operands", "results")
 
-    def __init__(self, eqn: core.JaxprEqn, operands: tuple[Value, ...]) -> None:
-        self.eqn, self.operands = eqn, operands
-        self.name = eqn.primitive.name
-        self.results = tuple(Value(var.aval, self) for var in eqn.outvars)
+    def __init__(
+        self,
+        name: str,
+        operands: tuple[Value, ...],
+        results: tuple[Value, ...],
+        eqn: Any = None,
+    ) -> None:
+        self.name, self.operands, self.results, self.eqn = name, operands, results, eqn
+        for value in results:
+            value.node = self
 
     @property
     def result(self) -> Value:
         """The first result, which is the only one of most operations."""
         return self.results[0]
+
+    def of_part(self, operands: tuple[Value, ...], size: int) -> "Node":
+        """The same operation on parts of vectors."""
+        result = Value(self.result.aval.update(shape=(size,)))
+        return Node(self.name, operands, (result,), self.eqn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +127,7 @@ def graph(closed: core.ClosedJaxpr) -> Graph:
     inputs = tuple(Value(var.aval) for var in closed.jaxpr.invars)
     nodes: list[Node] = []
     results = _written_out(closed, inputs, nodes)
-    for value in results:
-        value.is_result = True
-    return Graph(inputs, _needed(nodes), tuple(results))
+    return Graph(inputs, needed(nodes, results), tuple(results))
 
 
 def _written_out(
@@ -117,18 +151,26 @@ def _written_out(
         if isinstance(called, core.ClosedJaxpr):
             results = _written_out(called, operands, nodes)
         else:
-            nodes.append(Node(eqn, operands))
-            results = nodes[-1].results
+            results = tuple(Value(var.aval) for var in eqn.outvars)
+            nodes.append(Node(eqn.primitive.name, operands, results, eqn))
         values.update(zip(eqn.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 
 
-def _needed(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes on which results depend; notes the readers of each value."""
+def needed(nodes: Sequence[Node], results: Sequence[Value]) -> list[Node]:
+    """The nodes on which results depend; notes who reads each value."""
+    for node in nodes:
+        for value in (*node.operands, *node.results):
+            value.readers = []
+            value.buffer.readers = []
+    for value in results:
+        value.is_result = True
     kept = []
     for node in reversed(nodes):
         if any(value.is_result or value.readers for value in node.results):
             kept.append(node)
             for value in node.operands:
                 value.readers.append(node)
+                if value.node is None and value.base is not None:
+                    value.base.readers.append(node)
     return kept[::-1]

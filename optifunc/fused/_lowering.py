@@ -9,7 +9,6 @@ from jax.interpreters import mlir
 
 from . import _compiler as compiler
 from ._execute import Execution
-from ._graph import graph
 
 
 def plain(*args: Any, jaxpr: core.ClosedJaxpr) -> Sequence[Any]:
@@ -25,7 +24,7 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
     """The program on CPU: with kernels, if that can be."""
     if _is_local(ctx.module_context) and can_compile():
         try:
-            execution = Execution(graph(jaxpr), list(map(written_over, operands)))
+            execution = Execution(jaxpr, list(map(written_over, operands)))
             return mlir.lower_fun(execution, multiple_results=True)(ctx, *operands)
         except Exception as error:
             warnings.warn(
