@@ -21,7 +21,8 @@ fused_p.multiple_results = True
 def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
     """``function(*args)``, a function of arrays that returns several, fused."""
     closed = jax.make_jaxpr(function)(*args)
-    if closed.effects:  # collectives over named axes, and output
+    # Collectives over named axes and output; types that JAX has yet to take apart.
+    if closed.effects or getattr(closed.jaxpr, "is_high", False):
         return list(core.jaxpr_as_fun(closed)(*args))
     # What is closed over may be traced, so that it must be an operand.
     names = closed.jaxpr.debug_info._replace(arg_names=None)

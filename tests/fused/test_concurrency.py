@@ -35,9 +35,12 @@ with concurrent.futures.ThreadPoolExecutor(16) as pool:
 """
 
 
+OTHERS = [(2, 1), (2, 4), (16, 2)]
+
+
 @pytest.mark.parametrize(
     ("threads", "devices"),
-    [(1, 1), (2, 1), pytest.param(2, 4, marks=pytest.mark.slow), (16, 2)],
+    [(1, 1), *(pytest.param(*x, marks=pytest.mark.slow) for x in OTHERS)],
 )
 def test_many_calls_at_once(threads, devices):
     """XLA's pool has as many threads as the variable says."""

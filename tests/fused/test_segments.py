@@ -64,23 +64,29 @@ def test_some_leaves_joined_and_others_not():
     "tx",
     [
         of.flatten(of.sgd(0.1, 0.9, nesterov=True)),
-        of.flatten(of.lion(0.1)),
-        of.chain(of.clip_by_global_norm(0.5), of.flatten(of.adamw(0.1))),
-        # XLA needs the joined vector, for a norm; for an exponential.
-        of.flatten(of.chain(of.clip_by_global_norm(0.5), of.adamw(0.1))),
-        of.flatten(of.adam_atan2(0.1)),
+        of.chain(of.clip_by_global_norm(0.5), of.flatten(of.lion(0.1))),
+        # XLA needs the joined vector, for a norm; for an angle.
+        of.flatten(of.chain(of.clip_by_global_norm(0.5), of.sgd(0.1, 0.9))),
+        pytest.param(of.flatten(of.adam_atan2(0.1)), marks=pytest.mark.slow),
         # Split and joined again in between.
-        of.chain(of.flatten(of.adam(0.1)), of.flatten(of.momentum(0.9))),
+        pytest.param(
+            of.chain(of.flatten(of.adam(0.1)), of.flatten(of.momentum(0.9))),
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=lambda tx: type(tx).__name__,
+    ids=["sgd", "clipped", "norm inside", "angle", "twice"],
 )
 def test_other_transformations(tx):
     check(tx, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_leaves_of_several_dtypes():
     narrow = {k: x.astype(jnp.bfloat16) for k, x in PARAMS.items()}
-    params, grads = {"wide": PARAMS, "narrow": narrow}, {"wide": GRADS, "narrow": narrow}
+    params, grads = (
+        {"wide": PARAMS, "narrow": narrow},
+        {"wide": GRADS, "narrow": narrow},
+    )
     calls, _ = check(of.flatten(of.sgd(0.5, 0.5)), params, grads, rtol=2**-7)
     assert calls >= 1
 
@@ -91,7 +97,7 @@ def test_leaves_of_one_element_are_left_joined():
 
 
 def test_more_leaves_than_jax_joins_at_once():
-    params = {f"{i:03}": jnp.full((3, 2 + i % 5), i, jnp.float32) for i in range(70)}
+    params = {f"{i:02}": jnp.full((3, 2), i, jnp.float32) for i in range(35)}
     calls, step = check(of.flatten(of.adamw(0.1)), params, params)
     assert calls == 1
     assert " concatenate(" not in step.as_text()

@@ -116,6 +116,10 @@ def test_derivatives():
     assert_close(jax.jit(slopes(fused))(*ARGS), expected)
     tangents = tuple(0.5 * x + 1 for x in ARGS)
     assert_close(jax.jvp(fused, ARGS, tangents), jax.jvp(step, ARGS, tangents))
+
+
+@pytest.mark.slow
+def test_second_derivatives():
     hessian = jax.hessian(lambda p: fused(p, *ARGS[1:])[2])(ARGS[0])
     assert_close(hessian, jax.hessian(lambda p: step(p, *ARGS[1:])[2])(ARGS[0]))
 
