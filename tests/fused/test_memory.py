@@ -113,7 +113,7 @@ def test_crossed_results_in_the_memory_of_the_arguments():
 
 
 def test_results_in_the_memory_of_what_another_loop_reads():
-    """Two independent loops in one call: neither may write over what the other reads."""
+    """Of independent loops in one call none may write over what another one reads."""
 
     def function(x, y, z):
         return z * 2 + 1, x * 2 + 1, y * 2 + 1
