@@ -7,6 +7,7 @@ registered too, as it has lowered the step to look it up; no address is in it.
 
 import ctypes
 import hashlib
+import os
 import platform
 import re
 import sys
@@ -22,7 +23,6 @@ from ._code import kernel
 from ._program import Program
 
 RUNTIME = Path(__file__).parent / "runtime" / "runtime.ll"
-MACHINES = {"x86_64", "aarch64"}
 
 HANDLER = """
 define ptr @handler(ptr %frame) {{
@@ -34,13 +34,18 @@ define ptr @handler(ptr %frame) {{
 
 def is_supported() -> bool:
     """Whether kernels can be compiled for this machine, given llvmlite."""
-    return sys.platform == "linux" and platform.machine() in MACHINES
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 @cache
 def is_installed() -> bool:
     """Whether llvmlite is there; does not import it."""
     return find_spec("llvmlite") is not None
+
+
+def is_wanted() -> bool:
+    """Whether the user has not switched kernels off."""
+    return os.environ.get("OPTIFUNC_FUSED", "1") != "0"
 
 
 _lock = threading.Lock()
@@ -158,5 +163,4 @@ def has_half_precision() -> bool:
     """Whether the processor converts float16 by an instruction."""
     import llvmlite.binding as llvm
 
-    is_arm = platform.machine() == "aarch64"
-    return is_arm or bool(llvm.get_host_cpu_features().get("f16c"))
+    return bool(llvm.get_host_cpu_features().get("f16c"))

@@ -38,7 +38,7 @@ def fuse(function: F) -> F:
     as XLA may do too): `jax.vmap`, `jax.grad`, `jax.lax.scan`, `jax.checkpoint` and
     `jax.shard_map` of it are those of ``function``.
 
-    It is left to XLA as a whole on other platforms than Linux's CPUs, in programs that
+    It is left to XLA as a whole elsewhere than on Linux on x86-64, in programs that
     XLA partitions over several devices (inside `jax.shard_map` it is not), in programs
     for `jax.export`, and where the extra ``optifunc[fused]`` is not installed, of which
     a `UserWarning` says so once. Operations that kernels do not know (`jax.numpy.exp`,

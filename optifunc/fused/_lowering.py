@@ -36,8 +36,9 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
 
 
 def can_compile() -> bool:
-    """Whether this process can compile kernels."""
-    return compiler.is_supported() and compiler.is_installed()
+    """Whether this process can compile kernels, and may."""
+    is_possible = compiler.is_supported() and compiler.is_installed()
+    return is_possible and compiler.is_wanted()
 
 
 def _is_local(module: Any) -> bool:

@@ -57,6 +57,11 @@ def test_without_the_extra_a_step_says_nothing(without_llvmlite):
         optimizer.step(grads=params)
 
 
+def test_a_variable_switches_kernels_off(monkeypatch):
+    monkeypatch.setenv("OPTIFUNC_FUSED", "0")
+    check(of.fuse(function))
+
+
 def test_on_another_machine_nothing_is_said(monkeypatch):
     monkeypatch.setattr(compiler, "is_supported", lambda: False)
     monkeypatch.setattr(compiler, "is_installed", lambda: False)
