@@ -117,7 +117,7 @@ def _steps(graph: Graph) -> list[Step] | None:
             call = Call(program, tuple(groups[start : start + size]))
             written += [value for group in call.groups for value in group.outputs]
             steps.setdefault(depth, []).append(call)
-            if is_joined and not _is_whole(call):
+            if is_joined and not _writes_all_parts(call):
                 return None
     joined = {x for n in graph.nodes if n.name == "join" for x in n.operands}
     if not joined.issubset(written):
@@ -125,7 +125,7 @@ def _steps(graph: Graph) -> list[Step] | None:
     return [step for depth in sorted(steps) for step in steps[depth]]
 
 
-def _is_whole(call: Call) -> bool:
+def _writes_all_parts(call: Call) -> bool:
     """Whether all parts of the vectors that a call writes are written by it."""
     parts = {value for group in call.groups for value in group.outputs}
     joins = (x.node for x in call.outputs() if x.node and x.node.name == "join")

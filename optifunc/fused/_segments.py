@@ -26,15 +26,15 @@ def segmented(graph: Graph) -> Graph | None:
     for value in graph.results:
         value.is_result = False
     nodes, parts, replaced = _cut(graph.nodes, layouts)
-    results = [replaced.get(value, value) for value in graph.results]
-    for i, value in enumerate(results):
-        if value in parts and value.node is not None and is_elementwise(value.node):
+    cut = {x: x.node for x in parts if x.node is not None and is_elementwise(x.node)}
+    for value in dict.fromkeys(graph.results):
+        if value in cut:
             nodes.append(_join(value, parts[value]))
-            results[i] = nodes[-1].result
+            replaced[value] = nodes[-1].result
+    results = [replaced.get(value, value) for value in graph.results]
     alive = needed(nodes, results)
-    cut = {x.node for x in parts if x.node is not None and is_elementwise(x.node)}
-    if not cut.isdisjoint(alive):  # XLA needs a vector: it would be computed twice
-        return None
+    if not set(alive).isdisjoint(cut.values()):
+        return None  # XLA needs a vector, which would be computed twice
     return Graph(graph.inputs, alive, tuple(results))
 
 

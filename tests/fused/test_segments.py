@@ -109,7 +109,8 @@ def test_vectors_of_ones_own():
     def function(vector, x, y):
         joined = jnp.concatenate([x.ravel(), y]) * vector + 1
         first, second = jnp.split(joined, [6])
-        return joined, first.reshape(x.shape) + x, second * y, vector[3:9], second
+        first_moved = first.reshape(x.shape) + x
+        return joined, first_moved, second * y, vector[3:9], second, joined
 
     args = jnp.arange(11.0), jnp.arange(6.0).reshape(2, 3), jnp.arange(5.0)
     found = jax.jit(of.fuse(function))(*args)
