@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import jax
@@ -59,14 +60,24 @@ class Recipe:
     donate_params: bool = True
     # The keyword arguments of `update`, from parameters and gradients.
     extra: Callable[[Any, Any], dict[str, Any]] = lambda params, grads: {}
+    # Whether the step is compiled by `optifunc.fuse`.
+    fused: bool = False
+
+    def advanced(self, tx: Any, params: Any, state: Any, grads: Any) -> Any:
+        """Parameters and state after a step."""
+
+        def step(params: Any, state: Any, grads: Any) -> Any:
+            extra = self.extra(params, grads)
+            updates, state = tx.update(grads, state, params, **extra)
+            return self.apply_updates(params, updates), state
+
+        return (of.fuse(step) if self.fused else step)(params, state, grads)
 
     def jitted(self) -> Any:
         """The step as a new function, of which nothing has been traced yet."""
 
         def step(tx: Any, params: Any, state: Any, grads: Any) -> Any:
-            extra = self.extra(params, grads)
-            updates, state = tx.update(grads, state, params, **extra)
-            return self.apply_updates(params, updates), state
+            return self.advanced(tx, params, state, grads)
 
         donated = ("params", "state") if self.donate_params else ("state",)
         function = step if self.as_argument else partial(step, self.make())
@@ -174,6 +185,11 @@ def chosen(contenders: Mapping[str, T], names: list[str] | None) -> dict[str, T]
     return {k: v for k, v in contenders.items() if names is None or k in names}
 
 
+def can_fuse() -> bool:
+    """Whether `optifunc.fuse` changes anything here."""
+    return jax.default_backend() == "cpu" and find_spec("llvmlite") is not None
+
+
 def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
     """The contenders that are compiled by JAX, by name."""
     found = {}
@@ -186,6 +202,10 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
     found["optifunc, params kept"] = replace(
         found["optifunc, argument"], donate_params=False
     )
+    if can_fuse():
+        for name in ("optax", "optifunc"):
+            if name in found:
+                found[f"{name}, fused"] = replace(found[name], fused=True)
     # In one vector there are no rows and columns, and no leaves of their own.
     if optimizer.accesses is not None:
         found["optifunc.flatten"] = Recipe(

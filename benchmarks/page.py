@@ -32,6 +32,7 @@ Adafactor: a hundredth).
   and state donated. *Argument*: the transformation is an argument of the jitted
   function, so that its numbers can be changed; *params kept*: besides, the parameters
   are not donated.
+- *fused*: the same step compiled by [`of.fuse`](fused.md), on CPU.
 - *optifunc.optim*: the [torch-style face](api/optim.md). It keeps the old parameters.
 - *optifunc.flatten*: `of.flatten` with `max_size=4096`, which joins the small leaves
   into one vector. *optax.flatten* joins all leaves.

@@ -17,6 +17,8 @@ COLORS = {
     "optifunc, argument": "#9575cd",
     "optifunc, params kept": "#d1c4e9",
     "optifunc.optim": "#b39ddb",
+    "optifunc, fused": "#00897b",
+    "optax, fused": "#80cbc4",
     "optifunc.flatten": "#4dd0e1",
     "optax.flatten": "#c7c7c7",
     "torch": "#ffcc80",

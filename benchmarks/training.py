@@ -47,8 +47,7 @@ class PureTrainer(Trainer):
                 return cross_entropy(network.jax(params, images), labels)
 
             loss, grads = jax.value_and_grad(loss_fn)(params)
-            updates, state = tx.update(grads, state, params)
-            return (recipe.apply_updates(params, updates), state), loss
+            return recipe.advanced(tx, params, state, grads), loss
 
         self._leading = recipe.leading()
         function = train if self._leading else partial(train, recipe.make())

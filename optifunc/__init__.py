@@ -47,6 +47,7 @@ from ._transformation import (
     transformation as transformation,
 )
 from ._tree import global_norm as global_norm
+from .fused import apply_gradients as apply_gradients, fuse as fuse
 from .optimizers import *  # noqa: F403
 from .transforms import *  # noqa: F403
 from .wrappers import *  # noqa: F403

@@ -60,6 +60,8 @@ class Optimizer(Parameters):
     nobody can tell: `jax.device_put` returns arrays that share memory with the
     parameters and that no reference count shows.
 
+    **Speed:** on CPU, with the extra ``fused``, a step is one pass over memory.
+
     **Failures:** a step that raises leaves parameters, state and groups as they were.
     If a compiled step fails while it runs, when the state is already written over, the
     error says so, and `load_state_dict` or `load_functional` continues.

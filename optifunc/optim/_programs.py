@@ -9,23 +9,17 @@ import jax.extend.core
 import jax.numpy as jnp
 
 from .._gradients import value_and_gradient
-from .._transformation import GradientTransformation, State, apply_updates
+from .._transformation import GradientTransformation, State
 from .._tree import PyTree
+from ..fused import apply_gradients
 from ..wrappers._chain import chain
 from ._cohorts import count_steps
-
-
-def _updated(
-    tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
-) -> tuple[PyTree, State]:
-    updates, state = tx.update(grads, state, params, **extra)
-    return apply_updates(params, updates), state
 
 
 def _step(
     tx: GradientTransformation, state: State, params: PyTree, grads: PyTree, extra: Any
 ) -> tuple[PyTree, State]:
-    return _updated(tx, state, params, grads, extra)
+    return apply_gradients(tx, grads, state, params, **extra)
 
 
 def _step_with_loss(
@@ -37,7 +31,7 @@ def _step_with_loss(
     extra: Any,
 ) -> tuple[PyTree, State]:
     given = {"value_fn": _on_batch(value_fn, False, extra["args"])}
-    return _updated(tx, state, params, grads, given)
+    return apply_gradients(tx, grads, state, params, **given)
 
 
 def _on_batch(
@@ -73,7 +67,7 @@ def _train(
         "value": value[0] if has_aux else value,
         "value_fn": _on_batch(loss_fn, has_aux, batch),
     }
-    params, state = _updated(tx, state, params, grads, extra)
+    params, state = apply_gradients(tx, grads, state, params, **extra)
     return params, state, value
 
 

@@ -1,0 +1,165 @@
+"""Which operations go together into one kernel, and which stay with XLA.
+
+A cluster is a set of operations on single elements that can run in one loop: no value
+leaves it, passes through something that is not elementwise, and comes back. The depth
+of an operation tells: how often a value, on its way from the inputs to it, has left
+kernels for XLA's operations. Operations of one depth are a cluster if they are
+connected: one reads what another has computed, or both read the same array.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ._compiler import has_half_precision
+from ._graph import Graph, Node, Value
+from ._operations import OPERATIONS, is_known
+
+# A kernel sees all elements of an array in one row, so that these are nothing to it.
+VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
+# What XLA computes in one loop with its neighbors. Where a kernel does not know such an
+# operation, all that is connected with it stays with XLA: kernels before and after it
+# would write to memory what XLA's loop keeps in registers.
+LOOPS = {
+    *("exp", "exp2", "log", "expm1", "log1p", "logistic", "tanh", "pow", "cbrt"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
+    *("atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma", "nextafter"),
+    *("rem", "real", "imag", "complex", "conj", "reduce_precision", "population_count"),
+    *OPERATIONS,  # of dtypes that they do not know, or along rows and columns
+}
+# What XLA computes where it is read, such as a row for all rows; a kernel would have to
+# read it from memory.
+SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
+# What passes the elements of arrays on, in other arrays.
+MOVES = {"concatenate", "slice", "split"}
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """Operations that are computed in one loop, in order."""
+
+    depth: int
+    nodes: list[Node]
+
+
+@dataclass(frozen=True)
+class Division:
+    """What kernels compute, and when XLA computes the rest."""
+
+    clusters: list[Cluster]
+    depths: dict[Node, int]  # of XLA's operations; kernels of a depth come after them
+
+
+def divide(graph: Graph) -> Division:
+    """Divide the nodes of a graph between kernels and XLA."""
+    fusible = _fusible(graph.nodes)
+    depths = _earliest(graph.nodes, fusible)
+    plain = {node: depths[node] for node in graph.nodes if node not in fusible}
+    _delay(graph.nodes, fusible, depths)
+    groups = _connected([node for node in graph.nodes if node in fusible], depths)
+    clusters = [Cluster(depths[nodes[0]], nodes) for nodes in groups]
+    return Division([c for c in clusters if not all(map(is_view, c.nodes))], plain)
+
+
+def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
+    """For each node the least depth that it can have."""
+    depths: dict[Node, int] = {}
+    for node in nodes:
+        depths[node] = 0
+        for value in node.operands:
+            source = value.source
+            if source is not None:
+                leaves = source in fusible and node not in fusible
+                depths[node] = max(depths[node], depths[source] + leaves)
+    return depths
+
+
+def _delay(nodes: list[Node], fusible: set[Node], depths: dict[Node, int]) -> None:
+    """Move what kernels compute to the depth at which it is first read.
+
+    A kernel then need not write it for a later one.
+    """
+    for node in reversed(nodes):
+        if node in fusible and node.result.readers:
+            depths[node] = min(
+                depths[reader] - (reader not in fusible)
+                for reader in node.result.readers
+            )
+
+
+def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
+    """The nodes of each depth in connected groups."""
+    leaders: dict[Node, Node] = {node: node for node in nodes}
+
+    def leader(node: Node) -> Node:
+        while leaders[node] is not node:
+            leaders[node] = leaders[leaders[node]]
+            node = leaders[node]
+        return node
+
+    first: dict[tuple[Value, int], Node] = {}  # to read or to compute a value
+    for node in nodes:
+        for value in (*node.operands, node.result):
+            if value.size > 1:
+                other = first.setdefault((value, depths[node]), node)
+                leaders[leader(node)] = leader(other)
+    groups: dict[Node, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(leader(node), []).append(node)
+    return list(groups.values())
+
+
+def is_view(node: Node) -> bool:
+    """Whether a node only shows the elements of its operand, or one number for all."""
+    if node.name not in VIEWS or node.eqn.params.get("dimensions") is not None:
+        return False
+    return node.result.size > 1 and node.operands[0].size in (1, node.result.size)
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether a node is an operation on single elements that kernels know."""
+    size = node.result.size if len(node.results) == 1 else 0
+    if size <= 1 or any(value.size not in (1, size) for value in node.operands):
+        return False
+    dtypes = tuple(value.dtype for value in node.operands)
+    if not is_known(node.name, dtypes, node.result.dtype):
+        return False
+    return "float16" not in (*dtypes, node.result.dtype) or has_half_precision()
+
+
+def _fusible(nodes: list[Node]) -> set[Node]:
+    """The nodes that kernels may compute."""
+    fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
+    fusible -= _beside_loops(nodes, fusible)
+    # What XLA alone reads, such as the squares of a norm, it fuses into what reads it.
+    for node in reversed(nodes):
+        value = node.result if node in fusible else None
+        if value and not value.is_result and fusible.isdisjoint(value.readers):
+            fusible.remove(node)
+    return fusible
+
+
+def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
+    """The fusible nodes that XLA would compute in one loop with one that is not."""
+    others = [node for node in nodes if node not in fusible]
+    pending = [node for node in others if _has_array(node, LOOPS)]
+    for node in others:
+        if _has_array(node, SOURCES):
+            pending += fusible.intersection(node.result.readers)
+    if not pending:
+        return set()
+    carriers = {n for n in nodes if n in fusible or _has_array(n, LOOPS | MOVES)}
+    reached: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        reached.add(node)
+        arrays = [value for value in node.operands if value.size > 1]
+        neighbors: set[Any] = {value.node for value in arrays}
+        # Who reads the same, too: it must not write over what XLA's loop still reads.
+        for value in (*arrays, *node.results):
+            neighbors.update(value.readers)
+        pending += neighbors & carriers - reached
+    return reached & fusible
+
+
+def _has_array(node: Node, names: set[str]) -> bool:
+    return node.name in names and any(value.size > 1 for value in node.results)

@@ -1,0 +1,116 @@
+"""A planned function as one that JAX traces: XLA's operations and calls of kernels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import core
+from jax.interpreters import mlir
+
+from ._compiler import target
+from ._graph import Graph, Node, Value
+from ._plan import Call, plan
+
+kernel_p = core.Primitive("fused_kernel")
+kernel_p.multiple_results = True
+
+
+def _kernel_types(*args: Any, types: tuple[Any, ...], **params: Any) -> Sequence[Any]:
+    return types
+
+
+def _lower_kernel(
+    ctx: Any, *operands: Any, name: str, types: Any, table: Any, pairs: Any
+) -> Any:
+    lower = jax.ffi.ffi_lowering(name, operand_output_aliases=dict(pairs))
+    return lower(ctx, *operands, table=np.array(table, np.int64))
+
+
+kernel_p.def_abstract_eval(_kernel_types)
+mlir.register_lowering(kernel_p, _lower_kernel, platform="cpu")
+
+
+class Execution:
+    """A function of a jaxpr's arguments that returns its results, planned and compiled.
+
+    **Arguments:**
+
+    - ``closed``: the jaxpr.
+    - ``order``: for each input, if it may be written over, a number that says when it
+      has its turn; otherwise None.
+    """
+
+    def __init__(self, closed: core.ClosedJaxpr, order: Sequence[int | None]) -> None:
+        self.graph, self.steps = plan(closed)
+        self.memory = _memory(self.graph, order)
+        calls = (step for step in self.steps if isinstance(step, Call))
+        # Compiled now, while there is another way.
+        self.targets = {call: target(call.program) for call in calls}
+
+    def __call__(self, *args: Any) -> list[Any]:
+        values: dict[Value, Any] = dict(zip(self.graph.inputs, args, strict=True))
+
+        def read(value: Value) -> Any:
+            if value in values:
+                return values[value]
+            if value.base is not None:
+                end = value.offset + value.size
+                return jax.lax.slice(read(value.base), (value.offset,), (end,))
+            if value.node is None:
+                return value.constant
+            compute(value.node)  # a view
+            return values[value]
+
+        def compute(node: Node) -> None:
+            found = _computed(node, list(map(read, node.operands)))
+            values.update(zip(node.results, found, strict=True))
+
+        for step in self.steps:
+            if isinstance(step, Call):
+                found = self._called(step, list(map(read, step.inputs())))
+                values.update(zip(step.outputs(), found, strict=True))
+            else:
+                compute(step)
+        return list(map(read, self.graph.results))
+
+    def _called(self, call: Call, operands: list[Any]) -> list[Any]:
+        """The results of a call of a kernel."""
+        results: list[Any] = kernel_p.bind(
+            *operands,
+            name=self.targets[call],
+            types=tuple(value.aval for value in call.outputs()),
+            table=call.table(),
+            pairs=call.pairs(self.memory),
+        )
+        return results
+
+
+def _computed(node: Node, operands: list[Any]) -> list[Any]:
+    """The results of an operation of XLA's."""
+    eqn = node.eqn
+    params = eqn.primitive.get_bind_params(eqn.params)
+    functions: Sequence[Any] = ()
+    if isinstance(params, tuple):  # in some versions of JAX
+        functions, params = params
+    with eqn.ctx.manager:
+        found = eqn.primitive.bind(*functions, *operands, **params)
+    return list(found) if eqn.primitive.multiple_results else [found]
+
+
+def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:
+    """For results the inputs in whose memory they may be written.
+
+    As JAX pairs donated arguments: each result with the first input of its type.
+    """
+    turns = [(turn, i) for i, turn in enumerate(order) if turn is not None]
+    free: dict[Any, list[Value]] = {}
+    for _, i in sorted(turns, reverse=True):
+        value = graph.inputs[i]
+        free.setdefault((value.aval.shape, value.dtype), []).append(value)
+    memory = {}
+    for value in graph.results:
+        candidates = free.get((value.aval.shape, value.dtype))
+        if candidates:
+            memory[value] = candidates.pop()
+    return memory

@@ -1,0 +1,176 @@
+"""A jaxpr as a graph, in which calls are written out and what nobody needs left out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jax.extend import core
+
+# Primitives that are calls, and the parameter that holds what they call.
+CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "fused": "jaxpr",
+}
+
+
+@cache
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype."""
+    return str(dtype)
+
+
+class Value:
+    """An array: an input, a constant, what a node computes, or a part of another.
+
+    **Arguments:**
+
+    - ``aval``: its type.
+    - ``node``: the node that computes it.
+    - ``constant``: what it is, if that is known.
+    - ``base``, ``offset``: the array in whose memory it lies, and where it starts.
+    """
+
+    __slots__ = (
+        *("aval", "base", "constant", "dtype", "is_result", "node", "offset"),
+        *("readers", "size"),
+    )
+
+    def __init__(
+        self,
+        aval: Any,
+        node: "Node | None" = None,
+        constant: Any = None,
+        base: "Value | None" = None,
+        offset: int = 0,
+    ) -> None:
+        self.aval, self.node, self.constant = aval, node, constant
+        self.base, self.offset = base, offset
+        self.dtype = dtype_name(getattr(aval, "dtype", ""))
+        self.size = math.prod(getattr(aval, "shape", ()))
+        self.readers: list[Node] = []
+        self.is_result = False  # of the whole graph
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is one number that is known now."""
+        known = self.constant
+        return known is not None and isinstance(known, NUMBERS) and np.ndim(known) == 0
+
+    @property
+    def buffer(self) -> "Value":
+        """The array in whose memory it lies."""
+        return self if self.base is None else self.base
+
+    @property
+    def source(self) -> "Node | None":
+        """The node that computes it or what it is a part of."""
+        return self.node if self.base is None or self.node else self.base.node
+
+
+NUMBERS = (bool, int, float, np.generic, np.ndarray)
+
+
+class Node:
+    """An operation.
+
+    **Arguments:**
+
+    - ``name``: that of the primitive.
+    - ``operands``: what it is applied to.
+    - ``results``: what it computes.
+    - ``eqn``: the equation of the jaxpr.
+    """
+
+    __slots__ = ("eqn", "name", "operands", "results")
+
+    def __init__(
+        self,
+        name: str,
+        operands: tuple[Value, ...],
+        results: tuple[Value, ...],
+        eqn: Any = None,
+    ) -> None:
+        self.name, self.operands, self.results, self.eqn = name, operands, results, eqn
+        for value in results:
+            value.node = self
+
+    @property
+    def result(self) -> Value:
+        """The first result, which is the only one of most operations."""
+        return self.results[0]
+
+    def of_part(self, operands: tuple[Value, ...], size: int) -> "Node":
+        """The same operation on parts of vectors."""
+        result = Value(self.result.aval.update(shape=(size,)))
+        return Node(self.name, operands, (result,), self.eqn)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in order, from inputs to results."""
+
+    inputs: tuple[Value, ...]
+    nodes: list[Node]
+    results: tuple[Value, ...]
+
+
+def graph(closed: core.ClosedJaxpr) -> Graph:
+    """The graph of a jaxpr."""
+    inputs = tuple(Value(var.aval) for var in closed.jaxpr.invars)
+    nodes: list[Node] = []
+    results = _written_out(closed, inputs, nodes)
+    return Graph(inputs, needed(nodes, results), tuple(results))
+
+
+def _written_out(
+    closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
+) -> list[Value]:
+    """Add the nodes of a jaxpr and of all that it calls; returns its results."""
+    jaxpr = closed.jaxpr
+    values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
+    for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
+        values[var] = Value(var.aval, constant=constant)
+
+    def read(atom: Any) -> Value:
+        if isinstance(atom, core.Literal):
+            return Value(atom.aval, constant=atom.val)
+        return values[atom]
+
+    for eqn in jaxpr.eqns:
+        operands = tuple(map(read, eqn.invars))
+        called = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
+        results: Sequence[Value]
+        if isinstance(called, core.ClosedJaxpr):
+            results = _written_out(called, operands, nodes)
+        else:
+            results = tuple(Value(var.aval) for var in eqn.outvars)
+            nodes.append(Node(eqn.primitive.name, operands, results, eqn))
+        values.update(zip(eqn.outvars, results, strict=True))
+    return list(map(read, jaxpr.outvars))
+
+
+def needed(nodes: Sequence[Node], results: Sequence[Value]) -> list[Node]:
+    """The nodes on which results depend; notes who reads each value."""
+    for node in nodes:
+        for value in (*node.operands, *node.results):
+            value.readers = []
+            value.buffer.readers = []
+    for value in results:
+        value.is_result = True
+    kept = []
+    for node in reversed(nodes):
+        if any(value.is_result or value.readers for value in node.results):
+            kept.append(node)
+            for value in node.operands:
+                value.readers.append(node)
+                if value.node is None and value.base is not None:
+                    value.base.readers.append(node)
+    return kept[::-1]

@@ -1,0 +1,83 @@
+"""The program of a fused function: kernels where they can be, and XLA elsewhere."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from jax.extend import core
+from jax.interpreters import mlir
+
+from . import _compiler as compiler
+from ._execute import Execution
+
+
+def plain(*args: Any, jaxpr: core.ClosedJaxpr) -> Sequence[Any]:
+    """What a fused function computes, without kernels."""
+    results: Sequence[Any] = core.jaxpr_as_fun(jaxpr)(*args)
+    return results
+
+
+lower_plainly: Any = mlir.lower_fun(plain, multiple_results=True)
+
+
+def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
+    """The program on CPU: with kernels, if that can be."""
+    if _is_local(ctx.module_context) and can_compile():
+        try:
+            execution = Execution(jaxpr, list(map(written_over, operands)))
+            return mlir.lower_fun(execution, multiple_results=True)(ctx, *operands)
+        except Exception as error:
+            warnings.warn(
+                "a function could not be fused and is left to XLA "
+                f"({type(error).__name__}: {error})",
+                stacklevel=2,
+            )
+    return lower_plainly(ctx, *operands, jaxpr=jaxpr)
+
+
+def can_compile() -> bool:
+    """Whether this process can compile kernels, and may."""
+    is_possible = compiler.is_supported() and compiler.is_installed()
+    return is_possible and compiler.is_wanted()
+
+
+def _is_local(module: Any) -> bool:
+    """Whether the arrays of a program are what its kernels would be given.
+
+    XLA cuts the arrays of a partitioned program into pieces, and cannot cut a kernel;
+    inside of `jax.shard_map` they have been cut. An exported program runs elsewhere.
+    """
+    if module.lowering_parameters.for_export:
+        return False
+    context = module.axis_context
+    if hasattr(context, "num_devices"):
+        return bool(context.num_devices == 1)
+    if hasattr(context, "manual_axes"):
+        sizes = context.mesh.shape.items()
+        return all(size == 1 or name in context.manual_axes for name, size in sizes)
+    return False
+
+
+def written_over(operand: Any) -> int | None:
+    """When an operand has its turn to be written over; None: it may not be.
+
+    A program may write over its arguments if they are donated. The arguments of a
+    loop's body or of an inner function may be written over as far as is known here;
+    where that is wrong, XLA copies them before.
+    """
+    if not isinstance(operand, mlir.ir.BlockArgument):
+        return None
+    function: Any = operand.owner.owner
+    number, given = operand.arg_number, {}
+    if "arg_attrs" in function.attributes:
+        given = function.attributes["arg_attrs"][number]
+    if "tf.aliasing_output" in given:
+        # JAX has paired donated arguments and results: in this order the pairs are its.
+        return int(given["tf.aliasing_output"].value)
+    is_donated = "jax.buffer_donor" in given
+    return number if is_donated or not _is_main(function) else None
+
+
+def _is_main(function: Any) -> bool:
+    attributes = function.attributes
+    return "sym_name" in attributes and str(attributes["sym_name"]) == '"main"'

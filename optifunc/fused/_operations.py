@@ -1,0 +1,329 @@
+"""The operations that kernels know, each by the instructions that compute it.
+
+An operation is here if it takes a few vector instructions and gives what XLA gives, up
+to the contraction of a product and a sum. What is missing, such as exponentials, stays
+with XLA.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from ._program import Operation
+from ._types import TYPES, Type
+
+if TYPE_CHECKING:
+    from ._code import Code
+
+Emitter: TypeAlias = Callable[["Code", Operation], str]
+
+# A product and a sum may be contracted into one instruction; no other freedom is taken.
+FAST = "contract"
+
+
+def _operands(code: "Code", operation: Operation) -> tuple[Type, list[str]]:
+    """The type of the last operand and the values of all."""
+    kind = code.type_of(operation.operands[-1])
+    return kind, [code.value(x) for x in operation.operands]
+
+
+def _arithmetic(real: str, integer: str | None) -> Emitter:
+    """An instruction with two operands of one type."""
+
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x, y) = _operands(code, operation)
+        name = f"{real} {FAST}" if kind.is_float else integer
+        return code.rounded(code.line(f"{name} {kind.computed} {x}, {y}"), kind)
+
+    return emit
+
+
+def _intrinsic(name: str) -> Emitter:
+    """A function of one float for which LLVM has a name."""
+
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x,) = _operands(code, operation)
+        full = f"llvm.{name}.{kind.suffix}"
+        return code.rounded(code.call(full, kind.computed, (kind.computed, x)), kind)
+
+    return emit
+
+
+def _extremum(real: str, integer: str) -> Emitter:
+    """The larger or the smaller of two; NaN if one is."""
+
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x, y) = _operands(code, operation)
+        return extremum(code, kind, real if kind.is_float else integer, x, y)
+
+    return emit
+
+
+def extremum(code: "Code", kind: Type, name: str, x: str, y: str) -> str:
+    """LLVM's ``maximum``, ``minimum``, or ``max`` and ``min`` of integers."""
+    if not kind.is_float:
+        name = ("s" if kind.is_signed else "u") + name
+    pair = [(kind.computed, x), (kind.computed, y)]
+    return code.call(f"llvm.{name}.{kind.suffix}", kind.computed, *pair)
+
+
+def _comparison(real: str, integer: str) -> Emitter:
+    """A truth value of two numbers."""
+
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x, y) = _operands(code, operation)
+        if kind.is_float:
+            return code.line(f"fcmp {real} {kind.computed} {x}, {y}")
+        sign = "" if integer in ("eq", "ne") else "s" if kind.is_signed else "u"
+        return code.line(f"icmp {sign}{integer} {kind.computed} {x}, {y}")
+
+    return emit
+
+
+def _bitwise(name: str) -> Emitter:
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x, y) = _operands(code, operation)
+        return code.line(f"{name} {kind.computed} {x}, {y}")
+
+    return emit
+
+
+def _not(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    return code.line(f"xor {kind.computed} {x}, {'true' if kind.is_bool else -1}")
+
+
+def _shift(name: str) -> Emitter:
+    """A shift; by the width or more all bits are those that come in."""
+
+    def emit(code: "Code", operation: Operation) -> str:
+        kind, (x, by) = _operands(code, operation)
+        inside = code.line(f"icmp ult {kind.computed} {by}, {kind.bits}")
+        most = code.line(
+            f"select i1 {inside}, {kind.computed} {by}, {kind.computed} {kind.bits - 1}"
+        )
+        shifted = code.line(f"{name} {kind.computed} {x}, {most}")
+        if name == "ashr":
+            return shifted
+        return code.line(
+            f"select i1 {inside}, {kind.computed} {shifted}, {kind.computed} 0"
+        )
+
+    return emit
+
+
+def _neg(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    if kind.is_float:
+        return code.line(f"fneg {kind.computed} {x}")
+    return code.line(f"sub {kind.computed} 0, {x}")
+
+
+def _abs(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    if kind.is_float:
+        return code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
+    if not kind.is_signed:
+        return x
+    pair = [(kind.computed, x), ("i1", "false")]
+    return code.call(f"llvm.abs.{kind.suffix}", kind.computed, *pair)
+
+
+def _sign_of(code: "Code", operation: Operation) -> str:
+    """-1, 1, or the number itself: a zero with its sign, or NaN."""
+    kind, (x,) = _operands(code, operation)
+    number = kind.computed
+    if kind.is_float:
+        pair = [(number, "1.0"), (number, x)]
+        one = code.call(f"llvm.copysign.{kind.suffix}", number, *pair)
+        apart = code.line(f"fcmp one {number} {x}, 0.0")
+        return code.line(f"select i1 {apart}, {number} {one}, {number} {x}")
+    order = "sgt" if kind.is_signed else "ugt"
+    above = code.line(f"icmp {order} {number} {x}, 0")
+    sign = code.line(f"zext i1 {above} to {number}")
+    if not kind.is_signed:
+        return sign
+    below = code.line(f"icmp slt {number} {x}, 0")
+    return code.line(f"select i1 {below}, {number} -1, {number} {sign}")
+
+
+def _rsqrt(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    root = code.call(f"llvm.sqrt.{kind.suffix}", kind.computed, (kind.computed, x))
+    return code.rounded(code.line(f"fdiv {FAST} {kind.computed} 1.0, {root}"), kind)
+
+
+def _square(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    return _product(code, kind, x, x)
+
+
+def _product(code: "Code", kind: Type, x: str, y: str) -> str:
+    name = f"fmul {FAST}" if kind.is_float else "mul"
+    return code.rounded(code.line(f"{name} {kind.computed} {x}, {y}"), kind)
+
+
+def _integer_pow(code: "Code", operation: Operation) -> str:
+    """A power by repeated squaring; the reciprocal of one if it is negative."""
+    kind, (x,) = _operands(code, operation)
+    (exponent,) = operation.options
+    result, remaining = None, abs(exponent)
+    while remaining:
+        if remaining % 2:
+            result = x if result is None else _product(code, kind, result, x)
+        remaining //= 2
+        if remaining:
+            x = _product(code, kind, x, x)
+    if result is None:
+        return "1.0"
+    if exponent > 0:
+        return result
+    inverse = code.line(f"fdiv {FAST} {kind.computed} 1.0, {result}")
+    return code.rounded(inverse, kind)
+
+
+def _round(code: "Code", operation: Operation) -> str:
+    """To an integer; halves away from zero or to even."""
+    kind, (x,) = _operands(code, operation)
+    name = ("round", "roundeven")[operation.options[0]]
+    return code.call(f"llvm.{name}.{kind.suffix}", kind.computed, (kind.computed, x))
+
+
+def _is_finite(code: "Code", operation: Operation) -> str:
+    kind, (x,) = _operands(code, operation)
+    size = code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
+    return code.line(f"fcmp one {kind.computed} {size}, 0x7FF0000000000000")
+
+
+def _select(code: "Code", operation: Operation) -> str:
+    kind, (which, no, yes) = _operands(code, operation)
+    return code.line(f"select i1 {which}, {kind.computed} {yes}, {kind.computed} {no}")
+
+
+def _clamp(code: "Code", operation: Operation) -> str:
+    kind, (low, x, high) = _operands(code, operation)
+    names = ("maximum", "minimum") if kind.is_float else ("max", "min")
+    above = extremum(code, kind, names[0], low, x)
+    return extremum(code, kind, names[1], above, high)
+
+
+def _convert(code: "Code", operation: Operation) -> str:
+    old, (x,) = _operands(code, operation)
+    new = TYPES[operation.dtype]
+    if new.is_bool:
+        compare = "fcmp une" if old.is_float else "icmp ne"
+        zero = "0.0" if old.is_float else "false" if old.is_bool else "0"
+        return code.line(f"{compare} {old.computed} {x}, {zero}")
+    if old.is_float and new.is_float:
+        if old.computed != new.computed:
+            name = "fpext" if new.computed == "double" else "fptrunc"
+            x = code.line(f"{name} {old.computed} {x} to {new.computed}")
+        return x if old.stored == new.stored else code.rounded(x, new)
+    if new.is_float:
+        name = "sitofp" if old.is_signed else "uitofp"
+        x = code.line(f"{name} {old.computed} {x} to {new.computed}")
+        return code.rounded(x, new)
+    if old.is_float:
+        # What does not fit becomes the nearest integer that does, and NaN 0.
+        name = f"llvm.fpto{'s' if new.is_signed else 'u'}i.sat"
+        full = f"{name}.{new.suffix}.{old.suffix}"
+        return code.call(full, new.computed, (old.computed, x))
+    if new.bits == old.bits and not old.is_bool:
+        return x
+    wider = "sext" if old.is_signed else "zext"
+    name = wider if old.is_bool or new.bits > old.bits else "trunc"
+    return code.line(f"{name} {old.computed} {x} to {new.computed}")
+
+
+def _bitcast(code: "Code", operation: Operation) -> str:
+    old, (x,) = _operands(code, operation)
+    new = TYPES[operation.dtype]
+    x = code.narrowed(x, old)
+    if old.stored != new.stored:
+        x = code.line(f"bitcast {old.stored} {x} to {new.stored}")
+    return code.widened(x, new)
+
+
+# Which dtypes an operation takes.
+ALL, NUMBERS, FLOATS, BITS = range(4)
+
+
+class Rule(NamedTuple):
+    """How an operation is computed, and on which dtypes."""
+
+    emit: Emitter
+    domain: int
+
+    def takes(self, kind: Type) -> bool:
+        """Whether it is for numbers of this type."""
+        if self.domain == FLOATS:
+            return kind.is_float
+        if self.domain == BITS:
+            return not kind.is_float
+        return self.domain == ALL or not kind.is_bool
+
+
+OPERATIONS: dict[str, Rule] = {
+    "add": Rule(_arithmetic("fadd", "add"), NUMBERS),
+    "add_any": Rule(_arithmetic("fadd", "add"), NUMBERS),
+    "sub": Rule(_arithmetic("fsub", "sub"), NUMBERS),
+    "mul": Rule(_arithmetic("fmul", "mul"), NUMBERS),
+    "div": Rule(_arithmetic("fdiv", None), FLOATS),
+    "max": Rule(_extremum("maximum", "max"), NUMBERS),
+    "min": Rule(_extremum("minimum", "min"), NUMBERS),
+    "neg": Rule(_neg, NUMBERS),
+    "abs": Rule(_abs, NUMBERS),
+    "sign": Rule(_sign_of, NUMBERS),
+    "square": Rule(_square, NUMBERS),
+    "integer_pow": Rule(_integer_pow, FLOATS),
+    "sqrt": Rule(_intrinsic("sqrt"), FLOATS),
+    "rsqrt": Rule(_rsqrt, FLOATS),
+    "floor": Rule(_intrinsic("floor"), FLOATS),
+    "ceil": Rule(_intrinsic("ceil"), FLOATS),
+    "round": Rule(_round, FLOATS),
+    "is_finite": Rule(_is_finite, FLOATS),
+    "eq": Rule(_comparison("oeq", "eq"), ALL),
+    "ne": Rule(_comparison("une", "ne"), ALL),
+    "lt": Rule(_comparison("olt", "lt"), ALL),
+    "le": Rule(_comparison("ole", "le"), ALL),
+    "gt": Rule(_comparison("ogt", "gt"), ALL),
+    "ge": Rule(_comparison("oge", "ge"), ALL),
+    "and": Rule(_bitwise("and"), BITS),
+    "or": Rule(_bitwise("or"), BITS),
+    "xor": Rule(_bitwise("xor"), BITS),
+    "not": Rule(_not, BITS),
+    "shift_left": Rule(_shift("shl"), BITS),
+    "shift_right_logical": Rule(_shift("lshr"), BITS),
+    "shift_right_arithmetic": Rule(_shift("ashr"), BITS),
+    "select_n": Rule(_select, ALL),
+    "clamp": Rule(_clamp, NUMBERS),
+    "convert_element_type": Rule(_convert, ALL),
+    "bitcast_convert_type": Rule(_bitcast, ALL),
+}
+
+
+def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:
+    """What a program keeps of a primitive's parameters."""
+    if name == "integer_pow":
+        return (int(params["y"]),)
+    if name == "round":
+        return (int(params["rounding_method"]),)
+    return ()
+
+
+def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
+    """Whether kernels know an operation on operands of these dtypes.
+
+    **Arguments:**
+
+    - ``name``: that of JAX's primitive.
+    - ``operands``: their dtypes.
+    - ``result``: its dtype.
+    """
+    if name not in OPERATIONS or not TYPES.keys() >= {*operands, result}:
+        return False
+    if name == "select_n":
+        return len(operands) == 3 and operands[0] == "bool"
+    if name == "bitcast_convert_type":
+        same_width = TYPES[operands[0]].bits == TYPES[result].bits
+        return same_width and "bool" not in (operands[0], result)
+    return OPERATIONS[name].takes(TYPES[operands[-1]])

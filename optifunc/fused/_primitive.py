@@ -1,0 +1,95 @@
+"""The primitive of a fused function, and how JAX's transformations treat it.
+
+It holds a jaxpr, and means what the jaxpr means. What transforms the primitive
+transforms the jaxpr. Whether kernels compute it is decided when it is lowered, when
+platform and devices are known.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend import core
+from jax.interpreters import ad, batching, mlir
+
+from ._lowering import lower, lower_plainly, plain
+
+fused_p = core.Primitive("fused")
+fused_p.multiple_results = True
+
+
+def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
+    """``function(*args)``, a function of arrays that returns several, fused."""
+    closed = jax.make_jaxpr(function)(*args)
+    # Collectives over named axes and output; types that JAX has yet to take apart.
+    if closed.effects or getattr(closed.jaxpr, "is_high", False):
+        return list(core.jaxpr_as_fun(closed)(*args))
+    # What is closed over may be traced, so that it must be an operand.
+    names = closed.jaxpr.debug_info._replace(arg_names=None)
+    invars = [*closed.jaxpr.constvars, *closed.jaxpr.invars]
+    jaxpr = closed.jaxpr.replace(constvars=[], invars=invars, debug_info=names)
+    results: list[Any] = fused_p.bind(
+        *closed.consts, *args, jaxpr=core.ClosedJaxpr(jaxpr, [])
+    )
+    return results
+
+
+def _types(*args: Any, jaxpr: core.ClosedJaxpr) -> list[Any]:
+    types: list[Any] = jaxpr.out_avals
+    return types
+
+
+def _batch(
+    args: Sequence[Any], axes: Sequence[Any], *, jaxpr: core.ClosedJaxpr
+) -> tuple[list[Any], list[int]]:
+    mapped = jax.vmap(core.jaxpr_as_fun(jaxpr), in_axes=tuple(axes))
+    results = call(mapped, *args)
+    return results, [0] * len(results)
+
+
+def _differentiate(
+    args: Sequence[Any], tangents: Sequence[Any], *, jaxpr: core.ClosedJaxpr
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """As the plain function: its derivative may need all that is in between."""
+    varying = [i for i, tangent in enumerate(tangents) if type(tangent) is not ad.Zero]
+    primals, given = (tuple(x[i] for i in varying) for x in (args, tangents))
+    # Tangents of integers are of JAX's dtype float0, which stands for zero here too.
+    results: tuple[Sequence[Any], Sequence[Any]] = jax.jvp(
+        _of_some(args, varying, jaxpr), primals, given
+    )
+    return results
+
+
+def _transpose(
+    cotangents: Sequence[Any], *args: Any, jaxpr: core.ClosedJaxpr
+) -> list[Any]:
+    unknown = [i for i, x in enumerate(args) if ad.is_undefined_primal(x)]
+    transposed = jax.linear_transpose(
+        _of_some(args, unknown, jaxpr), *(args[i].aval for i in unknown)
+    )
+    found = iter(transposed([ad.instantiate_zeros(x) for x in cotangents]))
+    return [next(found) if ad.is_undefined_primal(x) else None for x in args]
+
+
+def _of_some(
+    args: Sequence[Any], places: Sequence[int], jaxpr: core.ClosedJaxpr
+) -> Callable[..., Sequence[Any]]:
+    """The plain function of the arguments at some places; the others are given."""
+
+    def function(*values: Any) -> Sequence[Any]:
+        everything = list(args)
+        for i, value in zip(places, values, strict=True):
+            everything[i] = value
+        return plain(*everything, jaxpr=jaxpr)
+
+    return function
+
+
+fused_p.def_impl(plain)
+fused_p.def_abstract_eval(_types)
+batching.primitive_batchers[fused_p] = _batch
+ad.primitive_jvps[fused_p] = _differentiate
+ad.primitive_transposes[fused_p] = _transpose
+mlir.register_lowering(fused_p, lower_plainly)
+# Not once for several calls: each has operands of its own, which it may write over.
+mlir.register_lowering(fused_p, lower, platform="cpu", cacheable=False)

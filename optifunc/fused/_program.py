@@ -1,0 +1,93 @@
+"""What a kernel computes for each element: a program without loops and branches."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the kernel reads from an array, or the one number of a scalar."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What an earlier operation of the program has computed."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that is known when the program is compiled."""
+
+    text: str  # of which `repr` is exact, so that NaN equals NaN and -0.0 is not 0.0
+    dtype: str
+
+
+Operand: TypeAlias = Read | Computed | Number
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation on single elements.
+
+    **Arguments:**
+
+    - ``name``: that of JAX's primitive.
+    - ``operands``: what it is applied to.
+    - ``dtype``: of its result.
+    - ``options``: what else the primitive is told, such as an exponent.
+    """
+
+    name: str
+    operands: tuple[Operand, ...]
+    dtype: str
+    options: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Array:
+    """What a kernel reads or writes."""
+
+    dtype: str
+    is_scalar: bool = False  # one number for all elements
+
+
+@dataclass(frozen=True)
+class Program:
+    """Operations in order, what they read and which results are written."""
+
+    reads: tuple[Array, ...]
+    operations: tuple[Operation, ...]
+    writes: tuple[Operand, ...]
+
+    @cached_property
+    def written(self) -> tuple[Array, ...]:
+        """The arrays that are written."""
+        return tuple(Array(self.dtype_of(operand)) for operand in self.writes)
+
+    @property
+    def slots(self) -> int:
+        """How many arrays the kernel is given."""
+        return len(self.reads) + len(self.writes)
+
+    def dtype_of(self, operand: Operand) -> str:
+        """The dtype of an operand."""
+        if isinstance(operand, Number):
+            return operand.dtype
+        if isinstance(operand, Read):
+            return self.reads[operand.number].dtype
+        return self.operations[operand.number].dtype
+
+
+def number(value: Any, dtype: Any) -> Number:
+    """A known number as an operand."""
+    kind = np.dtype(dtype)
+    if kind.kind in "biu":
+        return Number(repr(int(value)), kind.name)
+    return Number(repr(float(value)), kind.name)

@@ -1,0 +1,122 @@
+"""Vectors that are leaves laid end to end, taken for the leaves that they consist of.
+
+`flatten` joins leaves into vectors, whose state it keeps, and splits the updates again.
+To XLA that is a copy of every array on both ways. Here what is computed of such a
+vector is computed leaf by leaf: a kernel reads a leaf where it lies, and reads and
+writes its part of the state by an offset. Nothing is joined and nothing is split, and a
+step over a thousand leaves has a few buffers of state and not thousands.
+"""
+
+import itertools
+
+from ._clusters import is_elementwise, is_view
+from ._graph import Graph, Node, Value, needed
+
+Sizes = tuple[int, ...]
+
+
+def segmented(graph: Graph) -> Graph | None:
+    """The graph with leaves in the place of vectors; None if that saves nothing.
+
+    The values and nodes of ``graph`` become those of the new one.
+    """
+    layouts = _layouts(graph.nodes)
+    if not layouts:
+        return None
+    for value in graph.results:
+        value.is_result = False
+    nodes, parts, replaced = _cut(graph.nodes, layouts)
+    cut = {x: x.node for x in parts if x.node is not None and is_elementwise(x.node)}
+    for value in dict.fromkeys(graph.results):
+        if value in cut:
+            nodes.append(_join(value, parts[value]))
+            replaced[value] = nodes[-1].result
+    results = [replaced.get(value, value) for value in graph.results]
+    alive = needed(nodes, results)
+    if not set(alive).isdisjoint(cut.values()):
+        return None  # XLA needs a vector, which would be computed twice
+    return Graph(graph.inputs, alive, tuple(results))
+
+
+def _layouts(nodes: list[Node]) -> dict[int, Sizes]:
+    """By the size of a vector the sizes of its leaves, where they are no question."""
+    found: dict[int, set[Sizes]] = {}
+    for node in nodes:
+        if node.name == "concatenate" and len(node.result.aval.shape) == 1:
+            sizes = tuple(value.size for value in _pieces(node))
+        elif node.name == "split" and len(node.operands[0].aval.shape) == 1:
+            sizes = tuple(value.size for value in node.results)
+        else:
+            continue
+        found.setdefault(sum(sizes), set()).add(sizes)
+    # A kernel takes what has one element for a scalar.
+    return {
+        total: sizes
+        for total, (sizes, *others) in found.items()
+        if not others and len(sizes) > 1 and min(sizes) > 1
+    }
+
+
+def _pieces(node: Node) -> list[Value]:
+    """What a vector is joined of; `jax.numpy.concatenate` joins many in stages."""
+    pieces: list[Value] = []
+    for value in node.operands:
+        inner = value.node
+        is_joined = inner is not None and inner.name == "concatenate"
+        pieces += _pieces(inner) if inner is not None and is_joined else [value]
+    return pieces
+
+
+def _cut(
+    nodes: list[Node], layouts: dict[int, Sizes]
+) -> tuple[list[Node], dict[Value, list[Value]], dict[Value, Value]]:
+    """The nodes and their copies for parts, the parts of vectors, and what replaces
+    the leaves that vectors were split into.
+    """
+    result: list[Node] = []
+    parts: dict[Value, list[Value]] = {}
+    replaced: dict[Value, Value] = {}
+
+    def column(value: Value, sizes: Sizes) -> list[Value]:
+        """For each part what an operand is; a vector from outside lies in memory."""
+        if value.size == 1:
+            return [value] * len(sizes)
+        if value not in parts:
+            starts = itertools.accumulate(sizes, initial=0)
+            parts[value] = [
+                Value(value.aval.update(shape=(size,)), base=value, offset=start)
+                for size, start in zip(sizes, starts, strict=False)
+            ]
+        return parts[value]
+
+    for node in nodes:
+        node.operands = tuple(replaced.get(value, value) for value in node.operands)
+        result.append(node)
+        value, sizes = node.result, layouts.get(node.result.size)
+        if node.name == "split" and node.operands[0] in parts:
+            replaced.update(zip(node.results, parts[node.operands[0]], strict=True))
+        elif sizes is None or len(value.aval.shape) != 1:
+            continue
+        elif node.name == "concatenate":
+            parts[value] = [replaced.get(piece, piece) for piece in _pieces(node)]
+        elif is_elementwise(node) or (is_view(node) and node.operands[0].size == 1):
+            columns = [column(operand, sizes) for operand in node.operands]
+            copies = [
+                node.of_part(operands, size)
+                for operands, size in zip(
+                    zip(*columns, strict=True), sizes, strict=True
+                )
+            ]
+            parts[value] = [copy.result for copy in copies]
+            result += copies
+    return result, parts, replaced
+
+
+def _join(value: Value, parts: list[Value]) -> Node:
+    """The vector that its parts are written into."""
+    join = Node("join", tuple(parts), (Value(value.aval),))
+    start = 0
+    for part in parts:
+        part.base, part.offset, part.is_result = join.result, start, True
+        start += part.size
+    return join

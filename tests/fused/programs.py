@@ -1,0 +1,28 @@
+"""Fused and plain forms of a function, side by side."""
+
+import jax
+import numpy as np
+
+import optifunc as of
+
+# XLA leaves out roundings to narrow dtypes in between unless it is told not to.
+STRICT = {"xla_allow_excess_precision": False}
+
+
+def fused_and_plain(function, *args):
+    """The results of both, and how many kernels the fused one calls."""
+    plain = jax.jit(function, compiler_options=STRICT)(*args)
+    lowered = jax.jit(of.fuse(function)).lower(*args)
+    calls = lowered.as_text().count("custom_call @optifunc_")
+    return lowered.compile(compiler_options=STRICT)(*args), plain, calls
+
+
+def assert_same(found, expected, name=""):
+    """Equal bit for bit, apart from the bits of NaN."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape), name
+    found, expected = np.asarray(found), np.asarray(expected)
+    if jax.numpy.issubdtype(found.dtype, jax.numpy.floating):
+        found, expected = found.astype(np.float64), expected.astype(np.float64)
+        is_nan = np.isnan(expected)
+        assert np.array_equal(np.signbit(found) | is_nan, np.signbit(expected) | is_nan)
+    np.testing.assert_array_equal(found, expected, err_msg=name)

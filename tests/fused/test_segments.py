@@ -1,0 +1,126 @@
+"""Leaves that `flatten` joins are neither joined nor split by fused steps."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optifunc as of
+
+SHAPES = {"a": (40, 30), "b": (30,), "c": (7, 5, 3), "d": (2,)}
+RNG = np.random.default_rng(0)
+PARAMS, GRADS = (
+    {k: jnp.asarray(RNG.standard_normal(s), jnp.float32) for k, s in SHAPES.items()}
+    for _ in range(2)
+)
+BYTES = sum(x.nbytes for x in jax.tree.leaves(PARAMS))
+
+
+def compiled(tx, params, grads, donated=("params", "state")):
+    @partial(jax.jit, donate_argnames=donated)
+    def step(params, state, grads):
+        return of.apply_gradients(tx, grads, state, params)
+
+    lowered = step.lower(params, tx.init(params), grads)
+    return lowered.as_text().count("custom_call @optifunc_"), lowered.compile()
+
+
+def plain_step(tx, params, state, grads):
+    updates, state = tx.update(grads, state, params)
+    return of.apply_updates(params, updates), state
+
+
+def check(tx, params=PARAMS, grads=GRADS, rtol=1e-6, **options):
+    """Three steps are the plain ones; returns the calls and the program."""
+    calls, step = compiled(tx, params, grads, **options)
+    expected = params, tx.init(params)
+    found = jax.tree.map(lambda x: jnp.array(x, copy=True), expected)
+    for _ in range(3):
+        expected = jax.jit(partial(plain_step, tx))(*expected, grads)
+        found = step(*found, grads)
+    chex.assert_trees_all_close(found, expected, rtol=rtol, atol=1e-7)
+    return calls, step
+
+
+@pytest.mark.parametrize("donated", [("params", "state"), ("state",), ()])
+def test_nothing_is_joined(donated):
+    calls, step = check(of.flatten(of.adamw(0.1)), donated=donated)
+    assert calls == 1
+    text = step.as_text()
+    assert " concatenate(" not in text
+    assert " copy(" not in text
+    # XLA's own program holds gradients, parameters and updates a second time.
+    assert step.memory_analysis().temp_size_in_bytes < BYTES / 2
+
+
+def test_some_leaves_joined_and_others_not():
+    check(of.flatten(of.adamw(0.1), max_size=150))
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        of.flatten(of.sgd(0.1, 0.9, nesterov=True)),
+        of.chain(of.clip_by_global_norm(0.5), of.flatten(of.lion(0.1))),
+        # XLA needs the joined vector, for a norm; for an angle.
+        of.flatten(of.chain(of.clip_by_global_norm(0.5), of.sgd(0.1, 0.9))),
+        pytest.param(of.flatten(of.adam_atan2(0.1)), marks=pytest.mark.slow),
+        # Split and joined again in between.
+        pytest.param(
+            of.chain(of.flatten(of.adam(0.1)), of.flatten(of.momentum(0.9))),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["sgd", "clipped", "norm inside", "angle", "twice"],
+)
+def test_other_transformations(tx):
+    check(tx, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_leaves_of_several_dtypes():
+    narrow = {k: x.astype(jnp.bfloat16) for k, x in PARAMS.items()}
+    params, grads = (
+        {"wide": PARAMS, "narrow": narrow},
+        {"wide": GRADS, "narrow": narrow},
+    )
+    calls, _ = check(of.flatten(of.sgd(0.5, 0.5)), params, grads, rtol=2**-7)
+    assert calls >= 1
+
+
+def test_leaves_of_one_element_are_left_joined():
+    params = {**PARAMS, "scalar": jnp.ones(()), "one": jnp.ones((1, 1))}
+    check(of.flatten(of.adamw(0.1)), params, params)
+
+
+def test_more_leaves_than_jax_joins_at_once():
+    params = {f"{i:02}": jnp.full((3, 2), i, jnp.float32) for i in range(35)}
+    calls, step = check(of.flatten(of.adamw(0.1)), params, params)
+    assert calls == 1
+    assert " concatenate(" not in step.as_text()
+
+
+def test_vectors_of_ones_own():
+    """Parts in another order, of other sizes, read twice, and returned."""
+
+    def function(vector, x, y):
+        joined = jnp.concatenate([x.ravel(), y]) * vector + 1
+        first, second = jnp.split(joined, [6])
+        first_moved = first.reshape(x.shape) + x
+        return joined, first_moved, second * y, vector[3:9], second, joined
+
+    args = jnp.arange(11.0), jnp.arange(6.0).reshape(2, 3), jnp.arange(5.0)
+    found = jax.jit(of.fuse(function))(*args)
+    chex.assert_trees_all_close(found, function(*args), rtol=1e-6)
+
+    def crossed(vector, x, y):
+        first, second = jnp.split(vector, [6])
+        return jnp.concatenate([first * 2 + x, second * 2 + y]) + 1, first + 1
+
+    args = jnp.arange(11.0), jnp.arange(6.0), jnp.arange(5.0)
+    expected = crossed(*args)
+    found = jax.jit(of.fuse(crossed), donate_argnums=0)(*args)
+    chex.assert_trees_all_close(found, expected, rtol=1e-6)
