@@ -3,7 +3,9 @@
 By module of optax, a dict from names to reasons.
 """
 
-_RULE = "our rule of that name is torch's or the authors', and has no option for optax's"
+_RULE = (
+    "our rule of that name is torch's or the authors', and has no option for optax's"
+)
 _TO_COME = "to be built over what this library gets"
 _CALLS = "carries optax's own state or interface"
 _NO_OPTIMIZER = "a function that has nothing to do with optimizers"

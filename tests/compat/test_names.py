@@ -44,7 +44,8 @@ def names_in(path):
     return [
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        if not name.startswith("_")
+        and not isinstance(value, types.ModuleType)
         # Of a file, what it imports is not its own.
         and name not in ("functools", "typing")
     ]

@@ -34,7 +34,9 @@ LABELS = {"w": 1, "b": 3}
 # Each takes the module; the second of a pair gives every argument by its position.
 ENTRIES = {
     "adabelief": lambda o: o.adabelief(0.01),
-    "adabelief all": lambda o: o.adabelief(falling, 0.8, 0.99, 1e-8, 1e-8, nesterov=True),
+    "adabelief all": lambda o: o.adabelief(
+        falling, 0.8, 0.99, 1e-8, 1e-8, nesterov=True
+    ),
     "adadelta": lambda o: o.adadelta(),
     "adadelta all": lambda o: o.adadelta(0.5, 0.8, 1e-5, 0.1, MASK),
     "adagrad": lambda o: o.adagrad(0.1),
@@ -57,7 +59,9 @@ ENTRIES = {
     "lion": lambda o: o.lion(0.01),
     "lion all": lambda o: o.lion(falling, 0.8, 0.95, None, 0.1, MASK),
     "rmsprop": lambda o: o.rmsprop(0.01),
-    "rmsprop all": lambda o: o.rmsprop(falling, 0.8, 1e-3, 0.5, False, False, 0.7, True),
+    "rmsprop all": lambda o: o.rmsprop(
+        falling, 0.8, 1e-3, 0.5, False, False, 0.7, True
+    ),
     "rmsprop centered": lambda o: o.rmsprop(0.01, 0.9, 1e-3, 0.1, True, True, 0.5),
     "rmsprop corrected": lambda o: o.rmsprop(0.01, bias_correction=True),
     "stddev corrected": lambda o: o.chain(
@@ -76,14 +80,18 @@ ENTRIES = {
         o.scale_by_schedule(falling),
         o.scale(-1.0),
     ),
-    "by name": lambda o: o.named_chain(("a", o.clip_by_block_rms(0.3)), ("b", o.sgd(0.1))),
+    "by name": lambda o: o.named_chain(
+        ("a", o.clip_by_block_rms(0.3)), ("b", o.sgd(0.1))
+    ),
     "agc": lambda o: o.chain(o.adaptive_grad_clip(0.01, 1e-2), o.sgd(0.1, 0.9)),
     "masked": lambda o: o.masked(o.adam(0.1), is_matrix),
     "partition": lambda o: o.multi_transform({1: o.adam(0.1), 3: o.sgd(0.1)}, LABELS),
     "frozen": lambda o: o.chain(o.sgd(0.1), o.freeze(MASK)),
     "selective": lambda o: o.selective_transform(o.sgd(0.1), freeze_mask=MASK),
     "if finite": lambda o: o.apply_if_finite(o.adam(0.01), 2),
-    "under a condition": lambda o: o.conditionally_transform(o.adam(0.1), lambda t: t < 5),
+    "under a condition": lambda o: o.conditionally_transform(
+        o.adam(0.1), lambda t: t < 5
+    ),
     "masked in time": lambda o: o.conditionally_mask(o.adam(0.1), lambda t: t % 2 == 0),
     "multi steps": lambda o: o.MultiSteps(o.adam(0.01), 3).gradient_transformation(),
     "multi steps, sum": lambda o: o.MultiSteps(
@@ -148,7 +156,9 @@ def results(module, which, dtype):
 
 def names_of(state):
     """Fields and their places, whatever the types; a hidden leaf is nothing."""
-    return [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(state)]
+    return [
+        jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(state)
+    ]
 
 
 def compare(which, name, dtype, rtol, atol):
@@ -175,7 +185,8 @@ def test_moments_in_bfloat16(name):
     # optax rounds the decayed moment once more, to bfloat16: by 1/256 of a step of
     # 1e-3, in 20 steps.
     (ours, _), (theirs, _) = (
-        results(module, "WITH_BFLOAT16", jnp.float32)[name] for module in (compat, optax)
+        results(module, "WITH_BFLOAT16", jnp.float32)[name]
+        for module in (compat, optax)
     )
     for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(x, y, 1e-4, 1e-4)
@@ -210,7 +221,9 @@ def test_bfloat16_gradients_of_float32_parameters_give_float32_updates():
         for module in (compat, optax):
             tx = build(module)
             updates, _ = tx.update(grads, tx.init(params), params)
-            found.append({k: (u.dtype, np.asarray(u, float)) for k, u in updates.items()})
+            found.append(
+                {k: (u.dtype, np.asarray(u, float)) for k, u in updates.items()}
+            )
         for key in params:
             assert found[0][key][0] == found[1][key][0]
             np.testing.assert_allclose(found[0][key][1], found[1][key][1], 1e-2)

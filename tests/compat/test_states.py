@@ -12,9 +12,13 @@ import optifunc.compat.optax as compat
 
 PARAMS = {"w": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "b": jnp.ones(2)}
 BUILD = {
-    "adamw": lambda o: o.adamw(o.linear_schedule(0.1, 0.01, 10), mask={"w": True, "b": False}),
+    "adamw": lambda o: o.adamw(
+        o.linear_schedule(0.1, 0.01, 10), mask={"w": True, "b": False}
+    ),
     "lion": lambda o: o.chain(o.clip(1.0), o.lion(1e-2)),
-    "parts": lambda o: o.multi_transform({"x": o.sgd(0.1, 0.9), "y": o.rmsprop(0.1)}, {"w": "x", "b": "y"}),
+    "parts": lambda o: o.multi_transform(
+        {"x": o.sgd(0.1, 0.9), "y": o.rmsprop(0.1)}, {"w": "x", "b": "y"}
+    ),
     "injected": lambda o: o.inject_hyperparams(o.adam)(0.1),
     "accumulated": lambda o: o.MultiSteps(o.adam(0.1), 2),
 }
@@ -97,7 +101,9 @@ def test_what_is_built_is_a_value():
     assert count == 1
     swept = of.replace_hyperparameters(tx, lr=jnp.array([0.1, 0.2]))
     axes = jax.tree.map(lambda x: 0 if jnp.ndim(x) else None, swept)
-    both = jax.vmap(lambda t: t.update(PARAMS, t.init(PARAMS), PARAMS)[0], (axes,))(swept)
+    both = jax.vmap(lambda t: t.update(PARAMS, t.init(PARAMS), PARAMS)[0], (axes,))(
+        swept
+    )
     one = first_step(of.replace_hyperparameters(tx, lr=0.2))
     np.testing.assert_allclose(both["w"][1], one["w"], rtol=1e-6)
     assert of.find_in_state(tx.init(PARAMS), "mu").keys() == PARAMS.keys()

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from ..._numerics import is_number
 from ..._transformation import Empty, identity as our_identity
 from ..._tree import PyTree
-from ...optimizers import _adabelief, _adadelta, _adagrad, _adam, _adamax, _lion, _yogi
+from ...optimizers import _adabelief, _adadelta, _adagrad, _adam, _adamax, _lion
 from ...optimizers._rmsprop import ScaleByRmspropState, scale_by_rmsprop
 from ...transforms import (
     _centralize,

@@ -86,7 +86,9 @@ def _values(template: Any, state: Any) -> list[Any]:
         if not jax.tree.leaves(child):
             continue
         if key not in found:
-            raise ValueError(f"the state given has nothing for {key!r}; found {state!r}")
+            raise ValueError(
+                f"the state given has nothing for {key!r}; found {state!r}"
+            )
         values += _values(child, found[key])
     return values
 

@@ -17,8 +17,7 @@ from ..._transformation import GradientTransformation, transformation
 from ..._tree import PyTree
 from ...schedules._function import as_schedule
 from ...wrappers._scheduled import as_transformation
-from . import _states as states
-from . import tree
+from . import _states as states, tree
 from ._transformation import GradientTransformationExtraArgs, built
 
 

@@ -255,6 +255,4 @@ def sgd(
 
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:
     """Descent by the signs of the gradients."""
-    return built(
-        blocks.scale_by_sign(), blocks.scale_by_learning_rate(learning_rate)
-    )
+    return built(blocks.scale_by_sign(), blocks.scale_by_learning_rate(learning_rate))

@@ -186,7 +186,9 @@ def linear_onecycle_schedule(
 ) -> Schedule:
     """Up, down and further down, along lines."""
     if transition_steps <= 0:
-        raise ValueError(f"transition_steps must be above 0, found {transition_steps!r}")
+        raise ValueError(
+            f"transition_steps must be above 0, found {transition_steps!r}"
+        )
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(pct_final * transition_steps): 1.0 / div_factor,
@@ -204,7 +206,9 @@ def cosine_onecycle_schedule(
 ) -> Schedule:
     """Up and down along half waves of the cosine."""
     if transition_steps <= 0:
-        raise ValueError(f"transition_steps must be above 0, found {transition_steps!r}")
+        raise ValueError(
+            f"transition_steps must be above 0, found {transition_steps!r}"
+        )
     ends = {
         int(pct_start * transition_steps): div_factor,
         int(transition_steps): 1.0 / (div_factor * final_div_factor),
@@ -240,7 +244,9 @@ def warmup_cosine_decay_schedule(
 ) -> Schedule:
     """`of.schedules.warmup_cosine`; ``decay_steps`` counts the warmup too."""
     alpha = 0.0 if peak_value == 0.0 else end_value / peak_value
-    rest = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, alpha, exponent)
+    rest = cosine_decay_schedule(
+        peak_value, decay_steps - warmup_steps, alpha, exponent
+    )
     warmup = linear_schedule(init_value, peak_value, warmup_steps)
     return join_schedules([warmup, rest], [warmup_steps])
 

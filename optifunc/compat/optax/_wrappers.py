@@ -24,7 +24,6 @@ from ._naming import named
 from ._transformation import (
     GradientTransformation,
     GradientTransformationExtraArgs,
-    MaskOrFn,
     Params,
     Updates,
     built,
@@ -132,7 +131,9 @@ def conditionally_transform(
     forward_extra_args: bool = False,
 ) -> GradientTransformationExtraArgs:
     """`of.conditionally`."""
-    condition = should_transform_fn if forward_extra_args else _only_step(should_transform_fn)
+    condition = (
+        should_transform_fn if forward_extra_args else _only_step(should_transform_fn)
+    )
     tx = _conditionally.conditionally(inner, condition, identity())
     return built(named(tx, _Conditional(states.ConditionallyTransformState)))
 
@@ -143,7 +144,9 @@ def conditionally_mask(
     forward_extra_args: bool = False,
 ) -> GradientTransformationExtraArgs:
     """`of.conditionally`, and no updates otherwise."""
-    condition = should_transform_fn if forward_extra_args else _only_step(should_transform_fn)
+    condition = (
+        should_transform_fn if forward_extra_args else _only_step(should_transform_fn)
+    )
     tx = _conditionally.conditionally(inner, condition, set_to_zero())
     return built(named(tx, _Conditional(states.ConditionallyMaskState)))
 

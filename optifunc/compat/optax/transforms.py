@@ -26,6 +26,7 @@ from ._states import (
     ZeroNansState as ZeroNansState,
 )
 from ._wrappers import (
+    ConditionFn as ConditionFn,
     MultiSteps as MultiSteps,
     ShouldSkipUpdateFunction as ShouldSkipUpdateFunction,
     apply_if_finite as apply_if_finite,
@@ -38,7 +39,6 @@ from ._wrappers import (
     selective_transform as selective_transform,
     skip_large_updates as skip_large_updates,
     skip_not_finite as skip_not_finite,
-    ConditionFn as ConditionFn,
 )
 
 if not _TYPE_CHECKING:

@@ -204,7 +204,9 @@ def dtype(tree: PyTree, mixed_dtype_handler: str | None = None) -> Any:
             "mixed_dtype_handler must be None, 'promote', 'highest' or 'lowest', "
             f"found {mixed_dtype_handler!r}"
         )
-    return functools.reduce(lambda x, y: y if jnp.promote_types(x, y) == x else x, found)
+    return functools.reduce(
+        lambda x, y: y if jnp.promote_types(x, y) == x else x, found
+    )
 
 
 def split_key_like(rng_key: ArrayLike, target_tree: PyTree) -> PyTree:

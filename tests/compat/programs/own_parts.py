@@ -66,7 +66,9 @@ def stateless_parts(optax):
 
     base = optax.adam(1e-2)
     slower = base._replace(update=lambda g, s, p=None: base[1](g, s, p))
-    noted = optax.chain(halve(), slower, optax.identity(), optax.add_decayed_weights(0.0))
+    noted = optax.chain(
+        halve(), slower, optax.identity(), optax.add_decayed_weights(0.0)
+    )
     noted.schedule = lambda step: 1e-2
     params, state = trained(optax, noted)
     return params, state[1][0].nu, noted.schedule(0)
@@ -86,7 +88,9 @@ def state_by_name(optax):
 
 def careful(optax):
     """Skipped updates, a mask by a condition, and no NaN."""
-    inner = optax.chain(optax.zero_nans(), optax.masked(optax.add_decayed_weights(0.1), True))
+    inner = optax.chain(
+        optax.zero_nans(), optax.masked(optax.add_decayed_weights(0.1), True)
+    )
     tx = optax.chain(inner, optax.apply_if_finite(optax.sgd(0.1, 0.9), 5))
     params, state = trained(optax, tx)
     return params, state[1].total_notfinite, state[1].last_finite

@@ -88,7 +88,12 @@ def gaussian_process(optax):
 
     return [
         fit(tx)
-        for tx in (optax.adagrad(0.1), optax.adam(0.01), optax.lion(0.01), optax.adamax(0.01))
+        for tx in (
+            optax.adagrad(0.1),
+            optax.adam(0.01),
+            optax.lion(0.01),
+            optax.adamax(0.01),
+        )
     ]
 
 

@@ -43,7 +43,11 @@ def warmup_and_cosine(optax):
     x, y = classes()
     params = layers((4, 8, 3))
     schedule = optax.warmup_cosine_decay_schedule(
-        init_value=0.0, peak_value=1e-2, warmup_steps=3, decay_steps=STEPS, end_value=1e-3
+        init_value=0.0,
+        peak_value=1e-2,
+        warmup_steps=3,
+        decay_steps=STEPS,
+        end_value=1e-3,
     )
     tx = optax.chain(
         optax.clip_by_global_norm(1.0),
