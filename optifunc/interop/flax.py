@@ -1,6 +1,6 @@
 """Flax: a training state whose transformation is a node.
 
-Import it by its name, as it needs flax: ``from optifunc.interop.flax import TrainState``.
+It needs flax, and is imported by its name: ``import optifunc.interop.flax``.
 """
 
 from typing import Any

@@ -84,7 +84,8 @@ OWN: dict[str, dict[str, str]] = {
         ),
         **_all(
             "lbfgs scale_by_backtracking_linesearch scale_by_lbfgs "
-            "scale_by_zoom_linesearch value_and_grad_from_state normalize_by_update_norm "
+            "scale_by_zoom_linesearch value_and_grad_from_state "
+            "normalize_by_update_norm "
             "scale_by_param_block_norm scale_by_param_block_rms",
             _TO_COME,
         ),
@@ -106,8 +107,9 @@ OWN: dict[str, dict[str, str]] = {
             _STATE,
         ),
         **_all(
-            "acprop ademamix adopt cocob dadapt_adamw dog dowg galore madgrad mechanize "
-            "momo momo_adam muon prodigy reduce_on_plateau sam scale_by_acprop "
+            "acprop ademamix adopt cocob dadapt_adamw dog dowg galore madgrad "
+            "mechanize momo momo_adam muon prodigy reduce_on_plateau sam "
+            "scale_by_acprop "
             "scale_by_ademamix scale_by_adopt scale_by_cocob scale_by_galore "
             "scale_by_madgrad scale_by_muon scale_by_simplified_ademamix schedule_free "
             "schedule_free_adamw schedule_free_eval_params schedule_free_sgd "

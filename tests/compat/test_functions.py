@@ -60,7 +60,17 @@ SCHEDULES = {
 COUNTS = np.arange(16)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+QUICK = {"linear", "linear of a fraction", "warmup cosine", "norm", "kl_divergence"}
+
+
+def quick_or_slow(names):
+    return [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", quick_or_slow(SCHEDULES))
 def test_a_schedule_has_optaxs_values(name):
     ours, theirs = SCHEDULES[name](compat), SCHEDULES[name](optax)
     expected = np.array([float(theirs(int(i))) for i in COUNTS])
@@ -111,7 +121,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", quick_or_slow(LOSSES))
 def test_a_loss_has_optaxs_values_and_derivatives(name):
     for arguments in LOSSES[name]:
         *args, options = (*arguments, {})
@@ -177,7 +187,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", [*TREES, *SMALL])
+@pytest.mark.parametrize("name", quick_or_slow([*TREES, *SMALL]))
 def test_a_function_of_trees_has_optaxs_values(name):
     modules = (compat.tree, optax.tree) if name in TREES else (compat, optax)
     for args in (TREES | SMALL)[name]:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -44,7 +43,7 @@ def _in_dtype(value: Any, dtype: Any) -> Any:
     if isinstance(value, Array) and not value.weak_type:
         return value
     found = value.dtype if hasattr(value, "dtype") else type(value)
-    is_float = jax.dtypes.issubdtype(found, jnp.floating)
+    is_float = jnp.issubdtype(found, jnp.floating)
     return jnp.asarray(value, dtype) if is_float else jnp.asarray(value)
 
 

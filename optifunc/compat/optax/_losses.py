@@ -103,7 +103,7 @@ def smooth_labels(
     """Labels of which a part is spread over all classes."""
     labels = jnp.asarray(labels)
     count = jnp.sum(jnp.ones_like(labels), axis, where=where, keepdims=True)
-    return (1.0 - alpha) * labels + alpha / count
+    return jnp.asarray((1.0 - alpha) * labels + alpha / count)
 
 
 def cosine_similarity(

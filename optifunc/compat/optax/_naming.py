@@ -56,7 +56,7 @@ class Fields:
         """Also of optax's own class, and anything empty for what is empty."""
         if not self.theirs._fields:
             return isinstance(state, tuple) and not state
-        return type(state).__name__ == self.theirs.__name__
+        return bool(type(state).__name__ == self.theirs.__name__)
 
     def to_ours(self, state: Any) -> Any:
         """The state of this library's transformation."""

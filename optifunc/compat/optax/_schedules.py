@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 from ... import schedules as ours
 from ..._dataclass import static
+from ..._numerics import Scalar
 from ...schedules._function import as_schedule
 from ._own import from_optax
 from ._transformation import Schedule
@@ -34,45 +34,56 @@ class _of_counts(ours.Schedule):
         return result
 
 
+def _own(name: str, *arguments: Any) -> Schedule:
+    """optax's own schedule, of counts that are not whole."""
+    schedule: Schedule = from_optax(name)(*arguments)
+    return schedule
+
+
 def _whole(*counts: Any) -> bool:
     return all(float(count) == int(count) for count in counts)
 
 
-def constant_schedule(value: float | int) -> Schedule:
+def constant_schedule(value: Scalar) -> Schedule:
     """`of.schedules.constant`."""
     return _of_counts(ours.constant(value))
 
 
 def linear_schedule(
-    init_value: ArrayLike,
-    end_value: ArrayLike,
+    init_value: Scalar,
+    end_value: Scalar,
     transition_steps: int,
     transition_begin: int = 0,
 ) -> Schedule:
     """`of.schedules.from_to`."""
     if transition_steps <= 0:
-        return constant_schedule(init_value)  # type: ignore[arg-type]
+        return constant_schedule(init_value)
     if not _whole(transition_steps, transition_begin):
-        return from_optax("linear_schedule")(
-            init_value, end_value, transition_steps, transition_begin
+        return _own(
+            "linear_schedule", init_value, end_value, transition_steps, transition_begin
         )
     line = ours.from_to(init_value, end_value, int(transition_steps))
     return _of_counts(line, max(int(transition_begin), 0))
 
 
 def polynomial_schedule(
-    init_value: ArrayLike,
-    end_value: ArrayLike,
-    power: ArrayLike,
+    init_value: Scalar,
+    end_value: Scalar,
+    power: Scalar,
     transition_steps: int,
     transition_begin: int = 0,
 ) -> Schedule:
     """`of.schedules.from_to` along a power."""
     if transition_steps <= 0:
-        return constant_schedule(init_value)  # type: ignore[arg-type]
+        return constant_schedule(init_value)
     if not _whole(transition_steps, transition_begin):
-        return from_optax("polynomial_schedule")(
-            init_value, end_value, power, transition_steps, transition_begin
+        return _own(
+            "polynomial_schedule",
+            init_value,
+            end_value,
+            power,
+            transition_steps,
+            transition_begin,
         )
     steps = int(transition_steps)
     curve = ours.from_to(init_value, end_value, steps, "power", power)
@@ -80,18 +91,19 @@ def polynomial_schedule(
 
 
 def exponential_decay(
-    init_value: ArrayLike,
+    init_value: Scalar,
     transition_steps: int,
-    decay_rate: ArrayLike,
+    decay_rate: Scalar,
     transition_begin: int = 0,
     staircase: bool = False,
-    end_value: ArrayLike | None = None,
+    end_value: Scalar | None = None,
 ) -> Schedule:
     """`of.schedules.exponential`, or `of.schedules.step` with ``staircase``."""
     if transition_steps <= 0 or decay_rate == 0:
-        return constant_schedule(init_value)  # type: ignore[arg-type]
+        return constant_schedule(init_value)
     if not _whole(transition_steps, transition_begin):
-        return from_optax("exponential_decay")(
+        return _own(
+            "exponential_decay",
             init_value,
             transition_steps,
             decay_rate,
@@ -131,8 +143,7 @@ def cosine_decay_schedule(
     if not decay_steps > 0:
         raise ValueError(f"decay_steps must be above 0, found {decay_steps!r}")
     if not _whole(decay_steps):
-        own = from_optax("cosine_decay_schedule")
-        return own(init_value, decay_steps, alpha, exponent)
+        return _own("cosine_decay_schedule", init_value, decay_steps, alpha, exponent)
     return _of_counts(
         ours.warmup_cosine(
             init_value,
@@ -163,13 +174,13 @@ def piecewise_constant_schedule(
 
 def piecewise_interpolate_schedule(
     interpolate_type: str,
-    init_value: ArrayLike,
+    init_value: Scalar,
     boundaries_and_scales: Mapping[int, float] | None = None,
 ) -> Schedule:
     """`of.schedules.piecewise_interpolated`."""
     boundaries, scales = _pieces(boundaries_and_scales)
     if not boundaries:
-        return constant_schedule(init_value)  # type: ignore[arg-type]
+        return constant_schedule(init_value)
     interpolation: Any = interpolate_type
     return _of_counts(
         ours.piecewise_interpolated(init_value, boundaries, scales, interpolation)

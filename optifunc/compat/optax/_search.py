@@ -33,8 +33,8 @@ def _items(node: Any) -> list[tuple[Any, str | None, Any]]:
             for name in node._fields
         ]
     if isinstance(node, dict):
-        pairs = node.items()
-        return [(jax.tree_util.DictKey(key), key, value) for key, value in pairs]
+        return [(jax.tree_util.DictKey(key), key, node[key]) for key in node]
+    structure: Any
     pairs, structure = jax.tree_util.tree_flatten_with_path(
         node, is_leaf=lambda x: x is not node
     )

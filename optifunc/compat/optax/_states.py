@@ -20,7 +20,7 @@ class MaskedNode(NamedTuple):
 class ScaleByAdamState(NamedTuple):
     """State of `scale_by_adam` and its relatives."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     mu: PerParameter
     nu: NonNegative
 
@@ -28,7 +28,7 @@ class ScaleByAdamState(NamedTuple):
 class ScaleByBeliefState(NamedTuple):
     """State of `scale_by_belief`."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     mu: PerParameter
     nu: NonNegative
 
@@ -36,7 +36,7 @@ class ScaleByBeliefState(NamedTuple):
 class ScaleByLionState(NamedTuple):
     """State of `scale_by_lion`."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     mu: PerParameter
 
 
@@ -56,7 +56,7 @@ class ScaleByRmsState(NamedTuple):
 class ScaleByRmsWithCountState(NamedTuple):
     """State of `scale_by_rms` with a correction of the bias."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     nu: NonNegative
 
 
@@ -70,7 +70,7 @@ class ScaleByRStdDevState(NamedTuple):
 class ScaleByRStdDevWithCountState(NamedTuple):
     """State of `scale_by_stddev` with a correction of the bias."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     mu: PerParameter
     nu: NonNegative
 
@@ -90,13 +90,13 @@ class TraceState(NamedTuple):
 class ScaleByScheduleState(NamedTuple):
     """State of `scale_by_schedule`, and of a learning rate that is a schedule."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
 
 
 class WeightDecaySchedule(NamedTuple):
     """State of `add_decayed_weights` with a schedule."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
 
 
 class ZeroNansState(NamedTuple):
@@ -153,13 +153,13 @@ class MultiStepsState(NamedTuple):
 class WrappedScheduleState(NamedTuple):
     """State of a schedule among injected hyperparameters."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
 
 
 class InjectStatefulHyperparamsState(NamedTuple):
     """State of `inject_hyperparams`; ``hyperparams`` are those of the last update."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     hyperparams: dict[str, Any]
     hyperparams_states: dict[str, Any]
     inner_state: Any
@@ -168,7 +168,7 @@ class InjectStatefulHyperparamsState(NamedTuple):
 class InjectHyperparamsState(NamedTuple):
     """The same in older releases of optax."""
 
-    count: Shared
+    count: Shared  # type: ignore[assignment]
     hyperparams: dict[str, Any]
     inner_state: Any
 

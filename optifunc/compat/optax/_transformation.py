@@ -20,7 +20,7 @@ from ...wrappers._wrapper import Wrapper
 Params: TypeAlias = PyTree
 Updates: TypeAlias = PyTree
 OptState: TypeAlias = PyTree
-Schedule: TypeAlias = Callable[[ArrayLike], ArrayLike]
+Schedule: TypeAlias = Callable[[ArrayLike], Any]
 ScalarOrSchedule: TypeAlias = ArrayLike | Schedule
 MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree] | None
 
@@ -109,7 +109,7 @@ def _hang(self: Any, name: str, value: Any) -> None:
 
 # The two classes refuse all changes until here, as values do.
 for _cls in (GradientTransformation, GradientTransformationExtraArgs):
-    _cls.__setattr__ = _hang  # type: ignore[method-assign, assignment]
+    _cls.__setattr__ = _hang  # type: ignore[method-assign]
 
 
 def built(*members: Any) -> GradientTransformationExtraArgs:

@@ -71,7 +71,8 @@ def partition(
 ) -> GradientTransformationExtraArgs:
     """`of.partition`, which also adapts extra arguments that are like the parameters."""
     naming = _Labels(tuple(transforms))
-    return built(named(_partition.partition(dict(transforms), param_labels), naming))
+    by_label: Any = dict(transforms)
+    return built(named(_partition.partition(by_label, param_labels), naming))
 
 
 multi_transform = partition
@@ -90,7 +91,7 @@ def selective_transform(
     def labels(mask: Any) -> PyTree:
         return jax.tree.map(lambda m: "freeze" if m else "train", mask)
 
-    by_label = {"train": optimizer, "freeze": built(set_to_zero())}
+    by_label: Any = {"train": optimizer, "freeze": built(set_to_zero())}
     if callable(freeze_mask):
         return partition(by_label, lambda params: labels(freeze_mask(params)))
     return partition(by_label, labels(freeze_mask))
@@ -106,7 +107,7 @@ class _Conditional:
     theirs: Any
 
     def accepts(self, state: Any) -> bool:
-        return type(state).__name__ == self.theirs.__name__
+        return bool(type(state).__name__ == self.theirs.__name__)
 
     def to_ours(self, state: Any) -> Any:
         return _conditionally.ConditionalState(state.step, state.inner_state, ())
@@ -290,7 +291,7 @@ class MultiSteps(Wrapper):
 
     def has_updated(self, state: Any) -> Array:
         """Whether the last gradient was the last one of a group."""
-        return (state.mini_step == 0) & (state.gradient_step > 0)
+        return jnp.logical_and(state.mini_step == 0, state.gradient_step > 0)
 
     def gradient_transformation(self) -> GradientTransformation:
         """The same as a `GradientTransformation`."""

@@ -65,31 +65,41 @@ def add_scale(tree_x: PyTree, scalar: ArrayLike, tree_y: PyTree) -> PyTree:
     )
 
 
-def vdot(tree_x: PyTree, tree_y: PyTree) -> Array:
+def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
     """The inner product of two trees, the first one conjugated."""
-    products = jax.tree.map(
+    products: Any = jax.tree.map(
         lambda x, y: jnp.vdot(x, y, precision=jax.lax.Precision.HIGHEST), tree_x, tree_y
     )
-    total: Array = jax.tree.reduce(operator.add, products, 0)
-    return total
+    return functools.reduce(operator.add, jax.tree.leaves(products), 0)
 
 
-def sum(tree: PyTree, associative_reduction: bool = False) -> Array:
+def sum(tree: PyTree, associative_reduction: bool = False) -> Any:
     """The sum of all elements of a tree."""
-    total: Array = jax.tree.reduce(operator.add, jax.tree.map(jnp.sum, tree), 0)
-    return total
+    return functools.reduce(operator.add, map(jnp.sum, jax.tree.leaves(tree)), 0)
 
 
-def max(tree: PyTree) -> Array:
+def _larger(x: Any, y: Any) -> Any:
+    return jnp.maximum(x, y)
+
+
+def _smaller(x: Any, y: Any) -> Any:
+    return jnp.minimum(x, y)
+
+
+def max(tree: PyTree) -> Any:
     """The largest element of a tree."""
-    parts = [jnp.max(leaf) for leaf in jax.tree.leaves(tree) if jnp.size(leaf)]
-    return functools.reduce(jnp.maximum, parts, -jnp.inf)  # type: ignore[arg-type]
+    parts: list[Any] = [
+        jnp.max(leaf) for leaf in jax.tree.leaves(tree) if jnp.size(leaf)
+    ]
+    return functools.reduce(_larger, parts, -jnp.inf)
 
 
-def min(tree: PyTree) -> Array:
+def min(tree: PyTree) -> Any:
     """The smallest element of a tree."""
-    parts = [jnp.min(leaf) for leaf in jax.tree.leaves(tree) if jnp.size(leaf)]
-    return functools.reduce(jnp.minimum, parts, jnp.inf)  # type: ignore[arg-type]
+    parts: list[Any] = [
+        jnp.min(leaf) for leaf in jax.tree.leaves(tree) if jnp.size(leaf)
+    ]
+    return functools.reduce(_smaller, parts, jnp.inf)
 
 
 def size(tree: PyTree) -> int:
@@ -211,8 +221,8 @@ def dtype(tree: PyTree, mixed_dtype_handler: str | None = None) -> Any:
 
 def split_key_like(rng_key: ArrayLike, target_tree: PyTree) -> PyTree:
     """A random key for each leaf of a tree."""
-    structure = jax.tree.structure(target_tree)
-    keys: Any = jax.random.split(rng_key, structure.num_leaves)  # type: ignore[arg-type]
+    structure: Any = jax.tree.structure(target_tree)
+    keys: Any = jax.random.split(rng_key, structure.num_leaves)
     return jax.tree.unflatten(structure, keys)
 
 
