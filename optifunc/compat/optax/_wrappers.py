@@ -69,7 +69,7 @@ def partition(
     *,
     mask_compatible_extra_args: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """`of.partition`, which also adapts extra arguments that are like the parameters."""
+    """`of.partition`, which also adapts extra arguments like the parameters."""
     naming = _Labels(tuple(transforms))
     by_label: Any = dict(transforms)
     return built(named(_partition.partition(by_label, param_labels), naming))

@@ -16,7 +16,7 @@ from ._losses import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
     smooth_labels as smooth_labels,
     softmax_cross_entropy as softmax_cross_entropy,
-    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
     squared_error as squared_error,
 )
 from ._own import names_of as _names_of
