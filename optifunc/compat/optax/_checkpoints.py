@@ -12,7 +12,7 @@ from ..._tree import PyTree
 def from_optax_state(
     tx: GradientTransformation, state: PyTree, params: PyTree
 ) -> PyTree:
-    """optax's state as one of ``tx``, so that a run begun with optax goes on here.
+    """A state of optax as one of ``tx``, so that a run begun there goes on here.
 
     **Arguments:**
 
@@ -47,7 +47,7 @@ def to_optax_state(tx: Any, state: PyTree, params: PyTree) -> PyTree:
 def _filled(template: PyTree, state: PyTree) -> PyTree:
     """``template`` with the numbers of ``state``, which lie in the same places."""
     wanted = jax.tree_util.tree_leaves_with_path(template)
-    values = _values(template, state)
+    values = _in_order(template, state)
     for (path, leaf), value in zip(wanted, values, strict=True):
         if jax.numpy.shape(value) != leaf.shape:
             raise ValueError(
@@ -62,12 +62,12 @@ def _filled(template: PyTree, state: PyTree) -> PyTree:
     return jax.tree.unflatten(structure, arrays)
 
 
-def _values(template: Any, state: Any) -> list[Any]:
+def _in_order(template: Any, state: Any) -> list[Any]:
     """The leaves of ``state`` in the order of ``template``.
 
     Checkpoint libraries turn named tuples into dicts, and dicts have another order.
     """
-    children, structure = _children(template)
+    children, structure = _parts_of(template)
     if structure is None:
         leaves = jax.tree.leaves(state)
         if len(leaves) != 1:
@@ -89,11 +89,11 @@ def _values(template: Any, state: Any) -> list[Any]:
             raise ValueError(
                 f"the state given has nothing for {key!r}; found {state!r}"
             )
-        values += _values(child, found[key])
+        values += _in_order(child, found[key])
     return values
 
 
-def _children(node: Any) -> tuple[dict[str, Any], Any]:
+def _parts_of(node: Any) -> tuple[dict[str, Any], Any]:
     if hasattr(node, "shape"):
         return {}, None
     named = _named_children(node)

@@ -1,4 +1,4 @@
-"""optax's losses: a value for each example or element, in optax's order of arguments."""
+"""optax's losses: a value for each example or element, in its order of arguments."""
 
 from typing import Any
 

@@ -102,6 +102,9 @@ class named(Wrapper):
     naming: Any = static()
     wide: tuple[str, ...] = static(default=())
 
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
     def state_of(self, child: Child, state: State) -> State:
         return self.naming.to_ours(state)
 

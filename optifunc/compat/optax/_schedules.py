@@ -40,7 +40,7 @@ def _own(name: str, *arguments: Any) -> Schedule:
     return schedule
 
 
-def _whole(*counts: Any) -> bool:
+def _are_whole(*counts: Any) -> bool:
     return all(float(count) == int(count) for count in counts)
 
 
@@ -58,7 +58,7 @@ def linear_schedule(
     """`of.schedules.from_to`."""
     if transition_steps <= 0:
         return constant_schedule(init_value)
-    if not _whole(transition_steps, transition_begin):
+    if not _are_whole(transition_steps, transition_begin):
         return _own(
             "linear_schedule", init_value, end_value, transition_steps, transition_begin
         )
@@ -76,7 +76,7 @@ def polynomial_schedule(
     """`of.schedules.from_to` along a power."""
     if transition_steps <= 0:
         return constant_schedule(init_value)
-    if not _whole(transition_steps, transition_begin):
+    if not _are_whole(transition_steps, transition_begin):
         return _own(
             "polynomial_schedule",
             init_value,
@@ -101,7 +101,7 @@ def exponential_decay(
     """`of.schedules.exponential`, or `of.schedules.step` with ``staircase``."""
     if transition_steps <= 0 or decay_rate == 0:
         return constant_schedule(init_value)
-    if not _whole(transition_steps, transition_begin):
+    if not _are_whole(transition_steps, transition_begin):
         return _own(
             "exponential_decay",
             init_value,
@@ -142,7 +142,7 @@ def cosine_decay_schedule(
     """`of.schedules.warmup_cosine` without a warmup."""
     if not decay_steps > 0:
         raise ValueError(f"decay_steps must be above 0, found {decay_steps!r}")
-    if not _whole(decay_steps):
+    if not _are_whole(decay_steps):
         return _own("cosine_decay_schedule", init_value, decay_steps, alpha, exponent)
     return _of_counts(
         ours.warmup_cosine(

@@ -56,7 +56,7 @@ def safe_norm(
     x: ArrayLike,
     min_norm: ArrayLike,
     ord: int | float | str | None = None,
-    axis: None | tuple[int, ...] | int = None,
+    axis: tuple[int, ...] | int | None = None,
     keepdims: bool = False,
 ) -> Array:
     """A norm of at least ``min_norm``, whose derivative at 0 is 0."""
