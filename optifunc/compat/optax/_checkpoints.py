@@ -17,8 +17,8 @@ def from_optax_state(
     **Arguments:**
 
     - ``tx``: what this module builds with the arguments that optax got.
-    - ``state``: the state from optax, or what a checkpoint library has made of it: named
-      tuples, dicts of their fields or lists (Orbax, msgpack), or the leaves alone.
+    - ``state``: the state from optax, or what a checkpoint library (Orbax, msgpack) has
+      made of its named tuples: dicts of their fields, or lists.
     - ``params``: the parameters, or a tree of their shapes.
 
     **Returns:** a state of ``tx``.
