@@ -1,1 +1,1 @@
-"""Other libraries' names, arguments and defaults over this library's transformations."""
+"""Other libraries' names, arguments and defaults over this library's own parts."""

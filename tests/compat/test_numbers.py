@@ -64,8 +64,9 @@ ENTRIES = {
     ),
     "rmsprop centered": lambda o: o.rmsprop(0.01, 0.9, 1e-3, 0.1, True, True, 0.5),
     "rmsprop corrected": lambda o: o.rmsprop(0.01, bias_correction=True),
+    # The deviation of the first gradient is a difference that cancels: a large eps.
     "stddev corrected": lambda o: o.chain(
-        o.scale_by_stddev(0.9, 1e-3, bias_correction=True), o.scale(-0.01)
+        o.scale_by_stddev(0.9, 0.1, bias_correction=True), o.scale(-0.01)
     ),
     "sgd": lambda o: o.sgd(0.1),
     "sgd all": lambda o: o.sgd(falling, 0.9, True),

@@ -1,7 +1,7 @@
 """optax's public names over this library's transformations.
 
-``import optifunc.compat.optax as optax`` runs a program that was written for optax. What
-is not built here is optax's own, if that is installed.
+``import optifunc.compat.optax as optax`` runs a program that was written for optax.
+What is not built here is optax's own, if that is installed.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
@@ -72,7 +72,7 @@ from ._losses import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
     smooth_labels as smooth_labels,
     softmax_cross_entropy as softmax_cross_entropy,
-    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
     squared_error as squared_error,
 )
 from ._optimizers import (
