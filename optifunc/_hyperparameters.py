@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 
 from ._dataclass import child_field_names, data_field_names, replace
@@ -33,10 +34,11 @@ def _edit(
     state: Any,
     edit: Callable[[str, Any], Any],
     prefix: str = "",
+    last: bool = False,
 ) -> GradientTransformation:
     """Rebuild ``tx`` with ``edit(qualified name, value)`` for each hyperparameter."""
     if state is not None:
-        tx = tx.in_force(state)
+        tx = tx.in_force(_one_before(state) if last else state)
     changes: dict[str, Any] = {}
     held = child_field_names(type(tx))
     for field in data_field_names(type(tx)):
@@ -54,6 +56,7 @@ def _edit(
             None if state is None else tx.state_of(child, state),
             edit,
             f"{prefix}{part}." if part != "" else prefix,
+            last,
         )
         if child.key is None:
             changes[child.field] = new
@@ -63,6 +66,13 @@ def _edit(
     if all(getattr(tx, name) is value for name, value in changes.items()):
         return tx
     return replace(tx, **changes)
+
+
+def _one_before(state: State) -> State:
+    """``state`` with the count of steps that the last update began with."""
+    if not hasattr(state, "step"):
+        return state
+    return state._replace(step=jnp.maximum(jnp.asarray(state.step) - 1, 0))
 
 
 def _in_the_form_of(old: Any, new: Any) -> Any:
@@ -108,15 +118,17 @@ def _short_names(names: list[str]) -> dict[str, str]:
 
 
 def current_hyperparameters(
-    tx: GradientTransformation, state: State | None
+    tx: GradientTransformation, state: State | None, *, last: bool = False
 ) -> dict[str, Any]:
-    """The values that the next update uses, by name: for logging.
+    """The values that the next update uses, or the last one used: for logging.
 
     **Arguments:**
 
     - ``tx``: a transformation.
     - ``state``: its state, which says where its schedules are. Works inside jit too.
       None reads the hyperparameters as they were given, schedules included.
+    - ``last``: report the last update's values, as optax's injected hyperparameters
+      are; before the first update, those of the first.
 
     **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
     of them. If a name occurs several times, each is qualified by the names in a chain
@@ -129,7 +141,7 @@ def current_hyperparameters(
         found[name] = value
         return value
 
-    _edit(tx, state, record)
+    _edit(tx, state, record, last=last)
     short = _short_names(list(found))
     return {short[name]: value for name, value in found.items()}
 

@@ -206,6 +206,10 @@ def building_blocks():
         ),
         "clip": (optax.clip(0.5), of.clip(0.5)),
         "clip_by_block_rms": (optax.clip_by_block_rms(0.3), of.clip_by_block_rms(0.3)),
+        "clip_by_global_norm": (
+            optax.clip_by_global_norm(0.3),
+            of.clip_by_global_norm(0.3, eps=0.0),
+        ),
         "conditionally_mask": (
             optax.conditionally_mask(sgd, early),
             of.conditionally(ours, early, of.set_to_zero()),

@@ -58,6 +58,7 @@ def _adam(
     scale: Array,
     grad_scale: Array | None,
     eps: Array,
+    eps_root: Array | None,
 ) -> tuple[Array, Array, Array, Array | None]:
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
@@ -67,6 +68,8 @@ def _adam(
     mean = scale * exp_avg
     if grad_scale is not None:
         mean = mean + grad_scale * updates
+    if eps_root is not None:
+        square = square + eps_root
     return mean / (sqrt(square) + eps), exp_avg, exp_avg_sq, max_exp_avg_sq
 
 
@@ -79,6 +82,8 @@ class scale_by_adam(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``amsgrad``, ``nesterov``: see `adam`.
+    - ``eps_root``: added inside the root, after the correction of what is there (None:
+      nothing), as optax does where derivatives are taken through an update.
 
     **State:** `ScaleByAdamState`.
 
@@ -91,10 +96,13 @@ class scale_by_adam(GradientTransformation):
     amsgrad: bool = static(default=False)
     _: dataclasses.KW_ONLY
     nesterov: bool = static(default=False)
+    eps_root: Value | None = None
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
         check_range("eps", self.eps, at_least=0)
+        if self.eps_root is not None:
+            check_range("eps_root", self.eps_root, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByAdamState:
         return ScaleByAdamState(
@@ -132,6 +140,11 @@ class scale_by_adam(GradientTransformation):
             scale=scale,
             grad_scale=grad_scale,
             eps=root_correction2 * self.eps,
+            eps_root=(
+                None
+                if self.eps_root is None
+                else root_correction2 * root_correction2 * self.eps_root
+            ),
         )
         return updates, ScaleByAdamState(step, *trees)
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._checks import check_known_range
+from .._checks import check_known_range, check_range
 from .._collectives import (
     AxisName,
     check_axis_name,
@@ -55,11 +55,11 @@ class clip_by_global_norm(Stateless):
 
     ::
 
-        u = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = global_norm(g)
+        u = g * min(1, max_norm / (norm(g) + eps)),    norm(g) = global_norm(g)
 
-    This is `torch.nn.utils.clip_grad_norm_`. optax leaves the 1e-6 out; the two differ
-    by the fraction ``1e-6 / norm(g)`` of an update, which matters for a ``max_norm``
-    near 1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is. The
+    This is `torch.nn.utils.clip_grad_norm_`. optax has ``eps=0``; the two differ by
+    the fraction ``1e-6 / norm(g)`` of an update, which matters for a ``max_norm`` near
+    1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is. The
     norm is accumulated in float32 at least; sparse leaves count their elements.
 
     Where the norm is not finite, the updates are torch's. An infinite norm makes finite
@@ -71,6 +71,7 @@ class clip_by_global_norm(Stateless):
     **Arguments:**
 
     - ``max_norm``: the largest norm, at least 0; infinite: no clipping.
+    - ``eps``: added to the norm, at least 0.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
       `jax.shard_map`; see `global_norm`. Without it, each device takes the norm of its
       part.
@@ -84,16 +85,19 @@ class clip_by_global_norm(Stateless):
     """
 
     max_norm: Value
+    eps: float = static(default=1e-6)
     axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_known_range("max_norm", self.max_norm, at_least=0)
+        check_range("eps", self.eps, at_least=0)
         check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        norm = global_norm(updates, self.axis_name)
-        ratio = as_scalar(self.max_norm) / (norm + 1e-6)
-        return _scaled(updates, factor=jnp.minimum(ratio, 1))
+        norm = global_norm(updates, self.axis_name) + self.eps
+        is_zero = norm == 0
+        ratio = as_scalar(self.max_norm) / jnp.where(is_zero, 1, norm)
+        return _scaled(updates, factor=jnp.where(is_zero, 1, jnp.minimum(ratio, 1)))
 
 
 def _squared(leaf: Array) -> Array:

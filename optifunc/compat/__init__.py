@@ -1,0 +1,1 @@
+"""Other libraries' names, arguments and defaults over this library's own parts."""

@@ -1,0 +1,130 @@
+"""A transformation of this library whose state has optax's type and fields."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..._dataclass import child, static
+from ..._numerics import increment
+from ..._transformation import (
+    Child,
+    GradientTransformation,
+    State,
+    foreign_state,
+    transformation,
+)
+from ..._tree import PyTree, leaf_dtype
+from ...wrappers._scheduled import ScheduledState
+from ...wrappers._wrapper import Wrapper
+
+
+class Naming(Protocol):
+    """How a state here and one of optax's are made of each other."""
+
+    def to_ours(self, state: Any) -> Any:
+        """The state of this library's transformation."""
+
+    def to_optax(self, state: Any, before: Any) -> Any:
+        """optax's state; ``before`` is the one before the update, None at first."""
+
+    def accepts(self, state: Any) -> bool:
+        """Whether ``state`` is one of optax's that this naming is for."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Field by field.
+
+    - ``theirs``, ``ours``: the two types; ``ours`` is None for ``()``.
+    - ``names``: for each field of ``theirs`` that of ``ours``, or None for a count of
+      updates that ``ours`` does not have.
+    - ``dtypes``: fields of ``theirs`` with a dtype of their own, which is kept.
+    - ``counts``: fields of ``ours`` that count what has no effect on optax's rule.
+    """
+
+    theirs: Any
+    ours: Any = None
+    names: tuple[str | None, ...] = ()
+    dtypes: tuple[tuple[str, Any], ...] = ()
+    counts: tuple[str, ...] = ()
+
+    def accepts(self, state: Any) -> bool:
+        """Also of optax's own class, and anything empty for what is empty."""
+        if not self.theirs._fields:
+            return isinstance(state, tuple) and not state
+        return bool(type(state).__name__ == self.theirs.__name__)
+
+    def to_ours(self, state: Any) -> Any:
+        """The state of this library's transformation."""
+        if self.ours is None:
+            return ()
+        values: dict[str, Any] = dict.fromkeys(self.ours._fields)
+        values.update((field, jnp.zeros((), jnp.int32)) for field in self.counts)
+        if self.ours is ScheduledState:
+            values["inner"] = ()
+        for theirs, ours in zip(self.theirs._fields, self.names, strict=True):
+            if ours is not None:
+                values[ours] = getattr(state, theirs)
+        return self.ours(**values)
+
+    def to_optax(self, state: Any, before: Any) -> Any:
+        """optax's state."""
+        values = {}
+        dtypes = dict(self.dtypes)
+        for theirs, ours in zip(self.theirs._fields, self.names, strict=True):
+            if ours is not None:
+                values[theirs] = getattr(state, ours)
+            elif before is None:
+                values[theirs] = jnp.zeros((), jnp.int32)
+            else:
+                values[theirs] = increment(getattr(before, theirs))
+            if before is None and dtypes.get(theirs) is not None:
+                values[theirs] = jax.tree.map(
+                    partial(lax.convert_element_type, new_dtype=dtypes[theirs]),
+                    values[theirs],
+                )
+        return self.theirs(**values)
+
+
+@transformation
+class named(Wrapper):
+    """A transformation with optax's state; ``wide``: its fields like the updates.
+
+    Updates that are narrower than these fields are computed in the fields' dtype, and
+    stay in it, as in optax.
+    """
+
+    inner: GradientTransformation = child()
+    naming: Any = static()
+    wide: tuple[str, ...] = static(default=())
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    def state_of(self, child: Child, state: State) -> State:
+        return self.naming.to_ours(state)
+
+    def init(self, params: PyTree) -> State:
+        return self.naming.to_optax(self.inner.init(params), None)
+
+    def update(
+        self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, State]:
+        if not self.naming.accepts(state):
+            raise foreign_state(self.inner, "the one of optax's name", state)
+        for field in self.wide:
+            updates = jax.tree.map(_widened, updates, getattr(state, field))
+        updates, inner = self.inner.update(
+            updates, self.naming.to_ours(state), params, **extra
+        )
+        return updates, self.naming.to_optax(inner, state)
+
+
+def _widened(update: Any, other: Any) -> Any:
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.promote_types(leaf_dtype(update), leaf_dtype(other))
+    return lax.convert_element_type(update, dtype)

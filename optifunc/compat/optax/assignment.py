@@ -1,0 +1,8 @@
+"""optax.assignment: optax's own."""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from ._own import names_of as _names_of
+
+if not _TYPE_CHECKING:
+    __getattr__ = _names_of("assignment")

@@ -1,0 +1,25 @@
+"""optax.losses: the losses, with those that the top level lacks."""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from ._losses import (
+    convex_kl_divergence as convex_kl_divergence,
+    cosine_distance as cosine_distance,
+    cosine_similarity as cosine_similarity,
+    generalized_kl_divergence as generalized_kl_divergence,
+    huber_loss as huber_loss,
+    kl_divergence as kl_divergence,
+    kl_divergence_with_log_targets as kl_divergence_with_log_targets,
+    l2_loss as l2_loss,
+    log_cosh as log_cosh,
+    safe_softmax_cross_entropy as safe_softmax_cross_entropy,
+    sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
+    smooth_labels as smooth_labels,
+    softmax_cross_entropy as softmax_cross_entropy,
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
+    squared_error as squared_error,
+)
+from ._own import names_of as _names_of
+
+if not _TYPE_CHECKING:
+    __getattr__ = _names_of("losses")

@@ -1,0 +1,38 @@
+"""Flax: a training state whose transformation is a node.
+
+It needs flax, and is imported by its name: ``import optifunc.interop.flax``.
+"""
+
+from typing import Any
+
+from flax import struct
+from flax.training import train_state
+
+from .._hyperparameters import replace_hyperparameters
+
+
+class TrainState(train_state.TrainState):
+    """`flax.training.train_state.TrainState` with ``tx`` as a part of the tree.
+
+    Flax's own keeps ``tx`` static: another learning rate there is another program, and
+    every change compiles again. Here the hyperparameters are leaves of the state::
+
+        state = TrainState.create(apply_fn=f, params=params, tx=of.adamw(1e-3))
+        state = state.replace_hyperparameters(lr=3e-4)
+
+    ``tx`` must be a transformation of this library. It is saved with the state: to
+    restore a checkpoint of Flax's class, leave ``tx`` out of both.
+    """
+
+    tx: Any = struct.field(pytree_node=True)
+
+    def replace_hyperparameters(self, **values: Any) -> "TrainState":
+        """The same state with other hyperparameters.
+
+        **Arguments:**
+
+        - ``values``: as `optifunc.replace_hyperparameters` takes them.
+        """
+        tx = replace_hyperparameters(self.tx, **values)
+        state: TrainState = self.replace(tx=tx)
+        return state

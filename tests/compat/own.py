@@ -1,0 +1,142 @@
+"""What is optax's own here, with the reason; a name that is built leaves this list.
+
+By module of optax, a dict from names to reasons.
+"""
+
+_RULE = (
+    "our rule of that name is torch's or the authors', and has no option for optax's"
+)
+_TO_COME = "to be built over what this library gets"
+_CALLS = "carries optax's own state or interface"
+_NO_OPTIMIZER = "a function that has nothing to do with optimizers"
+_EXAMPLES = "takes gradients of single examples"
+_STATE = "the state of one of these"
+_CONTRIB = "this library follows the authors, not optax's version; see of.NAME"
+
+_LOSSES = {
+    "binary_dice_loss": _TO_COME,
+    "ctc_loss": _CALLS,
+    "ctc_loss_with_forward_probs": _CALLS,
+    "dice_loss": _TO_COME,
+    "hinge_loss": _TO_COME,
+    "make_fenchel_young_loss": _TO_COME,
+    "multiclass_generalized_dice_loss": _TO_COME,
+    "multiclass_hinge_loss": _TO_COME,
+    "multiclass_perceptron_loss": _TO_COME,
+    "multiclass_sparsemax_loss": _TO_COME,
+    "ntxent": _TO_COME,
+    "perceptron_loss": _TO_COME,
+    "poly_loss_cross_entropy": _TO_COME,
+    "ranking_softmax_loss": _TO_COME,
+    "sigmoid_focal_loss": _TO_COME,
+    "sparsemax_loss": _TO_COME,
+    "triplet_margin_loss": _TO_COME,
+}
+_TRANSFORMS = {
+    "AddNoiseState": _STATE,
+    "EmaState": _STATE,
+    "MonitorState": _STATE,
+    "SnapshotState": _STATE,
+    "add_noise": "other random numbers",
+    "ema": _TO_COME,
+    "flatten": "one vector in one dtype",
+    "keep_params_nonnegative": _TO_COME,
+    "measure_with_ema": _TO_COME,
+    "monitor": _TO_COME,
+    "per_example_global_norm_clip": _EXAMPLES,
+    "per_example_layer_norm_clip": _EXAMPLES,
+    "snapshot": _TO_COME,
+}
+
+
+def _all(names: str, reason: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), reason)
+
+
+OWN: dict[str, dict[str, str]] = {
+    "": {
+        **_TRANSFORMS,
+        **{
+            name: _LOSSES[name]
+            for name in (
+                "ctc_loss",
+                "ctc_loss_with_forward_probs",
+                "hinge_loss",
+                "ntxent",
+                "sigmoid_focal_loss",
+            )
+        },
+        **_all(
+            "adan amsgrad fromage noisy_sgd novograd optimistic_adam "
+            "optimistic_adam_v2 optimistic_gradient_descent polyak_sgd radam rprop "
+            "scale_by_adan scale_by_amsgrad scale_by_distance_over_gradients "
+            "scale_by_novograd scale_by_optimistic_gradient scale_by_polyak "
+            "scale_by_radam scale_by_rprop scale_by_sm3 scale_by_factored_rms "
+            "adafactor sm3 signum yogi scale_by_yogi",
+            _RULE,
+        ),
+        **_all(
+            "ApplyEvery FactoredState LookaheadParams LookaheadState ScaleByAdanState "
+            "ScaleByAmsgradState ScaleByBacktrackingLinesearchState ScaleByLBFGSState "
+            "ScaleByNovogradState ScaleByRpropState ScaleBySM3State "
+            "ScaleByZoomLinesearchState ZoomLinesearchInfo",
+            _STATE,
+        ),
+        **_all(
+            "lbfgs scale_by_backtracking_linesearch scale_by_lbfgs "
+            "scale_by_zoom_linesearch value_and_grad_from_state "
+            "normalize_by_update_norm "
+            "scale_by_param_block_norm scale_by_param_block_rms",
+            _TO_COME,
+        ),
+        **_all("apply_every lookahead microbatch", _CALLS),
+        **_all(
+            "matrix_inverse_pth_root multi_normal nnls power_iteration scale_gradient",
+            _NO_OPTIMIZER,
+        ),
+    },
+    "assignment": _all("base_hungarian_algorithm hungarian_algorithm", _NO_OPTIMIZER),
+    "contrib": {
+        **_all(
+            "COCOBState DAdaptAdamWState DifferentiallyPrivateAggregateState DoGState "
+            "DoWGState GaLoreDimensionNumbers GaLoreState HutchinsonState MadgradState "
+            "MechanicState MomoAdamState MomoState MuonDimensionNumbers MuonState "
+            "NormalizeState ProdigyState ReduceLROnPlateauState SAMState "
+            "ScaleByAdemamixState ScaleBySimplifiedAdEMAMixState ScheduleFreeState "
+            "SophiaState SplitRealAndImaginaryState",
+            _STATE,
+        ),
+        **_all(
+            "acprop ademamix adopt cocob dadapt_adamw dog dowg galore madgrad "
+            "mechanize momo momo_adam muon prodigy reduce_on_plateau sam "
+            "scale_by_acprop "
+            "scale_by_ademamix scale_by_adopt scale_by_cocob scale_by_galore "
+            "scale_by_madgrad scale_by_muon scale_by_simplified_ademamix schedule_free "
+            "schedule_free_adamw schedule_free_eval_params schedule_free_sgd "
+            "simplified_ademamix sophia",
+            _CONTRIB,
+        ),
+        **_all(
+            "hutchinson_estimator_diag_hessian normalize split_real_and_imaginary",
+            _CALLS,
+        ),
+        **_all("differentially_private_aggregate dpsgd", _EXAMPLES),
+    },
+    "losses": _LOSSES,
+    "microbatching": _all(
+        "AccumulationType Accumulator micro_grad micro_vmap microbatch "
+        "reshape_batch_axis",
+        _NO_OPTIMIZER,
+    ),
+    "perturbations": _all("Gumbel Normal make_perturbed_fun", _NO_OPTIMIZER),
+    "projections": _all(
+        "projection_box projection_halfspace projection_hypercube "
+        "projection_hyperplane projection_l1_ball projection_l1_sphere "
+        "projection_l2_ball projection_l2_sphere projection_linf_ball "
+        "projection_non_negative projection_simplex projection_vector",
+        _TO_COME,
+    ),
+    "schedules": _all("StatefulSchedule", _CALLS),
+    "second_order": _all("fisher_diag hessian_diag hvp", _TO_COME),
+    "transforms": {**_TRANSFORMS, **_all("unitwise_clip unitwise_norm", _CALLS)},
+}
