@@ -18,7 +18,7 @@ from ._conditionally import update_with_either
 from ._wrapper import Wrapper
 
 
-def _all_finite(tree: PyTree, axis_name: AxisName) -> Array:
+def _all_finite(tree: PyTree, axis_name: AxisName = None) -> Array:
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
     finite = [jnp.all(jnp.isfinite(x.data if is_sparse(x) else x)) for x in leaves]
     if axis_name is None:
