@@ -23,6 +23,12 @@ from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,
 )
+from ._microbatches import microbatched_value_and_grad as microbatched_value_and_grad
+from ._post_hoc_ema import (
+    post_hoc_ema as post_hoc_ema,
+    post_hoc_ema_weights as post_hoc_ema_weights,
+    power_ema_gamma as power_ema_gamma,
+)
 from ._quantization import QuantizedArray as QuantizedArray
 from ._state import (
     Concatenated as Concatenated,

@@ -137,6 +137,16 @@ def copied(tree: PyTree) -> PyTree:
     return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
 
 
+def in_dtype_or_complex(tree: PyTree, dtype: Any) -> PyTree:
+    """``tree`` with its real leaves in ``dtype`` (None: as they are)."""
+
+    def convert(leaf: Any) -> Array:
+        is_kept = dtype is None or jnp.iscomplexobj(leaf)
+        return leaf if is_kept else lax.convert_element_type(leaf, dtype)
+
+    return _mapped(convert, tree)
+
+
 def _mapped(function: Callable[[Any], Array], tree: PyTree) -> PyTree:
     """``tree`` with ``function`` of each leaf, which must be an array.
 
