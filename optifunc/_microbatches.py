@@ -122,7 +122,7 @@ def _batch_size(batch: tuple[PyTree, ...]) -> int:
 def _in_rows(leaf: Any, parts: int, size: int) -> Array:
     """The first ``parts * size`` examples, ``size`` in a row."""
     leaf = jnp.asarray(leaf)
-    return leaf[: parts * size].reshape(parts, size, *leaf.shape[1:])
+    return jnp.reshape(leaf[: parts * size], (parts, size, *leaf.shape[1:]))
 
 
 def _first_row(rows: PyTree) -> PyTree:

@@ -55,6 +55,7 @@ def clip_per_example(
     check_known_range("max_norm", max_norm, at_least=0)
     check_choice("by", by, ("global", "leaf", "size"))
     count = _number_of_examples(grads)
+    treedef: Any
     leaves, treedef = jax.tree.flatten(grads)
     squares = [_squares_per_example(x) for x in leaves]
     if by == "global":
@@ -73,7 +74,7 @@ def clip_per_example(
         for norm, limit in zip(norms, limits, strict=True)
     ]
     none = jnp.zeros((), jnp.int32)
-    clipped: Any = treedef.unflatten(counts)
+    clipped = treedef.unflatten(counts)
     if by == "global":
         clipped = counts[0] if counts else none
     return treedef.unflatten(sums), clipped
