@@ -72,7 +72,7 @@ def test_narrow_gradients_are_summed_wide():
     loss, grad = jax.jit(fn)(params, x)
     # In bfloat16 a sum of 1/512 stops growing at 0.5.
     assert (loss.dtype, grad.dtype) == (jnp.bfloat16, jnp.bfloat16)
-    assert float(loss) == 1 and float(grad) == 1
+    assert (float(loss), float(grad)) == (1, 1)
 
 
 def test_less_memory():

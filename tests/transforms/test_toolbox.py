@@ -57,7 +57,9 @@ def steps(tx, count=4):
 )
 def test_optax_has_the_same(ours, theirs):
     # Norms of six float32 numbers, added in another order.
-    for found, expected in zip(steps(ours), steps(theirs), strict=True):
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        wanted = steps(theirs)
+    for found, expected in zip(steps(ours), wanted, strict=True):
         jax.tree.map(
             lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-6, atol=1e-7),
             found,
@@ -103,7 +105,7 @@ def test_a_snapshot_is_read_by_name():
     updates, new = jax.jit(tx.update)(TREE, tx.init(TREE), TREE)
     assert jax.tree.structure(state) == jax.tree.structure(new)
     np.testing.assert_array_equal(of.find_in_state(new, "before")["a"], TREE["a"])
-    np.testing.assert_array_equal(of.find_in_state(new, "after")["max"], 2.0)
+    np.testing.assert_array_equal(of.find_in_state(new, "after")["max"], 6.0)
     np.testing.assert_array_equal(updates["b"], 2 * TREE["b"])
 
 

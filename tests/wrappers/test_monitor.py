@@ -65,7 +65,8 @@ def test_optax_averages_measurements_alike():
     ours = of.monitor(of.identity(), {"mean": mean}, decay=0.8)
     states = [theirs.init(PARAMS), ours.init(PARAMS)]
     for i in range(4):
-        _, states[0] = theirs.update(grads(i), states[0], PARAMS)
+        with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+            _, states[0] = theirs.update(grads(i), states[0], PARAMS)
         _, states[1] = ours.update(grads(i), states[1], PARAMS)
     expected = jax.tree.leaves(states[0].measurements["mean"])
     found = float(states[1].measured["mean"])
