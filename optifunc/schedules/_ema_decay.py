@@ -40,8 +40,7 @@ class ema_decay_warmup(Schedule):
     **Raises:** `ValueError` for a number out of range or an unknown ``form``,
     `TypeError` if ``start`` is not an integer.
 
-    **Source:** [diffusers'
-    EMAModel](https://github.com/huggingface/diffusers/blob/main/src/diffusers/training_utils.py).
+    **Source:** `EMAModel` of [diffusers](https://github.com/huggingface/diffusers).
     """
 
     decay: Scalar = 0.9999

@@ -89,7 +89,7 @@ def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
 
 
 @elementwise()
-def _renewed(target: Array, params: Array, *, is_due: Array) -> Array:
+def _copied_when_due(target: Array, params: Array, *, is_due: Array) -> Array:
     return jnp.where(is_due != 0, params, target)
 
 
@@ -113,7 +113,7 @@ def periodic_update(params: PyTree, target: PyTree, step: Any, period: Any) -> P
     """
     check_whole("period", period, at_least=1)
     is_due = jnp.mod(step, period) == 0
-    return _renewed(target, params, is_due=is_due)
+    return _copied_when_due(target, params, is_due=is_due)
 
 
 @transformation
