@@ -302,7 +302,7 @@ def test_the_decay_of_an_average_may_be_a_schedule(multi):
         rule = {"multi_avg_fn": ours.get_ema_multi_avg_fn(decay)}
     else:
         rule = {"avg_fn": ours.get_ema_avg_fn(decay)}
-    params = {"a": jnp.ones(2), "h": jnp.ones(2, jnp.bfloat16), "c": jnp.ones(2) * 1j}
+    params = {"a": jnp.ones(2), "h": jnp.ones(2, jnp.bfloat16), "c": jnp.full(2, 1j)}
     averaged = ours.AveragedModel(params, **rule)
     for t in (1, 2, 3):
         averaged.update_parameters(jax.tree.map(lambda p, t=t: p * t, params))

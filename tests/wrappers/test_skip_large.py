@@ -50,6 +50,7 @@ def test_outliers(by):
     rng = np.random.default_rng(0)
     values = 1 + 0.1 * rng.random(24)
     values[[5, 9, 17]] = 3.0
+    values[2] = 1.5  # far, but two values before it are too few
     values[[7, 8, 20]] = [np.nan, np.inf, np.nan]
     values[12:14] = 2.0  # a new level is stored, and so accepted some day
     tx = of.skip_outliers(of.sgd(0.1, 0.9), window=6, sigma=2.5)
