@@ -27,6 +27,12 @@ from ._hyperparameters import (
 )
 from ._learning_rate_finder import find_learning_rate as find_learning_rate
 from ._learning_rates import LearningRateSearch as LearningRateSearch
+from ._microbatches import microbatched_value_and_grad as microbatched_value_and_grad
+from ._post_hoc_ema import (
+    post_hoc_ema as post_hoc_ema,
+    post_hoc_ema_weights as post_hoc_ema_weights,
+    power_ema_gamma as power_ema_gamma,
+)
 from ._quantization import QuantizedArray as QuantizedArray
 from ._state import (
     Concatenated as Concatenated,

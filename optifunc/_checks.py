@@ -106,6 +106,18 @@ def check_integer(
         raise ValueError(f"{name} must be at most {at_most}, found {value!r}")
 
 
+def checked_float(name: str, dtype: Any) -> Any:
+    """``dtype`` as NumPy's, if it is a real float; None stays None.
+
+    **Raises:** `ValueError` for another kind of dtype.
+    """
+    if dtype is None:
+        return None
+    if not jnp.issubdtype(np.dtype(dtype), jnp.floating):
+        raise ValueError(f"{name} must be a float, found {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Check that ``value`` is one of ``choices``."""
     if value not in choices:

@@ -42,6 +42,16 @@ def copied(tree: PyTree) -> PyTree:
     return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
 
 
+def in_dtype_or_complex(tree: PyTree, dtype: Any) -> PyTree:
+    """``tree`` with its real leaves in ``dtype`` (None: as they are)."""
+
+    def convert(leaf: Any) -> Array:
+        is_kept = dtype is None or jnp.iscomplexobj(leaf)
+        return leaf if is_kept else lax.convert_element_type(leaf, dtype)
+
+    return _mapped(convert, tree)
+
+
 def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
     """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding.
 

@@ -173,7 +173,23 @@ def transformations():
             chained(of.momentum(0.9), of.scale_by_sign()),
         ),
         **building_blocks(),
+        **tool_box(),
     }
+
+
+def tool_box():
+    """The same, of blocks that have one name in both."""
+    pairs = {
+        name: (getattr(optax, name)(), getattr(of, name)())
+        for name in (
+            "scale_by_param_block_norm",
+            "scale_by_param_block_rms",
+            "normalize_by_update_norm",
+            "keep_params_nonnegative",
+        )
+    }
+    snapshots = tuple(m.snapshot("norm", optax.tree.norm) for m in (optax, of))
+    return {**pairs, "ema": (optax.ema(0.9), of.ema(0.9)), "snapshot": snapshots}
 
 
 def building_blocks():
@@ -319,7 +335,24 @@ def functions():
     likely, share = jax.nn.log_softmax(found), jax.nn.softmax(wanted)
     zero_or_one = (wanted > 0).astype(jnp.float32)
     each = {"reduction": "none"}
+    examples, other = [draw(5, 3, 2), draw(5, 2)], {"kernel": draw(3, 2)}
     return {
+        "incremental_update": (
+            optax.incremental_update(tree, other, 0.1),
+            of.update_ema(tree, other, 0.9),
+        ),
+        "periodic_update": tuple(
+            [m.periodic_update(tree, other, jnp.int32(i), 2) for i in range(3)]
+            for m in (optax, of)
+        ),
+        "per_example_global_norm_clip": (
+            optax.per_example_global_norm_clip(examples, 1.5),
+            of.clip_per_example(examples, 1.5),
+        ),
+        "per_example_layer_norm_clip": (
+            optax.per_example_layer_norm_clip(examples, 1.5),
+            of.clip_per_example(examples, 1.5, by="leaf"),
+        ),
         "apply_updates": tuple(m.apply_updates(tree, tree) for m in (optax, of)),
         "tree.norm": (optax.tree.norm(tree), of.global_norm(tree)),
         "squared_error": (

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._hyperparameters import Hyperparameter
 from .._numerics import lerp
 from .._tree import (
     PyTree,
@@ -31,12 +32,13 @@ AverageFn: TypeAlias = Callable[[Array, Array, Any], Array]
 MultiAverageFn: TypeAlias = Callable[[list[Array], list[Array], Any], list[Array]]
 
 
-def get_ema_avg_fn(decay: float = 0.999) -> AverageFn:
+def get_ema_avg_fn(decay: Hyperparameter = 0.999) -> AverageFn:
     """An exponential moving average: ``decay * average + (1 - decay) * current``.
 
     **Arguments:**
 
-    - ``decay``: the weight of the average, in [0, 1].
+    - ``decay``: the weight of the average, in [0, 1]; or a schedule, which is given the
+      number of averaged models.
 
     **Returns:** a function of one averaged leaf, the current one and the number of
     averaged models.
@@ -46,7 +48,9 @@ def get_ema_avg_fn(decay: float = 0.999) -> AverageFn:
     _check_decay(decay)
 
     def average(averaged: Array, current: Array, num_averaged: Any) -> Array:
-        return decay * averaged + (1 - decay) * current
+        kept = _decay_at(decay, num_averaged, averaged)
+        moved: Array = kept * averaged + (1 - kept) * current
+        return moved
 
     return average
 
@@ -60,12 +64,13 @@ def get_swa_avg_fn() -> AverageFn:
     return _mean
 
 
-def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverageFn:
+def get_ema_multi_avg_fn(decay: Hyperparameter = 0.999) -> MultiAverageFn:
     """As `get_ema_avg_fn`, for lists of leaves.
 
     **Arguments:**
 
-    - ``decay``: the weight of the average, in [0, 1].
+    - ``decay``: the weight of the average, in [0, 1]; or a schedule, which is given the
+      number of averaged models.
 
     **Returns:** a function of the averaged leaves, the current ones and the number of
     averaged models, that returns the new averages.
@@ -73,12 +78,14 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverageFn:
     **Raises:** `ValueError` if ``decay`` is not in [0, 1].
     """
     _check_decay(decay)
-    weight: Any = 1 - decay
 
     def average(
         averaged: list[Array], current: list[Array], num_averaged: Any
     ) -> list[Array]:
-        return [lerp(a, c, weight) for a, c in zip(averaged, current, strict=True)]
+        return [
+            lerp(a, c, 1 - _decay_at(decay, num_averaged, a))
+            for a, c in zip(averaged, current, strict=True)
+        ]
 
     return average
 
@@ -92,8 +99,15 @@ def get_swa_multi_avg_fn() -> MultiAverageFn:
     return _means
 
 
-def _check_decay(decay: float) -> None:
-    if not 0 <= decay <= 1:
+def _decay_at(decay: Hyperparameter, num_averaged: Any, leaf: Array) -> Any:
+    """The decay as a number, or as an array that may be multiplied with ``leaf``."""
+    if not callable(decay):
+        return decay
+    return lax.convert_element_type(decay(num_averaged), leaf.dtype)
+
+
+def _check_decay(decay: Hyperparameter) -> None:
+    if not callable(decay) and not 0 <= decay <= 1:
         raise ValueError(
             f"Invalid decay value {decay} provided. Please provide a value in [0,1] "
             "range."

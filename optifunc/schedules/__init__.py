@@ -26,6 +26,11 @@ from ._decay import (
     polynomial as polynomial,
     step as step,
 )
+from ._ema_decay import (
+    ema_decay_warmup as ema_decay_warmup,
+    polynomial_ema_decay as polynomial_ema_decay,
+    power_ema_decay as power_ema_decay,
+)
 from ._from_to import from_to as from_to
 from ._function import (
     from_function as from_function,

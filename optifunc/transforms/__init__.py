@@ -2,8 +2,11 @@
 
 from ._averaging import (
     AverageState as AverageState,
+    EmaParametersState as EmaParametersState,
     average_parameters as average_parameters,
     ema_parameters as ema_parameters,
+    periodic_update as periodic_update,
+    update_ema as update_ema,
 )
 from ._backtracking import (
     BacktrackingLinesearchInfo as BacktrackingLinesearchInfo,
@@ -17,6 +20,7 @@ from ._clipping import (
     clip_by_block_rms as clip_by_block_rms,
     clip_by_global_norm as clip_by_global_norm,
 )
+from ._ema import EmaState as EmaState, ema as ema
 from ._grokfast import (
     GrokfastEmaState as GrokfastEmaState,
     GrokfastMaState as GrokfastMaState,
@@ -26,11 +30,18 @@ from ._grokfast import (
 from ._line import value_and_grad_from_state as value_and_grad_from_state
 from ._momentum import MomentumState as MomentumState, momentum as momentum
 from ._noise import NoiseState as NoiseState, add_noise as add_noise
+from ._nonnegative import keep_params_nonnegative as keep_params_nonnegative
+from ._normalization import (
+    normalize_by_update_norm as normalize_by_update_norm,
+    scale_by_param_block_norm as scale_by_param_block_norm,
+    scale_by_param_block_rms as scale_by_param_block_rms,
+)
 from ._orthograd import orthograd as orthograd
 from ._plateau import (
     ReduceOnPlateauState as ReduceOnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
 )
+from ._private_noise import clip_per_example as clip_per_example, privatize as privatize
 from ._project import project as project
 from ._qk_clip import qk_clip as qk_clip
 from ._scaling import (
@@ -40,6 +51,7 @@ from ._scaling import (
     scale_by_sign as scale_by_sign,
     set_to_zero as set_to_zero,
 )
+from ._snapshot import SnapshotState as SnapshotState, snapshot as snapshot
 from ._trust_ratio import scale_by_trust_ratio as scale_by_trust_ratio
 from ._weight_decay import add_decayed_weights as add_decayed_weights
 from ._zero_nans import zero_nans as zero_nans

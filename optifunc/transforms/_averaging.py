@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from .._checks import check_known_range, check_whole
+from .._checks import check_known_range, check_whole, checked_float
+from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, lerp
-from .._placement import copied
+from .._placement import copied, in_dtype_or_complex
 from .._state import PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
@@ -21,7 +22,7 @@ from .._tree import PyTree
 
 
 class AverageState(NamedTuple):
-    """State of `ema_parameters` and of `average_parameters`.
+    """State of `average_parameters`.
 
     **Fields:**
 
@@ -33,21 +34,87 @@ class AverageState(NamedTuple):
     average: PerParameter
 
 
+class EmaParametersState(NamedTuple):
+    """State of `ema_parameters`.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``weight``: float [], of parameters, not counting the initial ones, in the
+      average: ``1 - decay_1 * ... * decay_t``.
+    - ``average``: for each parameter its average.
+    """
+
+    step: Shared
+    weight: Shared
+    average: PerParameter
+
+
 @elementwise()
 def _moved_average(average: Array, params: Array, *, weight: Array) -> Array:
     return lerp(average, params, weight)
 
 
-def _init(params: PyTree) -> AverageState:
-    return AverageState(jnp.zeros((), jnp.int32), copied(params))
+def _average_after(
+    updates: PyTree, average: PyTree, params: PyTree | None, weight: Any, name: str
+) -> PyTree:
+    """The average, moved towards the parameters that the updates lead to."""
+    params = apply_updates(require_params(params, average, name), updates)
+    return _moved_average(average, params, weight=weight)
 
 
-def _update(
-    updates: PyTree, state: AverageState, params: PyTree | None, weight: Any, name: str
-) -> AverageState:
-    params = apply_updates(require_params(params, state.average, name), updates)
-    average = _moved_average(state.average, params, weight=weight)
-    return AverageState(increment(state.step), average)
+def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
+    """One step of an exponential moving average of a tree, as of a target network.
+
+    ::
+
+        average = decay * average + (1 - decay) * params
+
+    optax's ``incremental_update(new, old, step_size)`` is
+    ``update_ema(new, old, 1 - step_size)``.
+
+    **Arguments:**
+
+    - ``params``: the new parameters.
+    - ``average``: the average so far (the target network), a tree of the same structure
+      and shapes.
+    - ``decay``: how much of the average is kept, in [0, 1]: a number or a scalar array.
+
+    **Returns:** the new average, in the dtypes of ``average``, computed in float32 at
+    least. With a ``decay`` of 0 it is ``params``, with 1 it is ``average``, exactly.
+
+    **Raises:** `ValueError` if ``decay`` is out of range or the trees differ.
+    """
+    check_known_range("decay", decay, at_least=0, at_most=1)
+    return _moved_average(average, params, weight=as_scalar(1 - decay))
+
+
+@elementwise()
+def _copied_when_due(target: Array, params: Array, *, is_due: Array) -> Array:
+    return jnp.where(is_due != 0, params, target)
+
+
+def periodic_update(params: PyTree, target: PyTree, step: Any, period: Any) -> PyTree:
+    """A copy of the parameters that is renewed every ``period`` steps.
+
+    ``params`` if ``step`` is a multiple of ``period``, else ``target``: the target
+    network of DQN.
+
+    **Arguments:**
+
+    - ``params``: the new parameters.
+    - ``target``: the copy so far, a tree of the same structure and shapes.
+    - ``step``: the number of the step, an integer or a scalar array of them.
+    - ``period``: an integer of at least 1.
+
+    **Returns:** the new copy, in the dtypes of ``target``.
+
+    **Raises:** `TypeError` or `ValueError` if ``period`` is not an integer of at least
+    1; `ValueError` if the trees differ.
+    """
+    check_whole("period", period, at_least=1)
+    is_due = jnp.mod(step, period) == 0
+    return _copied_when_due(target, params, is_due=is_due)
 
 
 @transformation
@@ -61,40 +128,75 @@ class ema_parameters(GradientTransformation):
 
     where ``p_t`` are the parameters after update ``t``, so it must stand last in a
     chain. This is `torch.optim.swa_utils.AveragedModel` with
-    ``get_ema_multi_avg_fn(decay)``, updated after every step.
+    ``get_ema_multi_avg_fn(decay)``, updated after every step. In `accumulate_gradients`
+    an update is one of the inner transformation.
+
+    ``decay`` may be a schedule: `schedules.ema_decay_warmup` for a decay that rises
+    from 0, `schedules.power_ema_decay` for averages over a fixed part of the run,
+    `schedules.from_to` for a teacher.
 
     **Arguments:**
 
     - ``decay``: how much of the average is kept, in [0, 1].
+    - ``every``: average at every such update, from ``start`` on, an integer.
+    - ``start``: how many updates to let pass; until then the average is a copy.
+    - ``debias``: whether to average from 0 and divide by the sum of the weights, so
+      that the first parameters count no more than the others: ``a_t`` is then
+      ``sum_i w_i p_i / sum_i w_i`` with ``w_i = (1 - decay_i) * decay_{i+1} * ...``.
+    - ``dtype``: the dtype of the averages of real parameters, by default each
+      parameter's. An average in bfloat16 stands still if ``decay`` is near 1: there,
+      take float32.
 
-    **State:** `AverageState`; ``average`` has the shapes and dtypes of the parameters,
-    and is a copy of them before the first update.
+    **State:** `EmaParametersState`; ``average`` has the shapes and dtypes of the
+    parameters, and is a copy of them before the first update.
 
-    **Raises:** `ValueError` if ``decay`` is out of range, and at `update` if ``params``
-    is missing.
+    **Raises:** `ValueError` if a number is out of range or ``dtype`` is no float,
+    `TypeError` if ``every`` or ``start`` is not an integer, and `ValueError` at
+    `update` if ``params`` is missing.
     """
 
     decay: Value = 0.999
+    every: Value = 1
+    start: Value = 0
+    debias: bool = static(default=False)
+    dtype: Any = static(default=None)
 
     def __post_init__(self) -> None:
         check_known_range("decay", self.decay, at_least=0, at_most=1)
+        check_whole("every", self.every, at_least=1)
+        check_whole("start", self.start, at_least=0)
+        object.__setattr__(self, "dtype", checked_float("dtype", self.dtype))
 
-    def init(self, params: PyTree) -> AverageState:
-        return _init(params)
+    def init(self, params: PyTree) -> EmaParametersState:
+        # Also a copy where the conversion changes nothing.
+        average = in_dtype_or_complex(copied(params), self.dtype)
+        zero = jnp.zeros((), jnp.result_type(float))
+        return EmaParametersState(jnp.zeros((), jnp.int32), zero, average)
 
-    def evaluated(self, state: AverageState, params: PyTree) -> PyTree:
+    def evaluated(self, state: EmaParametersState, params: PyTree) -> PyTree:
         return state.average
 
     def update(
         self,
         updates: PyTree,
-        state: AverageState,
+        state: EmaParametersState,
         params: PyTree | None = None,
         **extra: Any,
-    ) -> tuple[PyTree, AverageState]:
+    ) -> tuple[PyTree, EmaParametersState]:
+        since = as_scalar(state.step) - as_scalar(self.start)
+        is_due = (since >= 0) & (jnp.mod(since, as_scalar(self.every)) == 0)
         new = as_scalar(1 - self.decay)
-        weight = jnp.where(state.step == 0, 1, new)
-        return updates, _update(updates, state, params, weight, "ema_parameters")
+        total = state.weight + new * (1 - state.weight)
+        weight = new / jnp.where(total > 0, total, 1) if self.debias else new
+        # Until something has been averaged, the average is a copy.
+        weight = jnp.where(is_due, weight, 0)
+        weight = jnp.where(since <= 0, 1, weight)
+        average = _average_after(
+            updates, state.average, params, weight, "ema_parameters"
+        )
+        return updates, EmaParametersState(
+            increment(state.step), jnp.where(is_due, total, state.weight), average
+        )
 
 
 @transformation
@@ -130,7 +232,7 @@ class average_parameters(GradientTransformation):
         check_whole("start", self.start, at_least=0)
 
     def init(self, params: PyTree) -> AverageState:
-        return _init(params)
+        return AverageState(jnp.zeros((), jnp.int32), copied(params))
 
     def evaluated(self, state: AverageState, params: PyTree) -> PyTree:
         return state.average
@@ -143,5 +245,7 @@ class average_parameters(GradientTransformation):
         **extra: Any,
     ) -> tuple[PyTree, AverageState]:
         averaged = jnp.maximum(as_scalar(state.step) - as_scalar(self.start), 0)
-        weight = 1 / (averaged + 1)
-        return updates, _update(updates, state, params, weight, "average_parameters")
+        average = _average_after(
+            updates, state.average, params, 1 / (averaged + 1), "average_parameters"
+        )
+        return updates, AverageState(increment(state.step), average)

@@ -17,7 +17,7 @@ from .._tree import PyTree
 
 
 class NoiseState(NamedTuple):
-    """State of `add_noise`.
+    """State of `add_noise` and of `privatize`.
 
     **Fields:**
 
@@ -40,6 +40,21 @@ def _standard_normal(key: Array, leaf: Any) -> Array:
         return jax.random.normal(key, np.shape(leaf), jnp.float32)
     parts = jax.random.normal(key, (2, *np.shape(leaf)), jnp.float32)
     return lax.complex(parts[0], parts[1])
+
+
+def first_noise_state(seed: Value) -> NoiseState:
+    """The state of what draws noise, before the first update."""
+    # Raw data and not a typed key: it can be saved like any other array.
+    key = jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
+    return NoiseState(key, jnp.zeros((), jnp.int32))
+
+
+def standard_normal_like(tree: PyTree, state: NoiseState) -> PyTree:
+    """Noise of variance 1 for each leaf, other noise in every step."""
+    key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
+    leaves, treedef = jax.tree.flatten(tree)
+    keys = jax.random.split(jax.random.fold_in(key, state.step), len(leaves))
+    return jax.tree.unflatten(treedef, map(_standard_normal, keys, leaves))
 
 
 @transformation
@@ -75,9 +90,7 @@ class add_noise(GradientTransformation):
         check_whole("seed", self.seed, at_least=0)
 
     def init(self, params: PyTree) -> NoiseState:
-        # Raw data and not a typed key: it can be saved like any other array.
-        key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
-        return NoiseState(key, jnp.zeros((), jnp.int32))
+        return first_noise_state(self.seed)
 
     def update(
         self,
@@ -86,10 +99,7 @@ class add_noise(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, NoiseState]:
-        key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
-        leaves, treedef = jax.tree.flatten(updates)
-        keys = jax.random.split(jax.random.fold_in(key, state.step), len(leaves))
-        noise = jax.tree.unflatten(treedef, map(_standard_normal, keys, leaves))
+        noise = standard_normal_like(updates, state)
         fading = jnp.log1p(as_scalar(state.step)) * as_scalar(self.gamma)
         deviation = sqrt(as_scalar(self.eta) * jnp.exp(-fading))
         updates = _with_noise(updates, noise, deviation=deviation)

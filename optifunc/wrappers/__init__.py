@@ -14,6 +14,10 @@ from ._flatten import FlattenState as FlattenState, flatten as flatten
 from ._grams import GramsState as GramsState, grams as grams
 from ._kahan import KahanState as KahanState, kahan as kahan
 from ._labels import label_matrices as label_matrices
+from ._layerwise_decay import (
+    layerwise_decay as layerwise_decay,
+    scale_by_depth as scale_by_depth,
+)
 from ._look_sam import LookSamState as LookSamState, look_sam as look_sam
 from ._lookahead import LookaheadState as LookaheadState, lookahead as lookahead
 from ._masked import (
@@ -26,6 +30,7 @@ from ._master_weights import (
     master_weights as master_weights,
 )
 from ._mechanize import MechanizeState as MechanizeState, mechanize as mechanize
+from ._monitor import MonitorState as MonitorState, monitor as monitor
 from ._partition import partition as partition
 from ._quantized import quantized as quantized
 from ._sam import (
@@ -42,6 +47,12 @@ from ._scheduled import (
     ScheduledState as ScheduledState,
     as_transformation as as_transformation,
     scheduled as scheduled,
+)
+from ._skip_large import (
+    SkipLargeState as SkipLargeState,
+    SkipOutliersState as SkipOutliersState,
+    skip_large_updates as skip_large_updates,
+    skip_outliers as skip_outliers,
 )
 from ._skip_not_finite import (
     SkipNotFiniteState as SkipNotFiniteState,

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from .._checks import check_choice, check_whole
+from .._checks import check_choice, check_whole, checked_float
 from .._dataclass import child, replace, static
 from .._hyperparameters import Value
 from .._leafwise import elementwise
@@ -88,11 +87,8 @@ class accumulate_gradients(Wrapper):
     def __post_init__(self) -> None:
         check_whole("every", self.every, at_least=1)
         check_choice("reduction", self.reduction, ("mean", "sum"))
-        if self.accumulator_dtype is not None:
-            dtype = np.dtype(self.accumulator_dtype)
-            object.__setattr__(self, "accumulator_dtype", dtype)
-            if not jnp.issubdtype(dtype, jnp.floating):
-                raise ValueError(f"accumulator_dtype must be a float, found {dtype}")
+        dtype = checked_float("accumulator_dtype", self.accumulator_dtype)
+        object.__setattr__(self, "accumulator_dtype", dtype)
         super().__post_init__()
 
     def _every(self, step: Array) -> Any:

@@ -293,3 +293,20 @@ def test_the_loop_of_the_documentation():
         models[0].params["w"], models[1].module.w.detach(), rtol=1e-6
     )
     assert models[0].n_averaged == models[1].n_averaged.item() == 9
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_the_decay_of_an_average_may_be_a_schedule(multi):
+    decay = of.schedules.polynomial_ema_decay(8.0)
+    if multi:
+        rule = {"multi_avg_fn": ours.get_ema_multi_avg_fn(decay)}
+    else:
+        rule = {"avg_fn": ours.get_ema_avg_fn(decay)}
+    params = {"a": jnp.ones(2), "h": jnp.ones(2, jnp.bfloat16), "c": jnp.full(2, 1j)}
+    averaged = ours.AveragedModel(params, **rule)
+    for t in (1, 2, 3):
+        averaged.update_parameters(jax.tree.map(lambda p, t=t: p * t, params))
+    # The specification's polynomial average of 1, 2, 3.
+    np.testing.assert_allclose(averaged.params["a"], 2.8, rtol=1e-6)
+    np.testing.assert_allclose(averaged.params["c"], 2.8j, rtol=1e-6)
+    assert averaged.params["h"].dtype == jnp.bfloat16

@@ -18,6 +18,10 @@ def _speed(path: str, leaf: Any) -> str:
     return "fast" if "kernel" in path else "slow"
 
 
+def _depth(path: str, leaf: Any) -> int:
+    return 0 if "kernel" in path else 1
+
+
 def _every_other(step: jax.Array, **extra: Any) -> jax.Array:
     return step % 2 == 0
 
@@ -68,6 +72,35 @@ ROWS = [
         needs_params=True,
         value_fn=True,
     ),
+    Row("normalize_by_update_norm", of.normalize_by_update_norm),
+    Row(
+        "scale_by_param_block_norm",
+        of.scale_by_param_block_norm,
+        magnitudes=True,
+        needs_params=True,
+    ),
+    Row(
+        "scale_by_param_block_rms",
+        of.scale_by_param_block_rms,
+        magnitudes=True,
+        needs_params=True,
+    ),
+    Row("ema", of.ema),
+    Row("keep_params_nonnegative", of.keep_params_nonnegative, needs_params=True),
+    Row("snapshot", lambda: of.snapshot("updates")),
+    Row("monitor", lambda: of.monitor(of.adam(), decay=0.9)),
+    Row("privatize", lambda: of.privatize(1.0, 0.01, 2.0), noise=True),
+    Row("skip_large_updates", lambda: of.skip_large_updates(of.adam(), 100.0)),
+    Row(
+        "skip_outliers",
+        lambda: of.skip_outliers(of.adam(), 2, sigma=1e3),
+        value=True,
+    ),
+    Row(
+        "layerwise_decay",
+        lambda: of.layerwise_decay(of.adam(), {"kernel": 0, "b": 1}, 0.5, _depth),
+        needs_params=True,
+    ),
     Row("clip", lambda: of.clip(0.3)),
     Row("clip_by_global_norm", lambda: of.clip_by_global_norm(0.3)),
     Row("clip_by_block_rms", lambda: of.clip_by_block_rms(0.3), magnitudes=True),
@@ -86,6 +119,11 @@ ROWS = [
     Row("flatten_small", lambda: of.flatten(of.adam(), max_size=6)),
     Row("accumulate_gradients", lambda: of.accumulate_gradients(of.adam(), 2)),
     Row("ema_parameters", of.ema_parameters, needs_params=True),
+    Row(
+        "ema_parameters_in_float32",
+        lambda: of.ema_parameters(0.9, 2, 1, debias=True, dtype=jnp.float32),
+        needs_params=True,
+    ),
     Row("average_parameters", of.average_parameters, needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
     Row("grams", lambda: of.grams(of.adam())),

@@ -1,0 +1,184 @@
+"""Measurements of gradients, updates and parameters, kept in the state."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .._checks import check_range
+from .._dataclass import child, static
+from .._foreign import accepted_arguments
+from .._hyperparameters import Value
+from .._leafwise import elementwise
+from .._numerics import as_scalar, increment, one_minus_power
+from .._placement import zeros_like
+from .._state import Shared
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, global_norm
+from ._wrapper import Wrapper
+
+Measure: TypeAlias = Callable[..., PyTree]
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """``part / whole``, and 0 where the whole is 0."""
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
+
+
+def _is_shorter(grads: PyTree, updates: PyTree) -> Array:
+    """1 if the updates are shorter than what came in, by more than rounding."""
+    return as_scalar(global_norm(updates) < (1 - 1e-5) * global_norm(grads))
+
+
+MEASURES: Mapping[str, Measure] = {
+    "grad_norm": lambda grads: global_norm(grads),
+    "update_norm": lambda updates: global_norm(updates),
+    "param_norm": lambda params: global_norm(params),
+    "update_to_param": lambda updates, params: _ratio(
+        global_norm(updates), global_norm(params)
+    ),
+    "grad_max": lambda grads: jnp.max(
+        jnp.stack(
+            [jnp.zeros((), jnp.result_type(float))]
+            + [
+                as_scalar(jnp.max(jnp.abs(g), initial=0))
+                for g in jax.tree.leaves(grads)
+            ]
+        )
+    ),
+    "clipped": _is_shorter,
+}
+
+
+class MonitorState(NamedTuple):
+    """State of `monitor`.
+
+    **Fields:**
+
+    - ``step``: int32 [], updates done so far.
+    - ``measured``: a dict from the names to the measurements of the last update, or
+      their averages.
+    - ``inner``: the inner transformation's state.
+    """
+
+    step: Shared
+    measured: State
+    inner: State
+
+
+@elementwise()
+def _moved_measurement(measured: Array, new: Array, *, weight: Array) -> Array:
+    # As `where` and not a sum: what is not finite must not stay.
+    return jnp.where(weight < 1, measured + weight * (new - measured), new)
+
+
+@transformation
+class monitor(Wrapper):
+    """Keep measurements of a transformation's gradients and updates in its state.
+
+    ::
+
+        tx = of.monitor(of.adamw(1e-3))
+        ...
+        of.find_in_state(state, "grad_norm")
+        of.find_in_state(state, of.MonitorState).measured  # all of them
+
+    The updates are those of ``inner``. The state keeps its structure from `init` on, so
+    that it goes through `jax.lax.scan`, and nothing leaves the device until it is read.
+
+    **Arguments:**
+
+    - ``inner``: a transformation.
+    - ``measures``: names of the measures below; or a dict from names of your own to
+      measures. A measure is one of those names, or a function that returns a float
+      array or a tree of them, of whichever of these it names: ``grads`` (what comes
+      in), ``updates`` (what goes out) and ``params``.
+
+        - ``"grad_norm"``, ``"update_norm"``, ``"param_norm"``: global norms;
+        - ``"update_to_param"``: the ratio of the last two;
+        - ``"grad_max"``: the largest size of an element;
+        - ``"clipped"``: 1 if the updates are shorter than the gradients, else 0. With
+          ``decay`` it is the fraction of updates that a clipping ``inner`` shortened.
+    - ``decay``: 0 keeps the last measurement; above, in [0, 1), an exponential moving
+      average of them, debiased.
+
+    Functions are static: one that is created again triggers recompilation. An update
+    without ``params`` hands None to the measures that name them.
+
+    **State:** `MonitorState`; measurements are 0 before the first update.
+
+    **Raises:** `ValueError` for an unknown measure and ``decay`` out of range,
+    `TypeError` for a measure that is neither a name nor a function.
+    """
+
+    inner: GradientTransformation = child()
+    measures: Any = static(
+        default=("grad_norm", "update_norm", "param_norm", "update_to_param")
+    )
+    decay: Value = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("decay", self.decay, at_least=0, below=1)
+        object.__setattr__(self, "measures", _named(self.measures))
+        super().__post_init__()
+
+    def _measure(
+        self, grads: PyTree, updates: PyTree, params: PyTree | None
+    ) -> dict[str, PyTree]:
+        known = {"grads": grads, "updates": updates, "params": params}
+        return {
+            name: measure(**accepted_arguments(measure, known))
+            for name, measure in self.measures
+        }
+
+    def init(self, params: PyTree) -> MonitorState:
+        zeros = zeros_like(params)
+        form = self._measure(zeros, zeros, zeros)
+        return MonitorState(
+            jnp.zeros((), jnp.int32), zeros_like(form), self.inner.init(params)
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: MonitorState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, MonitorState]:
+        grads = updates
+        updates, inner = self.inner.update(grads, state.inner, params, **extra)
+        step = increment(state.step)
+        new = self._measure(grads, updates, params)
+        weight = as_scalar(1 - self.decay) / one_minus_power(self.decay, step)
+        measured = _moved_measurement(state.measured, new, weight=weight)
+        return updates, MonitorState(step, measured, inner)
+
+
+def _named(measures: Any) -> tuple[tuple[str, Measure], ...]:
+    """Measures by name, in a form that can be a static field."""
+    if isinstance(measures, str) or not isinstance(measures, Iterable):
+        raise TypeError(
+            f"measures must be a sequence of names or a dict, found {measures!r}"
+        )
+    if not isinstance(measures, Mapping):
+        measures = [x if isinstance(x, tuple) else (x, x) for x in measures]
+    pairs = dict(measures)
+    return tuple((name, _as_measure(name, x)) for name, x in pairs.items())
+
+
+def _as_measure(name: str, measure: Any) -> Measure:
+    if isinstance(measure, str):
+        if measure not in MEASURES:
+            raise ValueError(
+                f"unknown measure {measure!r}; known: {sorted(MEASURES)}, or a dict "
+                "from names to functions"
+            )
+        return MEASURES[measure]
+    if not callable(measure):
+        raise TypeError(
+            f"the measure {name!r} must be a name or a function, found {measure!r}"
+        )
+    function: Measure = measure
+    return function

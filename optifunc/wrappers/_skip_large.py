@@ -1,0 +1,212 @@
+"""Updates that are skipped because they are large, or larger than before."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .._checks import check_integer, check_known_range, check_loss
+from .._dataclass import child, static
+from .._hyperparameters import Value
+from .._numerics import as_scalar, increment, sqrt
+from .._state import Shared
+from .._transformation import GradientTransformation, State, transformation
+from .._tree import PyTree, global_norm
+from ..transforms._scaling import set_to_zero
+from ._conditionally import update_with_either
+from ._wrapper import Wrapper
+
+
+class SkipLargeState(NamedTuple):
+    """State of `skip_large_updates`.
+
+    **Fields:**
+
+    - ``skipped``: int32 [], updates skipped so far.
+    - ``norm``: float [], the norm of the last gradients.
+    - ``inner``: the inner transformation's state.
+    """
+
+    skipped: Shared
+    norm: Shared
+    inner: State
+
+
+@transformation
+class skip_large_updates(Wrapper):
+    """Skip an update if the gradients, all together, are too long or not finite.
+
+    ``u, inner = inner.update(g)`` if ``global_norm(g) < max_norm``, else ``u = 0`` and
+    the inner state stays as it is. `clip_by_global_norm` shortens such gradients;
+    `skip_outliers` finds the bound itself.
+
+    **Arguments:**
+
+    - ``inner``: a transformation.
+    - ``max_norm``: the norm from which updates are skipped, at least 0; infinite: only
+      those that are not finite. (optax takes its square, ``max_squared_norm``.)
+
+    **State:** `SkipLargeState`.
+
+    **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
+    """
+
+    inner: GradientTransformation = child()
+    max_norm: Value
+
+    def __post_init__(self) -> None:
+        check_known_range("max_norm", self.max_norm, at_least=0)
+        super().__post_init__()
+
+    def init(self, params: PyTree) -> SkipLargeState:
+        norm = jnp.zeros((), jnp.result_type(float))
+        return SkipLargeState(jnp.zeros((), jnp.int32), norm, self.inner.init(params))
+
+    def update(
+        self,
+        updates: PyTree,
+        state: SkipLargeState,
+        params: PyTree | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, SkipLargeState]:
+        norm = global_norm(updates)
+        applied = norm < as_scalar(self.max_norm)  # false for NaN
+        updates, (inner, _) = update_with_either(
+            applied,
+            (self.inner, set_to_zero()),
+            (state.inner, ()),
+            updates,
+            params,
+            extra,
+        )
+        skipped = jnp.where(applied, state.skipped, increment(state.skipped))
+        return updates, SkipLargeState(skipped, norm, inner)
+
+
+class SkipOutliersState(NamedTuple):
+    """State of `skip_outliers`.
+
+    **Fields:**
+
+    - ``skipped``: int32 [], updates skipped so far.
+    - ``norms``, ``losses``: float32 [window], the last ones that were finite, in a
+      ring.
+    - ``norm_count``, ``loss_count``: int32 [], how many were stored in them so far.
+    - ``inner``: the inner transformation's state.
+    """
+
+    skipped: Shared
+    norms: Shared
+    losses: Shared
+    norm_count: Shared
+    loss_count: Shared
+    inner: State
+
+
+@transformation
+class skip_outliers(Wrapper):
+    """Skip an update whose loss or gradient norm is far above those before it.
+
+    ::
+
+        skip if  x > mean + sigma * max(std, 1e-6)  or x is not finite
+
+    for ``x`` the global norm of the gradients and, where the update is given
+    ``value``, the loss; mean and (population) standard deviation are of the last
+    ``window`` values before this one, as soon as there are half as many. A skipped
+    update is 0 and leaves the inner state as it is; its values are stored all the same,
+    so that a lasting change of level is accepted. Values that are not finite are not
+    stored.
+
+    **Arguments:**
+
+    - ``inner``: a transformation.
+    - ``window``: how many values to compare with, an integer of at least 2.
+    - ``sigma``: how many standard deviations above the mean are too far, above 0.
+
+    **Extra arguments:** ``value``, the loss of this update: without it, gradient norms
+    alone are compared.
+
+    **State:** `SkipOutliersState`.
+
+    **Raises:** `TypeError` or `ValueError` for numbers out of range, and `ValueError`
+    at `update` if ``value`` is not a scalar.
+
+    **Source:** the skip-step optimizers of OLMo 2: Team OLMo, "2 OLMo 2 Furious",
+    2024, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656), and
+    [OLMo-core](https://github.com/allenai/OLMo-core), which stores NaN too.
+    """
+
+    inner: GradientTransformation = child()
+    window: int = static(default=128)
+    sigma: Value = 6.0
+
+    def __post_init__(self) -> None:
+        check_integer("window", self.window, at_least=2)
+        check_known_range("sigma", self.sigma, above=0)
+        super().__post_init__()
+
+    def init(self, params: PyTree) -> SkipOutliersState:
+        # Each field has a buffer of its own, so that the state can be donated.
+        return SkipOutliersState(
+            skipped=jnp.zeros((), jnp.int32),
+            norms=jnp.zeros(self.window, jnp.float32),
+            losses=jnp.zeros(self.window, jnp.float32),
+            norm_count=jnp.zeros((), jnp.int32),
+            loss_count=jnp.zeros((), jnp.int32),
+            inner=self.inner.init(params),
+        )
+
+    def update(
+        self,
+        updates: PyTree,
+        state: SkipOutliersState,
+        params: PyTree | None = None,
+        *,
+        value: Any = None,
+        **extra: Any,
+    ) -> tuple[PyTree, SkipOutliersState]:
+        norm = lax.convert_element_type(global_norm(updates), jnp.float32)
+        applied = ~_is_outlier(norm, state.norms, state.norm_count, self.sigma)
+        norms, norm_count = _with_stored(norm, state.norms, state.norm_count)
+        losses, loss_count = state.losses, state.loss_count
+        if value is not None:
+            check_loss(value)
+            extra["value"] = value
+            loss = lax.convert_element_type(value, jnp.float32)
+            applied &= ~_is_outlier(loss, losses, loss_count, self.sigma)
+            losses, loss_count = _with_stored(loss, losses, loss_count)
+        updates, (inner, _) = update_with_either(
+            applied,
+            (self.inner, set_to_zero()),
+            (state.inner, ()),
+            updates,
+            params,
+            extra,
+        )
+        skipped = jnp.where(applied, state.skipped, increment(state.skipped))
+        return updates, SkipOutliersState(
+            skipped, norms, losses, norm_count, loss_count, inner
+        )
+
+
+def _is_outlier(x: Array, ring: Array, count: Array, sigma: Any) -> Array:
+    """Whether ``x`` is far above the stored values, or not finite."""
+    size = ring.shape[0]
+    stored = jnp.minimum(count, size)
+    is_stored = jnp.arange(size, dtype=jnp.int32) < stored
+    divisor = lax.convert_element_type(jnp.maximum(stored, 1), jnp.float32)
+    mean = jnp.sum(ring, where=is_stored) / divisor
+    variance = jnp.sum((ring - mean) ** 2, where=is_stored) / divisor
+    reach = lax.convert_element_type(sigma, jnp.float32)
+    bound = mean + reach * jnp.maximum(sqrt(variance), 1e-6)
+    is_far = (stored >= max(2, size // 2)) & (x > bound)
+    return is_far | ~jnp.isfinite(x)
+
+
+def _with_stored(x: Array, ring: Array, count: Array) -> tuple[Array, Array]:
+    """The ring with ``x`` in the place of the oldest value, if ``x`` is finite."""
+    is_finite = jnp.isfinite(x)
+    place = count % ring.shape[0]
+    ring = ring.at[place].set(jnp.where(is_finite, x, ring[place]))
+    return ring, jnp.where(is_finite, increment(count), count)
