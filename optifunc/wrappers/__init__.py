@@ -10,6 +10,7 @@ from ._conditionally import (
     ConditionalState as ConditionalState,
     conditionally as conditionally,
 )
+from ._convert_state import convert_state as convert_state
 from ._dynamic_loss_scale import (
     DynamicLossScaleState as DynamicLossScaleState,
     dynamic_loss_scale as dynamic_loss_scale,

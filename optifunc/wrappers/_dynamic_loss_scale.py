@@ -161,8 +161,8 @@ def scale_loss(loss: Any, state: State) -> Array:
     - ``loss``: a number or an array; of float16 and bfloat16 the result is in float32.
     - ``state``: a state in which there is one `DynamicLossScaleState`, at any depth.
 
-    **Returns:** ``loss * state.scale``. Compute a loss in float32: the gradient of one in
-    float16 starts with the scale itself, which may be infinite in it.
+    **Returns:** ``loss * state.scale``. Compute a loss in float32: the gradient of one
+    in float16 starts with the scale itself, which may be infinite in it.
 
     **Raises:** `KeyError` if the state holds none.
     """
