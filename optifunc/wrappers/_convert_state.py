@@ -87,7 +87,8 @@ def _fields_of_wrappers(state: State) -> set[str]:
     names: set[str] = set()
 
     def visit(node: Any) -> bool:
-        roles = declared_roles(type(node))
+        kind: Any = type(node)
+        roles = declared_roles(kind)
         if roles and None in roles.values():
             names.update(name for name, role in roles.items() if role is not None)
         return False
