@@ -72,6 +72,7 @@ WRAPPERS = [
     Wrapper("kahan", of.kahan),
     Wrapper("stochastic_rounding", of.stochastic_rounding),
     Wrapper("split_weights", of.split_weights),
+    Wrapper("dynamic_loss_scale", lambda tx: of.dynamic_loss_scale(tx, 1.0)),
     Wrapper("quantized", of.quantized),  # leaves small parameters out
     Wrapper("state_dtype", lambda tx: of.state_dtype(tx, jnp.float32)),
     Wrapper(

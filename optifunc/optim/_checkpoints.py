@@ -73,7 +73,7 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
     params = optimizer.params
     entries = optimizer.layout.in_own_order(found, before, params)
     transformations = [
-        optimizer.build({k: v for k, v in group.items() if k != "params"})
+        optimizer._wrapped({k: v for k, v in group.items() if k != "params"})
         for group in groups
     ]
     cohorts = _cohorts(optimizer, entries, transformations, params)

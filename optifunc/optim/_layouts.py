@@ -1,5 +1,6 @@
 """How a ``state_dict`` lists the state of each parameter."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -54,6 +55,10 @@ class StateLayout:
     def unknown_fields(self, fields: set[str]) -> set[str]:
         """Those of ``fields`` that a state of this layout cannot have."""
         return set()
+
+    def with_fields(self, names: set[str]) -> "StateLayout":
+        """The layout of a state that may have these fields besides."""
+        return self
 
     def exported(self, entry: dict[str, Any], gather: bool) -> dict[str, Any]:
         """One parameter's state as NumPy arrays."""
@@ -149,6 +154,11 @@ class TorchLayout(StateLayout):
 
     def unknown_fields(self, fields: set[str]) -> set[str]:
         return fields - {*self.fields}
+
+    def with_fields(self, names: set[str]) -> "StateLayout":
+        other = copy.copy(self)
+        other.fields = (*self.fields, *sorted(names - {*self.fields}))
+        return other
 
     def exported(self, entry: dict[str, Any], gather: bool) -> dict[str, Any]:
         own = {k: entry[k] for k in self.fields if k in entry}

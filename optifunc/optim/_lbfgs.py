@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -162,6 +162,20 @@ class LBFGS(Optimizer):
         **Raises:** `ValueError`.
         """
         self._check_one_group(len(self.param_groups) + 1)
+
+    def wrap(self, wrapper: Callable[[GradientTransformation], Any]) -> NoReturn:
+        """Not supported: a step is a search along the loss, and has no updates to wrap.
+
+        **Arguments:**
+
+        - ``wrapper``: any function.
+
+        **Raises:** `TypeError`.
+        """
+        raise TypeError(
+            "LBFGS cannot be wrapped: its step evaluates the loss at parameters of its "
+            "own; keep the parameters in float32"
+        )
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:
         require(

@@ -15,18 +15,17 @@ from ._checkpoints import StateDict, load, saved_groups
 from ._checks import takes_arguments, warn_of_flags
 from ._cohorts import Cohort, CohortStates, assembled, disassembled
 from ._hooks import Hooks, hooked
-from ._layouts import StateLayout
-from ._parameters import Parameters, check_like
+from ._parameters import check_like
 from ._signatures import (
     CLASSES,
-    bound,
     checked_constructor,
     constructor,
     same_values,
 )
+from ._wrapping import Wrapping
 
 
-class Optimizer(Parameters):
+class Optimizer(Wrapping):
     """Parameters, their groups and their state: `torch.optim.Optimizer` over pytrees.
 
     ::
@@ -62,6 +61,9 @@ class Optimizer(Parameters):
 
     **Speed:** on CPU, with the extra ``fused``, a step is one pass over memory.
 
+    **Precision:** ``AdamW(params).wrap(of.master_weights)``, and likewise `kahan`,
+    `quantized` and the other wrappers; see `wrap`.
+
     **Failures:** a step that raises leaves parameters, state and groups as they were.
     If a compiled step fails while it runs, when the state is already written over, the
     error says so, and `load_state_dict` or `load_functional` continues.
@@ -93,10 +95,6 @@ class Optimizer(Parameters):
     the hyperparameters; `ValueError` for no parameters.
     """
 
-    # The pure factory; a group's values are its arguments, by name.
-    factory: ClassVar[Callable[..., GradientTransformation]]
-    # How a state dict lists the state of a parameter.
-    layout: ClassVar[StateLayout] = StateLayout()
     # What to say of gradients that the class does not take; None: it takes them.
     no_sparse: ClassVar[str | None] = "{name} does not support sparse gradients"
     no_dense: ClassVar[str | None] = None
@@ -104,8 +102,6 @@ class Optimizer(Parameters):
     # Hyperparameters that the package of this class does not save: a checkpoint
     # without them leaves them as they are.
     unsaved: ClassVar[frozenset[str]] = frozenset()
-    # Whether torch counts steps that the pure state does not.
-    counts_steps: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,17 +121,10 @@ class Optimizer(Parameters):
         self._opt_called = False  # read by learning rate schedulers
         warn_of_flags(self.param_groups)
 
-    def build(self, values: Mapping[str, Any]) -> GradientTransformation:
-        """The pure transformation that a group's values stand for.
-
-        **Arguments:**
-
-        - ``values``: hyperparameters by name, as the user left them.
-
-        **Returns:** a transformation.
-        """
-        tx = bound(type(self).factory, values)
-        return programs.counted(tx) if self.counts_steps else tx
+    def _renew_state(self) -> None:
+        everything = [bool(self._order)] * len(self._gradients)
+        self._cohorts, self._order = [], []
+        self._cohorts, _, self._order = self._plan(everything)
 
     # --- a step ----------------------------------------------------------------------
 
@@ -311,7 +300,7 @@ class Optimizer(Parameters):
             before = self._built[number] if number < len(self._built) else None
             if before is None or not same_values(before[0], values):
                 # Arrays on the device now, and not from numbers at every step.
-                before = values, jax.tree.map(jnp.asarray, self.build(values))
+                before = values, jax.tree.map(jnp.asarray, self._wrapped(values))
             built.append(before)
         self._built = built
         return [tx for _, tx in built]
@@ -328,7 +317,7 @@ class Optimizer(Parameters):
         """
         count = len(self._gradients)
         active, _, _ = self._plan([True] * count)
-        with_numbers = [self.build(values) for values, _ in self._built]
+        with_numbers = [self._wrapped(values) for values, _ in self._built]
         tx, state = assembled(
             [dataclasses.replace(c, tx=with_numbers[c.group]) for c in active], count
         )
@@ -490,6 +479,8 @@ class Optimizer(Parameters):
             "_gradients": list(self._gradients),
             "_order": self._order,
             "_lost": self._lost,
+            "_wrapper": self._wrapper,
+            "layout": self.layout,
             "_cohorts": [
                 dataclasses.replace(c, kept=c.kept.copied()) for c in released
             ],

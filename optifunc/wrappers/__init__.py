@@ -10,6 +10,12 @@ from ._conditionally import (
     ConditionalState as ConditionalState,
     conditionally as conditionally,
 )
+from ._convert_state import convert_state as convert_state
+from ._dynamic_loss_scale import (
+    DynamicLossScaleState as DynamicLossScaleState,
+    dynamic_loss_scale as dynamic_loss_scale,
+    scale_loss as scale_loss,
+)
 from ._flatten import FlattenState as FlattenState, flatten as flatten
 from ._grams import GramsState as GramsState, grams as grams
 from ._kahan import KahanState as KahanState, kahan as kahan

@@ -155,20 +155,25 @@ class quantized(Wrapper):
         return map_state(convert, state, params)
 
     def evaluated(self, state: State, params: PyTree) -> PyTree:
-        return self.inner.evaluated(_dequantized(state), params)
+        return self.inner.evaluated(dequantized(state), params)
 
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        updates, new = self.inner.update(updates, _dequantized(state), params, **extra)
-
-        def encode(old: Any, x: Any) -> Any:
-            return quantize(x, old.codec) if isinstance(old, QuantizedArray) else x
-
-        return updates, jax.tree.map(encode, state, new, is_leaf=_is_quantized_array)
+        updates, new = self.inner.update(updates, dequantized(state), params, **extra)
+        return updates, quantized_like(new, state)
 
 
-def _dequantized(state: State) -> State:
+def quantized_like(state: State, other: State) -> State:
+    """``state`` with codes where ``other`` has them."""
+
+    def encode(old: Any, x: Any) -> Any:
+        return quantize(x, old.codec) if isinstance(old, QuantizedArray) else x
+
+    return jax.tree.map(encode, other, state, is_leaf=_is_quantized_array)
+
+
+def dequantized(state: State) -> State:
     """``state`` with numbers in the place of codes."""
     return jax.tree.map(
         lambda x: dequantize(x) if isinstance(x, QuantizedArray) else x,

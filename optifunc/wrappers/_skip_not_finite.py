@@ -18,7 +18,8 @@ from ._conditionally import update_with_either
 from ._wrapper import Wrapper
 
 
-def _all_finite(tree: PyTree, axis_name: AxisName = None) -> Array:
+def all_finite(tree: PyTree, axis_name: AxisName = None) -> Array:
+    """Whether each element of each leaf is finite: bool []."""
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
     finite = [jnp.all(jnp.isfinite(x.data if is_sparse(x) else x)) for x in leaves]
     if axis_name is None:
@@ -87,7 +88,7 @@ class skip_not_finite(Wrapper):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, SkipNotFiniteState]:
-        finite = _all_finite(updates, self.axis_name)
+        finite = all_finite(updates, self.axis_name)
         consecutive = jnp.where(finite, 0, increment(state.consecutive))
         applied = finite
         if self.max_consecutive is not None:

@@ -184,6 +184,11 @@ ROWS = [
         needs_params=True,
     ),
     Row(
+        "dynamic_loss_scale",
+        lambda: of.dynamic_loss_scale(of.adam(), init_scale=1.0),
+        wide=True,
+    ),
+    Row(
         "state_dtype",
         lambda: of.state_dtype(of.adamw(), jnp.float32),
         needs_params=True,

@@ -16,7 +16,7 @@ from ..._tree import PyTree
 from ...transforms._scaling import set_to_zero
 from ...wrappers import _accumulate, _conditionally, _partition
 from ...wrappers._chain import chain as our_chain
-from ...wrappers._skip_not_finite import _all_finite
+from ...wrappers._skip_not_finite import all_finite
 from ...wrappers._wrapper import Wrapper
 from . import _states as states
 from ._blocks import masked
@@ -175,7 +175,7 @@ class _if_finite(Wrapper):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, states.ApplyIfFiniteState]:
-        finite = _all_finite(updates)
+        finite = all_finite(updates)
         consecutive = jnp.where(finite, 0, increment(state.notfinite_count))
         updates, (inner, _) = _conditionally.update_with_either(
             finite | (consecutive > self.max_consecutive_errors),

@@ -1,0 +1,314 @@
+"""Train in bfloat16 and keep state in 8 bits: what that costs, and what it saves.
+
+Two networks, one for handwritten digits and a small language model of characters, are
+trained with each of three optimizers, in float32 and in every narrow form that the
+library has. All runs of an optimizer begin with the same weights and see the same
+batches. The text is that of Python's own manual pages.
+
+    python examples/low_precision.py
+    python examples/low_precision.py --optimizers adamw --forms float32 kahan
+"""
+
+import argparse
+import itertools
+from pydoc_data.topics import topics
+from typing import NamedTuple
+
+import datasets
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import options
+
+import optifunc as of
+
+matplotlib.use("Agg")  # draws into files; needs no screen
+import matplotlib.pyplot as plt
+
+HIDDEN = 128
+WIDTH = 64  # of the language model
+HEADS = 4
+CONTEXT = 32
+SMALLEST = 1024  # parameters with fewer numbers have state that is not quantized
+
+
+# --- The forms, each a dtype of the parameters and a wrapper --------------------------
+
+
+class Form(NamedTuple):
+    dtype: str
+    wrap: object
+    tolerance: float | None  # how much larger the loss may be, as a share
+
+
+def eight_bits(tx):
+    return of.quantized(tx, min_size=SMALLEST)
+
+
+def four_bits(tx):
+    return of.quantized(tx, bits=4, min_size=SMALLEST)
+
+
+FORMS = {
+    "float32": Form("float32", lambda tx: tx, None),
+    "bfloat16": Form("bfloat16", lambda tx: tx, None),
+    "kahan": Form("bfloat16", of.kahan, 0.01),
+    "stochastic": Form("bfloat16", of.stochastic_rounding, 0.01),
+    "master": Form("bfloat16", of.master_weights, 0.01),
+    "split": Form("bfloat16", of.split_weights, 0.01),
+    "8-bit": Form("float32", eight_bits, 0.02),
+    "4-bit": Form("float32", four_bits, None),
+    "master, 8-bit": Form(
+        "bfloat16", lambda tx: of.master_weights(eight_bits(tx)), 0.02
+    ),
+    "split, 8-bit": Form("bfloat16", lambda tx: of.split_weights(eight_bits(tx)), 0.02),
+}
+
+
+def muon(steps):
+    """Muon is for matrices inside the network; AdamW takes the others."""
+    return of.partition(
+        {
+            "matrix": of.muon(falling(2e-2, steps)),
+            "other": of.adamw(falling(2e-3, steps)),
+        },
+        lambda path, leaf: (
+            "matrix" if leaf.ndim == 2 and "embedding" not in path else "other"
+        ),
+    )
+
+
+def falling(peak, steps):
+    """A learning rate that warms up and falls to 0: the last steps are small."""
+    return of.schedules.warmup_cosine(peak, steps // 20, steps)
+
+
+OPTIMIZERS = {
+    "adamw": lambda steps: of.adamw(falling(2e-3, steps)),
+    "lion": lambda steps: of.lion(falling(3e-4, steps)),
+    "muon": muon,
+}
+
+
+# --- The networks ---------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    params: dict
+    batches: tuple  # arrays [steps, ...]
+    held_out: tuple
+    loss_fn: object
+
+
+def matrix(rng, rows, columns):
+    return jnp.float32(rng.normal(size=(rows, columns)) / rows**0.5)
+
+
+def cross_entropy(logits, labels):
+    return of.losses.cross_entropy(logits, labels)
+
+
+def digits(epochs, seed):
+    """A network with two hidden layers for images of 8 by 8 points."""
+    rng = np.random.default_rng(seed)
+    images, others = datasets.digits(8), datasets.digits(8, train=False)
+    labels, held_labels = images.labels, others.labels
+    flat, held = (
+        np.float32(x.pixels.reshape(len(x.pixels), -1)) / 255 for x in (images, others)
+    )
+    steps = len(flat) // 64
+    order = [rng.permutation(len(flat))[: 64 * steps] for _ in range(epochs)]
+    order = np.concatenate(order).reshape(-1, 64)
+    sizes = [flat.shape[1], HIDDEN, HIDDEN, 10]
+    params = {
+        f"layer{i}": {"kernel": matrix(rng, a, b), "bias": jnp.zeros(b)}
+        for i, (a, b) in enumerate(itertools.pairwise(sizes))
+    }
+
+    def loss_fn(params, inputs, labels):
+        x = inputs
+        for i in range(3):
+            x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
+            x = jax.nn.relu(x) if i < 2 else x
+        return cross_entropy(x, labels)
+
+    return Problem(params, (flat[order], labels[order]), (held, held_labels), loss_fn)
+
+
+def text(steps, seed):
+    """A transformer with one block that predicts the next character."""
+    rng = np.random.default_rng(seed)
+    whole = " ".join(topics[name] for name in sorted(topics))
+    codes = np.minimum(np.frombuffer(whole.encode("ascii", "replace"), np.uint8), 127)
+    codes = codes.astype(np.int32)
+    cut = int(0.9 * len(codes))
+
+    def windows(low, high, *shape):
+        starts = rng.integers(low, high - CONTEXT - 1, shape)
+        return codes[starts[..., None] + np.arange(CONTEXT + 1)]
+
+    params = {
+        "embedding": 0.1 * matrix(rng, 1, 128 * WIDTH).reshape(128, WIDTH),
+        "position_embedding": 0.1 * matrix(rng, 1, CONTEXT * WIDTH).reshape(-1, WIDTH),
+        "qkv": matrix(rng, WIDTH, 3 * WIDTH),
+        "out": matrix(rng, WIDTH, WIDTH),
+        "up": matrix(rng, WIDTH, 4 * WIDTH),
+        "down": matrix(rng, 4 * WIDTH, WIDTH),
+        "scales": jnp.ones((3, WIDTH)),
+        "head_embedding": matrix(rng, WIDTH, 128),
+    }
+    causal = np.tril(np.ones((CONTEXT, CONTEXT), bool))
+
+    def normalized(x, scale):
+        mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
+        return x * jax.lax.rsqrt(mean_square + 1e-6) * scale[None, None]
+
+    def attention(params, x):
+        qkv = (x @ params["qkv"]).reshape(len(x), CONTEXT, 3, HEADS, WIDTH // HEADS)
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) / (WIDTH // HEADS) ** 0.5
+        weights = jax.nn.softmax(jnp.where(causal[None, None], scores, -1e9))
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        return mixed.reshape(len(x), CONTEXT, WIDTH) @ params["out"]
+
+    def loss_fn(params, windows):
+        inputs, labels = windows[:, :-1], windows[:, 1:]
+        x = params["embedding"][inputs] + params["position_embedding"][None]
+        x = x + attention(params, normalized(x, params["scales"][0]))
+        hidden = normalized(x, params["scales"][1]) @ params["up"]
+        x = x + jax.nn.gelu(hidden) @ params["down"]
+        logits = normalized(x, params["scales"][2]) @ params["head_embedding"]
+        return cross_entropy(logits.reshape(-1, 128), labels.reshape(-1))
+
+    batches = windows(0, cut, steps, 16)
+    held_out = windows(cut, len(codes), 256)
+    return Problem(params, (batches,), (held_out,), loss_fn)
+
+
+# --- Runs -----------------------------------------------------------------------------
+
+
+def widened(params):
+    """What is stored narrow is multiplied in float32: only storage differs."""
+    return jax.tree.map(lambda p: p.astype(jnp.float32), params)
+
+
+def bytes_of(tree):
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+class Run(NamedTuple):
+    losses: np.ndarray  # of each batch
+    final: float  # of what was held out
+    params_bytes: float  # a parameter
+    state_bytes: float
+
+
+def train(problem, tx, dtype):
+    def loss_fn(params, *batch):
+        return problem.loss_fn(widened(params), *batch)
+
+    def step(carry, batch):
+        params, state = carry
+        loss, grads = jax.value_and_grad(loss_fn)(params, *batch)
+        updates, state = tx.update(grads, state, params)
+        return (of.apply_updates(params, updates), state), loss
+
+    params = jax.tree.map(lambda p: p.astype(dtype), problem.params)
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    carry = params, tx.init(params)
+    (params, state), losses = jax.jit(lambda c, b: jax.lax.scan(step, c, b))(
+        carry, jax.tree.map(jnp.asarray, problem.batches)
+    )
+    final = float(jax.jit(loss_fn)(params, *problem.held_out))
+    return Run(
+        np.asarray(losses), final, bytes_of(params) / count, bytes_of(state) / count
+    )
+
+
+def report(name, runs):
+    """A row for each form: the loss beside float32's, and bytes a parameter."""
+    base = runs.get("float32")
+    for form, run in runs.items():
+        change = (
+            "" if base is None else f" {100 * (run.final / base.final - 1):+7.2f} %"
+        )
+        allowed = FORMS[form].tolerance
+        short = base is not None and allowed is not None
+        short = short and run.final > (1 + allowed) * base.final
+        print(
+            f"{name:14} {form:14} loss {run.final:.4f}{change}  bytes "
+            f"{run.params_bytes:.2f} + {run.state_bytes:.2f}"
+            + (f"  falls short of {100 * allowed:.0f} %" if short else ""),
+            flush=True,
+        )
+
+
+def draw(results, path):
+    """For each problem and optimizer the smoothed training losses of all forms."""
+    problems = sorted({name for name, _ in results})
+    optimizers = list(dict.fromkeys(optimizer for _, optimizer in results))
+    figure, axes = plt.subplots(
+        len(problems),
+        len(optimizers),
+        figsize=(3.6 * len(optimizers) + 1.5, 3 * len(problems)),
+        squeeze=False,
+        layout="constrained",
+    )
+    colors = plt.get_cmap("tab10").colors
+    for (name, optimizer), runs in results.items():
+        ax = axes[problems.index(name), optimizers.index(optimizer)]
+        for form, run in runs.items():
+            window = max(1, len(run.losses) // 25)
+            count = len(run.losses) // window
+            means = run.losses[: count * window].reshape(count, window).mean(1)
+            style = {"float32": "black"}.get(form, colors[list(FORMS).index(form)])
+            ax.plot(window * np.arange(1, count + 1), means, color=style, label=form)
+        ax.set(title=f"{name}: {optimizer}", xlabel="step", yscale="log")
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    for row in axes:
+        row[0].set_ylabel("training loss")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--epochs", type=options.positive, default=20, help="of the digits"
+    )
+    parser.add_argument(
+        "--steps", type=options.positive, default=600, help="of the language model"
+    )
+    parser.add_argument(
+        "--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS)
+    )
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--seed", type=options.seed, default=0)
+    parser.add_argument("--output", type=options.picture, default="low_precision.png")
+    args = parser.parse_args()
+    problems = {
+        "digits": digits(args.epochs, args.seed),
+        "text": text(args.steps, args.seed),
+    }
+    results = {}
+    for name, problem in problems.items():
+        steps = len(problem.batches[0])
+        for optimizer in args.optimizers:
+            tx = OPTIMIZERS[optimizer](steps)
+            runs = {
+                form: train(problem, FORMS[form].wrap(tx), FORMS[form].dtype)
+                for form in args.forms
+            }
+            report(f"{name}, {optimizer}", runs)
+            results[name, optimizer] = runs
+    draw(results, args.output)
+    print(f"saved {args.output}")
+
+
+if __name__ == "__main__":
+    main()

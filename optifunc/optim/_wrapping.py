@@ -1,0 +1,110 @@
+"""Which pure transformation the values of a group stand for, and what wraps it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import jax
+
+from .._state import state_fields
+from .._transformation import GradientTransformation
+from ..wrappers._scheduled import as_transformation
+from . import _programs as programs
+from ._cohorts import Cohort
+from ._layouts import StateLayout
+from ._parameters import Parameters
+from ._signatures import bound
+
+
+class Wrapping(Parameters):
+    """What an optimizer makes of the values of a group; see `Optimizer`."""
+
+    # The pure factory; a group's values are its arguments, by name.
+    factory: ClassVar[Callable[..., GradientTransformation]]
+    # How a state dict lists the state of a parameter.
+    layout: StateLayout = StateLayout()
+    # Whether torch counts steps that the pure state does not.
+    counts_steps: ClassVar[bool] = False
+
+    _cohorts: list[Cohort]
+    _built: list[tuple[Any, GradientTransformation]]
+    _wrapper: Callable[[GradientTransformation], Any] | None = None
+
+    def build(self, values: Mapping[str, Any]) -> GradientTransformation:
+        """The pure transformation that a group's values stand for.
+
+        **Arguments:**
+
+        - ``values``: hyperparameters by name, as the user left them.
+
+        **Returns:** a transformation, which `wrap` may have something put around.
+        """
+        tx = bound(type(self).factory, values)
+        return programs.counted(tx) if self.counts_steps else tx
+
+    def _wrapped(self, values: Mapping[str, Any]) -> GradientTransformation:
+        """`build`'s transformation inside the wrapper."""
+        tx = self.build(values)
+        return tx if self._wrapper is None else as_transformation(self._wrapper(tx))
+
+    def wrap(self, wrapper: Callable[[GradientTransformation], Any]) -> Self:
+        """Step by the transformation that ``wrapper`` makes of this optimizer's.
+
+        Before the first step, as in ::
+
+            optimizer = of.optim.AdamW(params, lr=1e-3).wrap(of.master_weights)
+
+        State dicts have the fields of the wrapper, too, and are loaded by an optimizer
+        that is wrapped in the same way. Each group is wrapped by itself. To save or
+        copy the optimizer with `pickle`, take a function that a module holds.
+
+        **Arguments:**
+
+        - ``wrapper``: a function that takes a transformation and returns one: a class
+          such as `kahan`, or a function that combines several.
+
+        **Returns:** this optimizer.
+
+        **Raises:** `RuntimeError` after the first step; `TypeError` if ``wrapper`` is
+        not such a function.
+        """
+        programs.refuse_tracing("wrap")
+        if any(cohort.steps for cohort in self._cohorts):
+            raise RuntimeError(
+                "wrap was called after the first step, when there is state that the "
+                "wrapper has not seen; call it where the optimizer is made"
+            )
+        if not callable(wrapper):
+            raise TypeError(
+                "wrapper must be a function of a transformation, such as "
+                f"optifunc.master_weights, found {wrapper!r}"
+            )
+        before = self._wrapper
+
+        def both(tx: GradientTransformation) -> Any:
+            return wrapper(tx if before is None else before(tx))
+
+        groups = [
+            {k: v for k, v in group.items() if k != "params"}
+            for group in self.param_groups
+        ]
+        self._wrapper = wrapper if before is None else both
+        try:
+            made = [self._wrapped(values) for values in groups]
+            names = {
+                self.layout.key(field)
+                for tx in made
+                for field, _ in state_fields(
+                    jax.eval_shape(tx.init, self.params), self.params
+                )
+            }
+        except BaseException:
+            self._wrapper = before
+            raise
+        self.layout = self.layout.with_fields(names)
+        self._built = []
+        self._renew_state()
+        return self
+
+    def _renew_state(self) -> None:
+        """Make the state that exists before the first step again."""
+        raise NotImplementedError
