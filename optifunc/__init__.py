@@ -34,6 +34,7 @@ from ._post_hoc_ema import (
     power_ema_gamma as power_ema_gamma,
 )
 from ._quantization import QuantizedArray as QuantizedArray
+from ._stalled import StalledStateWarning as StalledStateWarning
 from ._state import (
     Concatenated as Concatenated,
     NonNegative as NonNegative,

@@ -6,6 +6,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transform
 
 import jax
@@ -21,6 +22,7 @@ from ._dataclass import (
 from ._leafwise import elementwise
 from ._placement import is_shape, placed_beside, shapes_of
 from ._sparse import entries, summed, with_entries
+from ._stalled import warn_of_stalled_state
 from ._tree import PyTree, flatten_like, is_sparse, leaves_with_names, params_like
 
 State: TypeAlias = PyTree
@@ -262,15 +264,30 @@ def _all_declared(tx: GradientTransformation) -> frozenset[str]:
     return tx.declared_extra().union(*inner)
 
 
+# Whether the `init` that runs is called by that of a transformation around it.
+_IS_INSIDE: ContextVar[bool] = ContextVar("is_inside", default=False)
+
+
 def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
-    """``init`` whose state lies where the parameters do; shapes for shapes."""
+    """``init`` whose state lies where the parameters do; shapes for shapes.
+
+    It checks hyperparameters, and warns of state that would stall.
+    """
 
     @functools.wraps(init)
     def placed(self: Any, params: PyTree) -> State:
         check_scalars(self)
         if any(map(is_shape, jax.tree.leaves(params))):
             return shapes_of(functools.partial(init, self), params)
-        return placed_beside(init(self, params), params)
+        is_inside = _IS_INSIDE.get()
+        token = _IS_INSIDE.set(True)
+        try:
+            state = init(self, params)
+        finally:
+            _IS_INSIDE.reset(token)
+        if not is_inside:
+            warn_of_stalled_state(self, state)
+        return placed_beside(state, params)
 
     return placed
 
