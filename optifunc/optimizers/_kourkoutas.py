@@ -15,7 +15,6 @@ from .._leafwise import leafwise
 from .._numerics import (
     first_moment,
     increment,
-    is_number,
     one_minus_power,
     second_moment,
     sqrt,
@@ -146,8 +145,6 @@ class scale_by_kourkoutas(GradientTransformation):
         check_betas(self.betas)
         check_range("eps", self.eps, at_least=0)
         check_range("beta2_min", self.beta2_min, at_least=0, below=1)
-        if is_number(self.betas[1]) and is_number(self.beta2_min):
-            check_range("beta2_min", self.beta2_min, at_most=float(self.betas[1]))
         check_range("alpha", self.alpha, at_least=0, below=1)
         check_range("tiny_spike", self.tiny_spike, above=0)
         check_range("tiny_denom", self.tiny_denom, at_least=0)
@@ -278,7 +275,7 @@ def kourkoutas(
       each in [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``beta2_min``: the least decay rate of the mean square, up to ``betas[1]``.
+    - ``beta2_min``: the least decay rate of the mean square, in [0, 1).
     - ``alpha``: the decay rate of the average norm, in [0, 1).
     - ``tiny_spike``: added to the average norm.
     - ``tiny_denom``: with ``adaptive_tiny`` added to the root, times the parameter's

@@ -178,7 +178,7 @@ def test_masks(name):
 
 
 # One step size for all parameters, which depends on what decays.
-COMMON_STEP = ("polyak_sgd", "momo", "momo_adam", "dog", "dowg")
+COMMON_STEP = ("polyak_sgd", "momo", "momo_adam", "dog", "dowg", "dadapt_sgd")
 
 
 @pytest.mark.parametrize("name", [n for n in DECAYING if n not in COMMON_STEP])
@@ -300,9 +300,10 @@ def test_the_last_steps_that_can_be_counted(name, steps_left):
             assert np.all(values >= 0) or values.dtype != np.int32
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         name = jax.tree_util.keystr(path[-1:])
-        # A line search counts the evaluations of one update.
-        is_count = "step" in name and "linesearch" not in name
-        if is_count and leaf.dtype == jnp.int32:
+        # A line search counts the evaluations of one update, and steps since a sync
+        # begin again with each.
+        is_other = "linesearch" in name or "since" in name
+        if "step" in name and not is_other and leaf.dtype == jnp.int32:
             assert leaf == largest
 
 

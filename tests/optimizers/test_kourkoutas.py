@@ -103,7 +103,7 @@ def test_a_burst_shortens_steps_at_once_and_not_for_long():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"beta2_min": 0.9999}, "beta2_min must be at most 0.999, found 0.9999"),
+        ({"beta2_min": 1.0}, "beta2_min must be at least 0 and below 1, found 1.0"),
         ({"alpha": 1.0}, "alpha must be at least 0 and below 1"),
         ({"tiny_spike": 0.0}, "tiny_spike must be above 0"),
         ({"decay": 1.5}, "decay must be at least 0 and at most 1"),
