@@ -323,18 +323,7 @@ def schedules():
     }
 
 
-def functions():
-    rng = np.random.default_rng(0)
-
-    def draw(*shape):
-        return jnp.asarray(rng.normal(size=shape), jnp.float32)
-
-    tree, losses = {"kernel": draw(3, 2)}, of.losses
-    found, wanted = draw(5, 4), draw(5, 4)
-    labels = jnp.array([0, 3, 1, 1, 2])
-    likely, share = jax.nn.log_softmax(found), jax.nn.softmax(wanted)
-    zero_or_one = (wanted > 0).astype(jnp.float32)
-    each = {"reduction": "none"}
+def functions_of_gradients(tree, draw):
     examples, other = [draw(5, 3, 2), draw(5, 2)], {"kernel": draw(3, 2)}
     return {
         "incremental_update": (
@@ -355,6 +344,23 @@ def functions():
         ),
         "apply_updates": tuple(m.apply_updates(tree, tree) for m in (optax, of)),
         "tree.norm": (optax.tree.norm(tree), of.global_norm(tree)),
+    }
+
+
+def functions():
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    tree, losses = {"kernel": draw(3, 2)}, of.losses
+    found, wanted = draw(5, 4), draw(5, 4)
+    labels = jnp.array([0, 3, 1, 1, 2])
+    likely, share = jax.nn.log_softmax(found), jax.nn.softmax(wanted)
+    zero_or_one = (wanted > 0).astype(jnp.float32)
+    each = {"reduction": "none"}
+    return {
+        **functions_of_gradients(tree, draw),
         "squared_error": (
             optax.squared_error(found, wanted),
             losses.mse_loss(found, wanted, **each),

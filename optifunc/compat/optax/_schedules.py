@@ -155,7 +155,7 @@ def cosine_decay_schedule(
     )
 
 
-def _pieces(
+def _boundaries_and_scales(
     boundaries_and_scales: Mapping[int, float] | None,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     pairs = sorted((boundaries_and_scales or {}).items())
@@ -166,7 +166,7 @@ def piecewise_constant_schedule(
     init_value: float, boundaries_and_scales: Mapping[int, float] | None = None
 ) -> Schedule:
     """`of.schedules.piecewise_constant`."""
-    boundaries, scales = _pieces(boundaries_and_scales)
+    boundaries, scales = _boundaries_and_scales(boundaries_and_scales)
     if not boundaries:
         return constant_schedule(init_value)
     return _of_counts(ours.piecewise_constant(init_value, boundaries, scales))
@@ -178,7 +178,7 @@ def piecewise_interpolate_schedule(
     boundaries_and_scales: Mapping[int, float] | None = None,
 ) -> Schedule:
     """`of.schedules.piecewise_interpolated`."""
-    boundaries, scales = _pieces(boundaries_and_scales)
+    boundaries, scales = _boundaries_and_scales(boundaries_and_scales)
     if not boundaries:
         return constant_schedule(init_value)
     interpolation: Any = interpolate_type

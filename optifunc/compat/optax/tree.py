@@ -117,7 +117,7 @@ def real(tree: PyTree) -> PyTree:
     return jax.tree.map(jnp.real, tree)
 
 
-def _square(x: Any) -> Array:
+def _squared_magnitude(x: Any) -> Array:
     return jnp.square(jnp.real(x)) + jnp.square(jnp.imag(x))
 
 
@@ -126,7 +126,7 @@ def norm(
 ) -> Array:
     """The norm of all elements of a tree: Euclidean, of order 1, or the largest."""
     if ord is None or ord == 2:
-        square = jnp.asarray(sum(jax.tree.map(_square, tree)))
+        square = jnp.asarray(sum(jax.tree.map(_squared_magnitude, tree)))
         return square if squared else jnp.sqrt(square)
     sizes = jax.tree.map(jnp.abs, tree)
     if ord == 1:
