@@ -74,11 +74,11 @@ OURS = [
         {"accumulated", "momentum_buffer"},
         {"micro_step", "step"},
     ),
-    (of.ema_parameters(), {"average"}, {"step"}),
+    (of.ema_parameters(), {"average"}, {"step", "weight"}),
     (
         of.flatten(of.chain(a=of.adam(), b=of.ema_parameters())),
         {"exp_avg", "exp_avg_sq", "average"},
-        {"step"},
+        {"step", "weight"},
     ),
     (
         of.masked(of.adam(), {"w": True, "b": False}),

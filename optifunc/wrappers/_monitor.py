@@ -13,7 +13,7 @@ from .._foreign import accepted_arguments
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, one_minus_power
-from .._placement import zeros_like
+from .._placement import zeros_for, zeros_like
 from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, global_norm
@@ -22,9 +22,28 @@ from ._wrapper import Wrapper
 Measure: TypeAlias = Callable[..., PyTree]
 
 
-def _ratio(part: Array, whole: Array) -> Array:
-    """``part / whole``, and 0 where the whole is 0."""
+def _grad_norm(grads: PyTree) -> Array:
+    return global_norm(grads)
+
+
+def _update_norm(updates: PyTree) -> Array:
+    return global_norm(updates)
+
+
+def _param_norm(params: PyTree) -> Array:
+    return global_norm(params)
+
+
+def _update_to_param(updates: PyTree, params: PyTree) -> Array:
+    """The ratio of two norms, and 0 where the parameters are 0."""
+    part, whole = global_norm(updates), global_norm(params)
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
+
+
+def _grad_max(grads: PyTree) -> Array:
+    leaves = jax.tree.leaves(grads)
+    sizes = [as_scalar(jnp.max(jnp.abs(g), initial=0)) for g in leaves]
+    return jnp.max(jnp.stack([as_scalar(0), *sizes]))
 
 
 def _is_shorter(grads: PyTree, updates: PyTree) -> Array:
@@ -33,21 +52,11 @@ def _is_shorter(grads: PyTree, updates: PyTree) -> Array:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "grad_norm": lambda grads: global_norm(grads),
-    "update_norm": lambda updates: global_norm(updates),
-    "param_norm": lambda params: global_norm(params),
-    "update_to_param": lambda updates, params: _ratio(
-        global_norm(updates), global_norm(params)
-    ),
-    "grad_max": lambda grads: jnp.max(
-        jnp.stack(
-            [jnp.zeros((), jnp.result_type(float))]
-            + [
-                as_scalar(jnp.max(jnp.abs(g), initial=0))
-                for g in jax.tree.leaves(grads)
-            ]
-        )
-    ),
+    "grad_norm": _grad_norm,
+    "update_norm": _update_norm,
+    "param_norm": _param_norm,
+    "update_to_param": _update_to_param,
+    "grad_max": _grad_max,
     "clipped": _is_shorter,
 }
 
@@ -136,8 +145,16 @@ class monitor(Wrapper):
     def init(self, params: PyTree) -> MonitorState:
         zeros = zeros_like(params)
         form = self._measure(zeros, zeros, zeros)
+
+        def nothing(measured: Array) -> Array:
+            # A scalar is shared, and lies where later steps need it.
+            is_scalar = jnp.ndim(measured) == 0
+            return jnp.zeros((), measured.dtype) if is_scalar else zeros_for(measured)
+
         return MonitorState(
-            jnp.zeros((), jnp.int32), zeros_like(form), self.inner.init(params)
+            jnp.zeros((), jnp.int32),
+            jax.tree.map(nothing, form),
+            self.inner.init(params),
         )
 
     def update(

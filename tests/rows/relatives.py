@@ -4,6 +4,11 @@ import optifunc as of
 
 from .row import Row
 
+
+def one_layer(path, leaf):
+    return "all"
+
+
 ROWS = [
     Row(
         "rmsprop_optax",
@@ -112,7 +117,7 @@ ROWS = [
             adaptive_tiny=True,
             bias_correction="exact",
             warmup_steps=1,
-            layers=lambda path, leaf: "all",
+            layers=one_layer,
         ),
         optimizer=True,
         shapes=True,

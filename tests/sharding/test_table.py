@@ -26,7 +26,7 @@ STEPS = 2
 # Sparse rows have a layout of their own.
 DENSE = [row for row in ROWS if not row.sparse]
 # Each row meets other members of the columns than the rows before it.
-QUICK = [
+CASES = [
     (row, *combination)
     for row, combination in zip(
         DENSE,
@@ -35,10 +35,10 @@ QUICK = [
     )
 ]
 # In the other kind of mesh, laid otherwise, and without compilation every third time.
-SLOW = [
+OTHERS = [
     (row, "explicit" if kind == "automatic" else "automatic", mode, layout)
     for (row, kind, _, _), mode, layout in zip(
-        QUICK,
+        CASES[::2],
         itertools.cycle(("scan", "jit", "eager")),
         itertools.cycle(("both", "tensor", "fsdp", "replicated", "both")),
         strict=False,
@@ -125,26 +125,34 @@ def check(row: Row, kind: str, mode: str, layout: str) -> None:
     chex.assert_trees_all_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def ids(cases):
-    return [f"{row.name}-{kind}-{mode}-{layout}" for row, kind, mode, layout in cases]
+def cases(found, quick=lambda i: False):
+    return pytest.mark.parametrize(
+        ("row", "kind", "mode", "layout"),
+        [
+            pytest.param(
+                *case,
+                id="-".join((case[0].name, *case[1:])),
+                marks=() if quick(i) else pytest.mark.slow,
+            )
+            for i, case in enumerate(found)
+        ],
+    )
 
 
-@pytest.mark.parametrize(("row", "kind", "mode", "layout"), QUICK, ids=ids(QUICK))
+@cases(CASES, quick=lambda i: i % 3 == 0)
 def test_on_a_mesh(row, kind, mode, layout):
     check(row, kind, mode, layout)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("row", "kind", "mode", "layout"), SLOW, ids=ids(SLOW))
+@cases(OTHERS)
 def test_on_another_mesh(row, kind, mode, layout):
     check(row, kind, mode, layout)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
-def test_a_state_made_in_a_compiled_program_lies_where_it_belongs(row, kind):
-    mesh, tx = on_mesh(kind), row.build()
+def test_a_state_made_in_a_compiled_program_lies_where_it_belongs(row):
+    mesh, tx = on_mesh("automatic"), row.build()
     params = placed(parameters(row), mesh, LAYOUTS["both"])
     with jax.set_mesh(mesh):
         made = jax.jit(tx.init)(params)
