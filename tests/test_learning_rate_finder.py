@@ -12,6 +12,8 @@ import pytest
 import optifunc as of
 from optifunc._learning_rate_finder import _losses_of_all
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 CURVATURES = np.array([0.3, 1.0, 4.0])
 LARGEST = CURVATURES.max()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from .._placement import stacked_alike
 from ._spread import in_parts
@@ -51,12 +51,28 @@ def apply_alike(
         if row is not None:
             batches[tuple((x.shape, x.dtype) for x in row)].append((i, row))
     results: list[tuple[Any, ...] | None] = [None] * len(rows)
+    last = None
     for members in batches.values():
         numbers, alike = zip(*members, strict=True)
         stacked = [stacked_alike(column) for column in zip(*alike, strict=True)]
-        for i, *result in zip(numbers, *in_parts(function, *stacked), strict=True):
+        if last is not None:
+            stacked[0] = _after(last, stacked[0])
+        found = in_parts(function, *stacked)
+        last = found[0]
+        for i, *result in zip(numbers, *found, strict=True):
             results[i] = tuple(result)
     return results
+
+
+def _after(previous: Array, array: Array) -> Array:
+    """``array``, computed after ``previous``.
+
+    XLA's CPU client never ends if it begins more factorizations at once than it has
+    threads (seen in jax 0.10 with QR): each waits for a thread that another one holds.
+    """
+    number = lax.convert_element_type(jnp.ravel(previous)[0], array.dtype)
+    # A barrier is gone when operations are put in order, and a sum with 0 is not.
+    return array + jnp.where(jnp.isfinite(number), 0 * number, 0)
 
 
 def rows_of(*columns: Sequence[Array | None]) -> list[tuple[Any, ...] | None]:

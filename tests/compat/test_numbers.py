@@ -10,6 +10,8 @@ import pytest
 
 import optifunc.compat.optax as compat
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import concurrent.futures, sys
 import jax, jax.numpy as jnp, numpy as np

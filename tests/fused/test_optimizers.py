@@ -14,6 +14,8 @@ import optifunc as of
 from ..table import ROWS
 from .programs import STRICT
 
+pytestmark = pytest.mark.slow
+
 STEPS = 3
 # One of each kind: without state, with momentum, with a maximum, with booleans, with
 # integers, with a norm over all leaves, with a search.

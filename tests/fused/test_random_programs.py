@@ -18,6 +18,8 @@ import optifunc as of
 
 from .programs import assert_same, fused_and_plain
 
+pytestmark = pytest.mark.slow
+
 BITS = {"float32": 24, "int32": 30, "bfloat16": 8, "float16": 11}
 FLOATS = ("float32", "bfloat16", "float16")
 SHAPES = [(6, 5), (30,), (2, 3, 5)]

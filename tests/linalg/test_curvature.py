@@ -10,6 +10,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 L = of.linalg
 
 

@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 L = of.losses
 
 

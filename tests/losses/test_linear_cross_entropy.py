@@ -9,6 +9,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 L = of.losses
 RNG = np.random.default_rng(0)
 N, C, D = 5, 11, 3

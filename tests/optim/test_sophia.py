@@ -8,6 +8,8 @@ import pytest
 import optifunc as of
 from optifunc import optim
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array([0.5])}
 
 

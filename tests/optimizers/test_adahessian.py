@@ -10,6 +10,8 @@ import optifunc as of
 
 from .authors import PROBLEMS, assert_follows
 
+pytestmark = pytest.mark.slow
+
 CURVATURES = np.array([0.5, 2.0, -1.0, 3.0])
 
 

@@ -8,6 +8,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 RECORDED = {
     "radam_optax": lambda: of.radam(0.1, eps_after_correction=True),
     "amos": lambda: of.amos(0.1, momentum=0.9, input_axis=1),

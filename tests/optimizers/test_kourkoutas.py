@@ -6,6 +6,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 
 def in_numpy(params, grads, *, pooled, decay, max_ratio, tiny, warmup):
     """Parameters after steps with the given gradients, for ``betas=(0.8, 0.95)``."""

@@ -10,6 +10,8 @@ import optifunc as of
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 ZOOM = of.scale_by_zoom_linesearch(initial_guess_strategy="one")
 
 

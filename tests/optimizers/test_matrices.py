@@ -1,6 +1,8 @@
 """Optimizers of matrices beside their authors' recorded runs, and their layouts."""
 
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -435,3 +437,23 @@ def test_muon_on_the_digits_of_scikit_learn():
 
     muon = min(float(last_loss(mixed(lr))) for lr in (0.03, 0.1))
     assert muon < 0.7 * adam
+
+
+MANY_FACTORIZATIONS = """
+import jax, jax.numpy as jnp, optifunc as of
+shapes = [(512, 256), (1024, 512), (512, 128), (2048, 512), (1152, 128)]
+keys = jax.random.split(jax.random.key(0), 15)
+params = [jax.random.normal(k, shapes[i % 5]) for i, k in enumerate(keys)]
+tx = of.dion(0.01)
+updates, _ = jax.jit(tx.update)(params, tx.init(params), params)
+assert all(jnp.all(jnp.isfinite(u)) for u in updates)
+"""
+
+
+@pytest.mark.slow
+def test_many_factorizations_in_one_program_come_to_an_end():
+    """XLA's CPU client may wait for itself without end, if it begins all at once."""
+    finished = subprocess.run(
+        [sys.executable, "-c", MANY_FACTORIZATIONS], timeout=300, check=False
+    )
+    assert finished.returncode == 0

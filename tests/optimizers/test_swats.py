@@ -10,6 +10,8 @@ from optifunc import optim
 
 from .authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 CURVATURES = np.array([0.5, 2.0, 3.0])
 
 

@@ -14,6 +14,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 P = of.projections
 SIZES = (1, 2, 7, 1000)
 SCALES = (1e-3, 1.0, 30.0)

@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 S = of.schedules
 STEPS = np.arange(30, dtype=np.int32)
 

@@ -12,6 +12,8 @@ import optifunc as of
 
 from .programs import exchanged_bytes
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"automatic": AxisType.Auto, "explicit": AxisType.Explicit}
 
 

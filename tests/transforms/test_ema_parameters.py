@@ -8,6 +8,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 
 def averages(tx, count=8, dtype=jnp.float32):
     """The averages of p_t = t."""

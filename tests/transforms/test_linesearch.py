@@ -12,6 +12,8 @@ from hypothesis import example, given, settings, strategies as st
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(20, 5))
 SIGNS = np.sign(MATRIX @ RNG.normal(size=5) + 0.5 * RNG.normal(size=20))

@@ -10,6 +10,8 @@ import optifunc as of
 
 from ..optimizers.authors import assert_follows
 
+pytestmark = pytest.mark.slow
+
 RECORDED = {
     "scale_by_trust_ratio": (of.scale_by_trust_ratio(0.0, 0.1, 0.01), -1.0),
     "scale_by_param_block_norm": (of.scale_by_param_block_norm(), -0.05),

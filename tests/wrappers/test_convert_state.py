@@ -10,6 +10,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 BFLOAT16 = jnp.bfloat16
 quantized = functools.partial(of.quantized, min_size=1, block_size=4)
 WRAPPERS = {

@@ -8,6 +8,8 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 FLOAT16 = jnp.float16
 
 

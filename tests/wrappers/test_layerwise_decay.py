@@ -8,6 +8,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {
     "embedding": jnp.array([1.0, -2.0]),
     "block": [{"kernel": jnp.ones((2, 2))}, {"kernel": jnp.full((2, 2), 0.5)}],

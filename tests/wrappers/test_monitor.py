@@ -8,6 +8,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"w": jnp.array([[1.0, -2.0], [2.0, 4.0]]), "b": jnp.array([0.0, 3.0])}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"w": jnp.zeros(2), "b": jnp.zeros(())}
 
 
