@@ -441,9 +441,9 @@ def test_muon_on_the_digits_of_scikit_learn():
 
 MANY_FACTORIZATIONS = """
 import jax, jax.numpy as jnp, optifunc as of
-shapes = [(512, 256), (1024, 512), (512, 128), (2048, 512), (1152, 128)]
-keys = jax.random.split(jax.random.key(0), 15)
-params = [jax.random.normal(k, shapes[i % 5]) for i, k in enumerate(keys)]
+shapes = [(64 * (i + 2), 64 * (i % 4 + 1)) for i in range(16)]
+keys = jax.random.split(jax.random.key(0), 32)
+params = [jax.random.normal(k, shapes[i % 16]) for i, k in enumerate(keys)]
 tx = of.dion(0.01)
 updates, _ = jax.jit(tx.update)(params, tx.init(params), params)
 assert all(jnp.all(jnp.isfinite(u)) for u in updates)
