@@ -309,6 +309,12 @@ def mesh_of(params: PyTree) -> Any:
     return next(iter(meshes), None)
 
 
+def mesh_in_force(mesh: Mesh) -> Any:
+    """``mesh``, in the form that programs for it are traced with."""
+    abstract = jax.sharding.get_abstract_mesh()
+    return mesh if abstract.empty else abstract
+
+
 def laid_along(array: Array, mesh: Mesh, spec: PartitionSpec) -> Array:
     """``array`` sharded over a mesh as ``spec`` says.
 

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from .._placement import laid_along
+from .._placement import laid_along, mesh_in_force
 
 
 class _Devices(NamedTuple):
@@ -59,4 +60,12 @@ def in_parts(
     def gathered(stack: Any) -> Array:
         return laid_along(stack, mesh, PartitionSpec())[:count]
 
-    return tuple(map(gathered, function(*map(own, stacks))))
+    # Each device by itself: JAX has factorizations that know no sharded batches.
+    on_each = jax.shard_map(
+        function,
+        mesh=mesh_in_force(mesh),
+        in_specs=PartitionSpec(axis),
+        out_specs=PartitionSpec(axis),
+        check_vma=False,
+    )
+    return tuple(map(gathered, on_each(*map(own, stacks))))
