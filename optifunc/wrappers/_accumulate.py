@@ -15,8 +15,7 @@ from .._placement import zeros_for
 from .._state import PerParameter, Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype
-from ..transforms._scaling import set_to_zero
-from ._conditionally import update_with_either
+from ._conditionally import update_or_skip
 from ._wrapper import Wrapper
 
 
@@ -125,10 +124,10 @@ class accumulate_gradients(Wrapper):
         reduced, accumulated = _accumulated(
             updates, state.accumulated, count=count, reduction=self.reduction
         )
-        updates, (inner, _) = update_with_either(
+        updates, inner = update_or_skip(
             due,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             reduced,
             params,
             extra,

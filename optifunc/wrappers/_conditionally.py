@@ -18,6 +18,7 @@ from .._transformation import (
     transformation,
 )
 from .._tree import PyTree, is_sparse
+from ..transforms._scaling import set_to_zero
 from ._wrapper import Wrapper
 
 
@@ -48,6 +49,20 @@ def update_with_either(
 
     updates, states = lax.cond(condition, branch(0), branch(1))
     return updates, states
+
+
+def update_or_skip(
+    condition: Any,
+    tx: GradientTransformation,
+    state: State,
+    updates: PyTree,
+    params: PyTree | None,
+    extra: dict[str, Any],
+) -> tuple[PyTree, State]:
+    """Update if ``condition``; else the updates are 0 and the state stays as it is."""
+    both = (tx, set_to_zero()), (state, ())
+    updates, (state, _) = update_with_either(condition, *both, updates, params, extra)
+    return updates, state
 
 
 class ConditionalState(NamedTuple):

@@ -14,8 +14,7 @@ from .._rounding import widened
 from .._state import Shared, find_in_state
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype, is_sparse, leaf_dtype
-from ..transforms._scaling import set_to_zero
-from ._conditionally import update_with_either
+from ._conditionally import update_or_skip
 from ._skip_not_finite import all_finite
 from ._wrapper import Wrapper
 
@@ -117,10 +116,10 @@ class dynamic_loss_scale(Wrapper):
         **extra: Any,
     ) -> tuple[PyTree, DynamicLossScaleState]:
         finite = all_finite(updates)
-        updates, (inner, _) = update_with_either(
+        updates, inner = update_or_skip(
             finite,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             _unscaled(updates, state.scale),
             params,
             extra,

@@ -21,8 +21,7 @@ from .._transformation import (
     transformation,
 )
 from .._tree import PyTree, global_norm, select, with_defaults
-from ..transforms._scaling import set_to_zero
-from ._conditionally import update_with_either
+from ._conditionally import update_or_skip
 from ._wrapper import Wrapper
 
 
@@ -204,10 +203,10 @@ class sam_in_turns(Wrapper):
         params = require_params(params, updates, "sam_in_turns")
         is_second = state.steps_since_sync == 1
         way = perturbation(updates, params, self.rho, self.adaptive)
-        step, (inner, _) = update_with_either(
+        step, inner = update_or_skip(
             is_second,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             updates,
             state.cache,
             extra,

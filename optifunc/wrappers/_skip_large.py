@@ -12,8 +12,7 @@ from .._numerics import as_scalar, increment, sqrt
 from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, global_norm
-from ..transforms._scaling import set_to_zero
-from ._conditionally import update_with_either
+from ._conditionally import update_or_skip
 from ._wrapper import Wrapper
 
 
@@ -71,10 +70,10 @@ class skip_large_updates(Wrapper):
     ) -> tuple[PyTree, SkipLargeState]:
         norm = global_norm(updates)
         applied = norm < as_scalar(self.max_norm)  # false for NaN
-        updates, (inner, _) = update_with_either(
+        updates, inner = update_or_skip(
             applied,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             updates,
             params,
             extra,
@@ -176,10 +175,10 @@ class skip_outliers(Wrapper):
             loss = lax.convert_element_type(value, jnp.float32)
             applied &= ~_is_outlier(loss, losses, loss_count, self.sigma)
             losses, loss_count = _with_stored(loss, losses, loss_count)
-        updates, (inner, _) = update_with_either(
+        updates, inner = update_or_skip(
             applied,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             updates,
             params,
             extra,

@@ -13,8 +13,7 @@ from .._numerics import increment
 from .._state import Shared
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, is_sparse
-from ..transforms._scaling import set_to_zero
-from ._conditionally import update_with_either
+from ._conditionally import update_or_skip
 from ._wrapper import Wrapper
 
 
@@ -93,10 +92,10 @@ class skip_not_finite(Wrapper):
         applied = finite
         if self.max_consecutive is not None:
             applied = finite | (consecutive > self.max_consecutive)
-        updates, (inner, _) = update_with_either(
+        updates, inner = update_or_skip(
             applied,
-            (self.inner, set_to_zero()),
-            (state.inner, ()),
+            self.inner,
+            state.inner,
             updates,
             params,
             extra,

@@ -177,10 +177,10 @@ class _if_finite(Wrapper):
     ) -> tuple[PyTree, states.ApplyIfFiniteState]:
         finite = all_finite(updates)
         consecutive = jnp.where(finite, 0, increment(state.notfinite_count))
-        updates, (inner, _) = _conditionally.update_with_either(
+        updates, inner = _conditionally.update_or_skip(
             finite | (consecutive > self.max_consecutive_errors),
-            (self.inner, set_to_zero()),
-            (state.inner_state, ()),
+            self.inner,
+            state.inner_state,
             updates,
             params,
             extra,
