@@ -10,6 +10,7 @@ import numpy as np
 
 from .._checks import check_integer
 from .._numerics import is_number
+from .._plotting import require_pyplot
 from ._base import Schedule
 from ._constant import constant
 from ._function import as_schedule
@@ -55,7 +56,12 @@ def plot(
         steps = span + -(-span // 10) if span else 1000
     check_integer("steps", steps, at_least=1)
     if ax is None:
-        ax = _new_axes()
+        pyplot = require_pyplot(
+            "drawing a schedule",
+            ", or evaluate jax.vmap(schedule)(steps) and draw the values with another "
+            "library",
+        )
+        ax = pyplot.subplots()[1]
     count = min(steps + 1, _MOST_POINTS)
     places = np.unique(np.linspace(0, steps, count).round().astype(np.int32))
     for name, schedule in drawn.items():
@@ -66,18 +72,6 @@ def plot(
     if any(name is not None for name in drawn):
         ax.legend()
     return ax
-
-
-def _new_axes() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "drawing a schedule needs matplotlib, which is not installed; "
-            "pip install 'optifunc[examples]', or evaluate jax.vmap(schedule)(steps) "
-            "and draw the values with another library"
-        ) from error
-    return plt.subplots()[1]
 
 
 def _as_schedule(name: Any, value: Any) -> Schedule:
