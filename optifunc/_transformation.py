@@ -279,14 +279,15 @@ def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
         check_scalars(self)
         if any(map(is_shape, jax.tree.leaves(params))):
             return shapes_of(functools.partial(init, self), params)
-        is_inside = _IS_INSIDE.get()
+        if _IS_INSIDE.get():
+            inner: State = init(self, params)
+            return inner
         token = _IS_INSIDE.set(True)
         try:
             state = init(self, params)
         finally:
             _IS_INSIDE.reset(token)
-        if not is_inside:
-            warn_of_stalled_state(self, state)
+        warn_of_stalled_state(self, state)
         return placed_beside(state, params)
 
     return placed
