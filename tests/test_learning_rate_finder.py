@@ -300,5 +300,8 @@ def test_pictures(monkeypatch):
 
     for module in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match="extra `examples`"):
+    with pytest.raises(
+        ImportError,
+        match="LearningRateSearch.plot needs matplotlib.*optifunc\\[examples\\]",
+    ):
         found.plot()
