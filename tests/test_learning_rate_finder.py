@@ -301,7 +301,6 @@ def test_pictures(monkeypatch):
     for module in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
-        ImportError,
-        match="LearningRateSearch.plot needs matplotlib.*optifunc\\[examples\\]",
+        ImportError, match=r"plot needs matplotlib.*optifunc\[examples\]"
     ):
         found.plot()
