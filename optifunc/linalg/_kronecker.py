@@ -51,28 +51,32 @@ def apply_alike(
         if row is not None:
             batches[tuple((x.shape, x.dtype) for x in row)].append((i, row))
     results: list[tuple[Any, ...] | None] = [None] * len(rows)
-    last = None
+    last: Sequence[Array] = ()
     for members in batches.values():
         numbers, alike = zip(*members, strict=True)
         stacked = [stacked_alike(column) for column in zip(*alike, strict=True)]
-        if last is not None:
-            stacked[0] = _after(last, stacked[0])
-        found = in_parts(function, *stacked)
-        last = found[0]
+        stacked = _after(last, stacked)
+        last = found = in_parts(function, *stacked)
         for i, *result in zip(numbers, *found, strict=True):
             results[i] = tuple(result)
     return results
 
 
-def _after(previous: Array, array: Array) -> Array:
-    """``array``, computed after ``previous``.
+def _after(previous: Sequence[Array], arrays: Sequence[Array]) -> list[Array]:
+    """``arrays``, computed after all of ``previous``.
 
-    XLA's CPU client never ends if it begins more factorizations at once than it has
-    threads (seen in jax 0.10 with QR): each waits for a thread that another one holds.
+    XLA's CPU client never ends if it begins more factorizations or triangular solves of
+    batches at once than it has threads (seen in jax 0.10): each waits for a thread that
+    another one holds.
     """
-    number = lax.convert_element_type(jnp.ravel(previous)[0], array.dtype)
-    # A barrier is gone when operations are put in order, and a sum with 0 is not.
-    return array + jnp.where(jnp.isfinite(number), 0 * number, 0)
+    if not previous:
+        return list(arrays)
+    zero = jnp.zeros((), jnp.float32)
+    for x in previous:
+        number = lax.convert_element_type(jnp.ravel(x)[0], zero.dtype)
+        # A barrier is gone when operations are put in order, and a sum with 0 is not.
+        zero = zero + jnp.where(jnp.isfinite(number), 0 * number, 0)
+    return [x + lax.convert_element_type(zero, x.dtype) for x in arrays]
 
 
 def rows_of(*columns: Sequence[Array | None]) -> list[tuple[Any, ...] | None]:
