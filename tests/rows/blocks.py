@@ -125,6 +125,7 @@ ROWS = [
         needs_params=True,
     ),
     Row("average_parameters", of.average_parameters, needs_params=True),
+    Row("lawa_parameters", lambda: of.lawa_parameters(2, 2), needs_params=True),
     Row("skip_not_finite", lambda: of.skip_not_finite(of.adam())),
     Row("grams", lambda: of.grams(of.adam())),
     Row("orthograd", of.orthograd, magnitudes=True, needs_params=True),
