@@ -86,11 +86,11 @@ def largest_over_devices(sizes: Iterable[Array], axis_name: AxisName) -> Array:
         groups[axes] = jnp.maximum(groups[axes], x) if axes in groups else x
     largest = jnp.zeros((), dtype)
     for axes, x in groups.items():
-        largest = jnp.maximum(largest, _largest(x, axes) if axes else x)
+        largest = jnp.maximum(largest, _pmax(x, axes) if axes else x)
     return largest
 
 
-def _largest(x: Array, axes: tuple[str, ...]) -> Array:
+def _pmax(x: Array, axes: tuple[str, ...]) -> Array:
     # A backend may lose a NaN in `pmax`.
     is_nan = jnp.isnan(x)
     pair = jnp.stack([jnp.where(is_nan, 0, x), is_nan.astype(x.dtype)])
