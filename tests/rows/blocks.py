@@ -161,6 +161,11 @@ ROWS = [
         grad_fn=True,
         needs_params=True,
     ),
+    Row(
+        "mechanize",
+        lambda: of.mechanize(of.sgd(0.1), s_init=0.1, num_betas=2),
+        needs_params=True,
+    ),
     Row("conditionally", lambda: of.conditionally(of.adam(), _every_other)),
     Row(
         "master_weights",
