@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 S, P = of.schedules, of.projections
 POINT = np.array([0.5, -1.0, 2.0])
 NORMAL = np.array([1.0, 2.0, -1.0])

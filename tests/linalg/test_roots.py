@@ -9,6 +9,8 @@ from jax.test_util import check_grads
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 L = of.linalg
 MATRIX = np.array([[4, 1, 0.5], [1, 3, 0.2], [0.5, 0.2, 2]])
 

@@ -7,6 +7,8 @@ import pytest
 
 import optifunc as of
 
+pytestmark = pytest.mark.slow
+
 
 def evaluated(tx, count, dtype=jnp.float32):
     """What is evaluated after each of the parameters p_t = t."""
