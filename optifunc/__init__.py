@@ -21,6 +21,7 @@ from ._describe import (
     describe as describe,
 )
 from ._evaluation import eval_params as eval_params
+from ._gradients import scale_gradient as scale_gradient
 from ._hyperparameters import (
     current_hyperparameters as current_hyperparameters,
     replace_hyperparameters as replace_hyperparameters,
@@ -34,6 +35,7 @@ from ._post_hoc_ema import (
     power_ema_gamma as power_ema_gamma,
 )
 from ._quantization import QuantizedArray as QuantizedArray
+from ._soups import greedy_soup as greedy_soup, uniform_soup as uniform_soup
 from ._stalled import StalledStateWarning as StalledStateWarning
 from ._state import (
     Concatenated as Concatenated,

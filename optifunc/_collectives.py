@@ -70,3 +70,29 @@ def total_over_devices(numbers: Iterable[Array], axis_name: AxisName) -> Array:
         groups[axes] = groups[axes] + x if axes in groups else x
     parts = (lax.psum(x, axes) if axes else x for axes, x in groups.items())
     return sum(parts, start=jnp.zeros((), dtype))
+
+
+def largest_over_devices(sizes: Iterable[Array], axis_name: AxisName) -> Array:
+    """The largest of scalars, none of them negative, on all devices; 0 without any.
+
+    One exchange for all that are split alike. In the widest float that JAX is set to;
+    NaN if one of them is.
+    """
+    dtype = jnp.result_type(float)
+    groups: dict[tuple[str, ...], Array] = {}
+    for x in sizes:
+        axes = split_axes(x, axis_name)
+        x = lax.convert_element_type(x, dtype)
+        groups[axes] = jnp.maximum(groups[axes], x) if axes in groups else x
+    largest = jnp.zeros((), dtype)
+    for axes, x in groups.items():
+        largest = jnp.maximum(largest, _pmax(x, axes) if axes else x)
+    return largest
+
+
+def _pmax(x: Array, axes: tuple[str, ...]) -> Array:
+    # A backend may lose a NaN in `pmax`.
+    is_nan = jnp.isnan(x)
+    pair = jnp.stack([jnp.where(is_nan, 0, x), is_nan.astype(x.dtype)])
+    size, has_nan = lax.pmax(pair, axes)
+    return jnp.where(has_nan > 0, jnp.nan, size)

@@ -7,7 +7,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ._tree import PyTree, check_shapes, flatten_like, is_array, is_sparse
+from ._checks import check_range
+from ._numerics import Scalar, as_scalar
+from ._tree import (
+    PyTree,
+    check_shapes,
+    compute_dtype,
+    flatten_like,
+    is_array,
+    is_sparse,
+    leaf_dtype,
+    real_dtype,
+)
 
 
 def value_and_gradient(
@@ -51,3 +62,60 @@ def strongly_typed(leaf: Any) -> Array | None:
     if not is_array(leaf):
         return None
     return lax.convert_element_type(leaf, jnp.result_type(leaf))
+
+
+def scale_gradient(tree: PyTree, factor: Scalar) -> PyTree:
+    """``tree`` itself, through which derivatives pass ``factor`` times as large.
+
+    With -1 it is the layer that reverses gradients, for domain adaptation; with 0 it is
+    `jax.lax.stop_gradient`. It stands inside a model, where `scale` stands in an
+    optimizer::
+
+        features = encoder(params, x)
+        domain = classifier(params, of.scale_gradient(features, -0.1))
+
+    Forward derivatives are scaled too. The derivative with respect to ``factor`` is 0.
+
+    **Arguments:**
+
+    - ``tree``: a pytree of arrays. Those that are not floating point or complex have no
+      derivative, and are returned as they are.
+    - ``factor``: a real number or scalar array, of any sign.
+
+    **Returns:** ``tree``.
+
+    **Raises:** `ValueError` if ``factor`` is NaN or not a scalar, `TypeError` if it is
+    not a number.
+
+    **Source:** Ganin and Lempitsky, "Unsupervised Domain Adaptation by
+    Backpropagation", 2015, [arXiv:1409.7495](https://arxiv.org/abs/1409.7495).
+    """
+    check_range("factor", factor)
+    if callable(factor) or jnp.ndim(factor):
+        raise ValueError(f"factor must be a number or a scalar, found {factor!r}")
+    scalar = as_scalar(factor)
+
+    def scaled(leaf: Any) -> Any:
+        is_inexact = jnp.issubdtype(leaf_dtype(leaf), jnp.inexact)
+        return _with_gradient(leaf, scalar) if is_inexact else leaf
+
+    return jax.tree.map(scaled, tree)
+
+
+@jax.custom_jvp
+def _with_gradient(x: Array, factor: Array) -> Array:
+    return x
+
+
+@_with_gradient.defjvp
+def _with_gradient_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    x, factor = primals
+    # In float32 at least: of 1/3 bfloat16 has two digits.
+    own = leaf_dtype(x)
+    dtype = compute_dtype(own)
+    wide = lax.convert_element_type(tangents[0], dtype)
+    scaled = wide * lax.convert_element_type(factor, real_dtype(dtype)).astype(dtype)
+    # The function itself, so that derivatives of derivatives are scaled as well.
+    return _with_gradient(x, factor), lax.convert_element_type(scaled, own)

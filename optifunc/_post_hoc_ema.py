@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
-from jax import Array, lax
 
-from ._tree import PyTree, check_shapes, compute_dtype, leaf_dtype
+from ._soups import weighted_sum
+from ._tree import PyTree
 
 
 def power_ema_gamma(std: float) -> float:
@@ -131,16 +130,4 @@ def post_hoc_ema(
         )
     last = max(steps, default=0) if step is None else step
     weights = post_hoc_ema_weights(stds, steps, std, last)
-    for i, tree in enumerate(averages):
-        check_shapes(tree, averages[0], (f"averages[{i}]", "averages[0]"))
-
-    def combined(*leaves: Array) -> Array:
-        dtype = compute_dtype(*map(leaf_dtype, leaves))
-        total = sum(
-            lax.convert_element_type(float(w), dtype)
-            * lax.convert_element_type(leaf, dtype)
-            for w, leaf in zip(weights, leaves, strict=True)
-        )
-        return lax.convert_element_type(total, leaf_dtype(leaves[0]))
-
-    return jax.tree.map(combined, *averages)
+    return weighted_sum(averages, weights.tolist(), "averages")

@@ -154,11 +154,22 @@ def functions_of_trees(tree, normal):
 
     names = [n for n in vars(of.projections) if n[0] != "_" and n != "linf_sphere"]
     vector = normal["kernel"].ravel()
+    at = jnp.ones(2), jnp.arange(3.0)
     return {
         **{
             f"projections.projection_{name}": lambda name=name: projected(name)
             for name in names
         },
+        "power_iteration": lambda: tuple(
+            module.power_iteration(
+                jnp.asarray([[4.0, 1.0], [1.0, -2.0]]), error_tolerance=0.0
+            )
+            for module in (optax, of.linalg)
+        ),
+        "scale_gradient": lambda: tuple(
+            jax.grad(lambda t, m=module: loss(m.scale_gradient(t, -0.3), *at))(tree)
+            for module in (optax, of)
+        ),
         "second_order.hvp": lambda: second("hvp", (vector,), (normal,)),
         "second_order.hessian_diag": lambda: second("hessian_diag", (), ()),
     }

@@ -1,5 +1,7 @@
 """Each property once, over the table of all transformations."""
 
+import dataclasses
+import inspect
 from functools import partial
 
 import chex
@@ -53,6 +55,28 @@ def eager_run(row: Row, params):
     """`run`, operation by operation: nothing is compiled, which is soon done."""
     with jax.disable_jit():
         return run(row, row.build(), params)
+
+
+def classes_in(node):
+    """The classes of a transformation and of all that it holds."""
+    if isinstance(node, of.GradientTransformation):
+        fields = [getattr(node, f.name) for f in dataclasses.fields(node)]
+        return {type(node)}.union(*map(classes_in, fields))
+    if isinstance(node, dict | tuple):
+        nodes = node.values() if isinstance(node, dict) else node
+        return set().union(*map(classes_in, nodes))
+    return set()
+
+
+def test_every_public_transformation_is_in_the_table():
+    bases = {of.GradientTransformation, of.Stateless, of.Wrapper}
+    public = {
+        value
+        for value in vars(of).values()
+        if inspect.isclass(value) and issubclass(value, of.GradientTransformation)
+    }
+    found = set().union(*(classes_in(row.build()) for row in ROWS))
+    assert public - bases - found == set()
 
 
 @every_row()

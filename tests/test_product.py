@@ -44,6 +44,10 @@ def label_any(params):
     return jax.tree.map(lambda _: "all", params)
 
 
+def depth_any(path, leaf):
+    return 0 if "kernel" in path else 1
+
+
 def always(step):
     return jnp.ones((), bool)
 
@@ -81,6 +85,14 @@ WRAPPERS = [
         sparse=False,
     ),
     Wrapper("lookahead", lambda tx: of.lookahead(tx, 2, 1.0), sparse=False),
+    Wrapper(
+        "layerwise_decay",
+        lambda tx: of.chain(
+            of.layerwise_decay(tx, {"kernel": 0, "bias": 0}, 1.0, depth_any),
+            of.ema_parameters(),
+            of.lawa_parameters(2, 1),
+        ),
+    ),
 ]
 # Of these one is enough.
 NARROW = {"master_weights", "kahan", "stochastic_rounding", "split_weights"}

@@ -9,3 +9,5 @@ from ._curvature import (
 )
 from ._newton_schulz import orthogonalize as orthogonalize
 from ._polar_express import polar_express_coefficients as polar_express_coefficients
+from ._power_iteration import power_iteration as power_iteration
+from ._roots import matrix_inverse_pth_root as matrix_inverse_pth_root

@@ -91,6 +91,39 @@ def clip_grad_norm_(
     return norm
 
 
+def clip_grads_with_norm_(
+    optimizer: Optimizer, max_norm: Scalar, total_norm: Scalar
+) -> None:
+    """Shorten ``optimizer.grads`` as `clip_grad_norm_` does, by a norm that is known.
+
+    ::
+
+        g = g * min(1, max_norm / (total_norm + 1e-6))
+
+    For a norm of more gradients than this optimizer has, such as those of several
+    optimizers together::
+
+        total = get_total_norm([encoder.grads, decoder.grads])
+        for optimizer in (encoder, decoder):
+            clip_grads_with_norm_(optimizer, 1.0, total)
+
+    **Arguments:**
+
+    - ``optimizer``: the optimizer whose ``grads`` are replaced.
+    - ``max_norm``: the largest norm to leave as it is, at least 0.
+    - ``total_norm``: the norm, as from `get_total_norm`. Where it is infinite or NaN,
+      the gradients become what they do in `clip_grad_norm_`.
+
+    **Raises:** `ValueError` if ``max_norm`` is negative or NaN, `TypeError` if
+    ``optimizer`` is not an optimizer. The gradients are then as before.
+
+    **Source:** as of `clip_grad_norm_`.
+    """
+    _check_optimizer(optimizer)
+    check_range("max_norm", max_norm, at_least=0)
+    optimizer.grads = _clipped_to(optimizer.grads, max_norm, total_norm)
+
+
 def clip_grad_value_(optimizer: Optimizer, clip_value: Scalar) -> None:
     """Clip each element of ``optimizer.grads`` to [``-clip_value``, ``clip_value``].
 
@@ -155,9 +188,14 @@ def _clipped_by_norm(
     grads: PyTree, max_norm: Scalar, order: float
 ) -> tuple[Array, PyTree]:
     norm = _norm(grads, order)
-    factor = lax.min(as_scalar(max_norm) / (norm + 1e-6), as_scalar(1))
-    clipped, _ = scale(factor).update(grads, ())
-    return norm, clipped
+    return norm, _clipped_to(grads, max_norm, norm)
+
+
+@jax.jit
+def _clipped_to(grads: PyTree, max_norm: Scalar, norm: Scalar) -> PyTree:
+    ratio = as_scalar(max_norm) / (as_scalar(norm) + 1e-6)
+    clipped, _ = scale(lax.min(ratio, as_scalar(1))).update(grads, ())
+    return clipped
 
 
 @jax.jit

@@ -15,7 +15,6 @@ import numpy as np
 from jax import Array, lax
 
 from .._hyperparameters import Hyperparameter
-from .._numerics import lerp
 from .._tree import (
     PyTree,
     check_shapes,
@@ -24,6 +23,7 @@ from .._tree import (
     leaves_with_names,
     listed,
 )
+from ..transforms._averaging import moved_average, update_ema
 from ._arrays import as_numpy, is_readable, unused_name
 from .lr_scheduler._base import LRScheduler
 from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group
@@ -45,14 +45,7 @@ def get_ema_avg_fn(decay: Hyperparameter = 0.999) -> AverageFn:
 
     **Raises:** `ValueError` if ``decay`` is not in [0, 1].
     """
-    _check_decay(decay)
-
-    def average(averaged: Array, current: Array, num_averaged: Any) -> Array:
-        kept = _decay_at(decay, num_averaged, averaged)
-        moved: Array = kept * averaged + (1 - kept) * current
-        return moved
-
-    return average
+    return _ema(decay)
 
 
 def get_swa_avg_fn() -> AverageFn:
@@ -61,7 +54,7 @@ def get_swa_avg_fn() -> AverageFn:
     **Returns:** a function of one averaged leaf, the current one and the number of
     averaged models.
     """
-    return _mean
+    return _mean_with
 
 
 def get_ema_multi_avg_fn(decay: Hyperparameter = 0.999) -> MultiAverageFn:
@@ -77,17 +70,7 @@ def get_ema_multi_avg_fn(decay: Hyperparameter = 0.999) -> MultiAverageFn:
 
     **Raises:** `ValueError` if ``decay`` is not in [0, 1].
     """
-    _check_decay(decay)
-
-    def average(
-        averaged: list[Array], current: list[Array], num_averaged: Any
-    ) -> list[Array]:
-        return [
-            lerp(a, c, 1 - _decay_at(decay, num_averaged, a))
-            for a, c in zip(averaged, current, strict=True)
-        ]
-
-    return average
+    return _ema(decay)
 
 
 def get_swa_multi_avg_fn() -> MultiAverageFn:
@@ -96,14 +79,18 @@ def get_swa_multi_avg_fn() -> MultiAverageFn:
     **Returns:** a function of the averaged leaves, the current ones and the number of
     averaged models, that returns the new averages.
     """
-    return _means
+    return _mean_with
 
 
-def _decay_at(decay: Hyperparameter, num_averaged: Any, leaf: Array) -> Any:
-    """The decay as a number, or as an array that may be multiplied with ``leaf``."""
-    if not callable(decay):
-        return decay
-    return lax.convert_element_type(decay(num_averaged), leaf.dtype)
+def _ema(decay: Hyperparameter) -> Callable[[Any, Any, Any], Any]:
+    """`update_ema` as an averaging function, of arrays and of lists."""
+    _check_decay(decay)
+
+    def average(averaged: Any, current: Any, num_averaged: Any) -> Any:
+        kept = decay(num_averaged) if callable(decay) else decay
+        return update_ema(current, averaged, kept)
+
+    return average
 
 
 def _check_decay(decay: Hyperparameter) -> None:
@@ -114,16 +101,9 @@ def _check_decay(decay: Hyperparameter) -> None:
         )
 
 
-def _mean(averaged: Array, current: Array, num_averaged: Any) -> Array:
-    mean: Array = averaged + (current - averaged) / (num_averaged + 1)
-    return mean
-
-
-def _means(
-    averaged: list[Array], current: list[Array], num_averaged: Any
-) -> list[Array]:
-    weight = 1 / (num_averaged + 1)
-    return [lerp(a, c, weight) for a, c in zip(averaged, current, strict=True)]
+def _mean_with(averaged: Any, current: Any, num_averaged: Any) -> Any:
+    """The mean of all, as `average_parameters` keeps it, of arrays and of lists."""
+    return moved_average(averaged, current, weight=1 / (num_averaged + 1))
 
 
 @partial(jax.jit, static_argnames=("avg_fn", "multi_avg_fn"))
@@ -265,7 +245,7 @@ class AveragedModel:
                 [current[i] for i in numbers],
                 self.n_averaged,
                 self.avg_fn,
-                self.multi_avg_fn or _means,
+                self.multi_avg_fn or _mean_with,
             )
             averages.update(zip(numbers, new, strict=True))
         return [averages[i] for i in range(len(current))]
@@ -379,7 +359,7 @@ def update_bn(
         else:
             leaves, structure = jax.tree.flatten(mean)
             new = jax.tree.leaves(statistics)
-            mean = structure.unflatten(_averaged(leaves, new, number, None, _means))
+            mean = structure.unflatten(_averaged(leaves, new, number, None, _mean_with))
     if mean is not None:
         model.buffers = mean
 

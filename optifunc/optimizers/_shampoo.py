@@ -17,6 +17,7 @@ from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import apply_alike, gram, multiply_axes
+from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factors import merged_shape, scaled_identity
@@ -114,9 +115,7 @@ def _inverse_roots(order: int, eps: Value, matrices: Array) -> tuple[Array]:
     smallest = jnp.minimum(jnp.min(values, axis=-1, keepdims=True), 0)
     floored = values - smallest + lax.convert_element_type(eps, values.dtype)
     roots = floored ** (-1 / (2 * order))
-    scaled = vectors * roots[..., None, :]
-    product = jnp.matmul(scaled, jnp.swapaxes(vectors, -2, -1), precision="highest")
-    return (product,)
+    return (from_eigenvalues(vectors, roots),)
 
 
 def _size(x: Array) -> Array:

@@ -27,6 +27,10 @@ from ._grokfast import (
     grokfast_ema as grokfast_ema,
     grokfast_ma as grokfast_ma,
 )
+from ._lawa import (
+    LawaParametersState as LawaParametersState,
+    lawa_parameters as lawa_parameters,
+)
 from ._line import value_and_grad_from_state as value_and_grad_from_state
 from ._momentum import MomentumState as MomentumState, momentum as momentum
 from ._noise import NoiseState as NoiseState, add_noise as add_noise

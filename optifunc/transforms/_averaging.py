@@ -51,7 +51,8 @@ class EmaParametersState(NamedTuple):
 
 
 @elementwise()
-def _moved_average(average: Array, params: Array, *, weight: Array) -> Array:
+def moved_average(average: Array, params: Array, *, weight: Array) -> Array:
+    """Every average moves by this, those of `optim.swa_utils` too."""
     return lerp(average, params, weight)
 
 
@@ -60,7 +61,7 @@ def _average_after(
 ) -> PyTree:
     """The average, moved towards the parameters that the updates lead to."""
     params = apply_updates(require_params(params, average, name), updates)
-    return _moved_average(average, params, weight=weight)
+    return moved_average(average, params, weight=weight)
 
 
 def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
@@ -86,7 +87,7 @@ def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
     **Raises:** `ValueError` if ``decay`` is out of range or the trees differ.
     """
     check_known_range("decay", decay, at_least=0, at_most=1)
-    return _moved_average(average, params, weight=as_scalar(1 - decay))
+    return moved_average(average, params, weight=as_scalar(1 - decay))
 
 
 @elementwise()

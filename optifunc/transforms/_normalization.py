@@ -4,6 +4,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
+from .._collectives import (
+    AxisName,
+    check_axis_name,
+    mean_over_devices,
+    sum_over_devices,
+)
+from .._dataclass import static
 from .._hyperparameters import Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, sqrt
@@ -27,10 +34,14 @@ class normalize_by_update_norm(Stateless):
 
     - ``scale_factor``: the length, at least 0.
     - ``eps``: added to the norm, at least 0.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device
+      takes the norm of its part.
 
     **State:** ``()``.
 
-    **Raises:** `ValueError` if a number is negative.
+    **Raises:** `ValueError` if a number is negative, `TypeError` if ``axis_name`` is no
+    name.
 
     **Source:** the normalized gradient of Hazan, Levy and Shalev-Shwartz, "Beyond
     convexity: stochastic quasi-convex optimization", 2015,
@@ -39,32 +50,51 @@ class normalize_by_update_norm(Stateless):
 
     scale_factor: Value = 1.0
     eps: Value = 1e-6
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_range("scale_factor", self.scale_factor, at_least=0)
         check_range("eps", self.eps, at_least=0)
+        check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        norm = global_norm(updates) + as_scalar(self.eps)
+        norm = global_norm(updates, self.axis_name) + as_scalar(self.eps)
         factor = as_scalar(self.scale_factor) / jnp.where(norm == 0, 1, norm)
         return _scaled(updates, factor=factor)
 
 
-@leafwise(static=("is_rms",))
+@leafwise(static=("is_rms", "axis_name"))
 def _scaled_by_block(
-    updates: Array, params: Array, *, min_scale: Array, is_rms: bool
+    updates: Array,
+    params: Array,
+    *,
+    min_scale: Array,
+    is_rms: bool,
+    axis_name: AxisName,
 ) -> Array:
     square = squared_norm(params)
-    size = sqrt(square / max(params.size, 1) if is_rms else square)
+    if is_rms:
+        square = mean_over_devices(square / max(params.size, 1), axis_name)
+    else:
+        square = sum_over_devices(square, axis_name)
+    size = sqrt(square)
     return updates * jnp.maximum(size, min_scale).astype(updates.dtype)
 
 
 def _by_block(
-    updates: PyTree, params: PyTree | None, min_scale: Value, is_rms: bool, name: str
+    tx: "scale_by_param_block_norm | scale_by_param_block_rms",
+    updates: PyTree,
+    params: PyTree | None,
 ) -> PyTree:
-    params = require_params(params, updates, name)
+    params = require_params(params, updates, type(tx).__name__)
     check_shapes(updates, params, ("updates", "params"))
-    return _scaled_by_block(updates, params, min_scale=min_scale, is_rms=is_rms)
+    return _scaled_by_block(
+        updates,
+        params,
+        min_scale=tx.min_scale,
+        is_rms=isinstance(tx, scale_by_param_block_rms),
+        axis_name=tx.axis_name,
+    )
 
 
 @transformation
@@ -81,23 +111,27 @@ class scale_by_param_block_norm(Stateless):
 
     - ``min_scale``: the least that counts as a norm, at least 0, so that parameters
       that begin at 0 can move.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device
+      takes the norm of its part.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` if ``min_scale`` is negative, and at `update` if ``params``
-    is missing; `TypeError` for a sparse leaf.
+    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is no name.
 
     **Source:** optax's transformation of this name.
     """
 
     min_scale: Value = 1e-3
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_range("min_scale", self.min_scale, at_least=0)
+        check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        name = "scale_by_param_block_norm"
-        return _by_block(updates, params, self.min_scale, False, name)
+        return _by_block(self, updates, params)
 
 
 @transformation
@@ -114,11 +148,14 @@ class scale_by_param_block_rms(Stateless):
 
     - ``min_scale``: the least that counts as a root mean square, at least 0, so that
       parameters that begin at 0 can move.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device
+      takes the mean of its part.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` if ``min_scale`` is negative, and at `update` if ``params``
-    is missing; `TypeError` for a sparse leaf.
+    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is no name.
 
     **Source:** the relative step size of Shazeer and Stern, "Adafactor: adaptive
     learning rates with sublinear memory cost", 2018,
@@ -126,10 +163,11 @@ class scale_by_param_block_rms(Stateless):
     """
 
     min_scale: Value = 1e-3
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_range("min_scale", self.min_scale, at_least=0)
+        check_axis_name(self.axis_name)
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        name = "scale_by_param_block_rms"
-        return _by_block(updates, params, self.min_scale, True, name)
+        return _by_block(self, updates, params)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._checks import check_range, check_whole
-from .._dataclass import child
+from .._collectives import AxisName, check_axis_name
+from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._numerics import increment
 from .._rounding import widened
@@ -77,11 +78,14 @@ class dynamic_loss_scale(Wrapper):
       without a skipped one, above 1. A scale that would be infinite stays.
     - ``backoff_factor``: what it is multiplied by after a skipped step, in (0, 1).
     - ``growth_interval``: an integer of at least 1.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device looks at its part, and
+      their scales may differ.
 
     **State:** `DynamicLossScaleState`.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` if
-    ``growth_interval`` is not an integer.
+    ``growth_interval`` is not an integer or ``axis_name`` is no name.
 
     **Source:** `torch.amp.GradScaler`; Micikevicius et al., "Mixed precision training",
     2018, [arXiv:1710.03740](https://arxiv.org/abs/1710.03740).
@@ -92,6 +96,7 @@ class dynamic_loss_scale(Wrapper):
     growth_factor: Value = 2.0
     backoff_factor: Value = 0.5
     growth_interval: Value = 2000
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,6 +104,7 @@ class dynamic_loss_scale(Wrapper):
         check_range("growth_factor", self.growth_factor, above=1)
         check_range("backoff_factor", self.backoff_factor, above=0, below=1)
         check_whole("growth_interval", self.growth_interval, at_least=1)
+        check_axis_name(self.axis_name)
 
     def init(self, params: PyTree) -> DynamicLossScaleState:
         return DynamicLossScaleState(
@@ -115,7 +121,7 @@ class dynamic_loss_scale(Wrapper):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, DynamicLossScaleState]:
-        finite = all_finite(updates)
+        finite = all_finite(updates, self.axis_name)
         updates, inner = update_or_skip(
             finite,
             self.inner,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from .._checks import check_range
+from .._collectives import AxisName, check_axis_name, largest_over_devices
 from .._dataclass import child, static
 from .._foreign import accepted_arguments
 from .._hyperparameters import Value
@@ -22,33 +23,33 @@ from ._wrapper import Wrapper
 Measure: TypeAlias = Callable[..., PyTree]
 
 
-def _grad_norm(grads: PyTree) -> Array:
-    return global_norm(grads)
+def _grad_norm(grads: PyTree, axis_name: AxisName) -> Array:
+    return global_norm(grads, axis_name)
 
 
-def _update_norm(updates: PyTree) -> Array:
-    return global_norm(updates)
+def _update_norm(updates: PyTree, axis_name: AxisName) -> Array:
+    return global_norm(updates, axis_name)
 
 
-def _param_norm(params: PyTree) -> Array:
-    return global_norm(params)
+def _param_norm(params: PyTree, axis_name: AxisName) -> Array:
+    return global_norm(params, axis_name)
 
 
-def _update_to_param(updates: PyTree, params: PyTree) -> Array:
+def _update_to_param(updates: PyTree, params: PyTree, axis_name: AxisName) -> Array:
     """The ratio of two norms, and 0 where the parameters are 0."""
-    part, whole = global_norm(updates), global_norm(params)
+    part, whole = global_norm(updates, axis_name), global_norm(params, axis_name)
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
 
-def _grad_max(grads: PyTree) -> Array:
-    leaves = jax.tree.leaves(grads)
-    sizes = [as_scalar(jnp.max(jnp.abs(g), initial=0)) for g in leaves]
-    return jnp.max(jnp.stack([as_scalar(0), *sizes]))
+def _grad_max(grads: PyTree, axis_name: AxisName) -> Array:
+    sizes = (jnp.max(jnp.abs(g), initial=0) for g in jax.tree.leaves(grads))
+    return largest_over_devices(sizes, axis_name)
 
 
-def _is_shorter(grads: PyTree, updates: PyTree) -> Array:
+def _is_shorter(grads: PyTree, updates: PyTree, axis_name: AxisName) -> Array:
     """1 if the updates are shorter than what came in, by more than rounding."""
-    return as_scalar(global_norm(updates) < (1 - 1e-5) * global_norm(grads))
+    before, after = global_norm(grads, axis_name), global_norm(updates, axis_name)
+    return as_scalar(after < (1 - 1e-5) * before)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -103,7 +104,7 @@ class monitor(Wrapper):
     - ``measures``: names of the measures below; or a dict from names of your own to
       measures. A measure is one of those names, or a function that returns a float
       array or a tree of them, of whichever of these it names: ``grads`` (what comes
-      in), ``updates`` (what goes out) and ``params``.
+      in), ``updates`` (what goes out), ``params`` and ``axis_name``.
 
         - ``"grad_norm"``, ``"update_norm"``, ``"param_norm"``: global norms;
         - ``"update_to_param"``: the ratio of the last two;
@@ -112,6 +113,10 @@ class monitor(Wrapper):
           ``decay`` it is the fraction of updates that a clipping ``inner`` shortened.
     - ``decay``: 0 keeps the last measurement; above, in [0, 1), an exponential moving
       average of them, debiased.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device measures its part. A
+      function of your own that names it gets it, and None in `init`, which may run
+      outside.
 
     Functions are static: one that is created again triggers recompilation. An update
     without ``params`` hands None to the measures that name them.
@@ -119,7 +124,8 @@ class monitor(Wrapper):
     **State:** `MonitorState`; measurements are 0 before the first update.
 
     **Raises:** `ValueError` for an unknown measure and ``decay`` out of range,
-    `TypeError` for a measure that is neither a name nor a function.
+    `TypeError` for a measure that is neither a name nor a function and for an
+    ``axis_name`` that is no name.
     """
 
     inner: GradientTransformation = child()
@@ -127,16 +133,27 @@ class monitor(Wrapper):
         default=("grad_norm", "update_norm", "param_norm", "update_to_param")
     )
     decay: Value = 0.0
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_range("decay", self.decay, at_least=0, below=1)
+        check_axis_name(self.axis_name)
         object.__setattr__(self, "measures", _named(self.measures))
         super().__post_init__()
 
     def _measure(
-        self, grads: PyTree, updates: PyTree, params: PyTree | None
+        self,
+        grads: PyTree,
+        updates: PyTree,
+        params: PyTree | None,
+        axis_name: AxisName,
     ) -> dict[str, PyTree]:
-        known = {"grads": grads, "updates": updates, "params": params}
+        known = {
+            "grads": grads,
+            "updates": updates,
+            "params": params,
+            "axis_name": axis_name,
+        }
         return {
             name: measure(**accepted_arguments(measure, known))
             for name, measure in self.measures
@@ -144,7 +161,7 @@ class monitor(Wrapper):
 
     def init(self, params: PyTree) -> MonitorState:
         zeros = zeros_like(params)
-        form = self._measure(zeros, zeros, zeros)
+        form = self._measure(zeros, zeros, zeros, None)
 
         def nothing(measured: Array) -> Array:
             # A scalar is shared, and lies where later steps need it.
@@ -167,7 +184,7 @@ class monitor(Wrapper):
         grads = updates
         updates, inner = self.inner.update(grads, state.inner, params, **extra)
         step = increment(state.step)
-        new = self._measure(grads, updates, params)
+        new = self._measure(grads, updates, params, self.axis_name)
         weight = as_scalar(1 - self.decay) / one_minus_power(self.decay, step)
         measured = _moved_measurement(state.measured, new, weight=weight)
         return updates, MonitorState(step, measured, inner)

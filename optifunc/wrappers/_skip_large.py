@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from .._checks import check_integer, check_known_range, check_loss
+from .._collectives import AxisName, check_axis_name
 from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._numerics import as_scalar, increment, sqrt
@@ -44,17 +45,23 @@ class skip_large_updates(Wrapper):
     - ``inner``: a transformation.
     - ``max_norm``: the norm from which updates are skipped, at least 0; infinite: only
       those that are not finite. (optax takes its square, ``max_squared_norm``.)
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device
+      decides by the norm of its part, and they may decide differently.
 
     **State:** `SkipLargeState`.
 
-    **Raises:** `ValueError` if ``max_norm`` is negative or NaN.
+    **Raises:** `ValueError` if ``max_norm`` is negative or NaN, `TypeError` if
+    ``axis_name`` is no name.
     """
 
     inner: GradientTransformation = child()
     max_norm: Value
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_known_range("max_norm", self.max_norm, at_least=0)
+        check_axis_name(self.axis_name)
         super().__post_init__()
 
     def init(self, params: PyTree) -> SkipLargeState:
@@ -68,7 +75,7 @@ class skip_large_updates(Wrapper):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, SkipLargeState]:
-        norm = global_norm(updates)
+        norm = global_norm(updates, self.axis_name)
         applied = norm < as_scalar(self.max_norm)  # false for NaN
         updates, inner = update_or_skip(
             applied,
@@ -122,6 +129,10 @@ class skip_outliers(Wrapper):
     - ``inner``: a transformation.
     - ``window``: how many values to compare with, an integer of at least 2.
     - ``sigma``: how many standard deviations above the mean are too far, above 0.
+    - ``axis_name``: the axis of the mesh over which leaves are split, inside
+      `jax.shard_map`; see `global_norm`. Without it, each device
+      decides by the norm of its part, and they may decide differently. ``value`` must
+      be the same on all devices.
 
     **Extra arguments:** ``value``, the loss of this update: without it, gradient norms
     alone are compared.
@@ -139,10 +150,12 @@ class skip_outliers(Wrapper):
     inner: GradientTransformation = child()
     window: int = static(default=128)
     sigma: Value = 6.0
+    axis_name: AxisName = static(default=None)
 
     def __post_init__(self) -> None:
         check_integer("window", self.window, at_least=2)
         check_known_range("sigma", self.sigma, above=0)
+        check_axis_name(self.axis_name)
         super().__post_init__()
 
     def init(self, params: PyTree) -> SkipOutliersState:
@@ -165,7 +178,7 @@ class skip_outliers(Wrapper):
         value: Any = None,
         **extra: Any,
     ) -> tuple[PyTree, SkipOutliersState]:
-        norm = lax.convert_element_type(global_norm(updates), jnp.float32)
+        norm = global_norm(updates, self.axis_name).astype(jnp.float32)
         applied = ~_is_outlier(norm, state.norms, state.norm_count, self.sigma)
         norms, norm_count = _with_stored(norm, state.norms, state.norm_count)
         losses, loss_count = state.losses, state.loss_count

@@ -13,6 +13,7 @@ import optifunc.optim as optim
 from optifunc.optim.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
+    clip_grads_with_norm_,
     get_total_norm,
 )
 
@@ -81,6 +82,25 @@ def test_clip_grad_norm_follows_torch(dtype):
         assert found == total
         np.testing.assert_allclose(found, expected.numpy(), rtol=tolerance)
         assert_same(optimizer, parameters, 2 * tolerance)
+
+
+@pytest.mark.parametrize("total", [0.0, 0.3, 7.0, math.inf, math.nan])
+def test_clip_grads_with_norm_follows_torch(total):
+    for max_norm in (0.0, 0.5, math.inf):
+        optimizer, parameters = holding(gradients("float32"), "float32")
+        clip_grads_with_norm_(optimizer, max_norm, total)
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, torch.tensor(total))
+        assert_same(optimizer, parameters, 2e-6)
+
+
+def test_two_optimizers_clipped_by_one_norm():
+    pair = [holding(gradients("float32", seed), "float32") for seed in (0, 1)]
+    total = get_total_norm([optimizer.grads for optimizer, _ in pair])
+    together = [p for _, parameters in pair for p in parameters]
+    torch.nn.utils.clip_grad_norm_(together, 1.0)
+    for optimizer, parameters in pair:
+        clip_grads_with_norm_(optimizer, 1.0, total)
+        assert_same(optimizer, parameters, 4e-6)
 
 
 @pytest.mark.parametrize("norm_type", [-math.inf, -1.5, 0])
@@ -181,6 +201,8 @@ def test_errors():
         (lambda: clip_grad_norm_(optimizer, -1.0), ValueError, "max_norm must be"),
         (lambda: clip_grad_norm_(optimizer, math.nan), ValueError, "found nan"),
         (lambda: clip_grad_value_(optimizer, -1.0), ValueError, "clip_value must be"),
+        (lambda: clip_grads_with_norm_(optimizer, -1.0, 1.0), ValueError, "max_norm"),
+        (lambda: clip_grads_with_norm_({}, 1.0, 1.0), TypeError, "found dict"),
         (lambda: clip_grad_norm_(optimizer, 1.0, math.nan), ValueError, "norm_type"),
         (lambda: clip_grad_norm_(optimizer.grads, 1.0), TypeError, "found dict"),
         (lambda: clip_grad_value_(jnp.ones(2), 1.0), TypeError, "an optimizer's"),

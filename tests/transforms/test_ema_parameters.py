@@ -30,19 +30,38 @@ def averages(tx, count=8, dtype=jnp.float32):
 
 
 # ema-pytorch, TensorFlow and the authors' code, recorded with p_t = t.
-DEBIASED = [1.0, 1.5263157894736843, 2.0701107011070117, 2.6312881651642916]
-POWER = [1.0, 1.9959199683403497, 2.9598120275831508, 3.893965401662027]
+DEBIASED = [
+    1.0,
+    1.5263157894736843,
+    2.0701107011070117,
+    2.6312881651642916,
+    3.2097140484969846,
+    3.8052176993719042,
+    4.417593263294775,
+    5.04660125012293,
+]
+POWER = [
+    1.0,
+    1.9959199683403497,
+    2.9598120275831508,
+    3.893965401662027,
+    4.811819691708968,
+    5.720485300157307,
+    6.623578035043922,
+    7.52306665807637,
+]
 
 
 def test_recorded_averages(x64):
-    debiased = averages(of.ema_parameters(0.9, debias=True), 4, jnp.float64)
+    debiased = averages(of.ema_parameters(0.9, debias=True), 8, jnp.float64)
     np.testing.assert_allclose(debiased, DEBIASED, rtol=1e-9)
     decay = of.schedules.power_ema_decay(of.power_ema_gamma(0.1))
-    power = averages(of.ema_parameters(decay), 4, jnp.float64)
+    power = averages(of.ema_parameters(decay), 8, jnp.float64)
     np.testing.assert_allclose(power, POWER, rtol=1e-9)
     decay = of.schedules.polynomial_ema_decay(8.0)
-    polynomial = averages(of.ema_parameters(decay), 4, jnp.float64)
-    np.testing.assert_allclose(polynomial, [1.0, 1.9, 2.8, 3.7], rtol=1e-9)
+    polynomial = averages(of.ema_parameters(decay), 8, jnp.float64)
+    expected = [1.0, 1.9, 2.8, 3.7, 4.6, 5.5, 6.4, 7.3]
+    np.testing.assert_allclose(polynomial, expected, rtol=1e-9)
 
 
 def test_the_plain_mean_is_the_polynomial_average_of_degree_0(x64):
@@ -92,17 +111,31 @@ def test_decays_of_diffusers_and_tensorflow(x64):
     ratio = jax.vmap(of.schedules.ema_decay_warmup(0.9999, "ratio"))(counts)
     expected = [0, 0.181818181818, 0.25, 0.55, 0.918181818182, 0.999100899101]
     np.testing.assert_allclose(ratio, expected, atol=1e-11)
+    # TensorFlow's has 1/10 in the place of the copy, and goes on alike.
+    ratio = jax.vmap(of.schedules.ema_decay_warmup(0.999, "ratio"))(np.arange(1, 6))
+    expected = [0.181818181818, 0.25, 0.307692307692, 0.357142857143, 0.4]
+    np.testing.assert_allclose(ratio, expected, atol=1e-11)
     late = of.schedules.ema_decay_warmup(0.6, start=3, min_decay=0.5)
     found = [float(late(t)) for t in (0, 3, 4, 5, 1000)]
     np.testing.assert_allclose(found, [0, 0, 0.5, 0.519250143231, 0.6], atol=1e-11)
 
 
 def test_decays_of_power_functions(x64):
-    for std, gamma in ((0.05, 16.9721986023), (0.1, 6.9372039376), (0.25, 0.719823958)):
+    recorded = {
+        0.05: 16.9721986023,
+        0.1: 6.9372039376,
+        0.15: 3.5578687749,
+        0.25: 0.719823958,
+    }
+    for std, gamma in recorded.items():
         assert of.power_ema_gamma(std) == pytest.approx(gamma, rel=1e-10)
     narrow = of.schedules.power_ema_decay(of.power_ema_gamma(0.05))
     found = [float(narrow(t - 1)) for t in (1, 2, 10, 1000)]
     expected = [0, 3.88892110520e-6, 0.150534932477, 0.982179506297]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    wide = of.schedules.power_ema_decay(of.power_ema_gamma(0.1))
+    found = [float(wide(t - 1)) for t in (2, 10, 1000)]
+    expected = [0.00408003165965, 0.433324720682, 0.992090272645]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert of.power_ema_gamma(12**-0.5) == pytest.approx(0, abs=1e-6)
 
