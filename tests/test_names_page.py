@@ -66,6 +66,14 @@ def test_no_name_of_optax_stands_twice():
     assert len(listed) == len(set(listed)) == len(OPTAX_ROWS)
 
 
+def test_a_name_without_a_counterpart_has_a_reason():
+    for row in rows(OPTAX_HALF):
+        assert row[0] in ("=", "~", "none"), row
+        assert "`of." in row[2] or row[3], row
+    for row in rows(TORCH_HALF):
+        assert any(cell != "none" for cell in row[1:]), row
+
+
 @same_optax
 def test_every_name_of_optax_is_there():
     """A name is there if it is listed, or another name of the same object is."""

@@ -83,6 +83,14 @@ def test_the_greedy_soup_is_at_least_as_good_as_the_best_model():
     assert soup == -1.0
 
 
+def test_a_model_that_changes_nothing_is_kept():
+    """As in the paper's recipe, which keeps what is at least as good."""
+    given = [jnp.asarray(x) for x in (1.0, 1.0, 2.0)]
+    soup, kept = of.greedy_soup(given, lambda x: -(x**2))
+    assert kept == (0, 1)
+    assert soup == 1.0
+
+
 def test_scores_that_are_nan_are_the_worst():
     given = [jnp.asarray(x) for x in (1.0, 2.0, 4.0)]
 

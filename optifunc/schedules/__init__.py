@@ -28,6 +28,7 @@ from ._decay import (
 )
 from ._ema_decay import (
     ema_decay_warmup as ema_decay_warmup,
+    ema_half_life as ema_half_life,
     polynomial_ema_decay as polynomial_ema_decay,
     power_ema_decay as power_ema_decay,
 )

@@ -71,6 +71,51 @@ class ema_decay_warmup(Schedule):
 
 
 @schedule
+class ema_half_life(Schedule):
+    """The decay of an average in which parameters count half as much after a while.
+
+    ::
+
+        value(t) = 0.5**(batch_size / min(half_life, rampup_ratio * seen))
+        seen = (t + 1) * batch_size
+
+    Said in examples, it means the same whatever the batch size. Early in a run the
+    half-life is a part of the examples seen so far, so that the average forgets its
+    beginning. For `ema_parameters`.
+
+    **Arguments:**
+
+    - ``half_life``: how many examples later a parameter counts half, above 0.
+    - ``batch_size``: how many examples an update sees, above 0; with 1, ``half_life``
+      is a number of updates.
+    - ``rampup_ratio``: the largest half-life as a part of the examples seen, above 0;
+      infinite: ``half_life`` from the beginning.
+
+    **Raises:** `ValueError` for a number out of range.
+
+    **Source:** `TraditionalEMA` of [edm2](https://github.com/NVlabs/edm2); Karras et
+    al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022,
+    [arXiv:2206.00364](https://arxiv.org/abs/2206.00364).
+    """
+
+    half_life: Scalar
+    batch_size: Scalar = 1.0
+    rampup_ratio: Scalar = 0.09
+
+    def __post_init__(self) -> None:
+        check_number("half_life", self.half_life, above=0)
+        check_number("batch_size", self.batch_size, above=0)
+        check_number("rampup_ratio", self.rampup_ratio, above=0)
+
+    def __call__(self, step: Any) -> Array:
+        seen = as_scalar(as_step(step)) + 1
+        # In updates: a product with the batch size could be infinite.
+        updates = as_scalar(self.half_life) / as_scalar(self.batch_size)
+        updates = jnp.minimum(updates, as_scalar(self.rampup_ratio) * seen)
+        return jnp.exp2(-1 / updates)
+
+
+@schedule
 class power_ema_decay(Schedule):
     """The decay of a power-function average: ``value(t) = (1 - 1/(t+1))**(gamma+1)``.
 

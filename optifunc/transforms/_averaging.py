@@ -133,7 +133,8 @@ class ema_parameters(GradientTransformation):
     an update is one of the inner transformation.
 
     ``decay`` may be a schedule: `schedules.ema_decay_warmup` for a decay that rises
-    from 0, `schedules.power_ema_decay` for averages over a fixed part of the run,
+    from 0, `schedules.ema_half_life` for one that is said in examples,
+    `schedules.power_ema_decay` for averages over a fixed part of the run,
     `schedules.from_to` for a teacher.
 
     **Arguments:**

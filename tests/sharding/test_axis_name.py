@@ -103,6 +103,9 @@ def test_updates_that_are_long_as_a_whole_are_skipped():
     assert not any(jnp.any(leaf != 0) for leaf in updates.values())
     assert int(state.skipped) == 1
     assert state.norm == pytest.approx(whole, rel=1e-6)
+    tx = TRANSFORMATIONS["skip_outliers"]
+    norms = sharded(lambda g: tx.update(g, tx.init(g), g)[1].norms, P())(gradients())
+    assert norms[0] == pytest.approx(whole, rel=1e-6)
 
 
 def largest_of_ones_own(grads, axis_name):

@@ -140,6 +140,20 @@ def test_decays_of_power_functions(x64):
     assert of.power_ema_gamma(12**-0.5) == pytest.approx(0, abs=1e-6)
 
 
+def test_half_lives_in_examples(x64):
+    """After a half-life of updates, what was in the average counts half."""
+    steady = of.schedules.ema_half_life(2048.0, 256.0, jnp.inf)
+    decays = jax.vmap(steady)(jnp.arange(8))
+    np.testing.assert_allclose(np.prod(decays), 0.5, rtol=1e-12)
+    rising = of.schedules.ema_half_life(2048.0, 256.0)
+    found = jax.vmap(rising)(jnp.array([0, 9, 87, 88, 10_000]))
+    # 0.09 of the 1, 10, 88 and 89 batches seen, and then 8 batches.
+    expected = 0.5 ** (1 / np.array([0.09, 0.9, 7.92, 8, 8]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    one = of.schedules.ema_half_life(8.0)
+    np.testing.assert_allclose(one(88), 0.5**0.125, rtol=1e-12)
+
+
 def test_decays_are_exact_in_float32():
     """Late in a run ``1 - decay`` is what counts."""
     for t in (10, 1000, 10**6):
@@ -253,6 +267,9 @@ def test_inside_accumulation_an_average_counts_updates():
         (lambda: of.schedules.ema_decay_warmup(form="x"), "form must be one of"),
         (lambda: of.schedules.ema_decay_warmup(1.5), "decay must be at least 0"),
         (lambda: of.schedules.power_ema_decay(-1.0), "gamma must be at least 0"),
+        (lambda: of.schedules.ema_half_life(0.0), "half_life must be above 0"),
+        (lambda: of.schedules.ema_half_life(1.0, 0.0), "batch_size must be above 0"),
+        (lambda: of.schedules.ema_half_life(1.0, 1.0, 0.0), "rampup_ratio must be"),
         (lambda: of.schedules.polynomial_ema_decay(-1.0), "gamma must be at least 0"),
     ],
 )
