@@ -10,7 +10,7 @@ from jax.interpreters import mlir
 
 from ._compiler import target
 from ._graph import Graph, Node, Value
-from ._plan import Call, plan
+from ._plan import Call, plan, written_over
 
 kernel_p = core.Primitive("fused_kernel")
 kernel_p.multiple_results = True
@@ -43,8 +43,8 @@ class Execution:
 
     def __init__(self, closed: core.ClosedJaxpr, order: Sequence[int | None]) -> None:
         self.graph, self.steps = plan(closed)
-        self.memory = _memory(self.graph, order)
-        calls = (step for step in self.steps if isinstance(step, Call))
+        calls = [step for step in self.steps if isinstance(step, Call)]
+        self.memory = written_over(calls, _memory(self.graph, order))
         # Compiled now, while there is another way.
         self.targets = {call: target(call.program) for call in calls}
 
@@ -68,20 +68,40 @@ class Execution:
 
         for step in self.steps:
             if isinstance(step, Call):
-                found = self._called(step, list(map(read, step.inputs())))
+                begun = {x: values[x] for x in step.outputs() if x in values}
+                found = self._called(step, list(map(read, step.inputs())), begun)
                 values.update(zip(step.outputs(), found, strict=True))
             else:
                 compute(step)
         return list(map(read, self.graph.results))
 
-    def _called(self, call: Call, operands: list[Any]) -> list[Any]:
-        """The results of a call of a kernel."""
+    def _called(
+        self, call: Call, operands: list[Any], begun: dict[Value, Any]
+    ) -> list[Any]:
+        """The results of a call of a kernel.
+
+        **Arguments:**
+
+        - ``operands``: what it reads.
+        - ``begun``: vectors of which calls before it have written other parts.
+        """
+        place = {value: i for i, value in enumerate(call.inputs())}
+        pairs = []
+        for i, value in enumerate(call.outputs()):
+            given = self.memory.get(value)
+            if given is not None:
+                # Of a vector that is written over, what is not yet written is as given.
+                operands[place[given]] = begun.get(value, operands[place[given]])
+                pairs.append((place[given], i))
+            elif value in begun:
+                operands.append(begun[value])
+                pairs.append((len(operands) - 1, i))
         results: list[Any] = kernel_p.bind(
             *operands,
             name=self.targets[call],
             types=tuple(value.aval for value in call.outputs()),
-            table=call.table(),
-            pairs=call.pairs(self.memory),
+            table=call.table(len(operands)),
+            pairs=tuple(pairs),
         )
         return results
 

@@ -1,5 +1,6 @@
 """A function as XLA's operations and calls of kernels, in an order that works."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,8 +12,9 @@ from ._operations import options_of
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
 from ._segments import segmented
 
-# Leaves with the same program share a call, which has a few buffers for each.
-GROUPS_A_CALL = 64
+# Leaves with the same program share calls with about so many buffers: XLA's time to
+# compile a call grows with the square of their number.
+BUFFERS_A_CALL = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +43,15 @@ class Call:
         writes = (value.buffer for group in self.groups for value in group.outputs)
         return list(dict.fromkeys(writes))
 
-    def table(self) -> tuple[int, ...]:
-        """What the runtime is told of the groups: see runtime.c."""
+    def table(self, operands: int) -> tuple[int, ...]:
+        """What the runtime is told of the groups: see runtime.c.
+
+        **Arguments:**
+
+        - ``operands``: how many arrays the call is given; results come after them.
+        """
         reads = {value: i for i, value in enumerate(self.inputs())}
-        writes = {value: len(reads) + i for i, value in enumerate(self.outputs())}
+        writes = {value: operands + i for i, value in enumerate(self.outputs())}
         rows = []
         for group in self.groups:
             rows.append(group.outputs[0].size)
@@ -54,29 +61,42 @@ class Call:
                 rows += [place[value.buffer], value.offset * value.aval.dtype.itemsize]
         return tuple(rows)
 
-    def pairs(self, memory: dict[Value, Value]) -> tuple[tuple[int, int], ...]:
-        """Which buffers that are read may be those that are written.
 
-        That is: where all that is read lies at the same place as what the same group
-        writes; another group may read after this one has written.
+def written_over(
+    calls: Sequence[Call], memory: dict[Value, Value]
+) -> dict[Value, Value]:
+    """For results the inputs in whose memory their calls may write them.
 
-        **Arguments:**
+    That is: where all calls that write parts of the result read the input, and each
+    group only what lies at the same place as what it writes; another group may read
+    after this one has written.
 
-        - ``memory``: for results of the whole, the inputs that are written over.
-        """
-        reads: dict[Value, set[tuple[int, int]]] = {}
-        writes: dict[Value, set[tuple[int, int]]] = {}
-        for i, group in enumerate(self.groups):
+    **Arguments:**
+
+    - ``memory``: for results of the whole, the inputs that are to be written over.
+    """
+    reads: dict[tuple[Call, Value], set[tuple[Group, int]]] = {}
+    writes: dict[Value, dict[Call, set[tuple[Group, int]]]] = {}
+    for call in calls:
+        for group in call.groups:
             for value in group.inputs:
-                reads.setdefault(value.buffer, set()).add((i, value.offset))
+                found = reads.setdefault((call, value.buffer), set())
+                found.add((group, value.offset))
             for value in group.outputs:
-                writes.setdefault(value.buffer, set()).add((i, value.offset))
-        place = {value: i for i, value in enumerate(reads)}
-        return tuple(
-            (place[memory[value]], i)
-            for i, (value, written) in enumerate(writes.items())
-            if value in memory and reads.get(memory[value], {None}) <= written
+                by_call = writes.setdefault(value.buffer, {})
+                by_call.setdefault(call, set()).add((group, value.offset))
+
+    def may_be(result: Value, given: Value) -> bool:
+        return all(
+            (call, given) in reads and reads[call, given] <= written
+            for call, written in writes[result].items()
         )
+
+    return {
+        result: given
+        for result, given in memory.items()
+        if result in writes and may_be(result, given)
+    }
 
 
 Step: TypeAlias = Node | Call
@@ -84,18 +104,17 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    cut = segmented(graph(closed))
-    steps = None if cut is None else _steps(cut)
-    if cut is not None and steps is not None:
-        return cut, steps
-    whole = graph(closed)
-    steps = _steps(whole)
-    assert steps is not None
-    return whole, steps
+    found = segmented(graph(closed))
+    steps = None if found is None else _steps(found)
+    if found is None or steps is None:
+        found = graph(closed)
+        steps = _steps(found)
+        assert steps is not None
+    return found, steps
 
 
 def _steps(graph: Graph) -> list[Step] | None:
-    """The steps that compute a graph; None if several calls would write one vector.
+    """The steps that compute a graph; None if XLA would have to write to a vector.
 
     Views are no steps: whoever needs one outside of its cluster takes it of what it
     shows. Nor are vectors that kernels write the parts of.
@@ -109,27 +128,18 @@ def _steps(graph: Graph) -> list[Step] | None:
     for cluster in division.clusters:
         group = _group(cluster)
         similar.setdefault((cluster.depth, group.program), []).append(group)
-    written: list[Value] = []
     for (depth, program), groups in similar.items():
-        is_joined = any(x.base is not None for g in groups for x in g.outputs)
-        size = len(groups) if is_joined else GROUPS_A_CALL
+        whole = Call(program, tuple(groups))
+        buffers = len(whole.inputs()) + len(whole.outputs())
+        size = max(1, BUFFERS_A_CALL * len(groups) // buffers)
         for start in range(0, len(groups), size):
             call = Call(program, tuple(groups[start : start + size]))
-            written += [value for group in call.groups for value in group.outputs]
             steps.setdefault(depth, []).append(call)
-            if is_joined and not _writes_all_parts(call):
-                return None
+    written = {x for groups in similar.values() for g in groups for x in g.outputs}
     joined = {x for n in graph.nodes if n.name == "join" for x in n.operands}
-    if not joined.issubset(written):
+    if not joined <= written:
         return None
     return [step for depth in sorted(steps) for step in steps[depth]]
-
-
-def _writes_all_parts(call: Call) -> bool:
-    """Whether all parts of the vectors that a call writes are written by it."""
-    parts = {value for group in call.groups for value in group.outputs}
-    joins = (x.node for x in call.outputs() if x.node and x.node.name == "join")
-    return all(parts.issuperset(join.operands) for join in joins)
 
 
 def _group(cluster: Cluster) -> Group:

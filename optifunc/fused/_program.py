@@ -1,7 +1,7 @@
 """What a kernel computes for each element: a program without loops and branches."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -87,7 +87,12 @@ class Program:
 
 def number(value: Any, dtype: Any) -> Number:
     """A known number as an operand."""
-    kind = np.dtype(dtype)
-    if kind.kind in "biu":
-        return Number(repr(int(value)), kind.name)
-    return Number(repr(float(value)), kind.name)
+    kind, name = _kind_and_name(dtype)
+    text = repr(int(value)) if kind in "biu" else repr(float(value))
+    return Number(text, name)
+
+
+@cache
+def _kind_and_name(dtype: Any) -> tuple[str, str]:
+    known = np.dtype(dtype)
+    return known.kind, known.name

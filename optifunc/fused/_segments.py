@@ -18,11 +18,12 @@ Sizes = tuple[int, ...]
 def segmented(graph: Graph) -> Graph | None:
     """The graph with leaves in the place of vectors; None if that saves nothing.
 
-    The values and nodes of ``graph`` become those of the new one.
+    It is ``graph`` itself if there are no such vectors; otherwise the values and nodes
+    of ``graph`` become those of the new one.
     """
     layouts = _layouts(graph.nodes)
     if not layouts:
-        return None
+        return graph
     for value in graph.results:
         value.is_result = False
     nodes, parts, replaced = _cut(graph.nodes, layouts)

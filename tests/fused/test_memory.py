@@ -141,8 +141,9 @@ def test_small_and_empty_arrays():
     )
 
 
-def test_many_leaves_of_many_shapes():
-    """More groups than one call takes, of several programs."""
+def test_many_leaves_of_many_shapes(monkeypatch):
+    """More buffers than one call has, of several programs."""
+    monkeypatch.setattr("optifunc.fused._plan.BUFFERS_A_CALL", 100)
     tree = [jnp.full((1 + i % 7, 3), i, jnp.float32) for i in range(150)]
     tree += [jnp.full((2, 2), i, jnp.bfloat16) for i in range(3)]
     function = of.fuse(lambda tree: [x * 2 + 1 for x in tree])

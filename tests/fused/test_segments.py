@@ -103,6 +103,31 @@ def test_more_leaves_than_jax_joins_at_once():
     assert " concatenate(" not in step.as_text()
 
 
+@pytest.mark.parametrize("donated", [("params", "state"), ()])
+def test_calls_that_write_one_vector_one_after_another(donated, monkeypatch):
+    monkeypatch.setattr("optifunc.fused._plan.BUFFERS_A_CALL", 30)
+    params = {f"{i:02}": jnp.full((3, 2), i, jnp.float32) for i in range(35)}
+    calls, step = check(of.flatten(of.adamw(0.1)), params, params, donated=donated)
+    assert calls > 3
+    text = step.as_text()
+    assert " concatenate(" not in text
+    assert donated == () or " copy(" not in text
+
+
+def test_programs_that_write_parts_of_one_vector():
+    """Some leaves are computed otherwise, and not all read what is written over."""
+
+    def function(vector, x, y, z):
+        first, second, third = jnp.split(vector, [6, 11])
+        parts = [first * 2 + x, y - 1, third * third - z]
+        return jnp.concatenate(parts) + 1, second * y
+
+    args = jnp.arange(15.0), jnp.arange(6.0), jnp.arange(5.0), jnp.arange(4.0)
+    expected = function(*args)
+    found = jax.jit(of.fuse(function), donate_argnums=0)(*args)
+    chex.assert_trees_all_close(found, expected, rtol=1e-6)
+
+
 def test_vectors_of_ones_own():
     """Parts in another order, of other sizes, read twice, and returned."""
 
