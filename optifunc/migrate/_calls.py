@@ -137,7 +137,7 @@ class _Binding:
         if isinstance(template, Given) or any(name in self.given for name in names):
             return False
         filled = self._filled(template)
-        return filled is None or _value(filled) != ours
+        return filled is None or _literal(filled) != ours
 
     def _names(self, template: str) -> list[str]:
         """optax's parameters in a template."""
@@ -167,7 +167,7 @@ def _operand(code: str) -> str:
     return f"({code})" if isinstance(tree, operations) else code
 
 
-def _value(code: str) -> Any:
+def _literal(code: str) -> Any:
     """The value of a literal; the text of anything else."""
     try:
         return ast.literal_eval(code)

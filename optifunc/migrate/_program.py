@@ -137,7 +137,7 @@ class Translator(cst.CSTTransformer):
             return (None if self.exact else torch_call(name, arguments)), [
                 *remark(name)
             ]
-        inner = _injected(node)
+        inner = _function_injected(node)
         if inner is not None:
             wrapped = self._name(inner)
             if wrapped and wrapped.startswith("optax."):
@@ -180,10 +180,14 @@ class Translator(cst.CSTTransformer):
                     self.findings.append(Finding(line, code, code, [text]))
 
     def _name_of_call(self, node: cst.Call) -> str | None:
-        if _injected(node) is not None and isinstance(node.func, cst.Call):
+        if _function_injected(node) is not None and isinstance(node.func, cst.Call):
             return self._name(node.func.func)
         parent = self.get_metadata(ParentNodeProvider, node, None)
-        if isinstance(parent, cst.Call) and parent.func is node and _injected(parent):
+        if (
+            isinstance(parent, cst.Call)
+            and parent.func is node
+            and _function_injected(parent)
+        ):
             return None  # the inner call of the two
         return self._name(node.func)
 
@@ -209,7 +213,7 @@ class Translator(cst.CSTTransformer):
         return None
 
 
-def _injected(node: cst.Call) -> cst.BaseExpression | None:
+def _function_injected(node: cst.Call) -> cst.BaseExpression | None:
     """The function that `inject_hyperparams` is given, in a call of its result."""
     inner = node.func
     if not isinstance(inner, cst.Call) or len(inner.args) != 1:
