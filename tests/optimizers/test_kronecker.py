@@ -1,4 +1,4 @@
-"""Kron, CAME and Shampoo beside their authors' recorded runs."""
+"""Kron, CAME, AdaLomo and Shampoo beside their authors' recorded runs."""
 
 import functools
 
@@ -31,6 +31,13 @@ def test_kron(x64):
 def test_came(x64):
     assert_follows("came", of.came(0.1, weight_decay=0.01))
     assert_follows("came_vector", of.came(0.1))
+
+
+# --- AdaLomo --------------------------------------------------------------------------
+
+
+def test_adalomo(x64):
+    assert_follows("adalomo", of.adalomo(0.1))
 
 
 # --- Shampoo --------------------------------------------------------------------------
@@ -83,6 +90,13 @@ def test_shampoo(name, options, atol, x64):
         (lambda: of.came(eps=(0.0, 1.0)), ValueError, r"eps\[0\] must be above 0"),
         (lambda: of.came(eps=1e-30), ValueError, "eps must be a pair"),
         (lambda: of.came(clip_threshold=0.0), ValueError, "clip_threshold must be"),
+        (lambda: of.adalomo(-1.0), ValueError, "lr must be at least 0, found -1.0"),
+        (lambda: of.adalomo(eps=(0.0, 1.0)), ValueError, r"eps\[0\] must be above 0"),
+        (lambda: of.adalomo(eps=(1.0, -1.0)), ValueError, r"eps\[1\] must be at least"),
+        (lambda: of.adalomo(eps=1e-30), ValueError, "eps must be a pair"),
+        (lambda: of.adalomo(clip_threshold=0.0), ValueError, "clip_threshold must be"),
+        (lambda: of.adalomo(decay_rate=0.8), ValueError, "decay_rate must be at most"),
+        (lambda: of.adalomo(weight_decay=-1.0), ValueError, "weight_decay must be at"),
         (lambda: of.shampoo(betas=(0.9, 0.0)), ValueError, r"betas\[1\] must be above"),
         (lambda: of.shampoo(eps=0.0), ValueError, "eps must be above 0"),
         (lambda: of.shampoo(beta3=1.0), ValueError, "beta3 must be .* below 1"),
@@ -109,7 +123,7 @@ def test_bad_arguments(build, error, message):
         build()
 
 
-@pytest.mark.parametrize("build", [of.kron, of.came, of.shampoo])
+@pytest.mark.parametrize("build", [of.kron, of.came, of.adalomo, of.shampoo])
 def test_complex_parameters_and_other_shapes_are_named(build):
     tx = build()
     with pytest.raises(TypeError, match=r"only real .* complex64 at 'z'"):
@@ -117,6 +131,12 @@ def test_complex_parameters_and_other_shapes_are_named(build):
     params = {"w": jnp.ones((3, 2))}
     with pytest.raises(ValueError, match="differ in shape at 'w'"):
         tx.update({"w": jnp.ones((2, 3))}, tx.init(params), params)
+
+
+def test_adalomo_needs_the_parameters():
+    tx, params = of.adalomo(), {"w": jnp.ones((3, 2))}
+    with pytest.raises(ValueError, match="adalomo needs the parameters"):
+        tx.update(params, tx.init(params))
 
 
 # --- what they are made for -----------------------------------------------------------
@@ -164,3 +184,33 @@ def test_fewer_steps_than_adam_where_axes_are_ill_conditioned(build):
     adam = min(float(last(of.adam(lr), 400)) for lr in grid)
     # In half the steps.
     assert ours < adam
+
+
+def test_adalomo_moves_large_and_small_weights_by_the_same_share():
+    """With row and column means for its state; Adam's steps fit one of the layers."""
+    sizes = {"large": 10.0, "small": 1e-3}
+    rng = np.random.default_rng(0)
+    start = jnp.asarray(1 + 0.5 * rng.normal(size=(16, 16)), jnp.float32)
+    noise = jnp.asarray(rng.normal(size=(300, 16, 16)), jnp.float32)
+
+    @jax.jit
+    def distance(tx):
+        """From a minimum where all weights of a layer are of its size, as a share."""
+
+        def step(carry, noise):
+            params, state = carry
+            grads = {k: params[k] - (1 - 0.1 * noise) * n for k, n in sizes.items()}
+            updates, state = tx.update(grads, state, params)
+            return (of.apply_updates(params, updates), state), None
+
+        params = {k: n * start for k, n in sizes.items()}
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), noise)
+        errors = [jnp.mean(jnp.abs(params[k] / n - 1)) for k, n in sizes.items()]
+        return jnp.stack(errors).max()
+
+    tx = of.adalomo(0.01)
+    assert distance(tx) < 0.05
+    kept = sum(leaf.size for leaf in jax.tree.leaves(tx.init({"w": start})))
+    assert kept == 16 + 16 + 1
+    for lr in (0.1, 0.01, 1e-3, 1e-4, 1e-5):
+        assert distance(of.adam(lr)) > 0.1

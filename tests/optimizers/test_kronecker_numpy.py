@@ -1,4 +1,4 @@
-"""Options of Shampoo, Kron and CAME against NumPy in float64, over 20 steps."""
+"""Options of Shampoo, Kron, CAME, AdaLomo against NumPy in float64, over 20 steps."""
 
 import itertools
 
@@ -336,3 +336,37 @@ def test_came(options, x64):
     for name in SHAPES:
         expected = came([g[name] for g in GRADS], threshold=0.8, **options)
         np.testing.assert_allclose(found[name], expected, 1e-9, 1e-9, err_msg=name)
+
+
+# --- AdaLomo --------------------------------------------------------------------------
+
+
+def adalomo(grads, start, eps, threshold, power, decay):
+    p, row, column, v = start, 0, 0, 0
+    for t, g in enumerate(grads, 1):
+        w, s = t**power, g * g + eps[0]
+        if g.ndim > 1:
+            row = (1 - w) * row + w * s.mean(-1)
+            column = (1 - w) * column + w * s.mean(-2)
+            mean = row.mean(-1, keepdims=True)
+            v = (row / mean)[..., None] * column[..., None, :]
+        else:
+            v = (1 - w) * v + w * s
+        d = g / np.sqrt(v)
+        d = d / max(1, np.sqrt(np.mean(d * d)) / threshold)
+        p = p - 0.1 * max(eps[1], np.sqrt(np.mean(p * p))) * (d + decay * p)
+    return p
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_adalomo(scale, x64):
+    tx = of.adalomo(0.1, (1e-3, 1e-2), 0.8, -0.6, 0.1)
+    params = begin = jax.tree.map(lambda g: scale * jnp.asarray(g), PROBES[0])
+    state, update = tx.init(params), jax.jit(tx.update)
+    for grads in GRADS:
+        updates, state = update(jax.tree.map(jnp.asarray, grads), state, params)
+        params = of.apply_updates(params, updates)
+    for name in SHAPES:
+        grads, start = [g[name] for g in GRADS], np.asarray(begin[name])
+        expected = adalomo(grads, start, (1e-3, 1e-2), 0.8, -0.6, 0.1)
+        np.testing.assert_allclose(params[name], expected, 1e-9, 1e-9, err_msg=name)

@@ -53,6 +53,7 @@ def final(tx, dtype):
         (lambda: of.shampoo(1e-3, (0.9, 0.99), 1e-6, grafting="adam"), 2e-5),
         (lambda: of.kron(1e-3), 2e-5),
         (lambda: of.came(1e-3), 2e-5),
+        (lambda: of.adalomo(1e-3), 2e-5),
     ],
     ids=[
         "adam",
@@ -65,6 +66,7 @@ def final(tx, dtype):
         "shampoo",
         "kron",
         "came",
+        "adalomo",
     ],
 )
 def test_float32_beside_float64(build, bound, x64):

@@ -110,6 +110,14 @@ ROWS = [
     ),
     Row("came", of.came, optimizer=True, shapes=True, complex=False),
     Row(
+        "adalomo",
+        lambda: of.adalomo(0.1, weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "shampoo",
         lambda: of.shampoo(eps=1e-2, precondition_frequency=2),
         optimizer=True,
