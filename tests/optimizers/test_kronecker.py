@@ -65,6 +65,18 @@ def test_adalomo(x64):
             },
             3e-8,
         ),
+        # Of bases of rank 2 in 3 dimensions; restated to 7e-9.
+        (
+            "shampoo_soap",
+            {
+                "betas": (0.9, 0.95),
+                "eps": 1e-8,
+                "precondition_frequency": 2,
+                "target_parameter_dimensionality": 2,
+                "eigenvalue_corrected": True,
+            },
+            2e-8,
+        ),
     ],
 )
 def test_shampoo(name, options, atol, x64):
@@ -131,6 +143,16 @@ def test_complex_parameters_and_other_shapes_are_named(build):
     params = {"w": jnp.ones((3, 2))}
     with pytest.raises(ValueError, match="differ in shape at 'w'"):
         tx.update({"w": jnp.ones((2, 3))}, tx.init(params), params)
+
+
+def test_a_state_of_the_other_shampoo_is_refused():
+    params = {"w": jnp.ones((3, 2))}
+    corrected, other = of.shampoo(eigenvalue_corrected=True), of.shampoo()
+    for tx, state in ((corrected, other.init(params)), (other, corrected.init(params))):
+        with pytest.raises(
+            ValueError, match="made by scale_by_shampoo with eigenvalue"
+        ):
+            tx.update(params, state, params)
 
 
 def test_adalomo_needs_the_parameters():

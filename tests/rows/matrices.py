@@ -138,4 +138,20 @@ ROWS = [
         shapes=True,
         complex=False,
     ),
+    Row(
+        "shampoo_corrected",
+        # Of matrices of rank 2, whose other directions are rounding.
+        lambda: of.shampoo(
+            1e-3,
+            betas=(0.9, 0.99),
+            eps=1e-2,
+            precondition_frequency=2,
+            target_parameter_dimensionality=2,
+            eigenvalue_corrected=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        bases=True,
+        complex=False,
+    ),
 ]
