@@ -38,7 +38,7 @@ def torch_row(name: str) -> Row | None:
 def _optax_rows() -> Mapping[str, Row]:
     _, _, half = _page().partition("\n## optax\n")
     rows = {}
-    for sign, theirs, *rest in _cells(half):
+    for sign, theirs, *rest in _rows_of_tables(half):
         ours, remark = (*rest, "", "")[:2]
         row = Row(sign.strip("*"), ours, remark)
         rows.update(dict.fromkeys(_quoted(theirs), row))
@@ -49,7 +49,7 @@ def _optax_rows() -> Mapping[str, Row]:
 def _torch_rows() -> Mapping[str, Row]:
     half, _, _ = _page().partition("\n## optax\n")
     rows = {}
-    for theirs, ours, *pure in _cells(half):
+    for theirs, ours, *pure in _rows_of_tables(half):
         has_counterpart = bool(_quoted(ours))
         remark = f"pure: {pure[0]}" if pure and _quoted(pure[0]) else ""
         row = Row("=" if has_counterpart else "none", ours, remark)
@@ -57,7 +57,7 @@ def _torch_rows() -> Mapping[str, Row]:
     return rows
 
 
-def _cells(text: str) -> Iterator[list[str]]:
+def _rows_of_tables(text: str) -> Iterator[list[str]]:
     """The cells of the rows of all tables, without their heads."""
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         for line in table.splitlines()[2:]:

@@ -14,6 +14,7 @@ from ._adabound import AdaBound as AdaBound
 from ._adadelta import Adadelta as Adadelta
 from ._adafactor import Adafactor as Adafactor
 from ._adagrad import Adagrad as Adagrad
+from ._adalomo import AdaLomo as AdaLomo
 from ._adam import Adam as Adam
 from ._adam_atan2 import AdamAtan2 as AdamAtan2
 from ._adam_mini import AdamMini as AdamMini

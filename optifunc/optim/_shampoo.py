@@ -21,6 +21,8 @@ class Shampoo(Optimizer):
         "exp_avg_sq",
         "factor_matrices",
         "inv_factor_matrices",
+        "factor_matrices_eigenvectors",
+        "corrected_eigenvalues",
         step_type=int,
     )
     no_complex = "{name} does not support complex parameters"

@@ -35,6 +35,11 @@ from ._adahessian import (
     adahessian as adahessian,
     scale_by_adahessian as scale_by_adahessian,
 )
+from ._adalomo import (
+    ScaleByAdalomoState as ScaleByAdalomoState,
+    adalomo as adalomo,
+    scale_by_adalomo as scale_by_adalomo,
+)
 from ._adam import (
     ScaleByAdamState as ScaleByAdamState,
     adam as adam,

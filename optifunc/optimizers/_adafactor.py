@@ -48,7 +48,7 @@ def _mean_along(x: Array, axis: int | None = None) -> Array:
     return jnp.sum(x, axis, keepdims=axis is not None) / max(count, 1)
 
 
-def _root_mean_square(x: Array) -> Array:
+def root_mean_square(x: Array) -> Array:
     return sqrt(_mean_along(x * x))
 
 
@@ -117,9 +117,9 @@ def _adafactor(
     )
     size = rho
     if form.multiply_by_parameter_scale:
-        size = jnp.maximum(eps2, _root_mean_square(params)) * rho
+        size = jnp.maximum(eps2, root_mean_square(params)) * rho
     if has_clipping:
-        size = size / jnp.maximum(1, _root_mean_square(direction) / d)
+        size = size / jnp.maximum(1, root_mean_square(direction) / d)
     updates = -size * direction
     if exp_avg is not None:
         updates = exp_avg = first_moment(exp_avg, updates, 1 - momentum)
@@ -342,9 +342,6 @@ def adafactor(
             add_eps=True,
             scale_weight_decay=False,
         )
-
-    With ``eps=(1e-30, 1e-3)``, ``relative_step=False`` and ``add_eps=True`` it is the
-    rule of AdaLomo, but for its decay.
 
     **Arguments:**
 

@@ -8,14 +8,27 @@ from jax import Array
 from .._checks import check_betas, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
+from .._numerics import (
+    first_moment,
+    increment,
+    is_number,
+    is_zero,
+    one_minus_power,
+    second_moment,
+    sqrt,
+)
 from .._placement import zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
+from ..transforms._weight_decay import add_decayed_weights
+from ..wrappers._masked import masked
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
+
+# What is left of a leaf's elements is not enlarged by more than the inverse of this.
+LEAST_SHARE = 1e-5
 
 
 class ScaleByAdamAtan2State(NamedTuple):
@@ -34,7 +47,7 @@ class ScaleByAdamAtan2State(NamedTuple):
     exp_avg_sq: NonNegative
 
 
-@elementwise(outputs=3)
+@elementwise(outputs=3, static=("is_cautious",))
 def _adam_atan2(
     updates: Array,
     exp_avg: Array,
@@ -44,6 +57,8 @@ def _adam_atan2(
     weight2: Array,
     a: Array,
     stretch: Array,
+    cautious_factor: Array,
+    is_cautious: bool,
 ) -> tuple[Array, Array, Array]:
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
@@ -51,6 +66,9 @@ def _adam_atan2(
     # Without a gradient so far the angle is 0; its derivative there is undefined.
     is_none = (exp_avg == 0) & (root == 0)
     angle = jnp.arctan2(exp_avg, jnp.where(is_none, 1, root))
+    if is_cautious:
+        kept = jnp.where(angle * updates > 0, 1, cautious_factor)
+        angle *= kept / jnp.maximum(jnp.sum(kept) / max(kept.size, 1), LEAST_SHARE)
     return a * angle, exp_avg, exp_avg_sq
 
 
@@ -62,7 +80,8 @@ class scale_by_adam_atan2(GradientTransformation):
 
     **Arguments:**
 
-    - ``betas``, ``a``, ``b``: see `adam_atan2`.
+    - ``betas``, ``a``, ``b``, ``cautious_factor``: see `adam_atan2`, whose factor of 1
+      is None here.
 
     **State:** `ScaleByAdamAtan2State`.
 
@@ -72,11 +91,14 @@ class scale_by_adam_atan2(GradientTransformation):
     betas: tuple[Value, Value] = (0.9, 0.99)
     a: Value = 1.27
     b: Value = 1.0
+    cautious_factor: Value | None = None  # not 1, which would be a leaf
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
         check_range("a", self.a, above=0)
         check_range("b", self.b, above=0)
+        if self.cautious_factor is not None:
+            check_range("cautious_factor", self.cautious_factor, at_least=0, at_most=1)
 
     def init(self, params: PyTree) -> ScaleByAdamAtan2State:
         return ScaleByAdamAtan2State(
@@ -96,6 +118,7 @@ class scale_by_adam_atan2(GradientTransformation):
         step = increment(state.step)
         # The angle depends on the moments' ratio alone: one factor corrects both.
         correction = one_minus_power(beta1, step)
+        factor = self.cautious_factor
         stretch = self.b * correction / jnp.sqrt(one_minus_power(beta2, step))
         updates, exp_avg, exp_avg_sq = _adam_atan2(
             updates,
@@ -105,6 +128,8 @@ class scale_by_adam_atan2(GradientTransformation):
             weight2=1 - beta2,
             a=self.a,
             stretch=stretch,
+            cautious_factor=1.0 if factor is None else factor,
+            is_cautious=factor is not None,
         )
         return updates, ScaleByAdamAtan2State(step, exp_avg, exp_avg_sq)
 
@@ -117,6 +142,8 @@ def adam_atan2(
     *,
     a: Hyperparameter = 1.27,
     b: Hyperparameter = 1.0,
+    cautious_wd: bool = False,
+    cautious_factor: Hyperparameter = 1.0,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -127,7 +154,10 @@ def adam_atan2(
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g^2
         d = a * atan2(m / (1 - betas[0]^t), b * sqrt(v / (1 - betas[1]^t)))
+        k = 1  where d * g > 0,  else  cautious_factor
+        d = d * k / max(mean(k), 1e-5)
         u = -lr * (d + weight_decay * p)
+        u = -lr * (d + weight_decay * p  where d * p > 0)     (cautious_wd)
 
     Where Adam's quotient is small ``d`` is ``a / b`` times it; no element exceeds
     ``a * pi / 2``. The default makes a steady gradient a step of about ``lr``.
@@ -139,6 +169,11 @@ def adam_atan2(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``a``: the factor of the angle, above 0.
     - ``b``: the factor of the root, above 0.
+    - ``cautious_wd``: leave decay out for elements that the step does not move towards
+      0.
+    - ``cautious_factor``: what is left of an element of ``d`` that goes against the
+      gradient, in [0, 1]; the mean of each leaf's factors is brought to 1. The number
+      1: all of it.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
 
@@ -153,10 +188,19 @@ def adam_atan2(
     decay and ``params`` is missing.
 
     **Source:** Everett et al., "Scaling Exponents Across Parameterizations and
-    Optimizers", 2024, [arXiv:2407.05872](https://arxiv.org/abs/2407.05872).
+    Optimizers", 2024, [arXiv:2407.05872](https://arxiv.org/abs/2407.05872); what is
+    cautious: as in the package adam-atan2-pytorch.
     """
+    is_bold = is_number(cautious_factor) and cautious_factor == 1
+    direction: list[Any] = [
+        scale_by_adam_atan2(betas, a, b, None if is_bold else cautious_factor)
+    ]
+    if cautious_wd and not is_zero(weight_decay):
+        decay = add_decayed_weights(weight_decay, cautious=True, strict=True)
+        direction.append(decay if mask is None else masked(decay, mask))
+        weight_decay = 0.0
     return assemble(
-        scale_by_adam_atan2(betas, a, b),
+        *direction,
         lr=lr,
         weight_decay=weight_decay,
         mask=mask,

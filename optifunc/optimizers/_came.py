@@ -42,7 +42,7 @@ class ScaleByCameState(NamedTuple):
     exp_avg_sq: NonNegative
 
 
-def _factored_rsqrt(row: Array, column: Array) -> Array:
+def factored_rsqrt(row: Array, column: Array) -> Array:
     """The inverse root of what the means of rows and columns say of each element."""
     mean = jnp.mean(row, axis=-1, keepdims=True)
     rows = 1 / sqrt(row / mean)
@@ -73,7 +73,7 @@ def _came(
     if row is not None and column is not None:
         row = first_moment(row, jnp.mean(squares, -1), weight2)
         column = first_moment(column, jnp.mean(squares, -2), weight2)
-        direction = updates * _factored_rsqrt(row, column)
+        direction = updates * factored_rsqrt(row, column)
     else:
         assert exp_avg_sq is not None
         exp_avg_sq = first_moment(exp_avg_sq, squares, weight2)
@@ -85,7 +85,7 @@ def _came(
         residual = (direction - exp_avg) ** 2 + eps2
         residual_row = first_moment(residual_row, jnp.mean(residual, -1), weight3)
         residual_column = first_moment(residual_column, jnp.mean(residual, -2), weight3)
-        updates = exp_avg * _factored_rsqrt(residual_row, residual_column)
+        updates = exp_avg * factored_rsqrt(residual_row, residual_column)
     return (
         updates,
         exp_avg,

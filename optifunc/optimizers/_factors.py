@@ -1,5 +1,6 @@
 """Leaves as tensors with a square factor for each axis: SOAP, Shampoo and Kron."""
 
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,6 +30,29 @@ def merged_shape(
         else:
             merged.append(size)
     return tuple(merged)
+
+
+def block_slices(shape: tuple[int, ...], largest: int) -> list[tuple[slice, ...]]:
+    """The blocks of a tensor, none of whose sides is above ``largest``."""
+    if 0 in shape:
+        return []
+    sides = [
+        [slice(i, min(i + largest, n)) for i in range(0, n, largest)] for n in shape
+    ]
+    return list(itertools.product(*sides))
+
+
+def joined_blocks(blocks: list[Array], shape: tuple[int, ...], largest: int) -> Array:
+    """The tensor that was cut into ``blocks``.
+
+    Put together and not written into one: XLA has been seen to misplace blocks of a
+    sharded array that do not divide it.
+    """
+    for axis in reversed(range(len(shape))):
+        count = -(-shape[axis] // largest)
+        rows = [blocks[i : i + count] for i in range(0, len(blocks), count)]
+        blocks = [jnp.concatenate(row, axis) for row in rows]
+    return blocks[0]
 
 
 def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:

@@ -1,6 +1,6 @@
 """Shampoo."""
 
-import itertools
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,17 +16,17 @@ from .._placement import on_whole_leaves, zeros_like
 from .._state import NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
-from ..linalg._kronecker import apply_alike, gram, multiply_axes
+from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
 from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
-from ._factors import merged_shape, scaled_identity
+from ._factors import block_slices, joined_blocks, merged_shape, scaled_identity
 from ._factory import factory
+from ._options import check_option
 
 GRAFTINGS = (None, "sgd", "adagrad", "rmsprop", "adam")
 # For each block of a leaf a list with a matrix for each axis.
 Blocks = list[list[Array]]
-Slices = tuple[slice, ...]
 
 
 class ScaleByShampooState(NamedTuple):
@@ -41,14 +41,21 @@ class ScaleByShampooState(NamedTuple):
     - ``factor_matrices``: for each parameter a list with, for each of its blocks, a
       list with, for each axis, the sum or the average of the gradient's products with
       itself over the other axes, in float32 at least.
-    - ``inv_factor_matrices``: likewise the inverse roots of these, as last computed.
+    - ``inv_factor_matrices``: likewise the inverse roots of these, as last computed;
+      None with ``eigenvalue_corrected``.
+    - ``factor_matrices_eigenvectors``: likewise their eigenvectors, as columns; None
+      without.
+    - ``corrected_eigenvalues``: for each parameter the sum or the average of the
+      squares of its gradient in the bases of its blocks; None without.
     """
 
     step: Shared
     exp_avg: PerParameter
     exp_avg_sq: NonNegative | None
     factor_matrices: PerParameter
-    inv_factor_matrices: PerParameter
+    inv_factor_matrices: PerParameter | None
+    factor_matrices_eigenvectors: PerParameter | None = None
+    corrected_eigenvalues: NonNegative | None = None
 
 
 class _Scalars(NamedTuple):
@@ -86,29 +93,6 @@ def _moments(
     return average, exp_avg, exp_avg_sq, graft
 
 
-def _slices(shape: tuple[int, ...], largest: int) -> list[Slices]:
-    """The blocks of a tensor, none of whose sides is above ``largest``."""
-    if 0 in shape:
-        return []
-    sides = [
-        [slice(i, min(i + largest, n)) for i in range(0, n, largest)] for n in shape
-    ]
-    return list(itertools.product(*sides))
-
-
-def _joined(blocks: list[Array], shape: tuple[int, ...], largest: int) -> Array:
-    """The tensor that was cut into ``blocks``.
-
-    Put together and not written into one: XLA has been seen to misplace blocks of a
-    sharded array that do not divide it.
-    """
-    for axis in reversed(range(len(shape))):
-        count = -(-shape[axis] // largest)
-        rows = [blocks[i : i + count] for i in range(0, len(blocks), count)]
-        blocks = [jnp.concatenate(row, axis) for row in rows]
-    return blocks[0]
-
-
 def _inverse_roots(order: int, eps: Value, matrices: Array) -> tuple[Array]:
     """The inverse roots of order ``2 * order`` of positive matrices."""
     values, vectors = jnp.linalg.eigh(matrices)
@@ -116,6 +100,10 @@ def _inverse_roots(order: int, eps: Value, matrices: Array) -> tuple[Array]:
     floored = values - smallest + lax.convert_element_type(eps, values.dtype)
     roots = floored ** (-1 / (2 * order))
     return (from_eigenvalues(vectors, roots),)
+
+
+def _eigenvectors_of(matrices: Array) -> tuple[Array]:
+    return (jnp.linalg.eigh(matrices)[1],)
 
 
 def _size(x: Array) -> Array:
@@ -133,7 +121,7 @@ class scale_by_shampoo(GradientTransformation):
     - ``betas``, ``eps``, ``beta3``, ``max_preconditioner_dim``,
       ``precondition_frequency``, ``start_preconditioning_step``,
       ``target_parameter_dimensionality``, ``use_bias_correction``, ``grafting``,
-      ``grafting_beta2``, ``grafting_eps``: see `shampoo`.
+      ``grafting_beta2``, ``grafting_eps``, ``eigenvalue_corrected``: see `shampoo`.
 
     **State:** `ScaleByShampooState`.
 
@@ -151,6 +139,7 @@ class scale_by_shampoo(GradientTransformation):
     grafting: str | None = static(default=None)
     grafting_beta2: Value = 0.999
     grafting_eps: Value = 1e-8
+    eigenvalue_corrected: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_pair("betas", self.betas)
@@ -189,17 +178,20 @@ class scale_by_shampoo(GradientTransformation):
                 shape = self._shape(jnp.shape(leaf))
                 return [
                     [scaled_identity(x.stop - x.start, leaf, scale) for x in block]
-                    for block in _slices(shape, self.max_preconditioner_dim)
+                    for block in block_slices(shape, self.max_preconditioner_dim)
                 ]
 
             return jax.tree.map(of_leaf, params)
 
+        corrects = self.eigenvalue_corrected
         return ScaleByShampooState(
             step=jnp.zeros((), jnp.int32),
             exp_avg=zeros_like(params),
             exp_avg_sq=zeros_like(params) if self._has_squares() else None,
             factor_matrices=factors(0.0),
-            inv_factor_matrices=factors(1.0),
+            inv_factor_matrices=None if corrects else factors(1.0),
+            factor_matrices_eigenvectors=factors(1.0) if corrects else None,
+            corrected_eigenvalues=zeros_like(params) if corrects else None,
         )
 
     @on_whole_leaves
@@ -212,30 +204,43 @@ class scale_by_shampoo(GradientTransformation):
     ) -> tuple[PyTree, ScaleByShampooState]:
         check_real(updates, ("shampoo", "gradients"))
         check_shapes(updates, state.exp_avg, ("updates", "exp_avg"))
+        option = "eigenvalue_corrected"
+        check_option(self, option, state.corrected_eigenvalues, state.exp_avg)
         step = increment(state.step)
         averages, exp_avg, exp_avg_sq, grafts = self._averaged(updates, state, step)
         treedef: Any
         leaves, treedef = jax.tree.flatten(updates)
-        columns = [treedef.flatten_up_to(tree) for tree in state[3:]]
+        corrects = self.eigenvalue_corrected
+        last = state[5] if corrects else state[4]
+        sums, bases, means, grafts = (
+            treedef.flatten_up_to(tree)
+            for tree in (state.factor_matrices, last, averages, grafts)
+        )
         scalars = self._scalars(step)
         factors = [
             self._summed(leaf, blocks, scalars)
-            for leaf, blocks in zip(leaves, columns[0], strict=True)
+            for leaf, blocks in zip(leaves, sums, strict=True)
         ]
-        inverses = self._renewed(step, factors, columns[1], scalars.correction)
-        rows = zip(
-            treedef.flatten_up_to(averages),
-            treedef.flatten_up_to(grafts),
-            inverses,
-            strict=True,
-        )
-        directions = [self._direction(*row, step) for row in rows]
+        bases = self._renewed(step, factors, bases, scalars.correction)
+        eigenvalues = None
+        if corrects:
+            old = treedef.flatten_up_to(state.corrected_eigenvalues)
+            rows = zip(leaves, means, bases, old, strict=True)
+            pairs = [self._corrected(*row, scalars) for row in rows]
+            eigenvalues = treedef.unflatten(e for _, e in pairs)
+            blocks = [own for own, _ in pairs]
+        else:
+            blocks = list(map(self._preconditioned, means, bases))
+        directions = list(map(partial(self._direction, step), means, grafts, blocks))
+        new = treedef.unflatten(bases)
         return treedef.unflatten(directions), ScaleByShampooState(
             step,
             exp_avg,
             exp_avg_sq,
             treedef.unflatten(factors),
-            treedef.unflatten(inverses),
+            None if corrects else new,
+            new if corrects else None,
+            eigenvalues,
         )
 
     def _averaged(
@@ -278,7 +283,7 @@ class scale_by_shampoo(GradientTransformation):
         """The factors of a leaf with its newest gradient in them."""
         shape = self._shape(leaf.shape)
         tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
-        slices = _slices(shape, self.max_preconditioner_dim)
+        slices = block_slices(shape, self.max_preconditioner_dim)
         weight, kept = (lax.convert_element_type(x, tensor.dtype) for x in scalars[:2])
         return [
             [kept * old + weight * gram(tensor[block], i) for i, old in enumerate(own)]
@@ -292,7 +297,7 @@ class scale_by_shampoo(GradientTransformation):
         inverses: list[Blocks],
         correction: Array,
     ) -> list[Blocks]:
-        """The inverse roots, of now where they are due."""
+        """The inverse roots or eigenvectors, of now where they are due."""
         frequency = self.precondition_frequency
         start = self.start_preconditioning_step or frequency
         is_due = (step == start) | ((step > start) & (step % frequency == 0))
@@ -307,10 +312,10 @@ class scale_by_shampoo(GradientTransformation):
             found: dict[int, Any] = {}
             for order in {order for order, _ in flat}:
                 numbers = [i for i, (k, _) in enumerate(flat) if k == order]
-                results = apply_alike(
-                    lambda x, k=order: _inverse_roots(k, self.eps, x),
-                    [(flat[i][1],) for i in numbers],
-                )
+                rule: Any = partial(_inverse_roots, order, self.eps)
+                if self.eigenvalue_corrected:
+                    rule = _eigenvectors_of
+                results = apply_alike(rule, [(flat[i][1],) for i in numbers])
                 found |= dict(zip(numbers, results, strict=True))
             rest = (found[i][0] for i in range(len(flat)))
             return [[[next(rest) for _ in b] for b in blocks] for blocks in factors]
@@ -318,26 +323,56 @@ class scale_by_shampoo(GradientTransformation):
         renewed: list[Blocks] = lax.cond(is_due, computed, lambda: inverses)
         return renewed
 
+    def _blocks(self, leaf: Array) -> list[Array]:
+        """A leaf cut into its blocks."""
+        shape = self._shape(leaf.shape)
+        tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
+        return [tensor[x] for x in block_slices(shape, self.max_preconditioner_dim)]
+
+    def _whole(self, blocks: list[Array], like: Array) -> Array:
+        """The leaf whose blocks these are."""
+        if not blocks:
+            return like
+        shape = self._shape(like.shape)
+        result = joined_blocks(blocks, shape, self.max_preconditioner_dim)
+        return result.reshape(like.shape).astype(like.dtype)
+
+    def _preconditioned(self, mean: Array, inverses: Blocks) -> list[Array]:
+        """A leaf's blocks, each axis multiplied by its inverse root."""
+        return list(map(multiply_axes, self._blocks(mean), inverses))
+
+    def _corrected(
+        self,
+        grad: Array,
+        mean: Array,
+        bases: Blocks,
+        eigenvalues: Array,
+        scalars: _Scalars,
+    ) -> tuple[list[Array], Array]:
+        """A leaf's blocks, divided in their eigenbases, and the mean squares there."""
+        directions, squares = [], []
+        leaves = (self._blocks(x) for x in (grad, mean, eigenvalues))
+        for x, m, e, basis in zip(*leaves, bases, strict=True):
+            weight, kept, correction, eps = (
+                lax.convert_element_type(y, x.dtype) for y in (*scalars, self.eps)
+            )
+            e = kept * e + weight * multiply_axes(x, basis) ** 2
+            quotient = multiply_axes(m, basis) / (sqrt(e / correction) + eps)
+            directions.append(multiply_axes(quotient, transpose_each(basis)))
+            squares.append(e)
+        return directions, self._whole(squares, eigenvalues)
+
     def _direction(
-        self, average: Array, graft: Array, inverses: Blocks, step: Array
+        self, step: Array, mean: Array, graft: Array, blocks: list[Array]
     ) -> Array:
-        """A leaf's direction, block by block."""
-        shape = self._shape(average.shape)
-        dtype = compute_dtype(average.dtype)
-        tensor, grafted = (x.astype(dtype).reshape(shape) for x in (average, graft))
+        """A leaf's direction, in the size of the grafted one."""
         start = self.start_preconditioning_step or self.precondition_frequency
-        if tensor.size == 0:
-            return average
-        results = []
-        slices = _slices(shape, self.max_preconditioner_dim)
-        for block, factors in zip(slices, inverses, strict=True):
-            new = multiply_axes(tensor[block], factors)
-            if self.grafting is not None:
-                new *= _size(grafted[block]) / (_size(new) + 1e-16)
-                new = jnp.where(step < start, grafted[block], new)
-            results.append(new)
-        result = _joined(results, shape, self.max_preconditioner_dim)
-        return result.reshape(average.shape).astype(average.dtype)
+        if self.grafting is not None:
+            blocks = [
+                jnp.where(step < start, g, _size(g) / (_size(x) + 1e-16) * x)
+                for g, x in zip(self._blocks(graft), blocks, strict=True)
+            ]
+        return self._whole(blocks, mean)
 
 
 @factory
@@ -356,6 +391,7 @@ def shampoo(
     grafting: str | None = None,
     grafting_beta2: Hyperparameter = 0.999,
     grafting_eps: Hyperparameter = 1e-8,
+    eigenvalue_corrected: bool = False,
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
@@ -379,6 +415,15 @@ def shampoo(
     becomes a vector** with one full factor: give ``target_parameter_dimensionality=2``
     to let matrices be matrices.
 
+    With ``eigenvalue_corrected`` the factors only give the bases ``Q1`` and ``Q2``, of
+    their eigenvectors, and the squares of the gradient are averaged there::
+
+        E = betas[1] * E + (1 - betas[1]) * (Q1^T g Q2)^2
+        D = Q1 (Q1^T m Q2 / (sqrt(E / c) + eps)) Q2^T
+
+    This is `soap`, but it begins with the first step, keeps ``m`` as it is, and has
+    bases as exact as the last decomposition.
+
     Grafting takes the size of a step from another optimizer, whose learning rate then
     serves here; before ``start_preconditioning_step`` it also takes the direction.
 
@@ -401,6 +446,8 @@ def shampoo(
     - ``grafting``: None, ``"sgd"`` (``m``), ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
     - ``grafting_beta2``: the decay rate of the last two's squares, in [0, 1).
     - ``grafting_eps``: added to the root of the squares.
+    - ``eigenvalue_corrected``: divide in the eigenbases of the factors; ``eps`` is then
+      added to the root, and 1e-8 is more usual.
     - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
     - ``maximize``: climb instead of descending.
 
@@ -431,6 +478,7 @@ def shampoo(
         grafting,
         grafting_beta2,
         grafting_eps,
+        eigenvalue_corrected,
     )
     return assemble(
         direction, lr=lr, weight_decay=weight_decay, mask=mask, maximize=maximize

@@ -1,5 +1,7 @@
 """Weight decay."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from jax import Array
 
@@ -11,14 +13,20 @@ from .._transformation import Stateless, require_params, transformation
 from .._tree import PyTree
 
 
-@elementwise(static=("cautious",), inline=True)
+@elementwise(static=("cautious", "strict"), inline=True)
 def _decayed(
-    updates: Array, params: Array, *, weight_decay: Array, cautious: bool
+    updates: Array,
+    params: Array,
+    *,
+    weight_decay: Array,
+    cautious: bool,
+    strict: bool,
 ) -> Array:
     decayed = updates + weight_decay * params
-    if cautious:
-        return jnp.where(updates * params >= 0, decayed, updates)
-    return decayed
+    if not cautious:
+        return decayed
+    products = updates * params
+    return jnp.where(products > 0 if strict else products >= 0, decayed, updates)
 
 
 @transformation
@@ -47,9 +55,11 @@ class add_decayed_weights(Stateless):
     - ``cautious``: leave out the elements that a step along ``-g`` moves away from 0.
     - ``peak_lr``: with it ``weight_decay`` is the share of a parameter that one step
       takes away at this learning rate, and at a lower one proportionally less.
+    - ``strict``: with ``cautious``, leave out the elements where ``g`` is 0, too.
 
     **Raises:** `ValueError` if ``weight_decay`` is negative or NaN, if ``peak_lr`` is
-    not above 0, and at `update` if ``params`` is missing.
+    not above 0, if ``strict`` is given without ``cautious``, and at `update` if
+    ``params`` is missing.
 
     **Source:** Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019,
     [arXiv:1711.05101](https://arxiv.org/abs/1711.05101); cautious: Chen et al.,
@@ -59,15 +69,25 @@ class add_decayed_weights(Stateless):
     weight_decay: Value
     cautious: bool = static(default=False)
     peak_lr: Value | None = None
+    _: dataclasses.KW_ONLY
+    strict: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_range("weight_decay", self.weight_decay, at_least=0)
         if self.peak_lr is not None:
             check_range("peak_lr", self.peak_lr, above=0)
+        if self.strict and not self.cautious:
+            raise ValueError("strict=True is for cautious=True only")
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "add_decayed_weights")
         share = self.weight_decay
         if self.peak_lr is not None:
             share = share / self.peak_lr
-        return _decayed(updates, params, weight_decay=share, cautious=self.cautious)
+        return _decayed(
+            updates,
+            params,
+            weight_decay=share,
+            cautious=self.cautious,
+            strict=self.strict,
+        )

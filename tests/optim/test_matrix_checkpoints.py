@@ -84,7 +84,18 @@ def test_a_checkpoint_of_the_authors_class(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["NorMuon", "AdaMuon", "SOAP", "Dion", "Scion", "Shampoo", "Kron", "CAME"]
+    "name",
+    [
+        "NorMuon",
+        "AdaMuon",
+        "SOAP",
+        "Dion",
+        "Scion",
+        "Shampoo",
+        "Kron",
+        "CAME",
+        "AdaLomo",
+    ],
 )
 def test_continuing_from_an_own_checkpoint(name):
     build = getattr(of.optim, name)

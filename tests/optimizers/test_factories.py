@@ -100,7 +100,8 @@ def test_an_array_with_axes_names_the_argument(name, argument, size):
     )
     with pytest.raises(ValueError, match=message):
         tx.init(params)
-    state = built({"beta2_decay": -0.5, "d": 1.5}.get(argument, 0.5)).init(params)
+    inside = {"beta2_decay": -0.5, "decay_rate": -0.5, "d": 1.5}
+    state = built(inside.get(argument, 0.5)).init(params)
     row = OPTIMIZERS[name]
     with pytest.raises(ValueError, match=message):
         tx.update(row.gradient(params), state, params, **row.extra(params))

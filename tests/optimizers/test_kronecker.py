@@ -1,4 +1,4 @@
-"""Kron, CAME and Shampoo beside their authors' recorded runs."""
+"""Kron, CAME, AdaLomo and Shampoo beside their authors' recorded runs."""
 
 import functools
 
@@ -33,6 +33,13 @@ def test_came(x64):
     assert_follows("came_vector", of.came(0.1))
 
 
+# --- AdaLomo --------------------------------------------------------------------------
+
+
+def test_adalomo(x64):
+    assert_follows("adalomo", of.adalomo(0.1))
+
+
 # --- Shampoo --------------------------------------------------------------------------
 
 
@@ -57,6 +64,18 @@ def test_came(x64):
                 "grafting": "adam",
             },
             3e-8,
+        ),
+        # Of bases of rank 2 in 3 dimensions; restated to 7e-9.
+        (
+            "shampoo_soap",
+            {
+                "betas": (0.9, 0.95),
+                "eps": 1e-8,
+                "precondition_frequency": 2,
+                "target_parameter_dimensionality": 2,
+                "eigenvalue_corrected": True,
+            },
+            2e-8,
         ),
     ],
 )
@@ -83,6 +102,13 @@ def test_shampoo(name, options, atol, x64):
         (lambda: of.came(eps=(0.0, 1.0)), ValueError, r"eps\[0\] must be above 0"),
         (lambda: of.came(eps=1e-30), ValueError, "eps must be a pair"),
         (lambda: of.came(clip_threshold=0.0), ValueError, "clip_threshold must be"),
+        (lambda: of.adalomo(-1.0), ValueError, "lr must be at least 0, found -1.0"),
+        (lambda: of.adalomo(eps=(0.0, 1.0)), ValueError, r"eps\[0\] must be above 0"),
+        (lambda: of.adalomo(eps=(1.0, -1.0)), ValueError, r"eps\[1\] must be at least"),
+        (lambda: of.adalomo(eps=1e-30), ValueError, "eps must be a pair"),
+        (lambda: of.adalomo(clip_threshold=0.0), ValueError, "clip_threshold must be"),
+        (lambda: of.adalomo(decay_rate=0.8), ValueError, "decay_rate must be at most"),
+        (lambda: of.adalomo(weight_decay=-1.0), ValueError, "weight_decay must be at"),
         (lambda: of.shampoo(betas=(0.9, 0.0)), ValueError, r"betas\[1\] must be above"),
         (lambda: of.shampoo(eps=0.0), ValueError, "eps must be above 0"),
         (lambda: of.shampoo(beta3=1.0), ValueError, "beta3 must be .* below 1"),
@@ -109,7 +135,7 @@ def test_bad_arguments(build, error, message):
         build()
 
 
-@pytest.mark.parametrize("build", [of.kron, of.came, of.shampoo])
+@pytest.mark.parametrize("build", [of.kron, of.came, of.adalomo, of.shampoo])
 def test_complex_parameters_and_other_shapes_are_named(build):
     tx = build()
     with pytest.raises(TypeError, match=r"only real .* complex64 at 'z'"):
@@ -117,6 +143,20 @@ def test_complex_parameters_and_other_shapes_are_named(build):
     params = {"w": jnp.ones((3, 2))}
     with pytest.raises(ValueError, match="differ in shape at 'w'"):
         tx.update({"w": jnp.ones((2, 3))}, tx.init(params), params)
+
+
+def test_a_state_of_the_other_shampoo_is_refused():
+    params = {"w": jnp.ones((3, 2))}
+    corrected, other = of.shampoo(eigenvalue_corrected=True), of.shampoo()
+    for tx, state in ((corrected, other.init(params)), (other, corrected.init(params))):
+        with pytest.raises(ValueError, match="by scale_by_shampoo with eigenvalue_co"):
+            tx.update(params, state, params)
+
+
+def test_adalomo_needs_the_parameters():
+    tx, params = of.adalomo(), {"w": jnp.ones((3, 2))}
+    with pytest.raises(ValueError, match="adalomo needs the parameters"):
+        tx.update(params, tx.init(params))
 
 
 # --- what they are made for -----------------------------------------------------------
@@ -164,3 +204,33 @@ def test_fewer_steps_than_adam_where_axes_are_ill_conditioned(build):
     adam = min(float(last(of.adam(lr), 400)) for lr in grid)
     # In half the steps.
     assert ours < adam
+
+
+def test_adalomo_moves_large_and_small_weights_by_the_same_share():
+    """With row and column means for its state; Adam's steps fit one of the layers."""
+    sizes = {"large": 10.0, "small": 1e-3}
+    rng = np.random.default_rng(0)
+    start = jnp.asarray(1 + 0.5 * rng.normal(size=(16, 16)), jnp.float32)
+    noise = jnp.asarray(rng.normal(size=(300, 16, 16)), jnp.float32)
+
+    @jax.jit
+    def distance(tx):
+        """From a minimum where all weights of a layer are of its size, as a share."""
+
+        def step(carry, noise):
+            params, state = carry
+            grads = {k: params[k] - (1 - 0.1 * noise) * n for k, n in sizes.items()}
+            updates, state = tx.update(grads, state, params)
+            return (of.apply_updates(params, updates), state), None
+
+        params = {k: n * start for k, n in sizes.items()}
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), noise)
+        errors = [jnp.mean(jnp.abs(params[k] / n - 1)) for k, n in sizes.items()]
+        return jnp.stack(errors).max()
+
+    tx = of.adalomo(0.01)
+    assert distance(tx) < 0.05
+    kept = sum(leaf.size for leaf in jax.tree.leaves(tx.init({"w": start})))
+    assert kept == 16 + 16 + 1
+    for lr in (0.1, 0.01, 1e-3, 1e-4, 1e-5):
+        assert distance(of.adam(lr)) > 0.1

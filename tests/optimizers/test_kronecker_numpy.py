@@ -1,4 +1,4 @@
-"""Options of Shampoo, Kron and CAME against NumPy in float64, over 20 steps."""
+"""Options of Shampoo, Kron, CAME, AdaLomo against NumPy in float64, over 20 steps."""
 
 import itertools
 
@@ -68,12 +68,13 @@ def shampoo(
     corrects=True,
     grafting=None,
     beta2=0.999,
+    corrected=False,
 ):
     beta3 = betas[0] if beta3 is None else beta3
     start = start or frequency
     sides = [[slice(i, i + largest) for i in range(0, n, largest)] for n in shape]
     blocks = list(itertools.product(*sides))
-    factors, roots = {}, {}
+    factors, roots, averages = {}, {}, {}
     m = squares = total = np.zeros(shape)
     for t, grad in enumerate(grads, 1):
         g = grad.reshape(shape)
@@ -97,9 +98,17 @@ def shampoo(
                     values, vectors = np.linalg.eigh(factor / c)
                     values = values - min(values[0], 0) + eps
                     power = -1 / (2 * len(shape))
-                    roots[number].append(vectors * values**power @ vectors.T)
+                    root = vectors * values**power @ vectors.T
+                    roots[number].append(vectors if corrected else root)
             x = mean[block]
             d = multiplied(x, roots[number]) if number in roots else x
+            if corrected:
+                bases = roots.get(number, [np.eye(n) for n in x.shape])
+                squares_there = multiplied(g[block], bases) ** 2
+                old = averages.get(number, 0)
+                averages[number] = betas[1] * old + weight * squares_there
+                quotient = multiplied(x, bases) / (np.sqrt(averages[number] / c) + eps)
+                d = multiplied(quotient, [basis.T for basis in bases])
             if grafting is not None:
                 graft = grafted(grafting, mean, squares, t, beta2, 1e-8)[block]
                 d = d * np.linalg.norm(graft) / np.linalg.norm(d)
@@ -150,6 +159,35 @@ def shampoo(
             {"grafting": "adagrad", "precondition_frequency": 2},
             {"grafting": "adagrad", "frequency": 2},
             {"matrix": (12,), "tensor": (24,)},
+        ),
+        # From five steps on the factors have full rank: no basis is arbitrary.
+        (
+            {
+                "betas": (0.8, 0.9),
+                "max_preconditioner_dim": 3,
+                "precondition_frequency": 4,
+                "start_preconditioning_step": 5,
+                "eigenvalue_corrected": True,
+            },
+            {
+                "betas": (0.8, 0.9),
+                "largest": 3,
+                "frequency": 4,
+                "start": 5,
+                "corrected": True,
+            },
+            {},
+        ),
+        (
+            {
+                "max_preconditioner_dim": 5,
+                "precondition_frequency": 6,
+                "target_parameter_dimensionality": 3,
+                "grafting": "adam",
+                "eigenvalue_corrected": True,
+            },
+            {"largest": 5, "frequency": 6, "grafting": "adam", "corrected": True},
+            {},
         ),
     ],
 )
@@ -336,3 +374,37 @@ def test_came(options, x64):
     for name in SHAPES:
         expected = came([g[name] for g in GRADS], threshold=0.8, **options)
         np.testing.assert_allclose(found[name], expected, 1e-9, 1e-9, err_msg=name)
+
+
+# --- AdaLomo --------------------------------------------------------------------------
+
+
+def adalomo(grads, start, eps, threshold, power, decay):
+    p, row, column, v = start, 0, 0, 0
+    for t, g in enumerate(grads, 1):
+        w, s = t**power, g * g + eps[0]
+        if g.ndim > 1:
+            row = (1 - w) * row + w * s.mean(-1)
+            column = (1 - w) * column + w * s.mean(-2)
+            mean = row.mean(-1, keepdims=True)
+            v = (row / mean)[..., None] * column[..., None, :]
+        else:
+            v = (1 - w) * v + w * s
+        d = g / np.sqrt(v)
+        d = d / max(1, np.sqrt(np.mean(d * d)) / threshold)
+        p = p - 0.1 * max(eps[1], np.sqrt(np.mean(p * p))) * (d + decay * p)
+    return p
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_adalomo(scale, x64):
+    tx = of.adalomo(0.1, (1e-3, 1e-2), 0.8, -0.6, 0.1)
+    params = begin = jax.tree.map(lambda g: scale * jnp.asarray(g), PROBES[0])
+    state, update = tx.init(params), jax.jit(tx.update)
+    for grads in GRADS:
+        updates, state = update(jax.tree.map(jnp.asarray, grads), state, params)
+        params = of.apply_updates(params, updates)
+    for name in SHAPES:
+        grads, start = [g[name] for g in GRADS], np.asarray(begin[name])
+        expected = adalomo(grads, start, (1e-3, 1e-2), 0.8, -0.6, 0.1)
+        np.testing.assert_allclose(params[name], expected, 1e-9, 1e-9, err_msg=name)

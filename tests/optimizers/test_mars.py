@@ -88,6 +88,57 @@ def test_the_second_gradient_reaches_the_part_it_is_of():
     np.testing.assert_array_equal(found["kernel"], expected)
 
 
+# --- what it is made for --------------------------------------------------------------
+
+STEPS, SIZE = 300, 12
+CURVATURE = np.geomspace(0.01, 1, SIZE)
+
+
+def batch_loss(params, batch):
+    """Of finding a matrix from four noisy examples of what it does."""
+    inputs, noise = batch
+    return 0.5 * jnp.mean(jnp.sum((inputs @ params + noise) ** 2, 1))
+
+
+@jax.jit
+def best_loss(tx, start, batches):
+    """The exact loss at the end, with the best of a few learning rates."""
+
+    def final(lr):
+        changed = of.replace_hyperparameters(tx, lr=lr)
+
+        def step(carry, batch):
+            params, before, state = carry
+            grads, old = (jax.grad(batch_loss)(p, batch) for p in (params, before))
+            updates, state = changed.update(grads, state, params, previous_grad=old)
+            return (of.apply_updates(params, updates), params, state), None
+
+        (params, _, _), _ = jax.lax.scan(
+            step, (start, start, changed.init(start)), batches
+        )
+        return 0.5 * jnp.sum(CURVATURE[:, None] * params**2)
+
+    return jnp.min(jax.vmap(final)(jnp.array([0.01, 0.03, 0.1, 0.3])))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_less_noise_than_adamw_from_the_same_batches(seed):
+    rng = np.random.default_rng(seed)
+    inputs, noise = rng.normal(size=(2, STEPS, 4, SIZE))
+    start, *batches = (
+        jnp.asarray(x, jnp.float32)
+        for x in (rng.normal(size=(SIZE, SIZE)), inputs * np.sqrt(CURVATURE), noise)
+    )
+    betas = (0.95, 0.99)
+    ours = best_loss(of.mars(betas=betas, gamma=1.0, is_approx=False), start, batches)
+    others = [
+        of.mars(betas=betas, gamma=0.0, is_approx=False),
+        *(of.adamw(betas=(b, 0.99), weight_decay=0.0) for b in (0.9, 0.95, 0.99)),
+    ]
+    for tx in others:
+        assert ours < 0.8 * best_loss(tx, start, batches)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

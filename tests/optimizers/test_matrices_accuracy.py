@@ -51,8 +51,22 @@ def final(tx, dtype):
         (lambda: of.scion(1e-3, 0.1, ns_dtype="float32", unconstrained=True), 2e-5),
         (lambda: of.soap(1e-3, weight_decay=0.0), 2e-5),
         (lambda: of.shampoo(1e-3, (0.9, 0.99), 1e-6, grafting="adam"), 2e-5),
+        (
+            lambda: of.shampoo(
+                1e-3,
+                (0.9, 0.99),
+                1e-8,
+                precondition_frequency=100,
+                target_parameter_dimensionality=2,
+                eigenvalue_corrected=True,
+            ),
+            2e-5,
+        ),
+        # Where a rotated mean is near 0 its sign may differ.
+        (lambda: of.splus(1e-2, inverse_steps=100), 5e-4),
         (lambda: of.kron(1e-3), 2e-5),
         (lambda: of.came(1e-3), 2e-5),
+        (lambda: of.adalomo(1e-3), 2e-5),
     ],
     ids=[
         "adam",
@@ -63,8 +77,11 @@ def final(tx, dtype):
         "scion",
         "soap",
         "shampoo",
+        "shampoo_corrected",
+        "splus",
         "kron",
         "came",
+        "adalomo",
     ],
 )
 def test_float32_beside_float64(build, bound, x64):

@@ -426,6 +426,7 @@ BAD = [
     ),
     (lambda: of.adam_atan2(a=0.0), "a must be above 0, found 0.0"),
     (lambda: of.adam_atan2(b=-1.0), "b must be above 0, found -1.0"),
+    (lambda: of.adam_atan2(cautious_factor=1.5), "cautious_factor must be at least"),
     (lambda: of.sophia(update_interval=0), "update_interval must be at least 1"),
     (lambda: of.sophia(clip_threshold=0.0), "clip_threshold must be above 0"),
     (lambda: of.sophia(seed=0.5), "seed must be an integer, found 0.5"),

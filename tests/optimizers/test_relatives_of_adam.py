@@ -60,6 +60,12 @@ def test_the_runs_of_the_authors(name, x64):
     assert_follows(name, RECORDED[name]())
 
 
+def test_cautious_atan2(x64):
+    tx = of.adam_atan2(0.1, weight_decay=0.01, cautious_wd=True, cautious_factor=0.0)
+    # The package rounds the share that decays to float32.
+    assert_follows("adam_atan2_cautious", tx, atol=2e-7)
+
+
 def test_momo_with_an_adapted_bound(x64):
     tx = of.momo(
         weight_decay=0.01,
@@ -333,6 +339,15 @@ def adam_atan2_formula(state, t, g, p):
     return -0.01 * (2.0 * np.arctan(m / (1 - 0.9**t) / root) + 0.1 * p)
 
 
+def cautious_atan2_formula(state, t, g, p):
+    m = state["m1"] = 0.9 * state["m1"] + 0.1 * g
+    v = state["v"] = 0.99 * state["v"] + 0.01 * g**2
+    d = 1.27 * np.arctan(m / (1 - 0.9**t) / np.sqrt(v / (1 - 0.99**t)))
+    kept = np.where(d * g > 0, 1, 0.3)
+    d = d * kept / kept.mean()
+    return -0.01 * (d + 0.1 * p * (d * p > 0))
+
+
 FORMULAS = {
     "ademamix": (
         lambda: of.ademamix(0.01, (0.8, 0.99, 0.999), 5.0, 7, 7),
@@ -351,6 +366,12 @@ FORMULAS = {
     "adam_atan2": (
         lambda: of.adam_atan2(0.01, weight_decay=0.1, a=2.0, b=3.0),
         adam_atan2_formula,
+    ),
+    "adam_atan2_cautious": (
+        lambda: of.adam_atan2(
+            0.01, weight_decay=0.1, cautious_wd=True, cautious_factor=0.3
+        ),
+        cautious_atan2_formula,
     ),
 }
 

@@ -23,6 +23,18 @@ LONG = {
     "laprop": lambda lr: of.laprop(lr, centered=True),
     "stableadamw": of.stableadamw,
     "adam_atan2": of.adam_atan2,
+    "adam_atan2_cautious": lambda lr: of.adam_atan2(
+        lr, weight_decay=0.1, cautious_wd=True, cautious_factor=0.0
+    ),
+    # The whole power would enlarge noise by 100 along the flattest axis.
+    "adahessian": lambda lr: of.adahessian(lr, hessian_power=0.5, weight_decay=0.1),
+    "adamax": of.adamax,
+    "amos": lambda lr: of.amos(lr, momentum=0.9),
+    "kourkoutas": lambda lr: of.kourkoutas(lr, decay=0.99, bias_correction="exact"),
+    "nadam": of.nadam,
+    "radam": of.radam,
+    "ranger": of.ranger,
+    "swats": of.swats,
     "rmsprop": lambda lr: of.rmsprop(lr, bias_correction=True),
     "sophia": of.sophia,
     "sophia_g": of.sophia_g,

@@ -78,6 +78,27 @@ def test_the_recorded_runs(name, x64):
     assert_follows(name, RECORDED[name](), atol=COARSE.get(name, 1e-9))
 
 
+def test_lamb_of_pytorch_optimizer(x64):
+    """Another rule: the step alone is corrected, and decay comes before the norms."""
+
+    def correction1(step):
+        return 1 - 0.9 ** (1.0 + step.astype(float))
+
+    def root2(step):
+        return jnp.sqrt(1 - 0.999 ** (1.0 + step.astype(float)))
+
+    tx = of.assemble(
+        of.scale_by_adam(eps=lambda step: 1e-6 / root2(step)),
+        of.scale_by_trust_ratio(
+            trust_coefficient=1 - 0.1 * 0.01,
+            eps=lambda step: 1e-6 * root2(step) / correction1(step),
+        ),
+        lr=lambda step: 0.1 / correction1(step),
+        weight_decay=lambda step: 0.01 * correction1(step),
+    )
+    assert_follows("lamb_po", tx)
+
+
 # --- options that the records do not cover --------------------------------------------
 
 STEPS = 20

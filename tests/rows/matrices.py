@@ -110,6 +110,14 @@ ROWS = [
     ),
     Row("came", of.came, optimizer=True, shapes=True, complex=False),
     Row(
+        "adalomo",
+        lambda: of.adalomo(0.1, weight_decay=0.1),
+        optimizer=True,
+        shapes=True,
+        complex=False,
+        needs_params=True,
+    ),
+    Row(
         "shampoo",
         lambda: of.shampoo(eps=1e-2, precondition_frequency=2),
         optimizer=True,
@@ -128,6 +136,22 @@ ROWS = [
         ),
         optimizer=True,
         shapes=True,
+        complex=False,
+    ),
+    Row(
+        "shampoo_corrected",
+        # Of matrices of rank 2, whose other directions are rounding.
+        lambda: of.shampoo(
+            1e-3,
+            betas=(0.9, 0.99),
+            eps=1e-2,
+            precondition_frequency=2,
+            target_parameter_dimensionality=2,
+            eigenvalue_corrected=True,
+        ),
+        optimizer=True,
+        shapes=True,
+        bases=True,
         complex=False,
     ),
 ]

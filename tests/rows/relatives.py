@@ -91,6 +91,13 @@ ROWS = [
         needs_params=True,
     ),
     Row("adam_atan2", of.adam_atan2, optimizer=True),
+    Row(
+        "adam_atan2_cautious",
+        lambda: of.adam_atan2(weight_decay=0.1, cautious_wd=True, cautious_factor=0.5),
+        optimizer=True,
+        shapes=True,
+        needs_params=True,
+    ),
     Row("radam_optax", lambda: of.radam(eps_after_correction=True), optimizer=True),
     Row(
         "ranger",

@@ -73,3 +73,13 @@ def test_its_place_in_a_chain_makes_it_coupled_or_decoupled(decoupled):
 def test_bad_input(build, message):
     with pytest.raises((ValueError, TypeError), match=message):
         build()
+
+
+def test_strictly_cautious_decay_leaves_out_what_does_not_move():
+    params, grads = jnp.array([1.0, 1.0, 1.0]), jnp.array([1.0, 0.0, -1.0])
+    for strict, expected in ((False, [1.5, 0.5, -1.0]), (True, [1.5, 0.0, -1.0])):
+        tx = of.add_decayed_weights(0.5, cautious=True, strict=strict)
+        found, _ = tx.update(grads, (), params)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="strict=True is for cautious=True only"):
+        of.add_decayed_weights(0.5, strict=True)
