@@ -14,14 +14,14 @@ more with one of them killed on the way and both resumed from the last checkpoin
 """
 
 import argparse
+import functools
 import os
-import re
 import socket
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ WHOLE, HALF = (2, 2, 2), (2, 1, 2)  # the meshes: of all devices, and of four
 CONTEXT = 32
 HEADS = 4
 BATCH = P(("data", "fsdp"))
+EXAMPLES = 16  # of a batch
 STEPS = 20  # of an epoch
 
 
@@ -61,8 +62,13 @@ def layout(path, leaf):
     return LAYOUT.get(path.rpartition(".")[2], P())
 
 
-def shapes(width, layers):
-    size = width // HEADS
+class Sizes(NamedTuple):
+    width: int
+    layers: int
+
+
+def shapes(sizes):
+    width, size = sizes.width, sizes.width // HEADS
     block = {
         "scales": (2, width),
         "qkv": (width, 3, HEADS, size),
@@ -75,28 +81,32 @@ def shapes(width, layers):
         "positions": (CONTEXT, width),
         "scale": (width,),
         "head": (width, manual.CHARACTERS),
-        **{f"block{i}": block for i in range(layers)},
+        **{f"block{i}": block for i in range(sizes.layers)},
     }
 
 
 def initialize(key, sizes):
     """The parameters: ones for scales, and normal numbers for all others."""
+    leaves, structure = jax.tree.flatten_with_path(shapes(sizes), is_leaf=is_shape)
 
-    def drawn(path, shape):
-        name = path[-1].key
+    def drawn(number, name, shape):
         if "scale" in name:
             return jnp.ones(shape)
-        own = jax.random.fold_in(key, hash_of(jax.tree_util.keystr(path)))
-        inputs = {"out": shape[0] * shape[1], "embedding": 100, "positions": 100}
+        inputs = {"out": sizes.width, "embedding": 100, "positions": 100}
+        own = jax.random.fold_in(key, number)
         return jax.random.normal(own, shape) / inputs.get(name, shape[0]) ** 0.5
 
-    is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
-    return jax.tree_util.tree_map_with_path(drawn, sizes, is_leaf=is_shape)
+    drawn_leaves = (drawn(i, path[-1].key, n) for i, (path, n) in enumerate(leaves))
+    return structure.unflatten(drawn_leaves)
 
 
-def hash_of(text):
-    """A number for a name, the same in every process."""
-    return sum(31**i * ord(c) for i, c in enumerate(text)) % 2**31
+def is_shape(x):
+    return isinstance(x, tuple)
+
+
+def spread(x):
+    """Activations, laid over the devices by their examples alone."""
+    return jax.lax.with_sharding_constraint(x, BATCH)
 
 
 def normalized(x, scale):
@@ -114,13 +124,15 @@ def attention(block, x):
 
 def loss_fn(params, text):
     """How badly each character is guessed from those before it: text [n, CONTEXT+1]."""
-    x = params["embedding"][text[:, :-1]] + params["positions"]
+    # Any example may need any row.
+    rows = jax.lax.with_sharding_constraint(params["embedding"], P())
+    x = spread(rows[text[:, :-1]] + params["positions"])
     for name in sorted(params):
         if name.startswith("block"):
             block = params[name]
-            x = x + attention(block, normalized(x, block["scales"][0]))
+            x = spread(x + attention(block, normalized(x, block["scales"][0])))
             hidden = normalized(x, block["scales"][1]) @ block["up"]
-            x = x + jax.nn.gelu(hidden) @ block["down"]
+            x = spread(x + jax.nn.gelu(hidden) @ block["down"])
     logits = normalized(x, params["scale"]) @ params["head"]
     return of.losses.cross_entropy(jnp.moveaxis(logits, -1, 1), text[:, 1:])
 
@@ -143,8 +155,7 @@ def abstract_params(mesh, sizes):
         sharding = NamedSharding(mesh, spec)
         return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
 
-    is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
-    return jax.tree_util.tree_map_with_path(on_mesh, sizes, is_leaf=is_shape)
+    return jax.tree.map_with_path(on_mesh, shapes(sizes), is_leaf=is_shape)
 
 
 def shardings_of(tree):
@@ -165,10 +176,10 @@ def optimizer(mesh, steps):
     return of.sharding.zero(adamw, mesh, "data", layout=layout)
 
 
-def batch_of(mesh, codes, size, seed, step):
+def batch_of(mesh, codes, seed, step):
     """The batch of a step, of which each process places what its devices need."""
     rng = np.random.default_rng((seed, step))
-    text = manual.windows(codes, CONTEXT + 1, (size,), rng)
+    text = manual.windows(codes, CONTEXT + 1, (EXAMPLES,), rng)
     sharding = NamedSharding(mesh, BATCH)
     return jax.make_array_from_callback(text.shape, sharding, lambda i: text[i])
 
@@ -179,13 +190,13 @@ def batch_of(mesh, codes, size, seed, step):
 class Pure:
     """Training by a function of values."""
 
-    def __init__(self, tx, mesh, params, state=None):
+    def __init__(self, tx, mesh, sizes, params, state=None):
         self.params = params
         self.state = of.sharding.init(tx, params) if state is None else state
-        self.compiled = compile_step(tx, mesh, params)
+        self.step_of = compile_step(tx, mesh, sizes)
 
     def step(self, batch):
-        self.params, self.state, loss = self.compiled(self.params, self.state, batch)
+        self.params, self.state, loss = self.step_of(self.params, self.state, batch)
         return loss
 
     def saved(self):
@@ -195,18 +206,24 @@ class Pure:
 class Stateful:
     """Training by an object that keeps parameters and state."""
 
-    def __init__(self, tx, mesh, params, state=None):
+    def __init__(self, tx, mesh, sizes, params, state=None):
+        self.mesh = mesh
         self.optimizer = of.optim.Stateful(tx, params)
         if state is not None:
             self.optimizer.load_functional(state, params)
-        self.step = self.optimizer.compile_step(loss_fn)
+        self.train_step = self.optimizer.compile_step(loss_fn)
+
+    def step(self, batch):
+        with jax.set_mesh(self.mesh):
+            return self.train_step(batch)
 
     def saved(self):
         _, state, params = self.optimizer.functional()
         return {"params": params, "state": state}
 
 
-def compile_step(tx, mesh, params, size=16):
+@functools.cache
+def compile_step(tx, mesh, sizes):
     """One compiled step; parameters and state stay where they are."""
 
     def step(params, state, text):
@@ -214,14 +231,15 @@ def compile_step(tx, mesh, params, size=16):
         updates, state = tx.update(grads, state, params)
         return of.apply_updates(params, updates), state, loss
 
+    params = abstract_params(mesh, sizes)
     state = of.sharding.abstract_state(tx, params)
-    whole = NamedSharding(mesh, P())
-    places = (shardings_of(params), shardings_of(state), whole)
+    places = (*map(shardings_of, (params, state)), NamedSharding(mesh, P()))
     text = jax.ShapeDtypeStruct(
-        (size, CONTEXT + 1), jnp.int32, sharding=NamedSharding(mesh, BATCH)
+        (EXAMPLES, CONTEXT + 1), jnp.int32, sharding=NamedSharding(mesh, BATCH)
     )
     jitted = jax.jit(step, donate_argnums=(0, 1), out_shardings=places)
-    return jitted.lower(params, state, text).compile()
+    with jax.set_mesh(mesh):
+        return jitted.lower(params, state, text).compile()
 
 
 # --- Training, saving, resuming -------------------------------------------------------
@@ -231,17 +249,17 @@ def resumed(face, tx, mesh, sizes, seed, manager):
     """Where the last checkpoint left off, on whichever mesh; or from the beginning."""
     last = manager.latest_step()
     if last is None:
-        return face(tx, mesh, made(mesh, sizes, seed)), 0
+        return face(tx, mesh, sizes, made(mesh, sizes, seed)), 0
     params = abstract_params(mesh, sizes)
     wanted = {"params": params, "state": of.sharding.abstract_state(tx, params)}
     found = manager.restore(last, args=ocp.args.StandardRestore(wanted))
-    return face(tx, mesh, found["params"], found["state"]), last
+    return face(tx, mesh, sizes, found["params"], found["state"]), last
 
 
 def train(run, mesh, codes, seed, steps, on_step):
     """Steps with these numbers; what ``on_step`` is told: number and loss."""
     for step in steps:
-        loss = run.step(batch_of(mesh, codes, 16, seed, step))
+        loss = run.step(batch_of(mesh, codes, seed, step))
         on_step(step + 1, float(loss))
 
 
@@ -253,14 +271,14 @@ def save(manager, step, run):
 
 def on_one_process(args, folder):
     """Train; save half-way; continue there and on four devices. Prints and draws."""
-    import device_pictures
+    import devices
 
     face, codes = face_of(args), manual.characters()
-    sizes, total = shapes(args.width, args.layers), args.epochs * STEPS
+    sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
     half = args.epochs // 2 * STEPS
     mesh = mesh_of(WHOLE)
     tx = optimizer(mesh, total)
-    report(tx, mesh, sizes)
+    report(devices, tx, mesh, sizes)
     losses, others = {}, {}
     with ocp.CheckpointManager(folder / "one") as manager:
         run, _ = resumed(face, tx, mesh, sizes, args.seed, manager)
@@ -277,7 +295,7 @@ def on_one_process(args, folder):
     print(f"4 devices from step {start}, {total} steps: loss {others[total]:.4f}")
     difference = max(abs(losses[step] - loss) for step, loss in others.items())
     print(f"the losses agree to {difference:.1e}")
-    device_pictures.draw(states_of(mesh, sizes, total), losses, others, args.output)
+    devices.draw(states_of(mesh, sizes, total), losses, others, args.output)
     print(f"saved {args.output}")
     return jax.device_get(run.saved()["params"])
 
@@ -304,36 +322,21 @@ def states_of(mesh, sizes, steps):
     }
 
 
-def bytes_a_device(tree):
-    return sum(
-        int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
-        for x in jax.tree.leaves(tree)
-    )
-
-
-def exchanges(program):
-    """How often devices exchange something in a compiled program: {kind: count}."""
-    kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
-    return Counter(re.findall(rf"= .*? ({kinds})(?:-start)?\(", program))
-
-
-def report(tx, mesh, sizes):
+def report(devices, tx, mesh, sizes):
     params = abstract_params(mesh, sizes)
-    state = of.sharding.abstract_state(tx, params)
-    plain = of.sharding.abstract_state(tx.inner, params)
-    compiled = compile_step(tx, mesh, params)
     count = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(params))
     print(f"{count:,} parameters on a mesh of {dict(mesh.shape)}")
+    state, plain = (of.sharding.abstract_state(t, params) for t in (tx, tx.inner))
     print("bytes a device:")
-    print(f"  parameters          {bytes_a_device(params):>9,}")
-    print(f"  state without ZeRO  {bytes_a_device(plain):>9,}")
-    print(f"  state with ZeRO     {bytes_a_device(state):>9,}")
+    print(f"  parameters          {devices.held_bytes(params):>9,}")
+    print(f"  state without ZeRO  {devices.held_bytes(plain):>9,}")
+    print(f"  state with ZeRO     {devices.held_bytes(state):>9,}")
+    compiled = compile_step(tx, mesh, sizes)
     arguments = compiled.memory_analysis().argument_size_in_bytes
     print(f"  the step's arguments, as XLA counts them: {arguments:,}")
-    found = ", ".join(
-        f"{n} {kind}" for kind, n in exchanges(compiled.as_text()).items()
-    )
-    print(f"exchanges in a step: {found}", flush=True)
+    found = devices.exchanges(compiled.as_text())
+    listed = ", ".join(f"{n} {kind}" for kind, n in found.items())
+    print(f"exchanges in a step: {listed}", flush=True)
 
 
 # --- Two processes --------------------------------------------------------------------
@@ -344,7 +347,7 @@ def in_process(args):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(args.address, args.processes, args.process)
     mesh, codes = mesh_of(WHOLE), manual.characters()
-    sizes, total = shapes(args.width, args.layers), args.epochs * STEPS
+    sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
     tx = optimizer(mesh, total)
 
     def tell(step, loss):
@@ -416,7 +419,8 @@ def on_processes(args, folder, expected):
         process.communicate()
     print(f"killed one at {stop.strip()}", flush=True)
     printed = finished(started(args, broken))
-    print(f"resumed {printed.splitlines()[0]}")
+    start = next(x for x in printed.splitlines() if x.startswith("from step"))
+    print(f"resumed {start}")
     again = same(first, read(broken / "process0.npz"))
     print(f"the parameters are those of the run without interruption: {again}")
 

@@ -1,4 +1,7 @@
-"""Where the parts of arrays lie: pictures of shardings, and of what devices hold."""
+"""What devices hold and exchange, in numbers and in pictures."""
+
+import re
+from collections import Counter
 
 import jax
 import matplotlib
@@ -9,6 +12,20 @@ matplotlib.use("Agg")  # draws into files; needs no screen
 import matplotlib.pyplot as plt
 
 SHOWN = ("embedding", "block0.qkv", "block0.down", "scale")
+
+
+def held_bytes(tree):
+    """How much of arrays, or of shapes with shardings, is on each device."""
+    return sum(
+        int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
+        for x in jax.tree.leaves(tree)
+    )
+
+
+def exchanges(program):
+    """How often devices exchange something in a compiled program: {kind: count}."""
+    kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    return Counter(re.findall(rf"= .*? ({kinds})(?:-start)?\(", program))
 
 
 def leaf_at(tree, path):
@@ -77,15 +94,12 @@ def draw_arrays(figure, trees, count):
 
 def draw_bytes(ax, trees):
     """For each device the bytes of parameters and moments."""
-    held = {}
-    for title, tree in trees.items():
-        moments = 1 if title == "parameters" else 2  # both lie alike
-        held[title] = sum(
-            moments * int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
-            for x in jax.tree.leaves(tree)
-        )
-    kilobytes = [n / 1024 for n in held.values()]
-    bars = ax.barh(list(held), kilobytes, color=["0.6", "tab:orange", "tab:green"])
+    # Of the two moments one is given; both lie alike.
+    kilobytes = [
+        held_bytes(tree) * (1 if title == "parameters" else 2) / 1024
+        for title, tree in trees.items()
+    ]
+    bars = ax.barh(list(trees), kilobytes, color=["0.6", "tab:orange", "tab:green"])
     ax.bar_label(bars, [f"{n:.0f} KiB" for n in kilobytes], padding=3, fontsize=9)
     ax.set_xlim(0, 1.25 * max(kilobytes))
     ax.set_title("on each device", fontsize=11)
