@@ -11,12 +11,12 @@ batches. The text is that of Python's own manual pages.
 
 import argparse
 import itertools
-from pydoc_data.topics import topics
 from typing import NamedTuple
 
 import datasets
 import jax
 import jax.numpy as jnp
+import manual
 import matplotlib
 import numpy as np
 import options
@@ -139,14 +139,8 @@ def digits(epochs, seed):
 def text(steps, seed):
     """A transformer with one block that predicts the next character."""
     rng = np.random.default_rng(seed)
-    whole = " ".join(topics[name] for name in sorted(topics))
-    codes = np.minimum(np.frombuffer(whole.encode("ascii", "replace"), np.uint8), 127)
-    codes = codes.astype(np.int32)
-    cut = int(0.9 * len(codes))
-
-    def windows(low, high, *shape):
-        starts = rng.integers(low, high - CONTEXT - 1, shape)
-        return codes[starts[..., None] + np.arange(CONTEXT + 1)]
+    codes = manual.characters()
+    learned, others = np.split(codes, [int(0.9 * len(codes))])
 
     params = {
         "embedding": 0.1 * matrix(rng, 1, 128 * WIDTH).reshape(128, WIDTH),
@@ -181,8 +175,8 @@ def text(steps, seed):
         logits = normalized(x, params["scales"][2]) @ params["head_embedding"]
         return cross_entropy(logits.reshape(-1, 128), labels.reshape(-1))
 
-    batches = windows(0, cut, steps, 16)
-    held_out = windows(cut, len(codes), 256)
+    batches = manual.windows(learned, CONTEXT + 1, (steps, 16), rng)
+    held_out = manual.windows(others, CONTEXT + 1, (256,), rng)
     return Problem(params, (batches,), (held_out,), loss_fn)
 
 

@@ -6,6 +6,7 @@ are explicit; if they are automatic, XLA decides, and is asked to decide alike.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -122,6 +123,40 @@ def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Arra
         return jnp.broadcast_to(leaf.sum(axes, keepdims=bool(shape)), shape)
 
     return zeros_like_result(resized, leaf, dtype)
+
+
+def zeros_of_vectors(params: PyTree, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros, along whose last axis are all numbers of all parameters.
+
+    That axis is cut over all axes of the mesh that parameters are cut over, as far as
+    its length allows. Along automatic axes a compiled program does not know of them.
+    """
+    zeros = jnp.zeros(shape, dtype)
+    shardings = [*filter(None, map(_known_sharding, jax.tree.leaves(params)))]
+    used = {name for s in shardings for axis in s.spec for name in _names_of(axis)}
+    mesh: Any = shardings[0].mesh if used else None
+    names = [name for name in mesh.axis_names if name in used] if mesh else []
+    while names and shape[-1] % math.prod(mesh.shape[name] for name in names):
+        names.pop()
+    if not names:
+        return zeros
+    along = tuple(names) if len(names) > 1 else names[0]
+    spec = PartitionSpec(*[None] * (len(shape) - 1), along)
+    return laid_along(zeros, mesh, spec)
+
+
+def _known_sharding(leaf: Any) -> NamedSharding | None:
+    """How a parameter lies on a mesh; None if that is not known."""
+    kind = jax.typeof(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
+    sharding = getattr(kind, "sharding", None)
+    return sharding if isinstance(sharding, NamedSharding) else None
+
+
+def _names_of(axis: Any) -> tuple[str, ...]:
+    """The axes of the mesh that one axis of an array is cut over."""
+    if axis is None:
+        return ()
+    return axis if isinstance(axis, tuple) else (axis,)
 
 
 def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:

@@ -13,6 +13,7 @@ from .._gradients import dense_gradient, strongly_typed, value_and_gradient
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment
+from .._placement import laid_like, whole, zeros_of_vectors
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, select
@@ -148,13 +149,13 @@ class step_by_lbfgs(GradientTransformation):
             func_evals=jnp.zeros((), jnp.int32),
             n_iter=jnp.zeros((), jnp.int32),
             al=jnp.zeros(self.history_size, dtype),
-            d=jnp.zeros(length, dtype),
+            d=zeros_of_vectors(params, (length,), dtype),
             t=as_scalar(0),
-            old_dirs=jnp.zeros((self.history_size, length), dtype),
-            old_stps=jnp.zeros((self.history_size, length), dtype),
+            old_dirs=zeros_of_vectors(params, (self.history_size, length), dtype),
+            old_stps=zeros_of_vectors(params, (self.history_size, length), dtype),
             ro=jnp.zeros(self.history_size, dtype),
             H_diag=jnp.ones((), dtype),
-            prev_flat_grad=jnp.zeros(length, dtype),
+            prev_flat_grad=zeros_of_vectors(params, (length,), dtype),
             prev_loss=as_scalar(0),
             num_pairs=jnp.zeros((), jnp.int32),
         )
@@ -189,7 +190,8 @@ class step_by_lbfgs(GradientTransformation):
         end = lax.while_loop(
             lambda progress: ~progress.stopped, body, self.start(state, params)
         )
-        return _difference(gradient, end.params, params), end.state
+        new = jax.tree.map(laid_like, end.state, state)
+        return _difference(gradient, end.params, params), new
 
     def start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
         """An update before its first evaluation.
@@ -210,6 +212,7 @@ class step_by_lbfgs(GradientTransformation):
             # Only its structure counts: the first iteration starts a search.
             nowhere = Point(state.t, state.prev_loss, state.prev_loss, state.d)
             search = start_search(nowhere, state.t, state.t, none)
+        state = jax.tree.map(whole, state)
         return _Progress(params, params, state, search, none, none, none != none)
 
     def advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:

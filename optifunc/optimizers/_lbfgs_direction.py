@@ -10,6 +10,7 @@ from .._checks import check_integer
 from .._dataclass import static
 from .._gradients import dense_gradient, strongly_typed
 from .._numerics import increment, sqrt
+from .._placement import laid_like, whole, zeros_of_vectors
 from .._state import Concatenated, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, leaf_dtype
@@ -103,12 +104,12 @@ class scale_by_lbfgs(GradientTransformation):
         # Each field is an array of its own, so that the state can be donated.
         return ScaleByLbfgsState(
             step=jnp.zeros((), jnp.int32),
-            old_dirs=jnp.zeros((self.memory_size, length), dtype),
-            old_stps=jnp.zeros((self.memory_size, length), dtype),
+            old_dirs=zeros_of_vectors(params, (self.memory_size, length), dtype),
+            old_stps=zeros_of_vectors(params, (self.memory_size, length), dtype),
             ro=jnp.zeros(self.memory_size, dtype),
             H_diag=jnp.ones((), dtype),
-            prev_flat_params=jnp.zeros(length, dtype),
-            prev_flat_grad=jnp.zeros(length, dtype),
+            prev_flat_params=zeros_of_vectors(params, (length,), dtype),
+            prev_flat_grad=zeros_of_vectors(params, (length,), dtype),
             num_pairs=jnp.zeros((), jnp.int32),
         )
 
@@ -123,6 +124,7 @@ class scale_by_lbfgs(GradientTransformation):
         params = jax.tree.map(strongly_typed, params)
         gradient = dense_gradient(updates, params)
         check_pairs_fit(state.old_dirs, params, self.memory_size)
+        given, state = state, jax.tree.map(whole, state)
         dtype = state.old_dirs.dtype
         point, grad = flat_vector(params, dtype), flat_vector(gradient, dtype)
 
@@ -138,13 +140,14 @@ class scale_by_lbfgs(GradientTransformation):
             unflattened(direction, params),
             gradient,
         )
-        return new, ScaleByLbfgsState(
+        found = ScaleByLbfgsState(
             step=increment(state.step),
             H_diag=scale,
             prev_flat_params=point,
             prev_flat_grad=grad,
             **pairs._asdict(),
         )
+        return new, jax.tree.map(laid_like, found, given)
 
     def _learned(
         self, state: ScaleByLbfgsState, point: Array, grad: Array

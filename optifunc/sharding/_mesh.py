@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 
-def check_mesh(mesh: Any, axis: Any) -> None:
-    """Check that ``axis`` is an axis of ``mesh``.
+def names_in(spec: PartitionSpec) -> list[str]:
+    """The axes of the mesh that a spec names."""
+    names: list[Any] = []
+    for entry in spec:
+        names += entry if isinstance(entry, tuple) else [entry]
+    return [name for name in names if isinstance(name, str)]
+
+
+def check_mesh(mesh: Any, axis: Any, name: str = "axis") -> None:
+    """Check that ``axis``, an argument ``name``, is an axis of ``mesh``.
 
     **Raises:** `TypeError` for a mesh that is not one, `ValueError` for another name.
     """
@@ -16,4 +24,4 @@ def check_mesh(mesh: Any, axis: Any) -> None:
         )
     if axis not in mesh.axis_names:
         names = ", ".join(map(repr, mesh.axis_names))
-        raise ValueError(f"axis is {axis!r}, but the mesh has {names}")
+        raise ValueError(f"{name} is {axis!r}, but the mesh has {names}")

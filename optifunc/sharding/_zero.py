@@ -1,6 +1,6 @@
 """ZeRO: state and update in parts, one on each device."""
 
-from functools import partial
+import math
 from typing import Any
 
 import jax
@@ -20,9 +20,10 @@ from .._transformation import (
     require_params,
     transformation,
 )
-from .._tree import PyTree, is_sparse
+from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
+from ..wrappers._selection import chosen_values, like, static_choice
 from ..wrappers._wrapper import Wrapper
-from ._mesh import check_mesh
+from ._mesh import check_mesh, names_in
 
 _DEVICE_MEMORY = "device"
 
@@ -43,6 +44,13 @@ class zero(Wrapper):
     order in which sums are taken: the whole arrays are what ``inner`` sees, so norms,
     factored means and the like are of all parts.
 
+    Parameters that are sharded over other axes of the mesh keep that, and their state
+    is cut once more, if ``layout`` says how they lie. A compiled program cannot see it
+    where the axes of the mesh are automatic::
+
+        layout = {"up": P(None, "tensor"), "down": P("tensor"), "scale": P()}
+        tx = of.sharding.zero(of.adamw(3e-4), mesh, "data", layout=layout)
+
     **Arguments:**
 
     - ``inner``: the transformation, ours or optax's.
@@ -53,12 +61,18 @@ class zero(Wrapper):
       where the platform has it), so that whole gradients need not exist.
     - ``offload``: keep what is per parameter in the host's memory (``pinned_host``).
       Each update brings it to the device and back.
+    - ``layout``: how the parameters lie, a `jax.sharding.PartitionSpec` for each: a
+      tree, the leaves of which may stand for whole subtrees of the parameters, or a
+      function of ``(path, leaf)``. What is sharded over ``axis`` already stays as it
+      is. None: they are whole on each device.
 
     **State:** the inner transformation's.
 
     **Raises:** `ValueError` for an ``axis`` that ``mesh`` does not have, for an unknown
-    ``stage``, for ``offload`` on devices without such memory, and at `update` if
-    ``params`` is missing. `TypeError` for a ``mesh`` that is not one.
+    ``stage``, for ``offload`` on devices without such memory, for a ``layout`` that
+    names other axes, at `init` for parameters that are sharded over ``axis`` without a
+    ``layout`` that says so, and at `update` if ``params`` is missing. `TypeError` for a
+    ``mesh`` that is not one, and for a ``layout`` of other things.
 
     **Source:** Rajbhandari et al., "ZeRO: memory optimizations toward training trillion
     parameter models", 2020, [arXiv:1910.02054](https://arxiv.org/abs/1910.02054).
@@ -69,6 +83,7 @@ class zero(Wrapper):
     axis: str = static()
     stage: int = static(default=1)
     offload: bool = static(default=False)
+    layout: Any = static(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,62 +97,111 @@ class zero(Wrapper):
                     f"offload needs the memory {HOST_MEMORY!r}, but {device} has only "
                     f"{', '.join(kinds)}"
                 )
+        if self.layout is not None:
+            choice = static_choice(self.layout, self._check_spec)
+            object.__setattr__(self, "layout", choice)
+
+    def _check_spec(self, path: str, spec: Any) -> PartitionSpec:
+        if not isinstance(spec, PartitionSpec):
+            raise TypeError(
+                "layout must consist of jax.sharding.PartitionSpec, found "
+                f"{spec!r} at {path!r}"
+            )
+        for name in names_in(spec):
+            check_mesh(self.mesh, name, f"layout at {path!r}")
+        return spec
 
     def state_of(self, child: Child, state: State) -> State:
         return state
 
     def init(self, params: PyTree) -> State:
-        state = self.inner.init(jax.tree.map(self._cut, params))
+        if self.layout is None:
+            for path, leaf in leaves_with_names(params):
+                self._check_is_whole(path, leaf)
+        state = self.inner.init(self._on_each(self._cut, params, params))
         return self._kept(state, params)
 
     def evaluated(self, state: State, params: PyTree) -> PyTree:
         near = self._near(state, params)
-        answer = self.inner.evaluated(near, jax.tree.map(self._cut, params))
-        return jax.tree.map(self._joined, answer)
+        cut = self._on_each(self._cut, params, params)
+        return self._on_each(self._joined, self.inner.evaluated(near, cut), params)
 
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
         params = require_params(params, updates, "zero")
         if self.stage == 1:
-            updates = jax.tree.map(self._joined, updates, is_leaf=is_sparse)
+            updates = self._on_each(self._joined, updates, params)
         parts, new = self.inner.update(
-            jax.tree.map(self._cut, updates, is_leaf=is_sparse),
+            self._on_each(self._cut, updates, params),
             self._near(state, params),
-            jax.tree.map(self._cut, params),
+            self._on_each(self._cut, params, params),
             **extra,
         )
-        whole = jax.tree.map(self._joined, parts, is_leaf=is_sparse)
-        return whole, self._kept(new, params)
+        return self._on_each(self._joined, parts, params), self._kept(new, params)
 
-    def _axis_of(self, shape: tuple[int, ...]) -> int | None:
-        """Which axis of an array is cut; None for none."""
-        devices = self.mesh.shape[self.axis]
-        fitting = [i for i, n in enumerate(shape) if n and n % devices == 0]
-        return max(fitting, key=lambda i: (shape[i], -i), default=None)
+    def _specs(self, params: PyTree) -> list[PartitionSpec | None]:
+        """How each parameter lies, as far as that was said."""
+        if self.layout is None:
+            return [None] * len(jax.tree.leaves(params, is_leaf=is_sparse))
+        return chosen_values(self.layout, params, "layout", self._check_spec)
 
-    def _cut(self, leaf: Any) -> Any:
-        return self._laid(leaf, self.axis)
+    def _on_each(self, function: Any, tree: PyTree, params: PyTree) -> PyTree:
+        """``tree`` with ``function`` of each leaf and of how its parameter lies."""
+        leaves = flatten_like(tree, params, ("updates", "params"))
+        return like(params, [*map(function, leaves, self._specs(params))])
 
-    def _joined(self, leaf: Any) -> Any:
-        return self._laid(leaf, None)
+    def _check_is_whole(self, path: str, leaf: Any) -> None:
+        kind = jax.typeof(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
+        spec = getattr(getattr(kind, "sharding", None), "spec", PartitionSpec())
+        if self.axis in names_in(spec):
+            raise ValueError(
+                f"the parameter {path!r} is sharded over {self.axis!r} already, as "
+                f"{spec}; say so by layout=, or name an axis over which it is whole"
+            )
 
-    def _laid(self, leaf: Any, name: str | None) -> Any:
-        """``leaf`` with its cut axis along ``name``, and the others as they are."""
-        if is_sparse(leaf) or is_shape(leaf):
-            return leaf
-        cut = self._axis_of(np.shape(leaf))
+    def _cut_spec(
+        self, shape: tuple[int, ...], spec: PartitionSpec | None
+    ) -> PartitionSpec | None:
+        """How an array lies in parts; None if it stays as it is."""
+        free = PartitionSpec.UNCONSTRAINED
+        given = [free] * len(shape) if spec is None else [*spec]
+        axes: list[Any] = [*given, *[None] * (len(shape) - len(given))]
+        if spec is not None and self.axis in names_in(spec):
+            return None
+        # The length of what a device has along each axis, where it can be cut again.
+        lengths = {}
+        for i, n in enumerate(shape):
+            names = [] if axes[i] is free else names_in(PartitionSpec(axes[i]))
+            parts = math.prod(self.mesh.shape[name] for name in names)
+            if n and n % (parts * self.mesh.shape[self.axis]) == 0:
+                lengths[i] = n // parts
+        cut = max(lengths, key=lambda i: (lengths[i], -i), default=None)
         if cut is None:
+            return None
+        names = [] if axes[cut] is free else names_in(PartitionSpec(axes[cut]))
+        axes[cut] = (*names, self.axis) if names else self.axis
+        return PartitionSpec(*axes)
+
+    def _cut(self, leaf: Any, spec: PartitionSpec | None) -> Any:
+        return self._laid(leaf, self._cut_spec(np.shape(leaf), spec))
+
+    def _joined(self, leaf: Any, spec: PartitionSpec | None) -> Any:
+        cut = self._cut_spec(np.shape(leaf), spec)
+        if cut is not None and spec is None:
+            spec = PartitionSpec(*(None if x == self.axis else x for x in cut))
+        return self._laid(leaf, None if cut is None else spec)
+
+    def _laid(self, leaf: Any, spec: PartitionSpec | None) -> Any:
+        if spec is None or is_sparse(leaf) or is_shape(leaf):
             return leaf
-        axes: list[Any] = [PartitionSpec.UNCONSTRAINED] * np.ndim(leaf)
-        axes[cut] = name
-        return laid_along(jnp.asarray(leaf), self.mesh, PartitionSpec(*axes))
+        return laid_along(jnp.asarray(leaf), self.mesh, spec)
 
     def _kept(self, state: State, params: PyTree) -> State:
         """The state as it is kept between updates: cut, and where it belongs."""
 
-        def keep(leaf: Any) -> Any:
-            leaf = self._cut(leaf)
+        def keep(leaf: Any, spec: PartitionSpec | None) -> Any:
+            leaf = self._cut(leaf, spec)
             return _in_memory(leaf, HOST_MEMORY) if self.offload else leaf
 
         return self._mapped(keep, state, params)
@@ -146,25 +210,25 @@ class zero(Wrapper):
         """The state as an update needs it."""
         if not self.offload:
             return state
-        return self._mapped(partial(_in_memory, kind=_DEVICE_MEMORY), state, params)
+        return self._mapped(lambda x, _: _in_memory(x, _DEVICE_MEMORY), state, params)
 
-    @staticmethod
-    def _mapped(function: Any, state: State, params: PyTree) -> State:
+    def _mapped(self, function: Any, state: State, params: PyTree) -> State:
         """``state`` with ``function`` of each array of the shape of its parameter."""
         structure: Any
         leaves, structure = jax.tree.flatten(params)
+        specs = self._specs(params)
+
+        def on_part(part: PyTree, param: Any, spec: PartitionSpec | None) -> PyTree:
+            return jax.tree.map(
+                lambda x: function(x, spec) if np.shape(x) == np.shape(param) else x,
+                part,
+            )
 
         def on_field(field: Field, value: Any) -> Any:
             if not field.role.is_per_parameter:
                 return value
-            parts = [
-                jax.tree.map(
-                    lambda x, p=param: function(x) if np.shape(x) == np.shape(p) else x,
-                    part,
-                )
-                for part, param in zip(parts_of(value, params), leaves, strict=True)
-            ]
-            return structure.unflatten(parts)
+            parts = parts_of(value, params)
+            return structure.unflatten(map(on_part, parts, leaves, specs))
 
         return map_state(on_field, state, params)
 

@@ -67,6 +67,7 @@ def test_a_picture_may_not_be_a_folder(error_of, tmp_path):
         ("param_groups_and_schedules", "--epochs", 2, "1"),
         ("hypergradient", "--outer-steps", 1, "1.5"),
         ("cifar10_cnn", "--batch-size", 1, "0"),
+        ("sharded_training", "--width", 16, "8"),
     ],
 )
 def test_smallest_numbers(error_of, example, option, least, value):
@@ -75,7 +76,8 @@ def test_smallest_numbers(error_of, example, option, least, value):
 
 
 # The others train on what comes with packages.
-WITH_DATA = sorted(set(EVERY) - {"quickstart", "learning_rate_finder", "low_precision"})
+OWN_DATA = {"quickstart", "learning_rate_finder", "low_precision", "sharded_training"}
+WITH_DATA = sorted(set(EVERY) - OWN_DATA)
 
 
 @pytest.mark.parametrize("example", WITH_DATA)

@@ -49,7 +49,12 @@ ROWS = [
         magnitudes=True,
         needs_params=True,
     ),
-    Row("scale_by_lbfgs", of.scale_by_lbfgs, one_vector=True, needs_params=True),
+    Row(
+        "scale_by_lbfgs",
+        lambda: of.scale_by_lbfgs(3),
+        one_vector=True,
+        needs_params=True,
+    ),
     Row(
         "scale_by_backtracking_linesearch",
         lambda: of.chain(
