@@ -10,27 +10,13 @@ _TO_COME = "to be built over what this library gets"
 _CALLS = "carries optax's own state or interface"
 _NO_OPTIMIZER = "a function that has nothing to do with optimizers"
 _EXAMPLES = "takes gradients of single examples"
+_PADDINGS = "padding anywhere, and a finite loss where no alignment exists"
 _STATE = "the state of one of these"
 _CONTRIB = "this library follows the authors, not optax's version; see of.NAME"
 
 _LOSSES = {
-    "binary_dice_loss": _TO_COME,
-    "ctc_loss": _CALLS,
-    "ctc_loss_with_forward_probs": _CALLS,
-    "dice_loss": _TO_COME,
-    "hinge_loss": _TO_COME,
-    "make_fenchel_young_loss": _TO_COME,
-    "multiclass_generalized_dice_loss": _TO_COME,
-    "multiclass_hinge_loss": _TO_COME,
-    "multiclass_perceptron_loss": _TO_COME,
-    "multiclass_sparsemax_loss": _TO_COME,
-    "ntxent": _TO_COME,
-    "perceptron_loss": _TO_COME,
-    "poly_loss_cross_entropy": _TO_COME,
-    "ranking_softmax_loss": _TO_COME,
-    "sigmoid_focal_loss": _TO_COME,
-    "sparsemax_loss": _TO_COME,
-    "triplet_margin_loss": _TO_COME,
+    "ctc_loss": _PADDINGS,
+    "ctc_loss_with_forward_probs": _PADDINGS,
 }
 _TRANSFORMS = {
     "AddNoiseState": _STATE,
@@ -56,16 +42,7 @@ def _all(names: str, reason: str) -> dict[str, str]:
 OWN: dict[str, dict[str, str]] = {
     "": {
         **_TRANSFORMS,
-        **{
-            name: _LOSSES[name]
-            for name in (
-                "ctc_loss",
-                "ctc_loss_with_forward_probs",
-                "hinge_loss",
-                "ntxent",
-                "sigmoid_focal_loss",
-            )
-        },
+        **_LOSSES,
         **_all(
             "adan amsgrad fromage noisy_sgd novograd optimistic_adam "
             "optimistic_adam_v2 optimistic_gradient_descent polyak_sgd radam rprop "
@@ -129,14 +106,6 @@ OWN: dict[str, dict[str, str]] = {
         _NO_OPTIMIZER,
     ),
     "perturbations": _all("Gumbel Normal make_perturbed_fun", _NO_OPTIMIZER),
-    "projections": _all(
-        "projection_box projection_halfspace projection_hypercube "
-        "projection_hyperplane projection_l1_ball projection_l1_sphere "
-        "projection_l2_ball projection_l2_sphere projection_linf_ball "
-        "projection_non_negative projection_simplex projection_vector",
-        _TO_COME,
-    ),
     "schedules": _all("StatefulSchedule", _CALLS),
-    "second_order": _all("fisher_diag hessian_diag hvp", _TO_COME),
     "transforms": {**_TRANSFORMS, **_all("unitwise_clip unitwise_norm", _CALLS)},
 }

@@ -75,6 +75,11 @@ from ._losses import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
     squared_error as squared_error,
 )
+from ._more_losses import (
+    hinge_loss as hinge_loss,
+    ntxent as ntxent,
+    sigmoid_focal_loss as sigmoid_focal_loss,
+)
 from ._optimizers import (
     adabelief as adabelief,
     adadelta as adadelta,
