@@ -283,8 +283,11 @@ def test_second_derivatives_are_optaxs():
     data = X[:, :2], Y[:, :1]
     v = jnp.array([1.0, 2.0, -1.0])
     found = [
-        (m.hvp(squares, v, A, *data), m.hessian_diag(squares, A, *data))
-        + (m.fisher_diag(squares, A, *data),)
+        (
+            m.hvp(squares, v, A, *data),
+            m.hessian_diag(squares, A, *data),
+            m.fisher_diag(squares, A, *data),
+        )
         for m in (compat.second_order, optax.second_order)
     ]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-5, 1e-6), *found)

@@ -30,6 +30,14 @@ def is_matrix(params):
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
+def total_size(updates):
+    return jnp.sum(jnp.abs(updates["w"])) + jnp.sum(jnp.abs(updates["b"]))
+
+
+def total_size_of_each(updates):
+    return jax.tree.map(lambda u: u * u, updates)
+
+
 MASK = {"w": True, "b": False}
 LABELS = {"w": 1, "b": 3}
 
@@ -102,6 +110,25 @@ ENTRIES = {
     ).gradient_transformation(),
     "injected": lambda o: o.inject_hyperparams(o.adamw)(falling, b1=0.8, mask=MASK),
     "without nans": lambda o: o.chain(o.zero_nans(), o.identity(), o.sgd(0.1)),
+    "ema": lambda o: o.ema(0.9),
+    "ema all": lambda o: o.chain(o.ema(0.8, False, jnp.float32), o.scale(-0.1)),
+    "every": lambda o: o.chain(o.adam(0.01), o.apply_every(3)),
+    "nonnegative": lambda o: o.chain(o.sgd(0.1), o.keep_params_nonnegative()),
+    "one length": lambda o: o.chain(
+        o.normalize_by_update_norm(0.5, 1e-3), o.scale(-0.1)
+    ),
+    "by block": lambda o: o.chain(
+        o.scale_by_param_block_norm(0.1), o.scale_by_param_block_rms(), o.scale(-0.1)
+    ),
+    "noise": lambda o: o.chain(o.add_noise(0.1, 0.55, 3), o.scale(-0.1)),
+    "noisy sgd": lambda o: o.noisy_sgd(falling, key=jax.random.key(7)),
+    "flat": lambda o: o.flatten(o.chain(o.clip_by_block_rms(0.1), o.adam(0.01))),
+    "snapshot": lambda o: o.chain(o.sgd(0.1), o.snapshot("size", total_size)),
+    "average of a measure": lambda o: o.chain(
+        o.sgd(0.1), o.transforms.measure_with_ema(total_size_of_each, 0.9)
+    ),
+    "directions of L-BFGS": lambda o: o.lbfgs(0.01, 4, linesearch=None),
+    "without its scale": lambda o: o.chain(o.scale_by_lbfgs(3, False), o.scale(-0.01)),
     "stateless": lambda o: o.chain(
         o.stateless(lambda u, p: jax.tree.map(lambda x, y: x + 0.1 * y, u, p)),
         o.stateless_with_tree_map(lambda u, p: 2 * u),

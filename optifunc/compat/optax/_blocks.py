@@ -37,7 +37,8 @@ from ._transformation import (
 EMPTY = Fields(states.EmptyState)
 
 
-def _dtype(dtype: Any) -> Any:
+def dtype_or_none(dtype: Any) -> Any:
+    """A dtype as JAX has it."""
     return None if dtype is None else jnp.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
@@ -164,7 +165,7 @@ def trace(
         states.TraceState,
         _momentum.MomentumState,
         ("momentum_buffer",),
-        (("trace", _dtype(accumulator_dtype)),),
+        (("trace", dtype_or_none(accumulator_dtype)),),
         counts=("step",),
     )
     # Without momentum there is nothing to look ahead to.
@@ -190,7 +191,7 @@ def scale_by_adam(
         states.ScaleByAdamState,
         _adam.ScaleByAdamState,
         ("step", "exp_avg", "exp_avg_sq"),
-        (("mu", _dtype(mu_dtype)),),
+        (("mu", dtype_or_none(mu_dtype)),),
     )
     tx = _adam.scale_by_adam((b1, b2), eps, nesterov=nesterov, eps_root=root)
     return built(named(tx, naming, _MOMENTS))
@@ -239,7 +240,7 @@ def scale_by_lion(
         states.ScaleByLionState,
         _lion.ScaleByLionState,
         (None, "exp_avg"),
-        (("mu", _dtype(mu_dtype)),),
+        (("mu", dtype_or_none(mu_dtype)),),
     )
     own: Any = "sign" if mode == "hard" else mode
     tx = _lion.scale_by_lion((b1, b2), own, smooth_beta)

@@ -155,7 +155,8 @@ def dice_loss(
     y = y[..., None] if y.ndim == x.ndim - 1 else y
     kept, regions = _regions((x, y), axis)
     losses = ours.dice_loss(
-        *regions,
+        regions[0],
+        regions[1],
         class_weights,
         smooth,  # type: ignore[arg-type]
         alpha,  # type: ignore[arg-type]
@@ -198,7 +199,8 @@ def multiclass_generalized_dice_loss(
     arrays = jnp.asarray(predictions), jnp.asarray(targets)
     _, regions = _regions(arrays, None)
     return ours.generalized_dice_loss(
-        *regions,
+        regions[0],
+        regions[1],
         smooth,  # type: ignore[arg-type]
         apply_softmax,
         ignore_background,
