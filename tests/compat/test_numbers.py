@@ -244,6 +244,41 @@ def test_an_entry_in_bfloat16_is_as_near_to_float32_as_optaxs(name):
         assert error <= 20 * 2**-8 * 2 + 1.5 * their_error
 
 
+COMPLEX = (
+    "adam",
+    "adam all",
+    "adamw",
+    "nadam",
+    "adagrad",
+    "rmsprop",
+    "rmsprop all",
+    "rmsprop centered",
+    "rmsprop corrected",
+)
+
+
+def test_complex_parameters_by_their_moduli():
+    """optax divides both parts by the modulus; so are the states."""
+    found = []
+    grads = {
+        k: jax.lax.complex(g, jnp.flip(g, 0) + 0.5) for k, g in gradients().items()
+    }
+    params = {k: jax.lax.complex(p, 0.3 * p - 1) for k, p in start().items()}
+    for module in (compat, optax):
+
+        @jax.jit
+        def all_of_them(params, grads, module=module):
+            return {k: run(ENTRIES[k](module), params, grads) for k in COMPLEX}
+
+        found.append(all_of_them(params, grads))
+    ours, theirs = found
+    assert names_of(ours) == names_of(theirs)
+    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        # As the real entries. Their parts apart differ by percents.
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), 1e-5, 2e-6)
+
+
 def test_bfloat16_gradients_of_float32_parameters_give_float32_updates():
     params, grads = start(), start(jnp.bfloat16)
     for build in (ENTRIES["adam"], ENTRIES["sgd all"], ENTRIES["sgd"]):

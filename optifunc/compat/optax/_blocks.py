@@ -192,8 +192,11 @@ def scale_by_adam(
         _adam.ScaleByAdamState,
         ("step", "exp_avg", "exp_avg_sq"),
         (("mu", dtype_or_none(mu_dtype)),),
+        moduli=("nu",),
     )
-    tx = _adam.scale_by_adam((b1, b2), eps, nesterov=nesterov, eps_root=root)
+    tx = _adam.scale_by_adam(
+        (b1, b2), eps, nesterov=nesterov, eps_root=root, by_modulus=True
+    )
     return built(named(tx, naming, _MOMENTS))
 
 
@@ -264,10 +267,14 @@ def scale_by_rss(
 ) -> GradientTransformationExtraArgs:
     """`of.scale_by_adagrad`, with ``eps`` inside the root."""
     naming = Fields(
-        states.ScaleByRssState, _adagrad.ScaleByAdagradState, ("sum",), counts=("step",)
+        states.ScaleByRssState,
+        _adagrad.ScaleByAdagradState,
+        ("sum",),
+        counts=("step",),
+        moduli=("sum_of_squares",),
     )
     tx = _adagrad.scale_by_adagrad(
-        0.0, initial_accumulator_value, eps, eps_in_sqrt=True
+        0.0, initial_accumulator_value, eps, eps_in_sqrt=True, by_modulus=True
     )
     return built(named(tx, naming, ("sum_of_squares",)))
 
@@ -290,6 +297,7 @@ def scale_by_rms(
         initial_scale=initial_scale,
         eps_in_sqrt=eps_in_sqrt,
         bias_correction=bias_correction,
+        by_modulus=True,
     )
     return built(named(tx, _of_rmsprop(state, names), ("nu",)))
 
@@ -313,12 +321,13 @@ def scale_by_stddev(
         initial_scale=initial_scale,
         eps_in_sqrt=eps_in_sqrt,
         bias_correction=bias_correction,
+        by_modulus=True,
     )
     return built(named(tx, _of_rmsprop(state, names), _MOMENTS))
 
 
 def _of_rmsprop(state: Any, names: tuple[str, ...]) -> Fields:
-    return Fields(state, ScaleByRmspropState, names)
+    return Fields(state, ScaleByRmspropState, names, moduli=("nu",))
 
 
 def _without_marks(params: PyTree) -> states.ZeroNansState:

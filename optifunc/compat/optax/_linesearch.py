@@ -103,8 +103,9 @@ def scale_by_backtracking_linesearch(
         rtol,
     )
     if verbose:
-        own: Any = from_optax("scale_by_backtracking_linesearch")
-        return own(*numbers, store_grad, verbose)
+        own: GradientTransformationExtraArgs = from_optax(
+            "scale_by_backtracking_linesearch"
+        )(*numbers, store_grad, verbose)
     tx = _backtracking.scale_by_backtracking_linesearch(*numbers, store_grad=store_grad)
     naming = _SearchNaming(
         states.ScaleByBacktrackingLinesearchState,
@@ -143,8 +144,10 @@ def scale_by_zoom_linesearch(
         initial_guess_strategy,
     )
     if verbose:
-        own: Any = from_optax("scale_by_zoom_linesearch")
-        return own(*arguments, verbose)
+        own: GradientTransformationExtraArgs = from_optax("scale_by_zoom_linesearch")(
+            *arguments, verbose
+        )
+        return own
     naming = _SearchNaming(
         states.ScaleByZoomLinesearchState,
         states.ZoomLinesearchInfo,

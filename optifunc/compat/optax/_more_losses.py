@@ -98,7 +98,8 @@ def make_fenchel_young_loss(max_fun: Callable[..., Any]) -> Callable[..., Array]
         def largest(vector: Array) -> Array:
             return jnp.asarray(max_fun(vector, *args, **kwargs))
 
-        return ours.fenchel_young_loss(*_together(scores, targets), largest, "none")
+        score, target = _together(scores, targets)
+        return ours.fenchel_young_loss(score, target, largest, "none")
 
     return fenchel_young_loss
 

@@ -378,7 +378,8 @@ class _begun_with(Wrapper):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        return self.inner.update(updates, state, None)
+        measured, state = self.inner.update(updates, state, None)
+        return measured, state
 
 
 def measure_with_ema(
