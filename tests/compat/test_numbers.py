@@ -196,6 +196,7 @@ def compare(which, name, dtype, rtol, atol):
         results(module, which, dtype)[name] for module in (compat, optax)
     )
     assert names_of(state) == names_of(their_state)
+    state, their_state = map(optax.tree.unwrap_random_key_data, (state, their_state))
     for tree, other in ((ours, theirs), (state, their_state)):
         for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype)

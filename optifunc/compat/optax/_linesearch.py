@@ -36,6 +36,12 @@ def _conjugate(grad: PyTree | None) -> PyTree | None:
     return jax.tree.map(jnp.conj, grad)
 
 
+def _verbose(name: str, *args: Any) -> GradientTransformationExtraArgs:
+    """optax's own search, which prints."""
+    search: GradientTransformationExtraArgs = from_optax(name)(*args)
+    return search
+
+
 @dataclass(frozen=True)
 class _SearchNaming:
     """The states of searches; ours also says whether the search failed."""
@@ -103,9 +109,9 @@ def scale_by_backtracking_linesearch(
         rtol,
     )
     if verbose:
-        own: GradientTransformationExtraArgs = from_optax(
-            "scale_by_backtracking_linesearch"
-        )(*numbers, store_grad, verbose)
+        return _verbose(
+            "scale_by_backtracking_linesearch", *numbers, store_grad, verbose
+        )
     tx = _backtracking.scale_by_backtracking_linesearch(*numbers, store_grad=store_grad)
     naming = _SearchNaming(
         states.ScaleByBacktrackingLinesearchState,
@@ -144,10 +150,7 @@ def scale_by_zoom_linesearch(
         initial_guess_strategy,
     )
     if verbose:
-        own: GradientTransformationExtraArgs = from_optax("scale_by_zoom_linesearch")(
-            *arguments, verbose
-        )
-        return own
+        return _verbose("scale_by_zoom_linesearch", *arguments, verbose)
     naming = _SearchNaming(
         states.ScaleByZoomLinesearchState,
         states.ZoomLinesearchInfo,
