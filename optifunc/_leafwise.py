@@ -63,7 +63,8 @@ def elementwise(
 
     - All leaves of a row must have one shape.
     - A complex leaf is a pair of real ones, as in torch: the rule sees its real and
-      imaginary parts stacked along a new first axis.
+      imaginary parts stacked along a new first axis. A static parameter ``by_modulus``
+      reaches the rule as it is for these, and as False for real leaves.
     - A rule of one leaf that maps 0 to 0 also serves sparse leaves; entries with the
       same indices are summed first, as the rule need not be linear.
 
@@ -87,6 +88,8 @@ def _in_pairs(
 ) -> tuple[Any, ...]:
     """The rule's results, where complex leaves are taken for pairs of real ones."""
     if not jnp.iscomplexobj(leaves[0]):
+        if "by_modulus" in scalars:
+            scalars = {**scalars, "by_modulus": False}
         return _as_tuple(rule, leaves, scalars)
     pairs = [None if x is None else jnp.stack([x.real, x.imag]) for x in leaves]
     results = _as_tuple(rule, pairs, scalars)

@@ -88,10 +88,22 @@ def first_moment(average: Array, grad: Array, weight: Array) -> Array:
     return average - weight * average + weight * grad
 
 
-def second_moment(average: Array, grad: Array, weight: Array) -> Array:
+def squared(grad: Array, by_modulus: bool = False) -> Array:
+    """``grad**2``; of pairs of real and imaginary parts, on request, ``|grad|**2``."""
+    square = grad * grad
+    if not by_modulus:
+        return square
+    return jnp.broadcast_to(jnp.sum(square, axis=0, keepdims=True), square.shape)
+
+
+def second_moment(
+    average: Array, grad: Array, weight: Array, by_modulus: bool = False
+) -> Array:
     """``(1 - weight) * average + weight * grad**2``, without bias."""
     # An average that has overflowed stays infinite; inf - inf would be NaN.
     forgotten = jnp.minimum(weight * average, jnp.finfo(average.dtype).max)
+    if by_modulus:
+        return average - forgotten + weight * squared(grad, by_modulus)
     return average - forgotten + weight * grad * grad
 
 

@@ -10,7 +10,7 @@ from .._checks import check_range
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
-from .._numerics import as_scalar, increment, sqrt
+from .._numerics import as_scalar, increment, sqrt, squared
 from .._placement import full_like
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
@@ -33,11 +33,17 @@ class ScaleByAdagradState(NamedTuple):
     sum: NonNegative
 
 
-@elementwise(outputs=2, static=("eps_in_sqrt",))
+@elementwise(outputs=2, static=("eps_in_sqrt", "by_modulus"))
 def _adagrad(
-    updates: Array, sum: Array, *, decay: Array, eps: Array, eps_in_sqrt: bool
+    updates: Array,
+    sum: Array,
+    *,
+    decay: Array,
+    eps: Array,
+    eps_in_sqrt: bool,
+    by_modulus: bool,
 ) -> tuple[Array, Array]:
-    sum = sum + updates * updates
+    sum = sum + squared(updates, by_modulus)
     root = sqrt(sum + eps) if eps_in_sqrt else sqrt(sum) + eps
     return decay * updates / root, sum
 
@@ -52,6 +58,8 @@ class scale_by_adagrad(GradientTransformation):
 
     - ``lr_decay``, ``initial_accumulator_value``, ``eps``, ``eps_in_sqrt``: see
       `adagrad`.
+    - ``by_modulus``: divide both parts of a complex element by the root of the sum of
+      ``|g|^2``, as optax does; False: each part by that of its own.
 
     **State:** `ScaleByAdagradState`.
 
@@ -63,6 +71,7 @@ class scale_by_adagrad(GradientTransformation):
     eps: Value = 1e-10
     _: dataclasses.KW_ONLY
     eps_in_sqrt: bool = static(default=False)
+    by_modulus: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_range("lr_decay", self.lr_decay, at_least=0)
@@ -91,6 +100,7 @@ class scale_by_adagrad(GradientTransformation):
             decay=1 / (1 + steps_before * self.lr_decay),
             eps=self.eps,
             eps_in_sqrt=self.eps_in_sqrt,
+            by_modulus=self.by_modulus,
         )
         return updates, ScaleByAdagradState(increment(state.step), sum)
 

@@ -46,7 +46,7 @@ class ScaleByAdamState(NamedTuple):
     max_exp_avg_sq: NonNegative | None
 
 
-@elementwise(outputs=4)
+@elementwise(outputs=4, static=("by_modulus",))
 def _adam(
     updates: Array,
     exp_avg: Array,
@@ -59,9 +59,10 @@ def _adam(
     grad_scale: Array | None,
     eps: Array,
     eps_root: Array | None,
+    by_modulus: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
     exp_avg = first_moment(exp_avg, updates, weight1)
-    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
+    exp_avg_sq = second_moment(exp_avg_sq, updates, weight2, by_modulus)
     square = exp_avg_sq
     if max_exp_avg_sq is not None:
         square = max_exp_avg_sq = jnp.maximum(max_exp_avg_sq, exp_avg_sq)
@@ -84,6 +85,8 @@ class scale_by_adam(GradientTransformation):
     - ``betas``, ``eps``, ``amsgrad``, ``nesterov``: see `adam`.
     - ``eps_root``: added inside the root, after the correction of what is there (None:
       nothing), as optax does where derivatives are taken through an update.
+    - ``by_modulus``: divide both parts of a complex element by the root of the mean of
+      ``|g|^2``, as optax does; False: each part by that of its own.
 
     **State:** `ScaleByAdamState`.
 
@@ -97,6 +100,7 @@ class scale_by_adam(GradientTransformation):
     _: dataclasses.KW_ONLY
     nesterov: bool = static(default=False)
     eps_root: Value | None = None
+    by_modulus: bool = static(default=False)
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
@@ -145,6 +149,7 @@ class scale_by_adam(GradientTransformation):
                 if self.eps_root is None
                 else root_correction2 * root_correction2 * self.eps_root
             ),
+            by_modulus=self.by_modulus,
         )
         return updates, ScaleByAdamState(step, *trees)
 

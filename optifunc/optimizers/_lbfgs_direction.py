@@ -1,12 +1,12 @@
 """The direction of L-BFGS, one step at a time."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._checks import check_integer
+from .._checks import check_choice, check_integer
 from .._dataclass import static
 from .._gradients import dense_gradient, strongly_typed
 from .._numerics import increment, sqrt
@@ -60,9 +60,9 @@ class scale_by_lbfgs(GradientTransformation):
                   H = (I - s y^T / y.s) H (I - y s^T / y.s) + s s^T / y.s
 
     Without a pair, as at the first update, ``u = min(1, 1 / |g|) * g``. ``eps`` is the
-    spacing of the dtype's numbers near 1. optax's `scale_by_lbfgs` also keeps pairs of
-    negative curvature, after which the direction may point uphill; after steps that
-    meet the Wolfe conditions there are none, and both agree.
+    spacing of the dtype's numbers near 1. With ``pairs="all"``, as in optax, pairs of
+    negative curvature are kept too, after which the direction may point uphill; after
+    steps that meet the Wolfe conditions there are none.
 
     With a line search an update is one iteration; `lbfgs`, after torch, does many::
 
@@ -77,6 +77,9 @@ class scale_by_lbfgs(GradientTransformation):
     - ``memory_size``: most pairs kept, at least 1.
     - ``scale_init_precond``: whether ``H`` starts as above; False: as ``I``, also
       without a pair.
+    - ``pairs``: ``"curved"``, those that the rule above stores; ``"all"``: that of each
+      step. One whose product is 0 then changes nothing, but takes the place of an
+      older one, and ``H`` starts as ``I`` where ``y`` is 0.
 
     **State:** `ScaleByLbfgsState`: vectors in the parameters' widest real dtype and at
     least float32, and ``2 * memory_size`` such vectors.
@@ -85,8 +88,9 @@ class scale_by_lbfgs(GradientTransformation):
     the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is no whole
-    number above 0; at `update` `ValueError` if ``params`` is missing, if ``updates``
-    differs from it in structure or shape, or if the state is that of other parameters.
+    number above 0, `ValueError` for other ``pairs``; at `update` `ValueError` if
+    ``params`` is missing, if ``updates`` differs from it in structure or shape, or if
+    the state is that of other parameters.
 
     **Source:** Liu and Nocedal, "On the limited memory BFGS method for large scale
     optimization", Math. Programming 45, 1989,
@@ -95,8 +99,10 @@ class scale_by_lbfgs(GradientTransformation):
 
     memory_size: int = static(default=10)
     scale_init_precond: bool = static(default=True)
+    pairs: Literal["curved", "all"] = static(default="curved")
 
     def __post_init__(self) -> None:
+        check_choice("pairs", self.pairs, ("curved", "all"))
         check_integer("memory_size", self.memory_size, at_least=1)
 
     def init(self, params: PyTree) -> ScaleByLbfgsState:
@@ -156,7 +162,9 @@ class scale_by_lbfgs(GradientTransformation):
         y, s = grad - state.prev_flat_grad, point - state.prev_flat_params
         product = dot(y, s)
         least = jnp.finfo(y.dtype).eps * jnp.sqrt(dot(y, y)) * jnp.sqrt(dot(s, s))
-        stored = (state.step > 0) & (product > least)
+        stored = state.step > 0
+        if self.pairs == "curved":
+            stored &= product > least
         pairs = Pairs(state.old_dirs, state.old_stps, state.ro, state.num_pairs)
         pairs, scale = remember(pairs, y, s, product, stored)
         return pairs, jnp.where(stored, scale, state.H_diag)

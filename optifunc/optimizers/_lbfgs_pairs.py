@@ -38,13 +38,15 @@ def remember(
     def put(buffer: Array, new: Array) -> Array:
         return buffer.at[row].set(jnp.where(wanted, new, buffer[row]))
 
+    length = dot(y, y)
     stored = Pairs(
         old_dirs=put(pairs.old_dirs, y),
         old_stps=put(pairs.old_stps, s),
-        ro=put(pairs.ro, 1 / product),
+        # A pair whose product is 0 has no weight.
+        ro=put(pairs.ro, jnp.where(product == 0, 0, 1 / product)),
         num_pairs=jnp.where(wanted, _next_number(pairs), pairs.num_pairs),
     )
-    return stored, product / dot(y, y)
+    return stored, jnp.where(length > 0, product / length, 1)
 
 
 def _next_number(pairs: Pairs) -> Array:

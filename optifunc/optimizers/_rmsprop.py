@@ -17,6 +17,7 @@ from .._numerics import (
     one_minus_power,
     second_moment,
     sqrt,
+    squared,
 )
 from .._placement import full_like, zeros_like
 from .._state import NonNegative, PerParameter, Shared
@@ -44,7 +45,7 @@ class ScaleByRmspropState(NamedTuple):
     step: Shared | None
 
 
-@elementwise(outputs=3, static=("eps_in_sqrt",))
+@elementwise(outputs=3, static=("eps_in_sqrt", "by_modulus"))
 def _rmsprop(
     updates: Array,
     square_avg: Array,
@@ -54,13 +55,14 @@ def _rmsprop(
     eps: Array,
     correction: Array | None,
     eps_in_sqrt: bool,
+    by_modulus: bool,
 ) -> tuple[Array, Array, Array | None]:
-    square_avg = second_moment(square_avg, updates, weight)
+    square_avg = second_moment(square_avg, updates, weight, by_modulus)
     variance = square_avg if correction is None else square_avg / correction
     if grad_avg is not None:
         grad_avg = first_moment(grad_avg, updates, weight)
         mean = grad_avg if correction is None else grad_avg / correction
-        variance = variance - mean * mean
+        variance = variance - squared(mean, by_modulus)
     root = sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps
     return updates / root, square_avg, grad_avg
 
@@ -75,6 +77,8 @@ class scale_by_rmsprop(GradientTransformation):
 
     - ``alpha``, ``eps``, ``centered``, ``initial_scale``, ``eps_in_sqrt``,
       ``bias_correction``: see `rmsprop`.
+    - ``by_modulus``: divide both parts of a complex element by the root of the mean of
+      ``|g|^2``, as optax does; False: each part by that of its own.
 
     **State:** `ScaleByRmspropState`.
 
@@ -89,6 +93,7 @@ class scale_by_rmsprop(GradientTransformation):
     initial_scale: Value = 0.0
     eps_in_sqrt: bool = static(default=False)
     bias_correction: bool = static(default=False)
+    by_modulus: bool = static(default=False)
 
     def __post_init__(self) -> None:
         below = 1 if self.bias_correction else None
@@ -121,6 +126,7 @@ class scale_by_rmsprop(GradientTransformation):
             eps=self.eps,
             correction=None if step is None else one_minus_power(self.alpha, step),
             eps_in_sqrt=self.eps_in_sqrt,
+            by_modulus=self.by_modulus,
         )
         return updates, ScaleByRmspropState(square_avg, grad_avg, step)
 

@@ -6,46 +6,16 @@ By module of optax, a dict from names to reasons.
 _RULE = (
     "our rule of that name is torch's or the authors', and has no option for optax's"
 )
-_TO_COME = "to be built over what this library gets"
 _CALLS = "carries optax's own state or interface"
 _NO_OPTIMIZER = "a function that has nothing to do with optimizers"
 _EXAMPLES = "takes gradients of single examples"
+_PADDINGS = "padding anywhere, and a finite loss where no alignment exists"
 _STATE = "the state of one of these"
 _CONTRIB = "this library follows the authors, not optax's version; see of.NAME"
 
 _LOSSES = {
-    "binary_dice_loss": _TO_COME,
-    "ctc_loss": _CALLS,
-    "ctc_loss_with_forward_probs": _CALLS,
-    "dice_loss": _TO_COME,
-    "hinge_loss": _TO_COME,
-    "make_fenchel_young_loss": _TO_COME,
-    "multiclass_generalized_dice_loss": _TO_COME,
-    "multiclass_hinge_loss": _TO_COME,
-    "multiclass_perceptron_loss": _TO_COME,
-    "multiclass_sparsemax_loss": _TO_COME,
-    "ntxent": _TO_COME,
-    "perceptron_loss": _TO_COME,
-    "poly_loss_cross_entropy": _TO_COME,
-    "ranking_softmax_loss": _TO_COME,
-    "sigmoid_focal_loss": _TO_COME,
-    "sparsemax_loss": _TO_COME,
-    "triplet_margin_loss": _TO_COME,
-}
-_TRANSFORMS = {
-    "AddNoiseState": _STATE,
-    "EmaState": _STATE,
-    "MonitorState": _STATE,
-    "SnapshotState": _STATE,
-    "add_noise": "other random numbers",
-    "ema": _TO_COME,
-    "flatten": "one vector in one dtype",
-    "keep_params_nonnegative": _TO_COME,
-    "measure_with_ema": _TO_COME,
-    "monitor": _TO_COME,
-    "per_example_global_norm_clip": _EXAMPLES,
-    "per_example_layer_norm_clip": _EXAMPLES,
-    "snapshot": _TO_COME,
+    "ctc_loss": _PADDINGS,
+    "ctc_loss_with_forward_probs": _PADDINGS,
 }
 
 
@@ -55,19 +25,9 @@ def _all(names: str, reason: str) -> dict[str, str]:
 
 OWN: dict[str, dict[str, str]] = {
     "": {
-        **_TRANSFORMS,
-        **{
-            name: _LOSSES[name]
-            for name in (
-                "ctc_loss",
-                "ctc_loss_with_forward_probs",
-                "hinge_loss",
-                "ntxent",
-                "sigmoid_focal_loss",
-            )
-        },
+        **_LOSSES,
         **_all(
-            "adan amsgrad fromage noisy_sgd novograd optimistic_adam "
+            "adan amsgrad fromage novograd optimistic_adam "
             "optimistic_adam_v2 optimistic_gradient_descent polyak_sgd radam rprop "
             "scale_by_adan scale_by_amsgrad scale_by_distance_over_gradients "
             "scale_by_novograd scale_by_optimistic_gradient scale_by_polyak "
@@ -76,20 +36,11 @@ OWN: dict[str, dict[str, str]] = {
             _RULE,
         ),
         **_all(
-            "ApplyEvery FactoredState LookaheadParams LookaheadState ScaleByAdanState "
-            "ScaleByAmsgradState ScaleByBacktrackingLinesearchState ScaleByLBFGSState "
-            "ScaleByNovogradState ScaleByRpropState ScaleBySM3State "
-            "ScaleByZoomLinesearchState ZoomLinesearchInfo",
+            "FactoredState ScaleByAdanState ScaleByAmsgradState "
+            "ScaleByNovogradState ScaleByRpropState ScaleBySM3State",
             _STATE,
         ),
-        **_all(
-            "lbfgs scale_by_backtracking_linesearch scale_by_lbfgs "
-            "scale_by_zoom_linesearch value_and_grad_from_state "
-            "normalize_by_update_norm "
-            "scale_by_param_block_norm scale_by_param_block_rms",
-            _TO_COME,
-        ),
-        **_all("apply_every lookahead microbatch", _CALLS),
+        **_all("microbatch", _CALLS),
         **_all(
             "matrix_inverse_pth_root multi_normal nnls power_iteration scale_gradient",
             _NO_OPTIMIZER,
@@ -129,14 +80,6 @@ OWN: dict[str, dict[str, str]] = {
         _NO_OPTIMIZER,
     ),
     "perturbations": _all("Gumbel Normal make_perturbed_fun", _NO_OPTIMIZER),
-    "projections": _all(
-        "projection_box projection_halfspace projection_hypercube "
-        "projection_hyperplane projection_l1_ball projection_l1_sphere "
-        "projection_l2_ball projection_l2_sphere projection_linf_ball "
-        "projection_non_negative projection_simplex projection_vector",
-        _TO_COME,
-    ),
     "schedules": _all("StatefulSchedule", _CALLS),
-    "second_order": _all("fisher_diag hessian_diag hvp", _TO_COME),
-    "transforms": {**_TRANSFORMS, **_all("unitwise_clip unitwise_norm", _CALLS)},
+    "transforms": _all("unitwise_clip unitwise_norm", _CALLS),
 }

@@ -94,6 +94,7 @@ P = jax.nn.softmax(Y)
 CLASSES = jnp.array([0, 4, 2, 1])
 WHERE = jnp.array([[True, True, False, True, True]] * 4)
 CUBE = jax.random.normal(KEY, (4, 3, 2))
+PAIRS = jnp.array([[0, 1, 1]] * 4)
 LOSSES = {
     "squared_error": [(X, Y), (X,)],
     "l2_loss": [(X, Y), (X,)],
@@ -107,7 +108,7 @@ LOSSES = {
         (X.T, CLASSES, 0),
         (X, CLASSES, -1, WHERE | (CLASSES[:, None] == 2)),
         (CUBE, CLASSES, (1, 2)),
-        (CUBE, jnp.array([[0, 1, 1]] * 4)),
+        (CUBE, PAIRS),
     ],
     "smooth_labels": [(P, 0.1), (P, 0.1, {"axis": 0}), (P, 0.2, {"where": WHERE})],
     "cosine_similarity": [(X, Y), (X, Y, {"axis": 0}), (0 * X, Y, {"epsilon": 1e-3})],
@@ -118,6 +119,56 @@ LOSSES = {
     ],
     "generalized_kl_divergence": [(jnp.log(P), P[::-1]), (X, P, -1, WHERE)],
     "kl_divergence_with_log_targets": [(jnp.log(P), jnp.log(P[::-1]), 0, WHERE)],
+    "hinge_loss": [(X, jnp.sign(Y)), (X, 1.0)],
+    "perceptron_loss": [(X, jnp.sign(Y)), (X, Y)],
+    "sparsemax_loss": [(X, (Y > 0).astype(int)), (X, Y > 0)],
+    "multiclass_hinge_loss": [(X, CLASSES), (CUBE, PAIRS), (X[0], 2)],
+    "multiclass_perceptron_loss": [(X, CLASSES), (CUBE, PAIRS)],
+    "multiclass_sparsemax_loss": [(X, CLASSES)],
+    "sigmoid_focal_loss": [
+        (X, P),
+        (X, (Y > 0).astype(int), {"alpha": 0.25, "gamma": 1.5}),
+    ],
+    "poly_loss_cross_entropy": [
+        (X, P),
+        (X, P, {"epsilon": 0.5, "axis": 0, "where": WHERE}),
+        (X, P, {"axis": (0, 1)}),
+    ],
+    "ranking_softmax_loss": [
+        (X, P),
+        (X, P, {"where": WHERE, "weights": jnp.abs(Y), "reduce_fn": None}),
+        (X, P, {"where": WHERE & (CLASSES != 2)[:, None], "reduce_fn": jnp.mean}),
+        (X, CLASSES[:1], {"where": WHERE, "reduce_fn": jnp.sum}),
+    ],
+    "dice_loss": [
+        (CUBE, jax.nn.one_hot(PAIRS, 2)),
+        (CUBE, jax.nn.one_hot(PAIRS, 2), {"reduction": "none"}),
+        (
+            CUBE,
+            jax.nn.one_hot(PAIRS, 2),
+            {
+                "class_weights": jnp.array([0.5, 2.0]),
+                "smooth": 0.1,
+                "alpha": 0.3,
+                "beta": 0.6,
+                "reduction": "sum",
+                "axis": (0, 1),
+            },
+        ),
+        (jax.nn.softmax(CUBE), jax.nn.one_hot(PAIRS, 2), {"apply_softmax": False}),
+        (CUBE, jax.nn.one_hot(PAIRS, 2), {"ignore_background": True, "axis": -2}),
+        (X, (Y > 0).astype(float)[..., None]),
+    ],
+    "multiclass_generalized_dice_loss": [
+        (CUBE, jax.nn.one_hot(PAIRS, 2)),
+        (CUBE, jax.nn.one_hot(PAIRS, 2), {"smooth": 0.1, "ignore_background": True}),
+    ],
+    "binary_dice_loss": [
+        (X, (Y > 0).astype(float)),
+        (CUBE[..., :1], jnp.ones((4, 3, 1)), {"smooth": 0.1}),
+    ],
+    "ntxent": [(X, jnp.array([0, 1, 0, 1])), (X, jnp.array([0, 1, 0, 0]), 0.5)],
+    "triplet_margin_loss": [(X, Y, P), (X, Y, P, 0, 4, 0.0, 1e-3)],
 }
 
 
@@ -135,6 +186,19 @@ def test_a_loss_has_optaxs_values_and_derivatives(name):
         for ours, theirs in zip(*found, strict=True):
             assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
             np.testing.assert_allclose(ours, theirs, 2e-6, 1e-6)
+
+
+def test_a_loss_of_ones_own_function():
+    for module in (compat.losses, optax.losses):
+        loss = module.make_fenchel_young_loss(jax.nn.logsumexp)
+        one = jax.nn.one_hot(CLASSES, 5)
+        np.testing.assert_allclose(
+            loss(X, one), optax.softmax_cross_entropy(X, one), 2e-6, 1e-6
+        )
+    ours = compat.losses.make_fenchel_young_loss(
+        lambda x, scale=1.0: jax.nn.logsumexp(scale * x)
+    )
+    assert not np.allclose(ours(X, one, scale=2.0), loss(X, one))
 
 
 A = {"a": jnp.array([1.0, -2.0]), "b": (jnp.array([[3.0]]),)}
@@ -187,10 +251,61 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", quick_or_slow([*TREES, *SMALL]))
-def test_a_function_of_trees_has_optaxs_values(name):
-    modules = (compat.tree, optax.tree) if name in TREES else (compat, optax)
-    for args in (TREES | SMALL)[name]:
+BOUNDS = jax.tree.map(lambda x: x - 0.5, A)
+PROJECTIONS = {
+    "projection_non_negative": [(A,)],
+    # optax takes numbers as bounds of one array only.
+    "projection_box": [(X, -0.5, 0.3), (A, BOUNDS, jax.tree.map(jnp.abs, A))],
+    "projection_hypercube": [(X,), (X, 0.5)],
+    "projection_simplex": [(A,), (A, 5.0)],
+    "projection_l1_sphere": [(A,), (A, 9.0)],
+    "projection_l1_ball": [(A,), (A, 9.0)],
+    "projection_l2_sphere": [(A,), (A, 2.0)],
+    "projection_l2_ball": [(A,), (A, 9.0)],
+    "projection_linf_ball": [(A,), (A, 2.5)],
+    "projection_vector": [(A, B)],
+    "projection_hyperplane": [(A, B, 1.0)],
+    "projection_halfspace": [(A, B, 1.0), (A, B, -40.0)],
+}
+FUNCTIONS = {
+    "tree": TREES,
+    "": SMALL,
+    "projections": PROJECTIONS,
+}
+
+
+def squares(params, inputs, targets):
+    return jnp.mean(jnp.sin(inputs @ params["a"] * params["b"][0] - targets) ** 2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_second_derivatives_are_optaxs():
+    data = X[:, :2], Y[:, :1]
+    v = jnp.array([1.0, 2.0, -1.0])
+    found = [
+        (
+            m.hvp(squares, v, A, *data),
+            m.hessian_diag(squares, A, *data),
+            m.fisher_diag(squares, A, *data),
+        )
+        for m in (compat.second_order, optax.second_order)
+    ]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-5, 1e-6), *found)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        pytest.param(path, *name.values, marks=name.marks)
+        if hasattr(name, "values")
+        else (path, name)
+        for path, names in FUNCTIONS.items()
+        for name in quick_or_slow(names)
+    ],
+)
+def test_a_function_of_trees_has_optaxs_values(path, name):
+    modules = [getattr(module, path) if path else module for module in (compat, optax)]
+    for args in FUNCTIONS[path][name]:
         ours, theirs = (getattr(module, name)(*args) for module in modules)
         assert jax.tree.structure(ours) == jax.tree.structure(theirs)
         for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):

@@ -30,6 +30,14 @@ def is_matrix(params):
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
+def total_size(updates):
+    return jnp.sum(jnp.abs(updates["w"])) + jnp.sum(jnp.abs(updates["b"]))
+
+
+def total_size_of_each(updates):
+    return jax.tree.map(lambda u: u * u, updates)
+
+
 MASK = {"w": True, "b": False}
 LABELS = {"w": 1, "b": 3}
 
@@ -102,6 +110,25 @@ ENTRIES = {
     ).gradient_transformation(),
     "injected": lambda o: o.inject_hyperparams(o.adamw)(falling, b1=0.8, mask=MASK),
     "without nans": lambda o: o.chain(o.zero_nans(), o.identity(), o.sgd(0.1)),
+    "ema": lambda o: o.ema(0.9),
+    "ema all": lambda o: o.chain(o.ema(0.8, False, jnp.float32), o.scale(-0.1)),
+    "every": lambda o: o.chain(o.adam(0.01), o.apply_every(3)),
+    "nonnegative": lambda o: o.chain(o.sgd(0.1), o.keep_params_nonnegative()),
+    "one length": lambda o: o.chain(
+        o.normalize_by_update_norm(0.5, 1e-3), o.scale(-0.1)
+    ),
+    "by block": lambda o: o.chain(
+        o.scale_by_param_block_norm(0.1), o.scale_by_param_block_rms(), o.scale(-0.1)
+    ),
+    "noise": lambda o: o.chain(o.add_noise(0.1, 0.55, 3), o.scale(-0.1)),
+    "noisy sgd": lambda o: o.noisy_sgd(falling, key=jax.random.key(7)),
+    "flat": lambda o: o.flatten(o.chain(o.clip_by_block_rms(0.1), o.adam(0.01))),
+    "snapshot": lambda o: o.chain(o.sgd(0.1), o.snapshot("size", total_size)),
+    "average of a measure": lambda o: o.chain(
+        o.sgd(0.1), o.transforms.measure_with_ema(total_size_of_each, 0.9)
+    ),
+    "directions of L-BFGS": lambda o: o.lbfgs(0.01, 4, linesearch=None),
+    "without its scale": lambda o: o.chain(o.scale_by_lbfgs(3, False), o.scale(-0.01)),
     "stateless": lambda o: o.chain(
         o.stateless(lambda u, p: jax.tree.map(lambda x, y: x + 0.1 * y, u, p)),
         o.stateless_with_tree_map(lambda u, p: 2 * u),
@@ -169,6 +196,7 @@ def compare(which, name, dtype, rtol, atol):
         results(module, which, dtype)[name] for module in (compat, optax)
     )
     assert names_of(state) == names_of(their_state)
+    state, their_state = map(optax.tree.unwrap_random_key_data, (state, their_state))
     for tree, other in ((ours, theirs), (state, their_state)):
         for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype)
@@ -215,6 +243,41 @@ def test_an_entry_in_bfloat16_is_as_near_to_float32_as_optaxs(name):
         )
         # 20 sums of numbers below 4 are off by half a unit of the last place each.
         assert error <= 20 * 2**-8 * 2 + 1.5 * their_error
+
+
+COMPLEX = (
+    "adam",
+    "adam all",
+    "adamw",
+    "nadam",
+    "adagrad",
+    "rmsprop",
+    "rmsprop all",
+    "rmsprop centered",
+    "rmsprop corrected",
+)
+
+
+def test_complex_parameters_by_their_moduli():
+    """optax divides both parts by the modulus; so are the states."""
+    found = []
+    grads = {
+        k: jax.lax.complex(g, jnp.flip(g, 0) + 0.5) for k, g in gradients().items()
+    }
+    params = {k: jax.lax.complex(p, 0.3 * p - 1) for k, p in start().items()}
+    for module in (compat, optax):
+
+        @jax.jit
+        def all_of_them(params, grads, module=module):
+            return {k: run(ENTRIES[k](module), params, grads) for k in COMPLEX}
+
+        found.append(all_of_them(params, grads))
+    ours, theirs = found
+    assert names_of(ours) == names_of(theirs)
+    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        # As the real entries. Their parts apart differ by percents.
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), 1e-5, 2e-6)
 
 
 def test_bfloat16_gradients_of_float32_parameters_give_float32_updates():

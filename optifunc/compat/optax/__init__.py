@@ -59,6 +59,13 @@ from ._injection import (
     inject_hyperparams as inject_hyperparams,
     inject_stateful_hyperparams as inject_stateful_hyperparams,
 )
+from ._linesearch import (
+    lbfgs as lbfgs,
+    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
+    scale_by_lbfgs as scale_by_lbfgs,
+    scale_by_zoom_linesearch as scale_by_zoom_linesearch,
+    value_and_grad_from_state as value_and_grad_from_state,
+)
 from ._losses import (
     convex_kl_divergence as convex_kl_divergence,
     cosine_distance as cosine_distance,
@@ -74,6 +81,28 @@ from ._losses import (
     softmax_cross_entropy as softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
     squared_error as squared_error,
+)
+from ._more_losses import (
+    hinge_loss as hinge_loss,
+    ntxent as ntxent,
+    sigmoid_focal_loss as sigmoid_focal_loss,
+)
+from ._more_transforms import (
+    add_noise as add_noise,
+    apply_every as apply_every,
+    ema as ema,
+    flatten as flatten,
+    keep_params_nonnegative as keep_params_nonnegative,
+    lookahead as lookahead,
+    measure_with_ema as measure_with_ema,
+    monitor as monitor,
+    noisy_sgd as noisy_sgd,
+    normalize_by_update_norm as normalize_by_update_norm,
+    per_example_global_norm_clip as per_example_global_norm_clip,
+    per_example_layer_norm_clip as per_example_layer_norm_clip,
+    scale_by_param_block_norm as scale_by_param_block_norm,
+    scale_by_param_block_rms as scale_by_param_block_rms,
+    snapshot as snapshot,
 )
 from ._optimizers import (
     adabelief as adabelief,
@@ -127,32 +156,43 @@ from ._small import (
 from ._states import (
     AdaptiveGradClipState as AdaptiveGradClipState,
     AddDecayedWeightsState as AddDecayedWeightsState,
+    AddNoiseState as AddNoiseState,
+    ApplyEvery as ApplyEvery,
     ApplyIfFiniteState as ApplyIfFiniteState,
     ClipByGlobalNormState as ClipByGlobalNormState,
     ClipState as ClipState,
     ConditionallyMaskState as ConditionallyMaskState,
     ConditionallyTransformState as ConditionallyTransformState,
+    EmaState as EmaState,
     EmptyState as EmptyState,
     InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
+    LookaheadParams as LookaheadParams,
+    LookaheadState as LookaheadState,
     MaskedNode as MaskedNode,
     MaskedState as MaskedState,
+    MonitorState as MonitorState,
     MultiStepsState as MultiStepsState,
     MultiTransformState as MultiTransformState,
     NonNegativeParamsState as NonNegativeParamsState,
     PartitionState as PartitionState,
     ScaleByAdaDeltaState as ScaleByAdaDeltaState,
     ScaleByAdamState as ScaleByAdamState,
+    ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
     ScaleByBeliefState as ScaleByBeliefState,
+    ScaleByLBFGSState as ScaleByLBFGSState,
     ScaleByLionState as ScaleByLionState,
     ScaleByRmsState as ScaleByRmsState,
     ScaleByRssState as ScaleByRssState,
     ScaleByRStdDevState as ScaleByRStdDevState,
     ScaleByScheduleState as ScaleByScheduleState,
     ScaleByTrustRatioState as ScaleByTrustRatioState,
+    ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
     ScaleState as ScaleState,
+    SnapshotState as SnapshotState,
     TraceState as TraceState,
     ZeroNansState as ZeroNansState,
+    ZoomLinesearchInfo as ZoomLinesearchInfo,
 )
 from ._transformation import (
     GradientTransformation as GradientTransformation,

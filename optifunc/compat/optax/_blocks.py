@@ -37,7 +37,8 @@ from ._transformation import (
 EMPTY = Fields(states.EmptyState)
 
 
-def _dtype(dtype: Any) -> Any:
+def dtype_or_none(dtype: Any) -> Any:
+    """A dtype as JAX has it."""
     return None if dtype is None else jnp.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
@@ -164,7 +165,7 @@ def trace(
         states.TraceState,
         _momentum.MomentumState,
         ("momentum_buffer",),
-        (("trace", _dtype(accumulator_dtype)),),
+        (("trace", dtype_or_none(accumulator_dtype)),),
         counts=("step",),
     )
     # Without momentum there is nothing to look ahead to.
@@ -190,9 +191,12 @@ def scale_by_adam(
         states.ScaleByAdamState,
         _adam.ScaleByAdamState,
         ("step", "exp_avg", "exp_avg_sq"),
-        (("mu", _dtype(mu_dtype)),),
+        (("mu", dtype_or_none(mu_dtype)),),
+        moduli=("nu",),
     )
-    tx = _adam.scale_by_adam((b1, b2), eps, nesterov=nesterov, eps_root=root)
+    tx = _adam.scale_by_adam(
+        (b1, b2), eps, nesterov=nesterov, eps_root=root, by_modulus=True
+    )
     return built(named(tx, naming, _MOMENTS))
 
 
@@ -239,7 +243,7 @@ def scale_by_lion(
         states.ScaleByLionState,
         _lion.ScaleByLionState,
         (None, "exp_avg"),
-        (("mu", _dtype(mu_dtype)),),
+        (("mu", dtype_or_none(mu_dtype)),),
     )
     own: Any = "sign" if mode == "hard" else mode
     tx = _lion.scale_by_lion((b1, b2), own, smooth_beta)
@@ -263,10 +267,14 @@ def scale_by_rss(
 ) -> GradientTransformationExtraArgs:
     """`of.scale_by_adagrad`, with ``eps`` inside the root."""
     naming = Fields(
-        states.ScaleByRssState, _adagrad.ScaleByAdagradState, ("sum",), counts=("step",)
+        states.ScaleByRssState,
+        _adagrad.ScaleByAdagradState,
+        ("sum",),
+        counts=("step",),
+        moduli=("sum_of_squares",),
     )
     tx = _adagrad.scale_by_adagrad(
-        0.0, initial_accumulator_value, eps, eps_in_sqrt=True
+        0.0, initial_accumulator_value, eps, eps_in_sqrt=True, by_modulus=True
     )
     return built(named(tx, naming, ("sum_of_squares",)))
 
@@ -289,6 +297,7 @@ def scale_by_rms(
         initial_scale=initial_scale,
         eps_in_sqrt=eps_in_sqrt,
         bias_correction=bias_correction,
+        by_modulus=True,
     )
     return built(named(tx, _of_rmsprop(state, names), ("nu",)))
 
@@ -312,12 +321,13 @@ def scale_by_stddev(
         initial_scale=initial_scale,
         eps_in_sqrt=eps_in_sqrt,
         bias_correction=bias_correction,
+        by_modulus=True,
     )
     return built(named(tx, _of_rmsprop(state, names), _MOMENTS))
 
 
 def _of_rmsprop(state: Any, names: tuple[str, ...]) -> Fields:
-    return Fields(state, ScaleByRmspropState, names)
+    return Fields(state, ScaleByRmspropState, names, moduli=("nu",))
 
 
 def _without_marks(params: PyTree) -> states.ZeroNansState:

@@ -52,12 +52,12 @@ def softmax_cross_entropy(
     where: ArrayLike | None = None,
 ) -> Array:
     """The cross entropy of distributions, along any axes."""
-    where = _with_axes(where, logits, axis)
+    where = masked_like(where, logits, axis)
     log_p = jax.nn.log_softmax(jnp.asarray(logits), axis, where)
     return -jnp.sum(jnp.asarray(labels) * log_p, axis, where=where)
 
 
-def _with_axes(where: ArrayLike | None, logits: ArrayLike, axis: Any) -> Any:
+def masked_like(where: ArrayLike | None, logits: ArrayLike, axis: Any) -> Any:
     """A mask of examples as one of logits."""
     if where is None or jnp.ndim(where) == jnp.ndim(logits):
         return where
@@ -78,7 +78,7 @@ def softmax_cross_entropy_with_integer_labels(
 ) -> Array:
     """The cross entropy of classes, along any axes."""
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-    where = _with_axes(where, logits, axis)
+    where = masked_like(where, logits, axis)
     if not isinstance(axis, int):
         # Several axes of classes become the last one.
         last = tuple(range(-len(axis), 0))

@@ -44,6 +44,8 @@ class Fields:
       updates that ``ours`` does not have.
     - ``dtypes``: fields of ``theirs`` with a dtype of their own, which is kept.
     - ``counts``: fields of ``ours`` that count what has no effect on optax's rule.
+    - ``moduli``: fields of ``theirs`` that hold squared moduli, of complex parameters
+      as complex numbers; ``ours`` has them in both parts.
     """
 
     theirs: Any
@@ -51,6 +53,7 @@ class Fields:
     names: tuple[str | None, ...] = ()
     dtypes: tuple[tuple[str, Any], ...] = ()
     counts: tuple[str, ...] = ()
+    moduli: tuple[str, ...] = ()
 
     def accepts(self, state: Any) -> bool:
         """Also of optax's own class, and anything empty for what is empty."""
@@ -69,6 +72,8 @@ class Fields:
         for theirs, ours in zip(self.theirs._fields, self.names, strict=True):
             if ours is not None:
                 values[ours] = getattr(state, theirs)
+                if theirs in self.moduli:
+                    values[ours] = jax.tree.map(_in_both_parts, values[ours])
         return self.ours(**values)
 
     def to_optax(self, state: Any, before: Any) -> Any:
@@ -78,6 +83,8 @@ class Fields:
         for theirs, ours in zip(self.theirs._fields, self.names, strict=True):
             if ours is not None:
                 values[theirs] = getattr(state, ours)
+                if theirs in self.moduli:
+                    values[theirs] = jax.tree.map(_in_real_part, values[theirs])
             elif before is None:
                 values[theirs] = jnp.zeros((), jnp.int32)
             else:
@@ -122,6 +129,18 @@ class named(Wrapper):
             updates, self.naming.to_ours(state), params, **extra
         )
         return updates, self.naming.to_optax(inner, state)
+
+
+def _in_both_parts(modulus: Any) -> Any:
+    if not jnp.iscomplexobj(modulus):
+        return modulus
+    return lax.complex(modulus.real, modulus.real)
+
+
+def _in_real_part(modulus: Any) -> Any:
+    if not jnp.iscomplexobj(modulus):
+        return modulus
+    return lax.complex(modulus.real, jnp.zeros_like(modulus.real))
 
 
 def _widened(update: Any, other: Any) -> Any:

@@ -173,6 +173,103 @@ class InjectHyperparamsState(NamedTuple):
     inner_state: Any
 
 
+class EmaState(NamedTuple):
+    """State of `ema`."""
+
+    count: Shared  # type: ignore[assignment]
+    ema: PerParameter
+
+
+class AddNoiseState(NamedTuple):
+    """State of `add_noise`."""
+
+    count: Shared  # type: ignore[assignment]
+    rng_key: Shared
+
+
+class ApplyEvery(NamedTuple):
+    """State of `apply_every`."""
+
+    count: Shared  # type: ignore[assignment]
+    grad_acc: PerParameter
+
+
+class SnapshotState(NamedTuple):
+    """State of `snapshot`."""
+
+    measurement: dict[str, Any]
+
+
+class MonitorState(NamedTuple):
+    """State of `monitor`; ``measurements`` are 0 before the first update."""
+
+    measurements: dict[str, Any]
+    measure_states: tuple[Any, ...]
+
+
+class LookaheadState(NamedTuple):
+    """State of `lookahead`."""
+
+    fast_state: Any
+    steps_since_sync: Shared
+
+
+class LookaheadParams(NamedTuple):
+    """The parameters of `lookahead`: gradients are taken at the fast ones."""
+
+    fast: Any
+    slow: Any
+
+    @classmethod
+    def init_synced(cls, params: Any) -> "LookaheadParams":
+        """Both are ``params``."""
+        return cls(fast=params, slow=params)
+
+
+class BacktrackingLinesearchInfo(NamedTuple):
+    """How the last search of `scale_by_backtracking_linesearch` ended."""
+
+    num_linesearch_steps: Shared
+    decrease_error: Shared
+
+
+class ScaleByBacktrackingLinesearchState(NamedTuple):
+    """State of `scale_by_backtracking_linesearch`."""
+
+    learning_rate: Shared
+    value: Shared
+    grad: PerParameter | None
+    info: Any
+
+
+class ZoomLinesearchInfo(NamedTuple):
+    """How the last search of `scale_by_zoom_linesearch` ended."""
+
+    num_linesearch_steps: Shared
+    decrease_error: Shared
+    curvature_error: Shared
+
+
+class ScaleByZoomLinesearchState(NamedTuple):
+    """State of `scale_by_zoom_linesearch`."""
+
+    learning_rate: Shared
+    value: Shared
+    grad: PerParameter
+    info: Any
+
+
+class ScaleByLBFGSState(NamedTuple):
+    """State of `scale_by_lbfgs`; each leaf of the memories has a row for each pair."""
+
+    count: Shared  # type: ignore[assignment]
+    params: PerParameter
+    updates: PerParameter
+    diff_params_memory: PerParameter
+    diff_updates_memory: PerParameter
+    weights_memory: Shared
+
+
 # What optax calls the empty state in many places.
 AdaptiveGradClipState = EmptyState
 AddDecayedWeightsState = EmptyState

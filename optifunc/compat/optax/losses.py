@@ -19,6 +19,23 @@ from ._losses import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,  # noqa: E501
     squared_error as squared_error,
 )
+from ._more_losses import (
+    binary_dice_loss as binary_dice_loss,
+    dice_loss as dice_loss,
+    hinge_loss as hinge_loss,
+    make_fenchel_young_loss as make_fenchel_young_loss,
+    multiclass_generalized_dice_loss as multiclass_generalized_dice_loss,
+    multiclass_hinge_loss as multiclass_hinge_loss,
+    multiclass_perceptron_loss as multiclass_perceptron_loss,
+    multiclass_sparsemax_loss as multiclass_sparsemax_loss,
+    ntxent as ntxent,
+    perceptron_loss as perceptron_loss,
+    poly_loss_cross_entropy as poly_loss_cross_entropy,
+    ranking_softmax_loss as ranking_softmax_loss,
+    sigmoid_focal_loss as sigmoid_focal_loss,
+    sparsemax_loss as sparsemax_loss,
+    triplet_margin_loss as triplet_margin_loss,
+)
 from ._own import names_of as _names_of
 
 if not _TYPE_CHECKING:

@@ -12,16 +12,31 @@ from ._blocks import (
     trace as trace,
     zero_nans as zero_nans,
 )
+from ._more_transforms import (
+    add_noise as add_noise,
+    ema as ema,
+    flatten as flatten,
+    keep_params_nonnegative as keep_params_nonnegative,
+    measure_with_ema as measure_with_ema,
+    monitor as monitor,
+    per_example_global_norm_clip as per_example_global_norm_clip,
+    per_example_layer_norm_clip as per_example_layer_norm_clip,
+    snapshot as snapshot,
+)
 from ._own import names_of as _names_of
 from ._states import (
+    AddNoiseState as AddNoiseState,
     ApplyIfFiniteState as ApplyIfFiniteState,
     ConditionallyMaskState as ConditionallyMaskState,
     ConditionallyTransformState as ConditionallyTransformState,
+    EmaState as EmaState,
     MaskedNode as MaskedNode,
     MaskedState as MaskedState,
+    MonitorState as MonitorState,
     MultiStepsState as MultiStepsState,
     NonNegativeParamsState as NonNegativeParamsState,
     PartitionState as PartitionState,
+    SnapshotState as SnapshotState,
     TraceState as TraceState,
     ZeroNansState as ZeroNansState,
 )
