@@ -104,7 +104,6 @@ class Codec:
         if self.map == "companded":
             return self._companded(x)
         book = self._codebook
-        assert self.bits != "fp8"
         codes = _nearest(book, self.bits - 1, x)
         is_zero_first = book[0] == 0
         return self._kept(x, codes, jnp.uint8(1)) if is_zero_first else codes
@@ -232,6 +231,50 @@ def quantize(x: Array, codec: Codec) -> QuantizedArray:
     else:
         codes = codes[..., : _row_length(x.shape, codec)]
     return QuantizedArray(codes, scales, x.shape, np.dtype(x.dtype), codec)
+
+
+def from_blocks(
+    codes: Any, scales: Any, shape: tuple[int, ...], codec: Codec
+) -> QuantizedArray:
+    """A float32 array of codes and scales that another package has, block by block."""
+    rows = () if _runs_over_all_axes(shape, codec) else shape[:-1]
+    return QuantizedArray(
+        codes.reshape(*rows, -1),
+        scales.reshape(*rows, -1),
+        shape,
+        np.dtype(np.float32),
+        codec,
+    )
+
+
+def stored_as(template: Any, x: Any) -> Any:
+    """An array, or one as codes, in the form of ``template``; its dtype may differ."""
+    if is_quantized(template):
+        return recoded(x, template.codec, template.dtype)
+    return dequantize(x) if is_quantized(x) else x
+
+
+def recoded(x: Any, codec: Codec, dtype: Any = jnp.float32) -> QuantizedArray:
+    """An array, or one as codes, in the codes of ``codec``; equal codes are kept."""
+    if is_quantized(x) and _have_equal_codes(x.shape, x.codec, codec):
+        return QuantizedArray(x.codes, x.scales, x.shape, np.dtype(dtype), codec)
+    numbers = dequantize(x) if is_quantized(x) else jnp.asarray(x)
+    return quantize(lax.convert_element_type(numbers, dtype), codec)
+
+
+def _have_equal_codes(shape: tuple[int, ...], first: Codec, second: Codec) -> bool:
+    """Whether codes mean the same in both, for an array of this shape."""
+    # Codes of "fp8" have a sign in any case, and rounding is not their meaning.
+    one, other = (
+        dataclasses.replace(
+            codec,
+            is_signed=codec.is_signed or codec.bits == "fp8",
+            keep_positive=True,
+            by_row=False,
+        )
+        for codec in (first, second)
+    )
+    return one == other and _row_length(shape, first) == _row_length(shape, second)
 
 
 def dequantize(x: QuantizedArray) -> Array:

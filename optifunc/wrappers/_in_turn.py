@@ -60,7 +60,11 @@ def updated_in_turn(update: Update, state: State) -> tuple[PyTree, State]:
 def _runs_at_once(stored: Sequence[QuantizedArray]) -> bool:
     """Whether nothing is compiled, or waiting would need what cannot be computed."""
     is_compiled = any(isinstance(x.codes, jax.core.Tracer) for x in stored)
-    return not is_compiled or is_partly_manual() or bool(jax.config.jax_disable_jit)
+    return (
+        not is_compiled
+        or is_partly_manual()
+        or bool(jax.config.values["jax_disable_jit"])
+    )
 
 
 def _traced(function: Callable[..., Any], stored: Sequence[QuantizedArray]) -> Any:

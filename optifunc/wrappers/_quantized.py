@@ -167,15 +167,6 @@ class quantized(Wrapper):
         return updated_in_turn(update, state)
 
 
-def quantized_like(state: State, other: State) -> State:
-    """``state`` with codes where ``other`` has them."""
-
-    def encode(old: Any, x: Any) -> Any:
-        return quantize(x, old.codec) if is_quantized(old) else x
-
-    return jax.tree.map(encode, other, state, is_leaf=is_quantized)
-
-
 def dequantized(state: State) -> State:
     """``state`` with numbers in the place of codes."""
     return jax.tree.map(
