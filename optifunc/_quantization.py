@@ -91,7 +91,8 @@ class Codec:
         if self.bits == "fp8":
             scales = scales / float(jnp.finfo(jnp.float8_e4m3fn).max)
         wide = lax.convert_element_type(scales, x.dtype)
-        scales = jnp.where(largest > 0, scales, jnp.zeros_like(scales))
+        # NaN and infinity stay in the scale: what has gone wrong is not hidden.
+        scales = jnp.where(largest == 0, jnp.zeros_like(scales), scales)
         return x / wide[..., None], scales
 
     def encode(self, x: Array) -> Array:
@@ -103,9 +104,7 @@ class Codec:
         if self.map == "companded":
             return self._companded(x)
         book = self._codebook
-        edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
-        # Ties go upward.
-        codes = lax.convert_element_type(_count_below(edges, x), jnp.uint8)
+        codes = _nearest(book, self.bits - 1, x)
         is_zero_first = book[0] == 0
         return self._kept(x, codes, jnp.uint8(1)) if is_zero_first else codes
 
@@ -145,18 +144,48 @@ def _looked_up(table: Array, indices: Array) -> Array:
     return found
 
 
-def _count_below(edges: Array, x: Array) -> Array:
-    """For each number how many of the ``2^n - 1`` sorted edges are not above it.
+def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
+    """The codes of the numbers of a book that are nearest to ``x``; ties go upward.
 
-    `jnp.searchsorted` does the same, but fails on explicit axes of a mesh (jax 0.10).
+    A guess, which is right or one too low, and one look-up that tells which: a binary
+    search would look up eight times, and hold an array as large as ``x`` for each.
     """
-    count = lax.full_like(x, 0, jnp.int32)
-    step = (len(edges) + 1) // 2
-    while step:
-        trial = count + step
-        count = jnp.where(x >= _looked_up(edges, trial - 1), trial, count)
-        step //= 2
-    return count
+    edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
+    if book[0] > 0:  # linear, of as many numbers as there are codes
+        guess = jnp.floor(len(book) * x - (0.5 + _SLACK))
+    else:
+        place = _place(jnp.abs(x), decades, is_signed=bool(book[0] < 0))
+        zero = int(np.searchsorted(book, 0))
+        guess = jnp.where(x < 0, zero - 1 - place, zero + place)
+    guess = jnp.clip(guess, 0, len(edges) - 1)
+    code = lax.convert_element_type(guess, jnp.int32)
+    is_above = x >= _looked_up(edges, code)
+    return lax.convert_element_type(
+        code + lax.convert_element_type(is_above, jnp.int32), jnp.uint8
+    )
+
+
+# How far a guess stays below, in codes: rounding in float32 moves it by less.
+_SLACK = 1e-3
+
+
+def _place(size: Array, decades: int, *, is_signed: bool) -> Array:
+    """How many positive numbers of a dynamic map are not above ``size``, or one less.
+
+    Above the zero, as a float. Between two decades the map has a gap, whose middle
+    belongs to either.
+    """
+    first = 1 if is_signed else 2
+    place = lax.full_like(size, 0)
+    for i in range(decades):
+        count = first * 2**i
+        unit = 10.0 ** (i + 1 - decades)
+        share = (size * (1 / unit) - 0.1) * (count / 0.9) - _SLACK
+        own = count - first + 1 + jnp.clip(jnp.floor(share), 0, count - 1)
+        # The decade begins in the middle of the gap before it.
+        start = unit * (0.1 + 0.18 / count) if i else unit * (0.1 + 0.45 / count) / 2
+        place = jnp.where(size >= start * (1 + _SLACK / count), own, place)
+    return place
 
 
 @pytree_dataclass
@@ -186,6 +215,11 @@ class QuantizedArray:
         return f"QuantizedArray({self.codec.bits}, {self.dtype}[{shape}])"
 
 
+def is_quantized(node: object) -> bool:
+    """Whether a node of a tree is an array as codes."""
+    return isinstance(node, QuantizedArray)
+
+
 def quantize(x: Array, codec: Codec) -> QuantizedArray:
     """An array as codes and scales."""
     numbers, scales = codec.scaled(_blocks(x, codec))
@@ -197,6 +231,50 @@ def quantize(x: Array, codec: Codec) -> QuantizedArray:
     else:
         codes = codes[..., : _row_length(x.shape, codec)]
     return QuantizedArray(codes, scales, x.shape, np.dtype(x.dtype), codec)
+
+
+def from_blocks(
+    codes: Any, scales: Any, shape: tuple[int, ...], codec: Codec
+) -> QuantizedArray:
+    """A float32 array of codes and scales that another package has, block by block."""
+    rows = () if _runs_over_all_axes(shape, codec) else shape[:-1]
+    return QuantizedArray(
+        codes.reshape(*rows, -1),
+        scales.reshape(*rows, -1),
+        shape,
+        np.dtype(np.float32),
+        codec,
+    )
+
+
+def stored_as(template: Any, x: Any) -> Any:
+    """An array, or one as codes, in the form of ``template``; its dtype may differ."""
+    if is_quantized(template):
+        return recoded(x, template.codec, template.dtype)
+    return dequantize(x) if is_quantized(x) else x
+
+
+def recoded(x: Any, codec: Codec, dtype: Any = jnp.float32) -> QuantizedArray:
+    """An array, or one as codes, in the codes of ``codec``; equal codes are kept."""
+    if is_quantized(x) and _have_equal_codes(x.shape, x.codec, codec):
+        return QuantizedArray(x.codes, x.scales, x.shape, np.dtype(dtype), codec)
+    numbers = dequantize(x) if is_quantized(x) else jnp.asarray(x)
+    return quantize(lax.convert_element_type(numbers, dtype), codec)
+
+
+def _have_equal_codes(shape: tuple[int, ...], first: Codec, second: Codec) -> bool:
+    """Whether codes mean the same in both, for an array of this shape."""
+    # Codes of "fp8" have a sign in any case, and rounding is not their meaning.
+    one, other = (
+        dataclasses.replace(
+            codec,
+            is_signed=codec.is_signed or codec.bits == "fp8",
+            keep_positive=True,
+            by_row=False,
+        )
+        for codec in (first, second)
+    )
+    return one == other and _row_length(shape, first) == _row_length(shape, second)
 
 
 def dequantize(x: QuantizedArray) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from jax.extend import core
 from jax.interpreters import mlir
 
+from .._jaxpr import results_of
 from ._compiler import target
 from ._graph import Graph, Node, Value
 from ._plan import Call, plan, written_over
@@ -63,7 +64,7 @@ class Execution:
             return values[value]
 
         def compute(node: Node) -> None:
-            found = _computed(node, list(map(read, node.operands)))
+            found = results_of(node.eqn, list(map(read, node.operands)))
             values.update(zip(node.results, found, strict=True))
 
         for step in self.steps:
@@ -104,18 +105,6 @@ class Execution:
             pairs=tuple(pairs),
         )
         return results
-
-
-def _computed(node: Node, operands: list[Any]) -> list[Any]:
-    """The results of an operation of XLA's."""
-    eqn = node.eqn
-    params = eqn.primitive.get_bind_params(eqn.params)
-    functions: Sequence[Any] = ()
-    if isinstance(params, tuple):  # in some versions of JAX
-        functions, params = params
-    with eqn.ctx.manager:
-        found = eqn.primitive.bind(*functions, *operands, **params)
-    return list(found) if eqn.primitive.multiple_results else [found]
 
 
 def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:

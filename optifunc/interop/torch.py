@@ -15,14 +15,29 @@ axes on the other side::
         transform=lambda name, x: x.T if name.endswith("kernel") else x,
     )
     optimizer.load_state_dict(state_dict)
+
+Optimizers of torchao with state in 8 or 4 bits are loaded like torch's, and those of
+bitsandbytes by `from_bitsandbytes`. Codes stay codes in an optimizer inside `quantized`
+with the same blocks (its defaults are theirs), and become numbers in any other.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._quantization import (
+    QuantizedArray,
+    dequantize,
+    dynamic_codebook,
+    is_quantized,
+)
 from ..optim._arrays import BITS, is_extended, without_tensors
+from ._bitsandbytes import (
+    from_bitsandbytes as from_bitsandbytes,
+    to_bitsandbytes as to_bitsandbytes,
+)
 
 Names = Sequence[Sequence[str]]
 Rename = Callable[[str], str]
@@ -79,7 +94,8 @@ def to_torch(
     - ``source``, ``target``, ``rename``, ``transform``: as in `from_torch`, from this
       side to torch's.
 
-    **Returns:** a new state dict with tensors instead of arrays.
+    **Returns:** a new state dict with tensors instead of arrays. What is quantized
+    becomes the numbers that the codes stand for; see `to_torchao`.
 
     **Raises:** `ImportError` without torch, and what `from_torch` does.
     """
@@ -90,9 +106,68 @@ def to_torch(
     return tensors
 
 
-def _with_tensors(value: Any) -> Any:
+def to_torchao(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict of `optifunc.optim` for an optimizer of torchao with narrow state.
+
+    ::
+
+        optimizer = of.optim.AdamW(params).wrap(of.quantized)
+        ...
+        torchao.optim.AdamW8bit(weights).load_state_dict(
+            to_torchao(optimizer.state_dict())
+        )
+
+    Codes that torchao has are kept: those of the dynamic map and of "fp8", in blocks
+    that the parameter is a multiple of. Others become numbers in float32, which torchao
+    goes on with as they are.
+
+    **Arguments:**
+
+    - ``state_dict``: what the optimizer's ``state_dict()`` returned.
+
+    **Returns:** a new state dict with tensors, learning rates among them.
+
+    **Raises:** `ImportError` without torchao.
+    """
     import torch
 
+    found = _with_tensors(without_tensors(state_dict), _torchao_tensor)
+    for group in found["param_groups"]:
+        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32)
+    return {**found}
+
+
+def _torchao_tensor(x: QuantizedArray) -> Any:
+    """An array as codes as a tensor of torchao's; None if it has no such codes."""
+    import torch
+    from torchao.optim.subclass_4bit import OptimState4bit
+    from torchao.optim.subclass_8bit import OptimState8bit
+    from torchao.optim.subclass_fp8 import OptimStateFp8
+
+    codec = x.codec
+    size = math.prod(x.shape)
+    if codec.map != "dynamic" or codec.block_size * np.size(x.scales) != size:
+        return None
+    codes, scale = (_with_tensors(np.asarray(a)) for a in (x.codes, x.scales))
+    scale = scale.reshape(-1)
+    if codec.bits == "fp8":
+        return OptimStateFp8(codes.reshape(x.shape), scale)
+    table = torch.tensor(dynamic_codebook(codec.bits, codec.is_signed))
+    if codec.bits == 4:
+        flat = codes.reshape(-1)
+        return OptimState4bit(flat, scale, table, codec.is_signed, torch.Size(x.shape))
+    return OptimState8bit(codes.reshape(x.shape), scale, table, codec.is_signed)
+
+
+def _with_tensors(
+    value: Any, coded: Callable[[QuantizedArray], Any] = lambda x: None
+) -> Any:
+    """Nested dicts, lists and tuples with tensors; ``coded``: a tensor for codes."""
+    import torch
+
+    if is_quantized(value):
+        tensor = coded(value)
+        return _with_tensors(_numbers(value)) if tensor is None else tensor
     if isinstance(value, np.ndarray):
         if is_extended(value.dtype.name):
             bits = torch.tensor(value.view(BITS[value.itemsize]))
@@ -100,10 +175,15 @@ def _with_tensors(value: Any) -> Any:
         # torch has the machine's byte order alone.
         return torch.tensor(value.astype(value.dtype.newbyteorder("="), copy=False))
     if isinstance(value, dict):
-        return {key: _with_tensors(x) for key, x in value.items()}
+        return {key: _with_tensors(x, coded) for key, x in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_with_tensors, value))
+        return type(value)(_with_tensors(x, coded) for x in value)
     return value
+
+
+def _numbers(value: Any) -> Any:
+    """The numbers that codes stand for; anything else as it is."""
+    return np.array(dequantize(value)) if is_quantized(value) else value
 
 
 def _rearranged(
@@ -151,7 +231,8 @@ def _transformed(
 ) -> dict[str, Any]:
     if transform is None:
         return dict(entry)
+    numbers = {key: _numbers(value) for key, value in entry.items()}
     return {
         key: np.asarray(transform(name, value)) if np.ndim(value) > 0 else value
-        for key, value in entry.items()
+        for key, value in numbers.items()
     }

@@ -1,11 +1,14 @@
 """Values of a checkpoint as arrays, whichever library they come from."""
 
+import math
 from collections.abc import Container, Mapping
 from itertools import count
 from typing import Any
 
 import jax
 import numpy as np
+
+from .._quantization import Bits, Codec, QuantizedArray, from_blocks
 
 
 def is_tensor(value: Any) -> bool:
@@ -93,7 +96,12 @@ def unused_name(name: str, taken: Container[str]) -> str:
 
 
 def without_tensors(value: Any) -> Any:
-    """A copy of nested dicts, lists and tuples in which every array is NumPy's."""
+    """A copy of nested dicts, lists and tuples in which every array is NumPy's.
+
+    Tensors of torchao's that hold codes become a `QuantizedArray`.
+    """
+    if is_tensor(value) and hasattr(value, "codes") and hasattr(value, "scale"):
+        return _from_torchao(value)
     if is_array(value):
         return as_numpy(value)
     if isinstance(value, Mapping):
@@ -101,3 +109,20 @@ def without_tensors(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(without_tensors, value))
     return value
+
+
+def _from_torchao(tensor: Any) -> QuantizedArray:
+    """An ``OptimState8bit``, ``OptimState4bit`` or ``OptimStateFp8``, code by code."""
+    codes, scales = as_numpy(tensor.codes), as_numpy(tensor.scale)
+    # Without a table the codes are numbers themselves.
+    table = getattr(tensor, "qmap", None)
+    bits: Bits = "fp8" if table is None else 8 if table.numel() == 256 else 4
+    codec = Codec(
+        bits,
+        "dynamic",
+        is_signed=getattr(tensor, "signed", True),
+        keep_positive=False,
+        block_size=math.prod(tensor.shape) // scales.size,
+        by_row=False,
+    )
+    return from_blocks(codes, scales, tuple(tensor.shape), codec)

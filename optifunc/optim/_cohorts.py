@@ -28,6 +28,7 @@ import numpy as np
 from .._dataclass import child, static
 from .._extra import adapted_extra
 from .._numerics import increment
+from .._quantization import is_quantized, stored_as
 from .._state import Field, Role, Shared, map_state, parts_of, state_fields
 from .._transformation import (
     Child,
@@ -233,16 +234,23 @@ class CohortStates:
 
 
 def _like(value: PyTree, template: PyTree, name: str) -> PyTree:
-    """``value`` as arrays with the dtypes of ``template``."""
+    """``value`` as arrays with the dtypes, or the codes, of ``template``."""
     if value is template:
         return value
 
-    def converted(array: Any, like: Any) -> Any:
+    def check_shape(array: Any, like: Any) -> None:
         if np.shape(array) != np.shape(like):
             raise ValueError(
                 f"the state {name} has shape {np.shape(array)}, "
                 f"expected {np.shape(like)}"
             )
+
+    if is_quantized(template) or is_quantized(value):
+        check_shape(value, template)
+        value = stored_as(template, value)
+
+    def converted(array: Any, like: Any) -> Any:
+        check_shape(array, like)
         # A copy, because a step writes over its state.
         array = jnp.array(array, like.dtype, copy=True)
         return jax.device_put(array, like.sharding) if like.committed else array

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from .._quantization import is_quantized, stored_as
 from .._state import (
     Field,
     Role,
@@ -16,7 +17,6 @@ from .._state import (
 )
 from .._transformation import GradientTransformation, State
 from .._tree import PyTree, leaf_dtype, listed, path_name
-from ._quantized import dequantized, quantized_like
 
 
 def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> State:
@@ -49,9 +49,7 @@ def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> S
     one name cannot be told apart, and for an array of another shape.
     """
     initial = tx.init(params)
-    template = dequantized(initial)
-    source = dequantized(state)
-    found = state_fields(source, params)
+    found = state_fields(state, params)
     lacking: list[str] = []
     taken: set[str] = set()
     optional = _fields_of_wrappers(initial)
@@ -66,7 +64,7 @@ def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> S
         taken.add(match.name)
         return _converted_field(dict(found)[match], value, path_name(field.path))
 
-    new = map_state(fill, template, params)
+    new = map_state(fill, initial, params)
     names = {f.name for f, value in found if jax.tree.leaves(value)}
     surplus = names - taken - _fields_of_wrappers(state)
     if lacking or surplus:
@@ -79,7 +77,7 @@ def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> S
             f"{wrong}; convert_state changes the wrappers around a transformation, "
             "and not the transformation"
         )
-    return quantized_like(new, initial)
+    return new
 
 
 def _fields_of_wrappers(state: State) -> set[str]:
@@ -128,13 +126,14 @@ def _names(field: Field) -> list[str]:
 
 
 def _converted_field(value: PyTree, like: PyTree, name: str) -> PyTree:
-    """The arrays of ``value`` in the dtypes of ``like``."""
+    """The arrays of ``value`` in the dtypes, or the codes, of ``like``."""
 
     def convert(old: Any, x: Any) -> Any:
         if np.shape(x) != np.shape(old):
             raise ValueError(
                 f"the state's {name} has shape {np.shape(x)}, expected {np.shape(old)}"
             )
-        return lax.convert_element_type(x, leaf_dtype(old))
+        x = stored_as(old, x)
+        return x if is_quantized(old) else lax.convert_element_type(x, leaf_dtype(old))
 
-    return jax.tree.map(convert, like, value)
+    return jax.tree.map(convert, like, value, is_leaf=is_quantized)

@@ -13,13 +13,14 @@ from .._quantization import (
     Bits,
     Codec,
     Map,
-    QuantizedArray,
     dequantize,
+    is_quantized,
     quantize,
 )
 from .._state import Field, RelaidState, Role, map_state
 from .._transformation import Child, GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype, is_array, is_sparse, leaf_dtype
+from ._in_turn import updated_in_turn
 from ._selection import Mask, check_mask, chosen_values, static_choice
 from ._wrapper import Wrapper
 
@@ -160,31 +161,20 @@ class quantized(Wrapper):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
-        updates, new = self.inner.update(updates, dequantized(state), params, **extra)
-        return updates, quantized_like(new, state)
+        def update(numbers: State) -> tuple[PyTree, State]:
+            return self.inner.update(updates, numbers, params, **extra)
 
-
-def quantized_like(state: State, other: State) -> State:
-    """``state`` with codes where ``other`` has them."""
-
-    def encode(old: Any, x: Any) -> Any:
-        return quantize(x, old.codec) if isinstance(old, QuantizedArray) else x
-
-    return jax.tree.map(encode, other, state, is_leaf=_is_quantized_array)
+        return updated_in_turn(update, state)
 
 
 def dequantized(state: State) -> State:
     """``state`` with numbers in the place of codes."""
     return jax.tree.map(
-        lambda x: dequantize(x) if isinstance(x, QuantizedArray) else x,
+        lambda x: dequantize(x) if is_quantized(x) else x,
         state,
-        is_leaf=_is_quantized_array,
+        is_leaf=is_quantized,
     )
 
 
 def _is_relaid(node: Any) -> bool:
     return isinstance(node, RelaidState)
-
-
-def _is_quantized_array(node: Any) -> bool:
-    return isinstance(node, QuantizedArray)

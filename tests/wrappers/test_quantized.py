@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import optifunc as of
 from optifunc import optim
 from optifunc._quantization import Codec, dequantize, dynamic_codebook, quantize
+from optifunc.wrappers import _in_turn
 
 RECORDED = json.loads(
     (Path(__file__).parents[1] / "golden" / "precision.json").read_text()
@@ -100,6 +101,33 @@ def test_blocks_of_zeros_are_zeros():
         for is_signed in (True, False):
             stored = quantize(jnp.zeros(8), codec(bits, is_signed))
             np.testing.assert_array_equal(dequantize(stored), 0)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_codes_are_those_of_the_nearest_numbers(bits, is_signed):
+    """At every edge between two codes, beside it, and at random."""
+    book = dynamic_codebook(bits, is_signed)
+    edges = (book[1:] + book[:-1]) / 2
+    spots = np.concatenate([book, edges])
+    beside = [np.nextafter(spots, np.float32(end)) for end in (-2, 2)]
+    rng = np.random.default_rng(5)
+    sizes = rng.uniform(-1, 1, 100_000) * 10.0 ** rng.uniform(-9, 0, 100_000)
+    x = np.float32(np.concatenate([spots, *beside, sizes, [0, -0.0, 1e-40]]))
+    x = np.clip(x if is_signed else np.abs(x), -1, 1)
+    own = codec(bits, is_signed, keep_positive=False)
+    # Ties go upward, as in torchao.
+    expected = np.searchsorted(edges, x, side="right")
+    np.testing.assert_array_equal(own.encode(jnp.asarray(x)), expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bits", [8, 4, "fp8"])
+def test_what_is_not_finite_is_not_hidden(bits, bad):
+    x = jnp.ones(16).at[3].set(bad)
+    found = dequantize(quantize(x, codec(bits)))
+    assert not np.isfinite(found[3])
+    np.testing.assert_array_equal(found[8:], 1)  # the other block
 
 
 # --- steps ----------------------------------------------------------------------------
@@ -206,6 +234,49 @@ def test_eight_bits_under_master_weights():
     assert size <= 256 * 512 * (4 + 2 * (1 + 4 / 256)) + 64
     # 100 steps of 1e-4, which bfloat16 alone would lose.
     assert float(params["kernel"][0, 0]) == pytest.approx(0.99, abs=1 / 256)
+
+
+def test_no_step_holds_all_of_the_state_as_numbers():
+    """The memory of a compiled step; nothing runs."""
+    leaf = jax.ShapeDtypeStruct((1024, 512), jnp.float32)
+    params = {f"layer{i:02}": leaf for i in range(24)}
+    tx = of.quantized(of.adamw(1e-3))
+
+    def step(grads, state, params):
+        updates, state = tx.update(grads, state, params)
+        return of.apply_updates(params, updates), state
+
+    compiled = jax.jit(step, donate_argnums=(1, 2)).lower(
+        params, tx.init(params), params
+    )
+    held = compiled.compile().memory_analysis().temp_size_in_bytes
+    whole = 24 * leaf.size * 2 * 4  # two moments in float32
+    assert held < whole / 4
+
+
+def test_a_step_in_turns_is_the_step_all_at_once(monkeypatch):
+    """With a norm of all gradients before it, and all of it in a scan."""
+    params = {f"layer{i}": jnp.linspace(-1 - i, 1, 512) for i in range(6)}
+    clipped = of.chain(of.clip_by_global_norm(0.5), of.adamw(0.01))
+    tx = of.chain(of.quantized(clipped, min_size=1), of.identity())
+
+    def train(params):
+        def step(carry, _):
+            params, state = carry
+            updates, state = tx.update(params, state, params)
+            return (of.apply_updates(params, updates), state), None
+
+        return jax.lax.scan(step, (params, tx.init(params)), None, 3)[0]
+
+    found = jax.jit(train)(params)
+    monkeypatch.setattr(_in_turn, "_runs_at_once", lambda stored: True)
+    expected = jax.jit(lambda params: train(params))(params)
+    # A fused multiplication and addition rounds once instead of twice.
+    jax.tree.map(
+        lambda f, e: np.testing.assert_allclose(f, e, rtol=1e-5, atol=1e-7),
+        found[0],
+        expected[0],
+    )
 
 
 def test_averages_are_evaluated_as_numbers():
