@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -11,16 +10,15 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment
-from .._placement import zeros_like, zeros_like_result
 from .._state import NonNegative, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes
 from ..wrappers._selection import Mask
 from ._adafactor import adafactor_weight, root_mean_square
 from ._assemble import assemble
-from ._came import factored_rsqrt
 from ._decay_inside import check_mask_fits, decaying, static_mask
 from ._factory import factory
+from ._rows_and_columns import factored_rsqrt, zeros_like_vectors, zeros_without_axis
 
 
 class ScaleByAdalomoState(NamedTuple):
@@ -107,21 +105,11 @@ class scale_by_adalomo(GradientTransformation):
     def init(self, params: PyTree) -> ScaleByAdalomoState:
         check_real(params, ("adalomo", "parameters"))
         check_mask_fits(self.mask, params)
-
-        def reduced(axis: int) -> PyTree:
-            def zeros(leaf: Any) -> Array | None:
-                if jnp.ndim(leaf) < 2:
-                    return None
-                return zeros_like_result(lambda p: jnp.sum(p, axis), leaf)
-
-            return jax.tree.map(zeros, params)
-
-        vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
         return ScaleByAdalomoState(
             step=jnp.zeros((), jnp.int32),
-            exp_avg_sq_row=reduced(-1),
-            exp_avg_sq_col=reduced(-2),
-            exp_avg_sq=zeros_like(vectors),
+            exp_avg_sq_row=zeros_without_axis(params, -1),
+            exp_avg_sq_col=zeros_without_axis(params, -2),
+            exp_avg_sq=zeros_like_vectors(params),
         )
 
     def update(

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -10,13 +9,14 @@ from .._checks import check_pair, check_range
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, sqrt
-from .._placement import zeros_like, zeros_like_result
+from .._placement import zeros_like
 from .._state import NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
+from ._rows_and_columns import factored_rsqrt, zeros_like_vectors, zeros_without_axis
 
 
 class ScaleByCameState(NamedTuple):
@@ -40,13 +40,6 @@ class ScaleByCameState(NamedTuple):
     exp_avg_res_row: NonNegative
     exp_avg_res_col: NonNegative
     exp_avg_sq: NonNegative
-
-
-def factored_rsqrt(row: Array, column: Array) -> Array:
-    """The inverse root of what the means of rows and columns say of each element."""
-    mean = jnp.mean(row, axis=-1, keepdims=True)
-    rows = 1 / sqrt(row / mean)
-    return rows[..., :, None] * (1 / sqrt(column))[..., None, :]
 
 
 @leafwise(outputs=7)
@@ -126,23 +119,13 @@ class scale_by_came(GradientTransformation):
 
     def init(self, params: PyTree) -> ScaleByCameState:
         check_real(params, ("came", "parameters"))
-
-        def reduced(axis: int) -> PyTree:
-            def zeros(leaf: Any) -> Array | None:
-                if jnp.ndim(leaf) < 2:
-                    return None
-                return zeros_like_result(lambda p: jnp.sum(p, axis), leaf)
-
-            return jax.tree.map(zeros, params)
-
-        vectors = jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params)
         return ScaleByCameState(
             exp_avg=zeros_like(params),
-            exp_avg_sq_row=reduced(-1),
-            exp_avg_sq_col=reduced(-2),
-            exp_avg_res_row=reduced(-1),
-            exp_avg_res_col=reduced(-2),
-            exp_avg_sq=zeros_like(vectors),
+            exp_avg_sq_row=zeros_without_axis(params, -1),
+            exp_avg_sq_col=zeros_without_axis(params, -2),
+            exp_avg_res_row=zeros_without_axis(params, -1),
+            exp_avg_res_col=zeros_without_axis(params, -2),
+            exp_avg_sq=zeros_like_vectors(params),
         )
 
     def update(
