@@ -137,6 +137,13 @@ def _check_sizes(
         )
 
 
+def _unsaved(optimizer: "Optimizer", group: Group) -> frozenset[str]:
+    """The hyperparameters that a checkpoint's group may lack."""
+    if group.keys() <= optimizer.short_group:
+        return frozenset(optimizer.defaults)
+    return optimizer.unsaved
+
+
 def _check_class(
     saved: Sequence[Group],
     state: Mapping[Any, Mapping[str, Any]],
@@ -150,11 +157,11 @@ def _check_class(
     known = hyperparameters_of(own_class)
     # Of an argument that is not kept in the groups a checkpoint knows nothing.
     kept = known.keys() & optimizer.defaults.keys()
-    needed = {name for name in kept if known[name]} - optimizer.unsaved
+    needed = {name for name in kept if known[name]}
     fields = {key for entry in state.values() for key in entry}
     surplus = optimizer.layout.unknown_fields(fields)
     for group in saved:
-        missing = sorted(needed - group.keys())
+        missing = sorted(needed - group.keys() - _unsaved(optimizer, group))
         if missing or surplus:
             lack = f"its groups lack {missing}"
             wrong = lack if missing else f"its state holds {sorted(surplus)}"
@@ -189,7 +196,7 @@ def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
     known = hyperparameters_of(own_class)
     absent = {k: x for k, x in known.items() if k not in new}
     off = {k: x for k, x in absent.items() if not x}
-    kept = {k: old[k] for k in absent if k in optimizer.unsaved}
+    kept = {k: old[k] for k in absent if k in _unsaved(optimizer, new)}
     loaded = {**new, "params": old["params"]} | off | kept
     if "param_names" in old:
         loaded.setdefault("param_names", old["param_names"])

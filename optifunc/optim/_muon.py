@@ -18,6 +18,9 @@ class Muon(Optimizer):
 
         of.optim.Muon([{"params": kernels, "output_axis": -1}], lr=0.02)
 
+    Besides torch's it loads the ``state_dict`` of Keller Jordan's package, whose groups
+    have no more than ``lr``, ``weight_decay`` and ``momentum``.
+
     **Arguments:**
 
     - ``params``, and the flags that choose an implementation: see `Optimizer`.
@@ -29,6 +32,17 @@ class Muon(Optimizer):
 
     factory = muon
     layout = TorchLayout("momentum_buffer")
+    short_group = frozenset(
+        [
+            "params",
+            "param_names",
+            "initial_lr",
+            "lr",
+            "weight_decay",
+            "momentum",
+            "use_muon",
+        ]
+    )
     no_complex = "{name} does not support complex parameters"
 
     def __init__(

@@ -102,6 +102,9 @@ class Optimizer(Wrapping):
     # Hyperparameters that the package of this class does not save: a checkpoint
     # without them leaves them as they are.
     unsaved: ClassVar[frozenset[str]] = frozenset()
+    # All keys that a group of another package for this rule may have: with no others
+    # it may lack all hyperparameters besides.
+    short_group: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

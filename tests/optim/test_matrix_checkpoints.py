@@ -20,6 +20,12 @@ def params():
 
 # For each class the state of a parameter and the options of a group, by the authors.
 AUTHORS = {
+    # Of Keller Jordan's class, whose groups have nothing but this.
+    "Muon": (
+        lambda rows, columns: {"momentum_buffer": numbers(rows, columns)},
+        {"lr": 0.02, "weight_decay": 0.0, "momentum": 0.95},
+        {},
+    ),
     "NorMuon": (
         lambda rows, columns: {
             "momentum_buffer": numbers(rows, columns),

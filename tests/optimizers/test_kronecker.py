@@ -161,14 +161,23 @@ def test_adalomo_needs_the_parameters():
 
 # --- what they are made for -----------------------------------------------------------
 
+MATRICES = {
+    "betas": (0.95, 0.95),
+    "eps": 1e-8,
+    "precondition_frequency": 5,
+    "target_parameter_dimensionality": 2,
+}
+
 
 @pytest.mark.parametrize(
     "build",
     [
         lambda lr: of.soap(lr, weight_decay=0.0, precondition_frequency=5),
         lambda lr: of.kron(lr),
+        lambda lr: of.shampoo(lr, **MATRICES, grafting="adam"),
+        lambda lr: of.shampoo(lr, **MATRICES, eigenvalue_corrected=True),
     ],
-    ids=["soap", "kron"],
+    ids=["soap", "kron", "shampoo", "shampoo_corrected"],
 )
 def test_fewer_steps_than_adam_where_axes_are_ill_conditioned(build):
     """Each with its best learning rate, which falls to 0 at the end."""
