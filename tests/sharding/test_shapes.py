@@ -72,3 +72,33 @@ def test_a_state_of_shapes(name):
             jax.tree.leaves(state), jax.tree.leaves(tx.init(shapes)), strict=True
         ):
             assert leaf.sharding.is_equivalent_to(shape.sharding, leaf.ndim)
+
+
+ALONG = {  # the shapes and layouts of a parameter of [8, 4], by ("data", "model")
+    (8, 4): P("data", "model"),
+    (8, 1): P("data"),
+    (1, 4): P(None, "model"),
+    (8, 2): P("data", "model"),  # scales of blocks of two
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (of.adafactor, {(8, 1), (1, 4)}),
+        (of.sm3, {(8, 1), (1, 4), (8, 4)}),
+        (OTHERS["quantized_by_row"], {(8, 4), (8, 2)}),
+        (of.adamw, {(8, 4)}),
+    ],
+    ids=["adafactor", "sm3", "quantized", "adamw"],
+)
+def test_means_and_blocks_lie_along_what_is_left_of_their_parameter(make, expected):
+    sharding = NamedSharding(mesh(), SPECS["kernel"])
+    params = {"kernel": jax.ShapeDtypeStruct((8, 4), jnp.float32, sharding=sharding)}
+    found = set()
+    for leaf in jax.tree.leaves(make().init(params)):
+        spec = ALONG.get(leaf.shape, P())
+        found |= {leaf.shape} & ALONG.keys()
+        own = NamedSharding(mesh(), spec)
+        assert leaf.sharding.is_equivalent_to(own, len(leaf.shape)), leaf
+    assert found == expected
