@@ -6,8 +6,9 @@ the run is saved by Orbax, and continued on four devices beside the run that goe
 What is printed and drawn: the losses of both, where each array lies, how many bytes a
 device holds, and what the devices exchange in a step.
 
-With ``--processes 2`` two processes with four devices each train together, and once
-more with one of them killed on the way and both resumed from the last checkpoint.
+With ``--processes 2`` it compares instead: one process with eight devices, two with
+four each, and two of which one is killed on the way and both are resumed from the last
+checkpoint.
 
     python examples/sharded_training.py
     python examples/sharded_training.py --processes 2 --stateful
@@ -297,7 +298,6 @@ def on_one_process(args, folder):
     print(f"the losses agree to {difference:.1e}")
     devices.draw(states_of(mesh, sizes, total), losses, others, args.output)
     print(f"saved {args.output}")
-    return jax.device_get(run.saved()["params"])
 
 
 def face_of(args):
@@ -343,9 +343,10 @@ def report(devices, tx, mesh, sizes):
 
 
 def in_process(args):
-    """One of several processes, each with its share of the devices."""
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(args.address, args.processes, args.process)
+    """One of the processes, each with its share of the devices."""
+    if args.processes > 1:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(args.address, args.processes, args.process)
     mesh, codes = mesh_of(WHOLE), manual.characters()
     sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
     tx = optimizer(mesh, total)
@@ -365,8 +366,8 @@ def in_process(args):
     np.savez(path, **{str(i): x for i, x in arrays.items()})
 
 
-def started(args, folder):
-    """The processes, begun."""
+def started(args, folder, count):
+    """So many processes, begun."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         address = f"localhost:{probe.getsockname()[1]}"
@@ -375,15 +376,15 @@ def started(args, folder):
     numbers = [str(x) for name, n in own.items() for x in (f"--{name}", n)]
     face = ["--stateful"] if args.stateful else []
     command = [sys.executable, __file__, *numbers, *face, "--address", address]
-    command += ["--processes", str(args.processes), "--checkpoints", folder / "saved"]
+    command += ["--processes", str(count), "--checkpoints", folder / "saved"]
     return [
         subprocess.Popen(
             [*command, "--process", str(i)],
-            env={**os.environ, **environment(DEVICES // args.processes)},
+            env={**os.environ, **environment(DEVICES // count)},
             stdout=subprocess.PIPE,
             text=True,
         )
-        for i in range(args.processes)
+        for i in range(count)
     ]
 
 
@@ -395,20 +396,22 @@ def finished(processes):
     return printed[0]
 
 
-def on_processes(args, folder, expected):
-    """Two runs of several processes, one of them interrupted, beside one process."""
-    printed = finished(started(args, folder / "whole"))
-    files = [folder / "whole" / f"process{i}.npz" for i in range(args.processes)]
-    first, *others = map(read, files)
-    print(f"{args.processes} processes: loss {printed.split()[-1]}")
+def on_processes(args, folder):
+    """One process, several, and several that are interrupted: the same numbers."""
+    count = args.processes
+    printed = finished(started(args, folder / "one", 1))
+    print(f"1 process: loss {printed.split()[-1]}", flush=True)
+    printed = finished(started(args, folder / "whole", count))
+    print(f"{count} processes: loss {printed.split()[-1]}")
+    first, *others = (read(folder / "whole" / f"process{i}.npz") for i in range(count))
     equal = all(same(first, other) for other in others)
     print(f"their parameters are equal bit by bit: {equal}")
-    pairs = zip(first, jax.tree.leaves(expected), strict=True)
+    pairs = zip(first, read(folder / "one" / "process0.npz"), strict=True)
     difference = max(float(np.max(np.abs(x - y))) for x, y in pairs)
     print(f"those of one process agree to {difference:.1e}", flush=True)
 
     broken = folder / "broken"
-    processes = started(args, broken)
+    processes = started(args, broken, count)
     stop = f"step {STEPS + STEPS // 2} "  # half an epoch after the first checkpoint
     for line in processes[-1].stdout:
         if line.startswith(stop):
@@ -418,7 +421,7 @@ def on_processes(args, folder, expected):
         process.kill()
         process.communicate()
     print(f"killed one at {stop.strip()}", flush=True)
-    printed = finished(started(args, broken))
+    printed = finished(started(args, broken, count))
     start = next(x for x in printed.splitlines() if x.startswith("from step"))
     print(f"resumed {start}")
     again = same(first, read(broken / "process0.npz"))
@@ -467,7 +470,11 @@ def main():
         "--stateful", action="store_true", help="train by an object with a step method"
     )
     parser.add_argument(
-        "--processes", type=int, choices=(1, 2), default=1, help="default: 1"
+        "--processes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="with 2 nothing is drawn (default: 1)",
     )
     parser.add_argument(
         "--output", type=options.picture, default=Path("sharded_training.png")
@@ -482,9 +489,8 @@ def main():
         return
     os.environ.update(environment(DEVICES))
     with tempfile.TemporaryDirectory() as name:
-        params = on_one_process(args, Path(name))
-        if args.processes > 1:
-            on_processes(args, Path(name), params)
+        run = on_one_process if args.processes == 1 else on_processes
+        run(args, Path(name))
 
 
 if __name__ == "__main__":

@@ -411,7 +411,8 @@ def stacked_alike(arrays: Sequence[Array]) -> Array:
 def laid_like(array: Array, reference: Array) -> Array:
     """``array``, sharded along explicit axes as ``reference``, of its shape, is."""
     sharding: Any = jax.typeof(reference).sharding
-    if jax.typeof(array).sharding == sharding:
+    # Within `jax.set_mesh`, an argument that is on no mesh has an empty one.
+    if sharding.mesh.empty or jax.typeof(array).sharding == sharding:
         return array
     laid: Array = jax.sharding.reshard(array, sharding)
     return laid

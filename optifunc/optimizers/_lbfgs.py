@@ -207,12 +207,11 @@ class step_by_lbfgs(GradientTransformation):
         **Returns:** what `advance` takes: evaluate at ``trial`` until ``stopped``.
         """
         none = jnp.zeros((), jnp.int32)
-        search = None
+        state, search = jax.tree.map(whole, state), None
         if self.line_search_fn is not None:
             # Only its structure counts: the first iteration starts a search.
             nowhere = Point(state.t, state.prev_loss, state.prev_loss, state.d)
             search = start_search(nowhere, state.t, state.t, none)
-        state = jax.tree.map(whole, state)
         return _Progress(params, params, state, search, none, none, none != none)
 
     def advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:

@@ -61,6 +61,37 @@ def test_each_device_holds_a_quarter(kind, name):
     chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_the_stateful_interface(kind):
+    """On a mesh it steps as on one device, and a state dict brings the history back."""
+    mesh = on_mesh(kind)
+
+    def made(params):
+        return of.optim.LBFGS(params, history_size=4, max_iter=2)
+
+    with jax.set_mesh(mesh):
+        own = {name: NamedSharding(mesh, spec) for name, spec in SPECS.items()}
+        optimizer, plain = made(jax.device_put(START, own)), made(START)
+        for _ in range(2):
+            optimizer.step(loss)
+            plain.step(loss)
+        found = jax.device_get(optimizer.params)
+        other = made(optimizer.params)
+        other.load_state_dict(optimizer.state_dict())
+        _, state, _ = other.functional()
+        for continued in (optimizer, other):
+            continued.step(loss)
+    history = of.find_in_state(state, "old_dirs")
+    assert history.sharding.is_equivalent_to(
+        NamedSharding(mesh, P(None, ("data", "model"))), 2
+    )
+    # Inner products are sums in another order.
+    chex.assert_trees_all_close(found, plain.params, rtol=1e-5, atol=1e-6)
+    values = (jax.device_get(x.params) for x in (other, optimizer))
+    chex.assert_trees_all_equal(*values)
+
+
 @pytest.mark.parametrize(
     ("size", "spec"), [(8, P(("data", "model"))), (6, P("data")), (5, P())]
 )

@@ -23,6 +23,8 @@ LAYOUTS = {
 KINDS = {"automatic": AxisType.Auto, "explicit": AxisType.Explicit}
 MODES = ("jit", "scan", "eager")
 STEPS = 2
+# States with vectors of all numbers of the parameters.
+VECTORS = (of.FlattenState, of.StepByLbfgsState, of.ScaleByLbfgsState)
 
 # Sparse rows have a layout of their own.
 DENSE = [row for row in ROWS if not row.sparse]
@@ -163,8 +165,22 @@ def test_a_state_made_in_a_compiled_program_lies_where_it_belongs(row):
         jax.tree.leaves(made), jax.tree.leaves(shardings), strict=True
     ):
         # Where a vector of several leaves lies, XLA decides.
-        if not find_all_in_state(made, of.FlattenState):
+        if not any(find_all_in_state(made, kind) for kind in VECTORS):
             assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
+def test_types_inside_a_compiled_program_are_those_outside(row):
+    mesh, tx = on_mesh("explicit"), row.build()
+    with jax.set_mesh(mesh):
+        params = placed(parameters(row), mesh, LAYOUTS["both"])
+        state, inside = tx.init(params), jax.eval_shape(tx.init, params)
+    for leaf, kind in zip(jax.tree.leaves(state), jax.tree.leaves(inside), strict=True):
+        # Of what is whole on each device a type may say nothing.
+        spec = P() if kind.sharding is None else kind.sharding.spec
+        own = NamedSharding(mesh, spec)
+        assert leaf.sharding.is_equivalent_to(own, leaf.ndim)
 
 
 @pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)

@@ -194,6 +194,12 @@ def test_bad_arguments_are_named(arguments, error, message):
         of.sharding.zero(of.adam(), **given)
 
 
+def test_a_platform_without_the_memory_is_named(monkeypatch):
+    monkeypatch.setattr("optifunc.sharding._zero.HOST_MEMORY", "nowhere")
+    with pytest.raises(ValueError, match="offload needs the memory 'nowhere', but"):
+        of.sharding.zero(of.adam(), on_mesh(), "data", offload=True)
+
+
 def test_missing_params_are_named():
     mesh = on_mesh()
     params = parameters()

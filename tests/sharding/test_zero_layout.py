@@ -57,8 +57,10 @@ def by_path(path, leaf):
     return LAYOUT[path]
 
 
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("layout", [LAYOUT, by_path])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "layout"), [(AxisType.Auto, LAYOUT), (AxisType.Explicit, by_path)]
+)
 def test_the_state_is_cut_once_more(kind, layout):
     mesh = on_mesh(kind)
     make = of.chain(of.clip_by_global_norm(0.5), of.adamw(1e-2))
