@@ -1,7 +1,7 @@
 """What a schedule is."""
 
 import abc
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -92,11 +92,21 @@ def schedule(cls: C) -> C:
     return decorated
 
 
+class FractionalStep(NamedTuple):
+    """A step that need not be whole, for callers that know the formulas take it."""
+
+    step: Array
+
+
 def as_step(step: Any) -> Array:
     """``step`` as an integer scalar of JAX's default width.
 
+    A `FractionalStep` stays a float.
+
     **Raises:** as `Schedule.__call__`.
     """
+    if isinstance(step, FractionalStep):
+        return step.step
     if not isinstance(step, Array) and hasattr(step, "__jax_array__"):
         step = step.__jax_array__()
     is_array = isinstance(step, Array | np.ndarray | np.generic)

@@ -21,6 +21,21 @@ SCHEDULES = {
     "linear from later": lambda o: o.linear_schedule(1.0, 0.0, 10.0, 3),
     "linear of no steps": lambda o: o.linear_schedule(0.5, 0.0, 0),
     "linear of a fraction": lambda o: o.linear_schedule(1.0, 0.0, 7.5),
+    "linear to later": lambda o: o.linear_schedule(0.0, 1.0, 4.0, 2.0),
+    "whole floats": lambda o: o.join_schedules(
+        [
+            o.polynomial_schedule(1.0, 0.2, 3.0, 8.0, 2.0),
+            o.exponential_decay(0.5, 4.0, 0.7, 3.0, True),
+            o.cosine_decay_schedule(0.5, 10.0),
+        ],
+        [4.0, 9.0],
+    ),
+    "whole floats of a warmup": lambda o: o.warmup_cosine_decay_schedule(
+        0.0, 0.5, 4.0, 12.0
+    ),
+    "whole floats of pieces": lambda o: o.piecewise_constant_schedule(
+        0.5, {4.0: 0.5, 9.0: 0.1}
+    ),
     "polynomial": lambda o: o.polynomial_schedule(1.0, 0.2, 3.0, 8, 2),
     "exponential": lambda o: o.exponential_decay(0.5, 4, 0.7),
     "exponential all": lambda o: o.exponential_decay(0.5, 4, 0.7, 3, True, 0.2),
@@ -58,6 +73,7 @@ SCHEDULES = {
     ),
 }
 COUNTS = np.arange(16)
+FRACTIONS = (0.5, 2.25, 4.0, 6.75, 13.5)
 
 
 QUICK = {"linear", "linear of a fraction", "warmup cosine", "norm", "kl_divergence"}
@@ -77,6 +93,9 @@ def test_a_schedule_has_optaxs_values(name):
     # optax's cosine and power lose digits near their ends.
     np.testing.assert_allclose(ours(jnp.asarray(COUNTS)), expected, 1e-5, 1e-6)
     assert np.isclose(float(ours(3)), expected[3], 1e-5, 1e-6)
+    for count in FRACTIONS:
+        # Also of what counts updates in parts, as of an epoch.
+        assert np.isclose(float(ours(count)), float(theirs(count)), 1e-5, 1e-6), count
 
 
 def test_a_schedule_of_a_traced_length():

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import optifunc as of
+import optifunc.compat.optax as compat
 
 from ..table import ROWS
 from .programs import STRICT
@@ -102,6 +103,38 @@ def test_steps_of_optax(make):
         (found, text), (expected, _) = run(of.apply_gradients), run(plain)
         assert text.count("custom_call @optifunc_") == 1
         chex.assert_trees_all_close(found, expected, rtol=2e-5, atol=2e-6)
+
+
+def test_steps_of_optaxs_names():
+    """A chain of `optifunc.compat.optax`, in both forms of a fused step."""
+    tx = compat.chain(
+        compat.clip_by_global_norm(0.5),
+        compat.adamw(compat.linear_schedule(1e-2, 1e-3, 10), mask={"x": True}),
+    )
+    params = {"x": jnp.linspace(-1, 1, 40)}
+
+    def run(step):
+        carry = params, tx.init(params)
+        function = jax.jit(step)
+        text = function.lower(*carry).as_text()
+        for _ in range(STEPS):
+            carry = function(*carry)
+        return carry, text.count("custom_call @optifunc_")
+
+    def simple(params, state):
+        return plain(tx, params, state, params)
+
+    expected, calls = run(simple)
+    assert calls == 0
+    for step in (
+        lambda params, state: of.apply_gradients(tx, params, state, params),
+        of.fuse(simple),
+    ):
+        found, calls = run(step)
+        assert calls >= 1
+        # As for the rows of the table.
+        chex.assert_trees_all_close(found, expected, rtol=2e-5, atol=2e-6)
+        assert jax.tree.structure(found) == jax.tree.structure(expected)
 
 
 def test_a_training_step_with_the_gradient_inside():

@@ -154,7 +154,7 @@ def dice_loss(
     x, y = jnp.asarray(predictions), jnp.asarray(targets)
     x = x[..., None] if x.ndim == y.ndim - 1 else x
     y = y[..., None] if y.ndim == x.ndim - 1 else y
-    kept, regions = _regions((x, y), axis)
+    kept, regions = _places_last((x, y), axis)
     losses = ours.dice_loss(
         regions[0],
         regions[1],
@@ -172,7 +172,7 @@ def dice_loss(
     return {"mean": jnp.mean, "sum": jnp.sum}[reduction](losses, axis=-1)
 
 
-def _regions(
+def _places_last(
     arrays: tuple[Array, Array], axis: int | tuple[int, ...] | None
 ) -> tuple[list[int], list[Array]]:
     """The sizes of the axes that stay, and arrays of shape (N, C, places)."""
@@ -198,7 +198,7 @@ def multiclass_generalized_dice_loss(
 ) -> Array:
     """`of.losses.generalized_dice_loss` with the classes last."""
     arrays = jnp.asarray(predictions), jnp.asarray(targets)
-    _, regions = _regions(arrays, None)
+    _, regions = _places_last(arrays, None)
     return ours.generalized_dice_loss(
         regions[0],
         regions[1],

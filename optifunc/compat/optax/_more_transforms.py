@@ -107,7 +107,7 @@ def ema(
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _SumsOfUpdates:
     """The state of `of.accumulate_gradients` of sums that nothing takes in."""
 
     def accepts(self, state: Any) -> bool:
@@ -126,7 +126,7 @@ class _Sums:
 def apply_every(k: ArrayLike = 1) -> GradientTransformationExtraArgs:
     """`of.accumulate_gradients` of sums, after an optimizer and not around it."""
     sums = _accumulate.accumulate_gradients(our_identity(), k, "sum")
-    return built(named(sums, _Sums()))
+    return built(named(sums, _SumsOfUpdates()))
 
 
 @transformation

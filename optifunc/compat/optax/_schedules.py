@@ -11,6 +11,7 @@ from jax import Array
 from ... import schedules as ours
 from ..._dataclass import static
 from ..._numerics import Scalar
+from ...schedules._base import FractionalStep
 from ...schedules._function import as_schedule
 from ._own import from_optax
 from ._transformation import Schedule
@@ -18,20 +19,33 @@ from ._transformation import Schedule
 
 @ours.schedule
 class _of_counts(ours.Schedule):
-    """A schedule that may be called with an array of counts, and before its start."""
+    """A schedule that may be called with any counts.
+
+    An array of them, one before its start, and one that is not whole.
+    """
 
     inner: Any
     # Evaluated at this many counts later: optax's `transition_begin`.
     begin: int = static(default=0)
 
     def __call__(self, step: Any) -> Array:
+        if isinstance(step, FractionalStep):
+            step = step.step
         count: Any = jnp.asarray(step) if np.ndim(step) else step
         count = jnp.maximum(count - self.begin, 0)
         value = self.inner
+        if jnp.issubdtype(count.dtype, jnp.floating):
+            value = self._of_fraction
         for _ in range(np.ndim(count)):
             value = jax.vmap(value)
         result: Array = value(count)
         return result
+
+    def _of_fraction(self, count: Array) -> Array:
+        # Fractions and whole numbers meet.
+        with jax.numpy_dtype_promotion("standard"):
+            value: Array = self.inner(FractionalStep(count))
+        return value
 
 
 def _own(name: str, *arguments: Any) -> Schedule:
