@@ -37,6 +37,7 @@ from ._quantization import QuantizedArray as QuantizedArray
 from ._stalled import StalledStateWarning as StalledStateWarning
 from ._state import (
     Concatenated as Concatenated,
+    Keeps as Keeps,
     NonNegative as NonNegative,
     PerParameter as PerParameter,
     Restarting as Restarting,
