@@ -3,14 +3,20 @@
 Two networks, one for handwritten digits and a small language model of characters, are
 trained with each of three optimizers, in float32 and in every narrow form that the
 library has. All runs of an optimizer begin with the same weights and see the same
-batches. The text is that of Python's own manual pages.
+batches. The text is that of Python's own manual pages. Forms take turns, a tenth of
+their steps at a time, so that whatever else the machine does slows all of them down.
 
     python examples/low_precision.py
     python examples/low_precision.py --optimizers adamw --forms float32 kahan
+    python examples/low_precision.py --page docs/precision.md \\
+        --output docs/images/low_precision.png
 """
 
 import argparse
 import itertools
+import time
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import datasets
@@ -84,6 +90,7 @@ def falling(peak, steps):
     return of.schedules.warmup_cosine(peak, steps // 20, steps)
 
 
+TITLES = {"adamw": "AdamW", "lion": "Lion", "muon": "Muon"}
 OPTIMIZERS = {
     "adamw": lambda steps: of.adamw(falling(2e-3, steps)),
     "lion": lambda steps: of.lion(falling(3e-4, steps)),
@@ -193,50 +200,164 @@ def bytes_of(tree):
 
 
 class Run(NamedTuple):
-    losses: np.ndarray  # of each batch
-    final: float  # of what was held out
+    losses: np.ndarray  # of each batch, the mean over seeds
+    final: float  # of what was held out, likewise
     params_bytes: float  # a parameter
     state_bytes: float
+    time: float  # of a step, over float32's
 
 
-def train(problem, tx, dtype):
-    def loss_fn(params, *batch):
-        return problem.loss_fn(widened(params), *batch)
+class Program:
+    """A form of an optimizer: some steps of it, compiled, and how long they take."""
 
-    def step(carry, batch):
+    def __init__(self, problem, form, optimizer):
+        steps = len(problem.batches[0])
+        self.dtype = form.dtype
+        self.tx = form.wrap(OPTIMIZERS[optimizer](steps))
+        self.loss_fn = problem.loss_fn
+        self.parts = min(10, steps)
+        self.seconds = []
+        carry, part = self.start(problem), self.part(problem, 0)
+        steps = jax.jit(lambda c, b: jax.lax.scan(self.step, c, b))
+        self.steps = steps.lower(carry, part).compile()
+
+    def loss(self, params, *batch):
+        return self.loss_fn(widened(params), *batch)
+
+    def step(self, carry, batch):
         params, state = carry
-        loss, grads = jax.value_and_grad(loss_fn)(params, *batch)
-        updates, state = tx.update(grads, state, params)
+        loss, grads = jax.value_and_grad(self.loss)(params, *batch)
+        updates, state = self.tx.update(grads, state, params)
         return (of.apply_updates(params, updates), state), loss
 
-    params = jax.tree.map(lambda p: p.astype(dtype), problem.params)
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    carry = params, tx.init(params)
-    (params, state), losses = jax.jit(lambda c, b: jax.lax.scan(step, c, b))(
-        carry, jax.tree.map(jnp.asarray, problem.batches)
-    )
-    final = float(jax.jit(loss_fn)(params, *problem.held_out))
-    return Run(
-        np.asarray(losses), final, bytes_of(params) / count, bytes_of(state) / count
-    )
+    def start(self, problem):
+        params = jax.tree.map(lambda p: p.astype(self.dtype), problem.params)
+        return params, self.tx.init(params)
+
+    def part(self, problem, number):
+        """The batches of a tenth of the run; what is left over is not trained on."""
+        length = len(problem.batches[0]) // self.parts
+        own = slice(number * length, (number + 1) * length)
+        return jax.tree.map(lambda x: jnp.asarray(x[own]), problem.batches)
+
+    def timed(self, carry, batches):
+        start = time.perf_counter()
+        carry, losses = jax.block_until_ready(self.steps(carry, batches))
+        self.seconds.append(time.perf_counter() - start)
+        return carry, np.asarray(losses)
+
+
+def train(make_problem, seeds, optimizer, forms):
+    """A `Run` of each form."""
+    problems = [make_problem(seed) for seed in seeds]
+    programs = {name: Program(problems[0], FORMS[name], optimizer) for name in forms}
+    losses = {name: [] for name in forms}
+    finals = {name: [] for name in forms}
+    for problem in problems:
+        carries = {name: p.start(problem) for name, p in programs.items()}
+        own = {name: [] for name in forms}
+        for number in range(programs[forms[0]].parts):
+            for name, program in programs.items():
+                batches = program.part(problem, number)
+                carries[name], found = program.timed(carries[name], batches)
+                own[name].append(found)
+        for name, program in programs.items():
+            losses[name].append(np.concatenate(own[name]))
+            params, _ = carries[name]
+            finals[name].append(float(jax.jit(program.loss)(params, *problem.held_out)))
+    base = np.array(programs.get("float32", programs[forms[0]]).seconds)
+    runs = {}
+    for name, program in programs.items():
+        params, state = carries[name]
+        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        runs[name] = Run(
+            np.mean(losses[name], axis=0),
+            float(np.mean(finals[name])),
+            bytes_of(params) / count,
+            bytes_of(state) / count,
+            float(np.median(np.array(program.seconds) / base)),
+        )
+    return runs
+
+
+# --- What is shown --------------------------------------------------------------------
+
+
+def change(runs, form):
+    """How much larger the loss is than float32's, as a share; None without float32."""
+    base = runs.get("float32")
+    return None if base is None else runs[form].final / base.final - 1
+
+
+def falls_short(runs, form):
+    found, allowed = change(runs, form), FORMS[form].tolerance
+    return found is not None and allowed is not None and found > allowed
 
 
 def report(name, runs):
-    """A row for each form: the loss beside float32's, and bytes a parameter."""
-    base = runs.get("float32")
+    """A row for each form: the loss beside float32's, bytes a parameter, and time."""
     for form, run in runs.items():
-        change = (
-            "" if base is None else f" {100 * (run.final / base.final - 1):+7.2f} %"
-        )
-        allowed = FORMS[form].tolerance
-        short = base is not None and allowed is not None
-        short = short and run.final > (1 + allowed) * base.final
+        share = change(runs, form)
+        beside = "" if share is None else f" {100 * share:+7.2f} %"
+        short = f"  falls short of {100 * (FORMS[form].tolerance or 0):.0f} %"
         print(
-            f"{name:14} {form:14} loss {run.final:.4f}{change}  bytes "
-            f"{run.params_bytes:.2f} + {run.state_bytes:.2f}"
-            + (f"  falls short of {100 * allowed:.0f} %" if short else ""),
+            f"{name:14} {form:14} loss {run.final:.4f}{beside}  bytes "
+            f"{run.params_bytes:.2f} + {run.state_bytes:.2f}  time {run.time:.2f}"
+            + (short if falls_short(runs, form) else ""),
             flush=True,
         )
+
+
+def tables(results):
+    """The Markdown tables of losses, and of bytes and times."""
+    forms = list(next(iter(results.values())))
+
+    def loss(runs, form):
+        share = change(runs, form)
+        if form == "float32" or share is None:
+            return f"{runs[form].final:.4f}"
+        text = f"{100 * share:+.1f} %"
+        return f"**{text}**" if falls_short(runs, form) else text
+
+    def cost(runs, form):
+        run = runs[form]
+        return f"{run.params_bytes:.1f} + {run.state_bytes:.2f}, {run.time:.2f}"
+
+    text = {key: runs for key, runs in results.items() if key[0] == "text"}
+    return "\n\n".join(
+        table(forms, chosen, cell)
+        for chosen, cell in ((results, loss), (text or results, cost))
+    )
+
+
+def table(forms, results, cell):
+    heads = [f"{name}, {TITLES[optimizer]}" for name, optimizer in results]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for form in forms:
+        cells = [cell(runs, form) for runs in results.values()]
+        lines.append(f"| {form} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
+
+
+def write_page(path, content):
+    """Put tables into the page, in the place of those that it has."""
+    page = path.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n\n{content}\n\n{END}{after}")
+
+
+def page(text):
+    """The type of the option that names a page, for argparse."""
+    path = Path(text)
+    if not path.is_file() or END not in path.read_text().partition(BEGIN)[2]:
+        raise argparse.ArgumentTypeError(
+            f"must be a file with the lines {BEGIN!r} and {END!r}, found {text!r}"
+        )
+    return path
 
 
 def draw(results, path):
@@ -282,26 +403,34 @@ def main():
         "--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS)
     )
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--seed", type=options.seed, default=0)
+    parser.add_argument("--seed", type=options.seed, default=0, help="the first one")
+    parser.add_argument(
+        "--seeds",
+        type=options.positive,
+        nargs=2,
+        default=(5, 2),
+        metavar=("DIGITS", "TEXT"),
+        help="how many runs are averaged",
+    )
     parser.add_argument("--output", type=options.picture, default="low_precision.png")
+    parser.add_argument("--page", type=page, help="a page to write the tables into")
     args = parser.parse_args()
-    problems = {
-        "digits": digits(args.epochs, args.seed),
-        "text": text(args.steps, args.seed),
+    makers = {
+        "digits": partial(digits, args.epochs),
+        "text": partial(text, args.steps),
     }
     results = {}
-    for name, problem in problems.items():
-        steps = len(problem.batches[0])
+    for (name, make), count in zip(makers.items(), args.seeds, strict=True):
+        seeds = range(args.seed, args.seed + count)
         for optimizer in args.optimizers:
-            tx = OPTIMIZERS[optimizer](steps)
-            runs = {
-                form: train(problem, FORMS[form].wrap(tx), FORMS[form].dtype)
-                for form in args.forms
-            }
+            runs = train(make, seeds, optimizer, args.forms)
             report(f"{name}, {optimizer}", runs)
             results[name, optimizer] = runs
     draw(results, args.output)
     print(f"saved {args.output}")
+    if args.page is not None:
+        write_page(args.page, tables(results))
+        print(f"wrote {args.page}")
 
 
 if __name__ == "__main__":

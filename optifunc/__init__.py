@@ -39,6 +39,7 @@ from ._soups import greedy_soup as greedy_soup, uniform_soup as uniform_soup
 from ._stalled import StalledStateWarning as StalledStateWarning
 from ._state import (
     Concatenated as Concatenated,
+    Keeps as Keeps,
     NonNegative as NonNegative,
     PerParameter as PerParameter,
     Restarting as Restarting,

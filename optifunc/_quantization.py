@@ -154,7 +154,7 @@ def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
     if book[0] > 0:  # linear, of as many numbers as there are codes
         guess = jnp.floor(len(book) * x - (0.5 + _SLACK))
     else:
-        place = _place(jnp.abs(x), decades, is_signed=bool(book[0] < 0))
+        place = _place_in_map(jnp.abs(x), decades, is_signed=bool(book[0] < 0))
         zero = int(np.searchsorted(book, 0))
         guess = jnp.where(x < 0, zero - 1 - place, zero + place)
     guess = jnp.clip(guess, 0, len(edges) - 1)
@@ -169,7 +169,7 @@ def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
 _SLACK = 1e-3
 
 
-def _place(size: Array, decades: int, *, is_signed: bool) -> Array:
+def _place_in_map(size: Array, decades: int, *, is_signed: bool) -> Array:
     """How many positive numbers of a dynamic map are not above ``size``, or one less.
 
     Above the zero, as a float. Between two decades the map has a gap, whose middle

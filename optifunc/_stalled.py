@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ._numerics import is_number
 from ._rounding import is_narrow
+from ._state import Keeps, declared_averages
 from ._tree import PyTree, leaf_dtype
 
 if TYPE_CHECKING:
@@ -25,25 +26,6 @@ class StalledStateWarning(UserWarning):
     """
 
 
-# Where a transformation has how much an average keeps of itself: an attribute, and an
-# index into it, by the name of the average's field.
-_KEPT: dict[str, tuple[tuple[str, int | None], ...]] = {
-    "exp_avg": (("betas", 0),),
-    "scale_by_lion.exp_avg": (("betas", 1),),
-    "exp_avg_fast": (("betas", 0),),
-    "grad_avg": (("betas", 0),),
-    "exp_avg_slow": (("betas", 2),),
-    "exp_avg_sq": (("betas", 1), ("beta2", None)),
-    "scale_by_adan.exp_avg_sq": (("betas", 2),),
-    "exp_avg_var": (("betas", 1),),
-    "grad_avg_sq": (("betas", 1),),
-    "hessian": (("betas", 1),),
-    "square_avg": (("alpha", None), ("rho", None)),
-    "acc_delta": (("rho", None),),
-    "second_momentum_buffer": (("beta2", None),),
-    "average": (("decay", None),),
-}
-
 # What was warned of, by transformation, field and dtype.
 _WARNED: set[tuple[str, str, str]] = set()
 
@@ -57,8 +39,9 @@ def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
     if not any(map(is_narrow, jax.tree.leaves(state))):
         return
     for held, part in _with_states(tx, state):
-        for name in getattr(part, "_fields", ()):
-            kept = _kept(held, name)
+        kind: Any = type(part)
+        for name, keeps in declared_averages(kind).items():
+            kept = _kept(held, keeps)
             if kept is None:
                 continue
             for dtype in {
@@ -80,16 +63,12 @@ def _with_states(
         yield from _with_states(child.transformation, tx.state_of(child, state))
 
 
-def _kept(tx: "GradientTransformation", name: str) -> float | None:
+def _kept(tx: "GradientTransformation", keeps: Keeps) -> float | None:
     """How much of itself an average keeps; None if that is not known."""
-    own = f"{type(tx).__name__}.{name}"
-    for attribute, index in _KEPT.get(own, _KEPT.get(name, ())):
-        value: Any = getattr(tx, attribute, None)
-        if index is not None and isinstance(value, tuple):
-            value = value[index] if index < len(value) else None
-        if is_number(value):
-            return float(value)
-    return None
+    value: Any = getattr(tx, keeps.attribute, None)
+    if keeps.index is not None and isinstance(value, tuple):
+        value = value[keeps.index] if keeps.index < len(value) else None
+    return float(value) if is_number(value) else None
 
 
 def _warn(owner: str, name: str, dtype: str, kept: float) -> None:

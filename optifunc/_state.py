@@ -13,13 +13,22 @@ parameters is per parameter, and the rest is shared.
 """
 
 import abc
+import dataclasses
 import enum
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
-from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +38,7 @@ from jax import Array
 from ._tree import PyTree, path_name
 
 Path: TypeAlias = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Role(enum.Enum):
@@ -56,6 +66,27 @@ Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
 """`PerParameter`, and may start at its initial value in mid-run, such as a buffer."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
 """A field that holds along its last axis all numbers of all parameters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeps:
+    """How much of itself an average keeps: where its transformation says that.
+
+    ::
+
+        exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
+
+    An average that keeps nearly all of itself stops moving in a narrow dtype, of which
+    a user is warned (`StalledStateWarning`).
+
+    **Fields:**
+
+    - ``attribute``: the name of a number of the transformation.
+    - ``index``: which one, if it is a tuple of several.
+    """
+
+    attribute: str
+    index: int | None = None
 
 
 class Field(NamedTuple):
@@ -91,15 +122,29 @@ def declared_roles(state_type: type) -> Mapping[str, Role | None]:
     """The role of each field of a state's type; empty if it declares none."""
     if not hasattr(state_type, "_fields"):
         return {}
+    hints = _hints(state_type)
+    roles = {name: _found_in(hints[name], Role) for name in state_type._fields}
+    return roles if any(roles.values()) else {}
+
+
+@cache
+def declared_averages(state_type: type) -> Mapping[str, Keeps]:
+    """The fields of a state's type that are averages; empty if it declares none."""
+    if not hasattr(state_type, "_fields"):
+        return {}
+    found = {name: _found_in(hint, Keeps) for name, hint in _hints(state_type).items()}
+    return {name: keeps for name, keeps in found.items() if keeps is not None}
+
+
+def _hints(state_type: Any) -> dict[str, Any]:
+    """The types of a state's fields."""
     annotations = inspect.get_annotations(state_type)
     # A class that `exec` has made is in no module.
     module = sys.modules.get(state_type.__module__)
     scope = {} if module is None else vars(module)
-    roles = {
-        name: _role_in(_evaluated(annotations.get(name), scope))
-        for name in state_type._fields
+    return {
+        name: _evaluated(annotations.get(name), scope) for name in state_type._fields
     }
-    return roles if any(roles.values()) else {}
 
 
 def _evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
@@ -112,11 +157,12 @@ def _evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
         return None
 
 
-def _role_in(hint: Any) -> Role | None:
-    """The role in an annotation such as ``NonNegative | None``."""
-    if isinstance(hint, Role):
+def _found_in(hint: Any, kind: type[T]) -> T | None:
+    """What an annotation such as ``NonNegative | None`` holds of a kind."""
+    if isinstance(hint, kind):
         return hint
-    return next(filter(None, map(_role_in, get_args(hint))), None)
+    parts = (_found_in(part, kind) for part in get_args(hint))
+    return next((part for part in parts if part is not None), None)
 
 
 def map_state(

@@ -1,6 +1,7 @@
 """The warning about averages that stop moving in narrow dtypes."""
 
 import warnings
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,9 @@ STALLED = [
     (of.adan(betas=(0.98, 0.92, 0.999)), "exp_avg_sq of scale_by_adan"),
     (of.lion(betas=(0.9, 0.999)), "exp_avg of scale_by_lion"),
     (of.ema_parameters(0.999), "average of ema_parameters"),
+    (of.dadapt_lion(betas=(0.9, 0.999)), None),  # keeps float32 by itself
+    (of.adahessian(), "exp_hessian_diag_sq of"),
+    (of.chain(of.grokfast_ema(alpha=0.999)), "average of grokfast_ema"),
     (of.chain(of.clip(1.0), of.masked(of.adam(), True)), "exp_avg_sq of scale_by_adam"),
     (of.flatten(of.adam()), "exp_avg_sq of scale_by_adam"),
     (of.adamw(lambda step: 0.1), "exp_avg_sq of scale_by_adam"),
@@ -71,6 +75,35 @@ def test_what_warns(tx, message):
     found = messages(lambda: tx.init(NARROW))
     assert len(found) == (message is not None)
     assert message is None or found[0].startswith(message)
+
+
+def test_a_field_says_what_it_keeps():
+    """And not its name: a user's own transformation is as good."""
+
+    class SmoothState(NamedTuple):
+        mean: Annotated[of.PerParameter, of.Keeps("memory")]
+        pair: Annotated[of.PerParameter, of.Keeps("memories", 1)]
+        exp_avg_sq: of.PerParameter  # a name, and no average
+
+    @of.transformation
+    class smooth(of.GradientTransformation):
+        memory: float = 0.999
+        memories: tuple[float, float] = (0.5, 0.9)
+        betas: tuple[float, float] = (0.9, 0.999)
+
+        def init(self, params):
+            return SmoothState(params, params, params)
+
+        def update(self, updates, state, params=None, **extra):
+            return updates, state
+
+    found = messages(lambda: smooth().init(NARROW))
+    assert len(found) == 1
+    assert found[0].startswith("mean of smooth is in bfloat16")
+    (found,) = messages(lambda: smooth(0.9, (0.9, 0.9999)).init(NARROW))
+    assert found.startswith(
+        "pair of smooth is in bfloat16, where an average that keeps"
+    )
 
 
 def test_it_comes_once_and_names_the_way_out():

@@ -2,6 +2,10 @@
 
 from .._boxes import register_box as register_box
 from . import torch as torch
+from ._bitsandbytes import (
+    from_bitsandbytes as from_bitsandbytes,
+    to_bitsandbytes as to_bitsandbytes,
+)
 from ._optax import to_optax as to_optax
 from ._safetensors import (
     load_safetensors as load_safetensors,

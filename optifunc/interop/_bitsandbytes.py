@@ -79,7 +79,7 @@ def from_bitsandbytes(
         number: _entry({**entry, **entry.get(_NESTED, {})}, names, number)
         for number, entry in found["state"].items()
     }
-    groups = [_group(group, names) for group in found["param_groups"]]
+    groups = [_own_group(group, names) for group in found["param_groups"]]
     return {**found, "state": state, "param_groups": groups}
 
 
@@ -166,7 +166,7 @@ def _codec(is_signed: bool, block_size: int) -> Codec:
     return Codec(8, "dynamic", is_signed, False, block_size, by_row=False)
 
 
-def _group(group: Mapping[str, Any], names: _Names) -> dict[str, Any]:
+def _own_group(group: Mapping[str, Any], names: _Names) -> dict[str, Any]:
     """A group's settings under their names here."""
     own = {k: v for k, v in group.items() if k not in _OF_OTHERS | names.unused}
     if len(names.fields) == 1 and "exp_avg" not in names.fields:

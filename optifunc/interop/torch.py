@@ -17,8 +17,9 @@ axes on the other side::
     optimizer.load_state_dict(state_dict)
 
 Optimizers of torchao with state in 8 or 4 bits are loaded like torch's, and those of
-bitsandbytes by `from_bitsandbytes`. Codes stay codes in an optimizer inside `quantized`
-with the same blocks (its defaults are theirs), and become numbers in any other.
+bitsandbytes by `optifunc.interop.from_bitsandbytes`. Codes stay codes in an optimizer
+inside `quantized` with the same blocks (its defaults are theirs), and become numbers in
+any other.
 """
 
 import math
@@ -34,10 +35,6 @@ from .._quantization import (
     is_quantized,
 )
 from ..optim._arrays import BITS, is_extended, without_tensors
-from ._bitsandbytes import (
-    from_bitsandbytes as from_bitsandbytes,
-    to_bitsandbytes as to_bitsandbytes,
-)
 
 Names = Sequence[Sequence[str]]
 Rename = Callable[[str], str]

@@ -20,7 +20,6 @@ from ._signatures import (
     CLASSES,
     checked_constructor,
     constructor,
-    same_values,
 )
 from ._wrapping import Wrapping
 
@@ -262,9 +261,6 @@ class Optimizer(Wrapping):
         if self._lost is not None:
             raise RuntimeError(self._lost)
 
-    def _states(self) -> CohortStates:
-        return CohortStates(self.params, self.layout.key)
-
     def _plan(
         self, present: Sequence[bool]
     ) -> tuple[list[Cohort], list[Cohort], list[int]]:
@@ -294,19 +290,6 @@ class Optimizer(Wrapping):
             if members:
                 active.append(states.new(number, members, tx))
         return active, idle, [*self._order, *new]
-
-    def _transformations(self) -> list[GradientTransformation]:
-        """The transformation of each group, rebuilt if a value has changed."""
-        built = []
-        for number, group in enumerate(self.param_groups):
-            values = {k: v for k, v in group.items() if k != "params"}
-            before = self._built[number] if number < len(self._built) else None
-            if before is None or not same_values(before[0], values):
-                # Arrays on the device now, and not from numbers at every step.
-                before = values, jax.tree.map(jnp.asarray, self._wrapped(values))
-            built.append(before)
-        self._built = built
-        return [tx for _, tx in built]
 
     # --- the functional API ----------------------------------------------------------
 

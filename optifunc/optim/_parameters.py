@@ -96,6 +96,9 @@ class Parameters(Hooks):
     ) -> Any:
         """Add the gradient of ``loss_fn(params, *args)`` to `grads`.
 
+        Inside `dynamic_loss_scale` it is that of the loss times the scale, by which
+        `step` divides; the loss that is returned is not scaled.
+
         **Arguments:**
 
         - ``loss_fn``: a function of the parameters, in the structure of `params`, that
@@ -108,7 +111,10 @@ class Parameters(Hooks):
         **Returns:** what ``loss_fn`` returned.
         """
         programs.refuse_tracing("backward")
-        value, grads = programs.value_and_grad(loss_fn, has_aux, self.params, args)
+        scales = programs.scales_by_leaf(self._loss_scales(), len(self._gradients))
+        value, grads = programs.value_and_grad(
+            loss_fn, has_aux, self.params, args, scales
+        )
         new = self._gradient_leaves(grads)
         both = [i for i, g in enumerate(self._gradients) if g is not None]
         if both:
@@ -119,6 +125,10 @@ class Parameters(Hooks):
                 new[i] = total
         self._gradients = new
         return value
+
+    def _loss_scales(self) -> dict[int, Any]:
+        """What the loss is to be multiplied by, by the parameter whose step asks."""
+        return {}
 
     def _gradient_leaves(self, grads: PyTree) -> list[Any]:
         params = self.params

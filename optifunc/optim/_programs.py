@@ -1,19 +1,22 @@
 """The compiled programs that a stateful optimizer runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import jax
 import jax.extend.core
 import jax.numpy as jnp
+from jax import Array, lax
 
 from .._gradients import value_and_gradient
+from .._rounding import widened
 from .._transformation import GradientTransformation, State
 from .._tree import PyTree
 from ..fused import apply_gradients
 from ..wrappers._chain import chain
-from ._cohorts import count_steps
+from ..wrappers._dynamic_loss_scale import scale_in as scale_in, times_scale
+from ._cohorts import by_part, count_steps
 
 
 def _step(
@@ -48,10 +51,61 @@ def _on_batch(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def value_and_grad(
-    loss_fn: Callable[..., Any], has_aux: bool, params: PyTree, args: tuple[Any, ...]
+    loss_fn: Callable[..., Any],
+    has_aux: bool,
+    params: PyTree,
+    args: tuple[Any, ...],
+    scales: tuple[Any, ...] = (),
 ) -> tuple[Any, PyTree]:
-    """The loss and torch's gradient."""
-    return value_and_gradient(loss_fn, has_aux=has_aux)(params, *args)
+    """The loss and torch's gradient, which is that of the loss times a scale.
+
+    **Arguments:**
+
+    - ``loss_fn``, ``has_aux``, ``params``, ``args``: as `Parameters.backward` has them.
+    - ``scales``: nothing, one scale for all parameters, or one for each. Of several the
+      loss is multiplied by the smallest.
+    """
+    if not scales:
+        return value_and_gradient(loss_fn, has_aux=has_aux)(params, *args)
+    least = jnp.min(jnp.stack(scales))
+
+    def scaled(params: PyTree, *args: Any) -> tuple[Array, Any]:
+        value = loss_fn(params, *args)
+        return times_scale(value[0] if has_aux else value, least), value
+
+    (_, value), grads = value_and_gradient(scaled, has_aux=True)(params, *args)
+    if len(scales) == 1:
+        return value, grads
+    structure: Any
+    leaves, structure = jax.tree.flatten(widened(grads))
+    pairs = zip(leaves, scales, strict=True)
+    return value, structure.unflatten(
+        g * lax.convert_element_type(scale / least, g.dtype) for g, scale in pairs
+    )
+
+
+def _scales_of(tx: GradientTransformation, state: State) -> tuple[Any, ...]:
+    """The scales of the loss that the state asks for, as `value_and_grad` takes them.
+
+    An optimizer with several groups has a state for each, and a scale in it.
+    """
+    if not isinstance(tx, by_part):
+        scale = scale_in(state)
+        return () if scale is None else (scale,)
+    found = [(scale_in(own), part) for own, part in zip(state, tx.parts, strict=True)]
+    return scales_by_leaf(
+        {i: scale for scale, part in found if scale is not None for i in part},
+        sum(len(part) for _, part in found),
+    )
+
+
+def scales_by_leaf(scales: Mapping[int, Any], count: int) -> tuple[Any, ...]:
+    """The scales of ``count`` parameters, 1 for those that ask for none."""
+    if not scales:
+        return ()
+    if len(scales) == count and len({id(scale) for scale in scales.values()}) == 1:
+        return (scales[0],)
+    return tuple(scales.get(i, jnp.float32(1)) for i in range(count))
 
 
 def _train(
@@ -62,7 +116,8 @@ def _train(
     params: PyTree,
     batch: tuple[Any, ...],
 ) -> tuple[PyTree, State, Any]:
-    value, grads = value_and_grad(loss_fn, has_aux, params, batch)
+    scales = _scales_of(tx, state)
+    value, grads = value_and_grad(loss_fn, has_aux, params, batch, scales)
     extra = {
         "value": value[0] if has_aux else value,
         "value_fn": _on_batch(loss_fn, has_aux, batch),

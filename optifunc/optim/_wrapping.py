@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
 
 from .._state import state_fields
 from .._transformation import GradientTransformation
+from ..wrappers._dynamic_loss_scale import dynamic_loss_scale
 from ..wrappers._scheduled import as_transformation
+from ..wrappers._wrapper import transformations_in
 from . import _programs as programs
-from ._cohorts import Cohort
+from ._cohorts import Cohort, CohortStates
 from ._layouts import StateLayout
 from ._parameters import Parameters
-from ._signatures import bound
+from ._signatures import bound, same_values
 
 
 class Wrapping(Parameters):
@@ -104,6 +107,42 @@ class Wrapping(Parameters):
         self._built = []
         self._renew_state()
         return self
+
+    def _transformations(self) -> list[GradientTransformation]:
+        """The transformation of each group, rebuilt if a value has changed."""
+        built = []
+        for number, group in enumerate(self.param_groups):
+            values = {k: v for k, v in group.items() if k != "params"}
+            before = self._built[number] if number < len(self._built) else None
+            if before is None or not same_values(before[0], values):
+                # Arrays on the device now, and not from numbers at every step.
+                before = values, jax.tree.map(jnp.asarray, self._wrapped(values))
+            built.append(before)
+        self._built = built
+        return [tx for _, tx in built]
+
+    def _states(self) -> CohortStates:
+        return CohortStates(self.params, self.layout.key)
+
+    def _loss_scales(self) -> dict[int, Any]:
+        transformations = self._transformations()
+        first = {
+            number: jnp.asarray(held.init_scale, jnp.float32)
+            for number, tx in enumerate(transformations)
+            for held in (tx, *transformations_in(tx))
+            if isinstance(held, dynamic_loss_scale)
+        }
+        if not first:
+            return {}
+        scales: dict[int, Any] = {
+            i: first[g] for i, g in enumerate(self.group_of()) if g in first
+        }
+        states = self._states()
+        for cohort in self._cohorts:
+            if cohort.group in first:
+                state = states.refitted(cohort, transformations[cohort.group]).state
+                scales |= dict.fromkeys(cohort.members, programs.scale_in(state))
+        return scales
 
     def _renew_state(self) -> None:
         """Make the state that exists before the first step again."""

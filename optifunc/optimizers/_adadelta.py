@@ -1,6 +1,6 @@
 """Adadelta."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from jax import Array
 
@@ -9,7 +9,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative
+from .._state import Keeps, NonNegative
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -26,8 +26,8 @@ class ScaleByAdadeltaState(NamedTuple):
     - ``acc_delta``: likewise of the squared steps, before the learning rate.
     """
 
-    square_avg: NonNegative
-    acc_delta: NonNegative
+    square_avg: Annotated[NonNegative, Keeps("rho")]
+    acc_delta: Annotated[NonNegative, Keeps("rho")]
 
 
 @elementwise(outputs=3)

@@ -1,7 +1,7 @@
 """AdaHessian: Adam with the Hessian's diagonal for the gradient's squares."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_inexact
 from ..linalg._random_signs import signed_product
@@ -44,8 +44,8 @@ class ScaleByAdahessianState(NamedTuple):
 
     step: Shared
     key: Shared
-    exp_avg: PerParameter
-    exp_hessian_diag_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_hessian_diag_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise()

@@ -1,7 +1,7 @@
 """Adam-mini."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like, zeros_of_shape
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, leaves_with_names
 from ..wrappers._selection import Mask, like
@@ -39,8 +39,8 @@ class ScaleByAdamMiniState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @leafwise(outputs=3)

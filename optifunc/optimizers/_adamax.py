@@ -1,6 +1,6 @@
 """Adamax."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +10,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -30,7 +30,7 @@ class ScaleByAdamaxState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_inf: NonNegative
 
 

@@ -1,6 +1,6 @@
 """AdaMuon."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
@@ -37,8 +37,8 @@ class ScaleByAdamuonState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @leafwise(outputs=2)

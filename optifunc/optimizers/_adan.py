@@ -1,6 +1,6 @@
 """Adan."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -17,7 +17,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -40,9 +40,9 @@ class ScaleByAdanState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_diff: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 2)]
     neg_pre_grad: PerParameter
 
 

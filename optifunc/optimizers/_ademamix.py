@@ -1,6 +1,6 @@
 """AdEMAMix."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -20,7 +20,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -41,9 +41,9 @@ class ScaleByAdemamixState(NamedTuple):
     """
 
     step: Shared
-    exp_avg_fast: PerParameter | None
-    exp_avg_slow: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg_fast: Annotated[PerParameter | None, Keeps("betas", 0)]
+    exp_avg_slow: Annotated[PerParameter, Keeps("betas", 2)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=4)

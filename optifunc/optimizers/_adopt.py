@@ -1,7 +1,7 @@
 """ADOPT."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +19,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -42,8 +42,8 @@ class ScaleByAdoptState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 def fourth_root(step: Array) -> Array:

@@ -1,6 +1,6 @@
 """APOLLO."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import on_whole_leaves, zeros_of_shape
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, compute_dtype, leaf_dtype
 from ..wrappers._selection import Mask
@@ -49,8 +49,8 @@ class ScaleByApolloState(NamedTuple):
 
     step: Shared
     key: Shared | None
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     projection: PerParameter
     last_norm: NonNegative
 

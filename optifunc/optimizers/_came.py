@@ -1,6 +1,6 @@
 """CAME."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +10,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter
+from .._state import Keeps, NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes
 from ..wrappers._selection import Mask
@@ -34,12 +34,12 @@ class ScaleByCameState(NamedTuple):
       for the others.
     """
 
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq_row: NonNegative
     exp_avg_sq_col: NonNegative
     exp_avg_res_row: NonNegative
     exp_avg_res_col: NonNegative
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @leafwise(outputs=7)

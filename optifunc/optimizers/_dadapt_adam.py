@@ -1,7 +1,7 @@
 """Adam with D-Adaptation."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +19,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import wide_zeros_like, zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
     State,
@@ -53,8 +53,8 @@ class StepByDadaptAdamState(NamedTuple):
     step: Shared
     d: Shared
     numerator_weighted: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     s: PerParameter
     decay: State
 

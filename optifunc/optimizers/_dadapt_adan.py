@@ -1,7 +1,7 @@
 """Adan with D-Adaptation."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, first_moment, increment, second_moment
 from .._placement import wide_zeros_like, zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
@@ -41,9 +41,9 @@ class StepByDadaptAdanState(NamedTuple):
     step: Shared
     d: Shared
     gsq_weighted: Shared
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_diff: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     s: PerParameter
     previous_grad: PerParameter
 

@@ -1,7 +1,7 @@
 """Lion with D-Adaptation."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, first_moment, increment, one_minus_power
 from .._placement import wide_zeros_like, zeros_like
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import GradientTransformation, State, identity, transformation
 from .._tree import PyTree, inner_product, sum_norm
 from ..wrappers._selection import Mask
@@ -39,7 +39,7 @@ class StepByDadaptLionState(NamedTuple):
     step: Shared
     d: Shared
     numerator_weighted: Shared
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 1)]
     s: PerParameter
     decay: State
 

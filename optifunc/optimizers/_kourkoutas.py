@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like, zeros_of_shape
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import (
     PyTree,
@@ -55,8 +55,8 @@ class ScaleByKourkoutasState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     grad_ema: NonNegative
     weight_sum: NonNegative | None
     max_exp_avg_sq: NonNegative | None

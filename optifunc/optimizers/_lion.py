@@ -1,6 +1,6 @@
 """Lion."""
 
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,7 +11,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment
 from .._placement import zeros_like
-from .._state import PerParameter
+from .._state import Keeps, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -30,7 +30,7 @@ class ScaleByLionState(NamedTuple):
       correction.
     """
 
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 1)]
 
 
 @elementwise(outputs=2, static=("mode",))

@@ -1,7 +1,7 @@
 """MARS."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, leaves_with_names
 from ..linalg._newton_schulz import orthogonalize
@@ -39,8 +39,8 @@ class ScaleByMarsState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative | None
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative | None, Keeps("betas", 1)]
     last_grad: PerParameter | None
 
 

@@ -1,6 +1,6 @@
 """MoMo: Polyak's step size, with momentum."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import Scalar, as_scalar, first_moment, increment, is_zero
 from .._placement import scalars_like, zeros_like
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_shapes, inner_product
 from ..wrappers._selection import Mask
@@ -39,7 +39,7 @@ class StepByMomoState(NamedTuple):
     loss_avg: Shared
     lb: Shared
     grad_dot_w: PerParameter
-    grad_avg: PerParameter
+    grad_avg: Annotated[PerParameter, Keeps("beta")]
 
 
 @leafwise()

@@ -1,6 +1,6 @@
 """MoMo before Adam's division."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +19,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import scalars_like, zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_shapes
 from ..wrappers._selection import Mask
@@ -54,8 +54,8 @@ class StepByMomoAdamState(NamedTuple):
     loss_avg: Shared
     lb: Shared
     grad_dot_w: PerParameter
-    grad_avg: PerParameter
-    grad_avg_sq: NonNegative
+    grad_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    grad_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=3)

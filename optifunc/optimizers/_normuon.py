@@ -1,7 +1,7 @@
 """NorMuon."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import second_moment, sqrt
 from .._placement import zeros_like, zeros_like_result
-from .._state import NonNegative, PerParameter
+from .._state import Keeps, NonNegative, PerParameter
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..linalg._newton_schulz import NS_COEFFICIENTS, check_orthogonalization
@@ -44,7 +44,7 @@ class ScaleByNormuonState(NamedTuple):
     """
 
     momentum_buffer: PerParameter
-    second_momentum_buffer: NonNegative
+    second_momentum_buffer: Annotated[NonNegative, Keeps("beta2")]
 
 
 @leafwise(outputs=2)

@@ -1,6 +1,6 @@
 """NovoGrad."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import increment, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, Shared
+from .._state import Keeps, NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, squared_norm
 from ..transforms._momentum import momentum as momentum_buffer
@@ -32,7 +32,7 @@ class ScaleByNovogradState(NamedTuple):
     """
 
     step: Shared
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @leafwise(outputs=2)

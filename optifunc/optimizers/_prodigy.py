@@ -1,7 +1,7 @@
 """Prodigy."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -19,7 +19,13 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import copied, wide_zeros_like
-from .._state import NonNegative, PerParameter, Restarting, Shared
+from .._state import (
+    Keeps,
+    NonNegative,
+    PerParameter,
+    Restarting,
+    Shared,
+)
 from .._transformation import (
     GradientTransformation,
     State,
@@ -59,8 +65,8 @@ class StepByProdigyState(NamedTuple):
     d: Shared
     d_max: Shared
     d_numerator: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     s: PerParameter
     p0: PerParameter
     compensation: Restarting

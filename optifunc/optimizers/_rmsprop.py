@@ -1,7 +1,7 @@
 """RMSprop."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -20,7 +20,7 @@ from .._numerics import (
     squared,
 )
 from .._placement import full_like, zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..transforms._momentum import momentum as momentum_buffer
@@ -40,8 +40,8 @@ class ScaleByRmspropState(NamedTuple):
     - ``step``: int32 [], updates done so far; None without ``bias_correction``.
     """
 
-    square_avg: NonNegative
-    grad_avg: PerParameter | None
+    square_avg: Annotated[NonNegative, Keeps("alpha")]
+    grad_avg: Annotated[PerParameter | None, Keeps("alpha")]
     step: Shared | None
 
 

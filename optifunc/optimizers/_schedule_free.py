@@ -1,6 +1,6 @@
 """SGD and AdamW without a schedule."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +10,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, Shared
+from .._state import Keeps, NonNegative, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._schedule_free import schedule_free
@@ -30,7 +30,7 @@ class ScaleByCorrectedRmsState(NamedTuple):
     """
 
     step: Shared
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=2)

@@ -1,6 +1,6 @@
 """RAdam without a schedule."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,7 +11,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, Shared
+from .._state import Keeps, NonNegative, Shared
 from .._transformation import GradientTransformation, State, identity, transformation
 from .._tree import PyTree
 from ..schedules._function import as_schedule
@@ -37,7 +37,7 @@ class StepByRectifiedRmsState(NamedTuple):
     """
 
     step: Shared
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     decay: State
 
 

@@ -1,7 +1,7 @@
 """Shampoo."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
 from .._placement import on_whole_leaves, zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
@@ -50,8 +50,8 @@ class ScaleByShampooState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative | None
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative | None, Keeps("betas", 1)]
     factor_matrices: PerParameter
     inv_factor_matrices: PerParameter | None
     factor_matrices_eigenvectors: PerParameter | None = None

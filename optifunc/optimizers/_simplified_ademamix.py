@@ -1,6 +1,6 @@
 """AdEMAMix with one average."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +10,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -31,7 +31,7 @@ class ScaleBySimplifiedAdemamixState(NamedTuple):
 
     step: Shared
     exp_sum: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=3)

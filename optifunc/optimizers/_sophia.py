@@ -1,7 +1,7 @@
 """Sophia with Hutchinson's estimate of the Hessian's diagonal."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, one_minus_power
 from .._placement import zeros_like
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree
 from ..linalg._random_signs import signed_product
@@ -36,8 +36,8 @@ class ScaleBySophiaState(NamedTuple):
 
     step: Shared
     key: Shared
-    exp_avg: PerParameter
-    hessian: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    hessian: Annotated[PerParameter, Keeps("betas", 1)]
 
 
 @elementwise(outputs=2)

@@ -1,6 +1,6 @@
 """Sophia with the Gauss-Newton estimate of the Hessian's diagonal."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +10,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise
 from .._numerics import first_moment, increment, second_moment
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 from ..wrappers._selection import Mask
@@ -30,8 +30,8 @@ class ScaleBySophiaGState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    hessian: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    hessian: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=3)

@@ -1,6 +1,6 @@
 """Adam for sparse gradients."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._leafwise import elementwise
 from .._numerics import increment, one_minus_power, sqrt
 from .._placement import zeros_like
 from .._sparse import entries, summed, with_data, with_entries
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import (
     PyTree,
@@ -37,8 +37,8 @@ class ScaleBySparseAdamState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
 
 @elementwise(outputs=3)

@@ -1,6 +1,6 @@
 """SPlus."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import first_moment, increment, one_minus_power
 from .._placement import wide_zeros_like, zeros_like
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
@@ -48,7 +48,7 @@ class StepBySplusState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     ema: PerParameter
     sides: PerParameter
     q_sides: PerParameter

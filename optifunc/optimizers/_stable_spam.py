@@ -1,6 +1,6 @@
 """Stable-SPAM."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import first_moment, increment, one_minus_power, second_moment, sqrt
 from .._placement import zeros_like, zeros_of_shape
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype, leaf_dtype
 from ..wrappers._selection import Mask
@@ -34,8 +34,8 @@ class ScaleByStableSpamState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     m_max_t: NonNegative
     m_norm_t: NonNegative
     v_norm_t: NonNegative

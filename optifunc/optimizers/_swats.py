@@ -1,6 +1,6 @@
 """SWATS: from Adam to SGD in the middle of a run."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -17,7 +17,7 @@ from .._numerics import (
     sqrt,
 )
 from .._placement import zeros_like
-from .._state import NonNegative, PerParameter, Shared
+from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, inner_product
 from ..wrappers._selection import Mask
@@ -41,8 +41,8 @@ class ScaleBySwatsState(NamedTuple):
     """
 
     step: Shared
-    exp_avg: PerParameter
-    exp_avg_sq: NonNegative
+    exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
+    exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
     exp_avg2: Shared
     rate: Shared
 

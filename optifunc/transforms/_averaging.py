@@ -1,6 +1,6 @@
 """Averages of the parameters over the steps of a run."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -11,7 +11,7 @@ from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._numerics import as_scalar, increment, lerp
 from .._placement import copied, in_dtype_or_complex
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import (
     GradientTransformation,
     apply_updates,
@@ -31,7 +31,7 @@ class AverageState(NamedTuple):
     """
 
     step: Shared
-    average: PerParameter
+    average: Annotated[PerParameter, Keeps("decay")]
 
 
 class EmaParametersState(NamedTuple):
@@ -47,7 +47,7 @@ class EmaParametersState(NamedTuple):
 
     step: Shared
     weight: Shared
-    average: PerParameter
+    average: Annotated[PerParameter, Keeps("decay")]
 
 
 @elementwise()

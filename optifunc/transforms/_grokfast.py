@@ -1,7 +1,7 @@
 """Slow components of the gradients, amplified."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from .._hyperparameters import Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import as_scalar, first_moment, increment
 from .._placement import zeros_like, zeros_like_result
-from .._state import PerParameter, Shared
+from .._state import Keeps, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree
 
@@ -29,7 +29,7 @@ class GrokfastEmaState(NamedTuple):
     """
 
     step: Shared
-    average: PerParameter
+    average: Annotated[PerParameter, Keeps("alpha")]
 
 
 @elementwise(outputs=2)

@@ -12,7 +12,7 @@ from .._dataclass import child, static
 from .._hyperparameters import Value
 from .._numerics import increment
 from .._rounding import widened
-from .._state import Shared, find_in_state
+from .._state import Shared, find_all_in_state, find_in_state
 from .._transformation import GradientTransformation, State, transformation
 from .._tree import PyTree, compute_dtype, is_sparse, leaf_dtype
 from ._conditionally import update_or_skip
@@ -60,6 +60,10 @@ class dynamic_loss_scale(Wrapper):
 
         grads, loss = jax.grad(scaled_loss, has_aux=True)(params, state, batch)
         updates, state = tx.update(grads, state, params)
+
+    The stateful optimizers scale the loss by themselves: ``backward`` and
+    ``compile_step`` of ``of.optim.AdamW(params).wrap(of.dynamic_loss_scale)`` take the
+    loss as it is.
 
     What is divided is kept in float32, and the inner transformation sees that: what
     clips, and what keeps wide parameters (`master_weights`, `kahan`), belongs inside.
@@ -171,10 +175,25 @@ def scale_loss(loss: Any, state: State) -> Array:
 
     **Raises:** `KeyError` if the state holds none.
     """
-    scale = find_in_state(state, DynamicLossScaleState).scale
+    return times_scale(loss, find_in_state(state, DynamicLossScaleState).scale)
+
+
+def times_scale(loss: Any, scale: Any) -> Array:
+    """``loss * scale``, at least in float32."""
     loss = jnp.asarray(loss)
     dtype = compute_dtype(loss.dtype)
     product: Array = lax.convert_element_type(loss, dtype) * lax.convert_element_type(
         scale, dtype
     )
     return product
+
+
+def scale_in(state: State) -> Array | None:
+    """The scale of the one `DynamicLossScaleState` in a state; None without one.
+
+    **Raises:** `KeyError` if there are several.
+    """
+    if not find_all_in_state(state, DynamicLossScaleState):
+        return None
+    found: DynamicLossScaleState = find_in_state(state, DynamicLossScaleState)
+    return found.scale

@@ -95,7 +95,7 @@ class _Turns:
         self.opened: list[Any] = []  # the arrays decoded so far
         self.turn: Array | None = None  # known when the last turn has ended
         self.pending = 0  # how many numbers this one has encoded
-        self.share = max(1, sum(_size(x) for x in stored) // _TURNS)
+        self.share = max(1, sum(_code_count(x) for x in stored) // _TURNS)
 
     def run(self, results: Any, chosen: Sequence[int]) -> tuple[PyTree, list[Any]]:
         """The updates and the leaves of the new state, encoded where ``chosen``."""
@@ -127,7 +127,7 @@ class _Turns:
 
     def _note(self, x: QuantizedArray) -> None:
         """End the turn if enough has been encoded in it, at last ``x``."""
-        self.pending += _size(x)
+        self.pending += _code_count(x)
         if self.pending >= self.share:
             self.pending, self.turn = 0, jnp.min(x.scales)
 
@@ -178,5 +178,5 @@ def _is_known(x: Any) -> bool:
     return hasattr(x, "val")
 
 
-def _size(x: QuantizedArray) -> int:
+def _code_count(x: QuantizedArray) -> int:
     return int(x.codes.size)

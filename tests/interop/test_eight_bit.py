@@ -14,10 +14,9 @@ import pytest
 import optifunc as of
 from optifunc import optim
 from optifunc._quantization import dequantize, dynamic_codebook
+from optifunc.interop import from_bitsandbytes, to_bitsandbytes
 from optifunc.interop.torch import (
-    from_bitsandbytes,
     from_torch,
-    to_bitsandbytes,
     to_torch,
     to_torchao,
 )

@@ -1,5 +1,7 @@
 """The scale of a loss, beside the real `torch.amp.GradScaler`."""
 
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -168,3 +170,111 @@ def test_the_scale_is_found_in_any_composition():
 def test_bad_numbers_are_named(options, error, message):
     with pytest.raises(error, match=message):
         of.dynamic_loss_scale(of.sgd(0.1), **options)
+
+
+# --- the stateful face: torch's loop without a scaler ---------------------------------
+
+
+def backward_and_step(optimizer):
+    def train(loss_fn, *batch):
+        optimizer.zero_grad()
+        loss = optimizer.backward(loss_fn, *batch)
+        optimizer.step()
+        return loss
+
+    return train
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("way", ["backward", "compile_step"])
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_a_stateful_optimizer_scales_its_loss(way, in_groups):
+    """Growth, back-off and skipped steps of `torch.amp.GradScaler`."""
+    import torch
+
+    start = np.float32([1.0, -2.0, 3.0])
+    weights = [torch.nn.Parameter(torch.tensor(start)) for _ in range(2)]
+    reference = torch.optim.SGD(weights, lr=0.1, momentum=0.9)
+    settings = {"init_scale": 96.0, "growth_interval": 3}
+    scaler = torch.amp.GradScaler("cpu", **settings)
+    params = [jnp.asarray(start), jnp.asarray(start)]
+    given = [{"params": p} for p in params] if in_groups else params
+    optimizer = of.optim.SGD(given, lr=0.1, momentum=0.9).wrap(
+        lambda tx: of.dynamic_loss_scale(tx, **settings)
+    )
+
+    def loss_fn(params, grad):
+        return sum(jnp.sum(p * grad) for p in jax.tree.leaves(params))
+
+    if way == "backward":
+        train = backward_and_step(optimizer)
+    else:
+        compiled = optimizer.compile_step(loss_fn)
+
+        def train(loss_fn, grad):
+            return compiled(grad)
+
+    for i in range(12):
+        grad = gradient(i)
+        reference.zero_grad()
+        total = sum((w * torch.tensor(grad)).sum() for w in weights)
+        scaler.scale(total).backward()
+        scaler.step(reference)
+        scaler.update()
+        loss = train(loss_fn, jnp.asarray(grad))
+        # The sum of six products in another order
+        np.testing.assert_allclose(loss, total.detach(), rtol=1e-5)
+        for found, weight in zip(
+            jax.tree.leaves(optimizer.params), weights, strict=True
+        ):
+            np.testing.assert_allclose(found, weight.detach(), rtol=2e-6)
+        assert float(optimizer.state[0]["scale"]) == scaler.get_scale()
+
+
+def test_groups_with_different_scales_share_the_smallest():
+    """The gradients of one overflow, and those of the other do not."""
+    params = [{"params": jnp.ones(2, FLOAT16)}, {"params": jnp.ones(2)}]
+    optimizer = of.optim.SGD(params, lr=0.5).wrap(of.dynamic_loss_scale)
+
+    def loss_fn(params):
+        narrow, wide = (
+            group["params"] if isinstance(group, dict) else group for group in params
+        )
+        return 4 * jnp.sum(narrow.astype(jnp.float32)) + 0.25 * jnp.sum(wide)
+
+    train = backward_and_step(optimizer)
+    train(loss_fn)
+    # 4 * 65536 is infinite in float16; the scale of its group falls.
+    np.testing.assert_array_equal(optimizer.params[0], 1)
+    np.testing.assert_allclose(optimizer.params[1], 1 - 0.5 * 0.25)
+    scales = [float(optimizer.state[i]["scale"]) for i in range(2)]
+    assert scales == [32768, 65536]
+    for _ in range(3):
+        train(loss_fn)
+    step = optimizer.compile_step(loss_fn)
+    step()
+    # 32768 and 16384 overflow too: the third and fourth step after them count.
+    np.testing.assert_array_equal(optimizer.params[0], 1 - 2 * 0.5 * 4)
+    np.testing.assert_allclose(optimizer.params[1], 1 - 5 * 0.5 * 0.25)
+
+
+def test_accumulated_and_given_gradients_are_scaled_ones():
+    optimizer = of.optim.SGD(jnp.ones(2), lr=0.5).wrap(
+        lambda tx: of.dynamic_loss_scale(tx, init_scale=8.0)
+    )
+
+    def loss_fn(p):
+        return jnp.sum(p)
+
+    assert float(optimizer.backward(loss_fn)) == 2
+    optimizer.backward(loss_fn)
+    np.testing.assert_array_equal(optimizer.grads, 16)
+    optimizer.step()
+    np.testing.assert_array_equal(optimizer.params, 0)
+    optimizer.step(grads=jnp.full(2, 8.0))
+    np.testing.assert_array_equal(optimizer.params, -0.5)
+    # A loss that returns more, and a copy of the optimizer.
+    other = copy.deepcopy(optimizer)
+    value, more = other.backward(lambda p: (jnp.sum(p), p), has_aux=True)
+    assert float(value) == -1
+    np.testing.assert_array_equal(more, -0.5)
