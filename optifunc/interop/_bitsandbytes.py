@@ -73,7 +73,7 @@ def from_bitsandbytes(
     **Raises:** `ValueError` for another class, for a checkpoint with another number of
     states, and for codes of another table or of blocks of another size.
     """
-    names = _names_of(optimizer)
+    names = _field_names(optimizer)
     found = without_tensors(state_dict)
     state = {
         number: _entry({**entry, **entry.get(_NESTED, {})}, names, number)
@@ -102,7 +102,7 @@ def to_bitsandbytes(
     **Raises:** `ImportError` without torch; `ValueError` for another class, and if a
     parameter's state lacks a field that bitsandbytes needs.
     """
-    names = _names_of(optimizer)
+    names = _field_names(optimizer)
     state = {
         number: _exported(entry, names, number)
         for number, entry in without_tensors(state_dict)["state"].items()
@@ -114,7 +114,7 @@ def to_bitsandbytes(
     return {**state_dict, "state": state, "param_groups": groups}
 
 
-def _names_of(optimizer: type[optim.Optimizer]) -> _Names:
+def _field_names(optimizer: type[optim.Optimizer]) -> _Names:
     for kind in optimizer.__mro__:
         if kind in _NAMES:
             return _NAMES[kind]
