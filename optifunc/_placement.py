@@ -132,8 +132,8 @@ def zeros_of_vectors(params: PyTree, shape: tuple[int, ...], dtype: Any) -> Arra
     its length allows. Along automatic axes a compiled program does not know of them.
     """
     zeros = jnp.zeros(shape, dtype)
-    shardings = [*filter(None, map(_known_sharding, jax.tree.leaves(params)))]
-    used = {name for s in shardings for axis in s.spec for name in _names_of(axis)}
+    shardings = [*filter(None, map(known_sharding, jax.tree.leaves(params)))]
+    used = {name for s in shardings for name in names_in(s.spec)}
     mesh: Any = shardings[0].mesh if used else None
     names = [name for name in mesh.axis_names if name in used] if mesh else []
     while names and shape[-1] % math.prod(mesh.shape[name] for name in names):
@@ -145,18 +145,19 @@ def zeros_of_vectors(params: PyTree, shape: tuple[int, ...], dtype: Any) -> Arra
     return laid_along(zeros, mesh, spec)
 
 
-def _known_sharding(leaf: Any) -> NamedSharding | None:
-    """How a parameter lies on a mesh; None if that is not known."""
+def known_sharding(leaf: Any) -> NamedSharding | None:
+    """How an array, or what stands for one, lies on a mesh; None if unknown."""
     kind = jax.typeof(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
     sharding = getattr(kind, "sharding", None)
     return sharding if isinstance(sharding, NamedSharding) else None
 
 
-def _names_of(axis: Any) -> tuple[str, ...]:
-    """The axes of the mesh that one axis of an array is cut over."""
-    if axis is None:
-        return ()
-    return axis if isinstance(axis, tuple) else (axis,)
+def names_in(spec: PartitionSpec) -> list[str]:
+    """The axes of the mesh that a spec names."""
+    names: list[Any] = []
+    for entry in spec:
+        names += entry if isinstance(entry, tuple) else [entry]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:

@@ -69,9 +69,9 @@ class Execution:
 
         for step in self.steps:
             if isinstance(step, Call):
-                begun = {x: values[x] for x in step.outputs() if x in values}
-                found = self._called(step, list(map(read, step.inputs())), begun)
-                values.update(zip(step.outputs(), found, strict=True))
+                begun = {x: values[x] for x in step.outputs if x in values}
+                found = self._called(step, list(map(read, step.inputs)), begun)
+                values.update(zip(step.outputs, found, strict=True))
             else:
                 compute(step)
         return list(map(read, self.graph.results))
@@ -86,9 +86,9 @@ class Execution:
         - ``operands``: what it reads.
         - ``begun``: vectors of which calls before it have written other parts.
         """
-        place = {value: i for i, value in enumerate(call.inputs())}
+        place = {value: i for i, value in enumerate(call.inputs)}
         pairs = []
-        for i, value in enumerate(call.outputs()):
+        for i, value in enumerate(call.outputs):
             given = self.memory.get(value)
             if given is not None:
                 # Of a vector that is written over, what is not yet written is as given.
@@ -100,7 +100,7 @@ class Execution:
         results: list[Any] = kernel_p.bind(
             *operands,
             name=self.targets[call],
-            types=tuple(value.aval for value in call.outputs()),
+            types=tuple(value.aval for value in call.outputs),
             table=call.table(len(operands)),
             pairs=tuple(pairs),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from jax.extend import core
@@ -33,11 +34,13 @@ class Call:
     program: Program
     groups: tuple[Group, ...]
 
+    @cached_property
     def inputs(self) -> list[Value]:
         """The buffers that are read, each once."""
         reads = (value.buffer for group in self.groups for value in group.inputs)
         return list(dict.fromkeys(reads))
 
+    @cached_property
     def outputs(self) -> list[Value]:
         """The buffers that are written, each once."""
         writes = (value.buffer for group in self.groups for value in group.outputs)
@@ -50,8 +53,8 @@ class Call:
 
         - ``operands``: how many arrays the call is given; results come after them.
         """
-        reads = {value: i for i, value in enumerate(self.inputs())}
-        writes = {value: operands + i for i, value in enumerate(self.outputs())}
+        reads = {value: i for i, value in enumerate(self.inputs)}
+        writes = {value: operands + i for i, value in enumerate(self.outputs)}
         rows = []
         for group in self.groups:
             rows.append(group.outputs[0].size)
@@ -130,7 +133,7 @@ def _steps(graph: Graph) -> list[Step] | None:
         similar.setdefault((cluster.depth, group.program), []).append(group)
     for (depth, program), groups in similar.items():
         whole = Call(program, tuple(groups))
-        buffers = len(whole.inputs()) + len(whole.outputs())
+        buffers = len(whole.inputs) + len(whole.outputs)
         size = max(1, BUFFERS_A_CALL * len(groups) // buffers)
         for start in range(0, len(groups), size):
             call = Call(program, tuple(groups[start : start + size]))

@@ -91,10 +91,10 @@ def _report(path: Path, findings: Sequence["Finding"]) -> Iterator[str]:
             yield textwrap.fill(
                 remark, WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 11
             )
-    uses = [f for f in findings if f.after]
-    same = sum(f.after != f.before and not f.remarks for f in uses)
-    yield f"{len(uses)} uses, {same} with the same numbers under optifunc's own names."
-    if any("optax." in f.before for f in uses):
+    same = sum(f.after != f.before and not f.remarks for f in findings)
+    count = len(findings)
+    yield f"{count} uses, {same} with the same numbers under optifunc's own names."
+    if any("optax." in f.before for f in findings):
         yield "To keep optax's names: import optifunc.compat.optax as optax"
 
 

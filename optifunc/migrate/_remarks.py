@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..optim._checks import IMPLEMENTATION_FLAGS
 from ._calls import Argument
 from ._names import optax_row, torch_row
 
@@ -59,8 +60,6 @@ LOSS_FUNCTIONS: Mapping[str, str] = {
     "PoissonNLLLoss": "poisson_nll_loss",
     "SmoothL1Loss": "smooth_l1_loss",
 }
-# What torch's optimizers take and this library's have no use for.
-NOT_NEEDED = {"foreach", "fused", "capturable", "differentiable"}
 SCALERS = {"torch.amp.GradScaler", "torch.cuda.amp.GradScaler"}
 
 
@@ -100,12 +99,11 @@ def torch_call(name: str, arguments: Sequence[Argument]) -> str | None:
     target = torch_target(name)
     if target is None:
         return None
-    kept = [a for a in arguments if a.keyword not in NOT_NEEDED]
+    kept = [a for a in arguments if a.keyword not in IMPLEMENTATION_FLAGS]
     if target.startswith("of.optim.clip_grad."):
         kept = [Argument("optimizer"), *kept[1:]]
     if target == "of.dynamic_loss_scale":
-        kept = [Argument("tx"), *(a for a in kept if a.keyword != "device")]
-        kept = [a for a in kept if a.keyword is not None or a.code == "tx"]
+        kept = [Argument("tx"), *(a for a in kept if a.keyword not in (None, "device"))]
     texts = ["params" if _is_parameters(a.code) else str(a) for a in kept]
     if _is_loss(name.rpartition(".")[2]):
         return f"functools.partial({', '.join([target, *texts])})" if texts else target

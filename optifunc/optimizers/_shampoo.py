@@ -281,13 +281,11 @@ class scale_by_shampoo(GradientTransformation):
 
     def _summed(self, leaf: Array, blocks: Blocks, scalars: _Scalars) -> Blocks:
         """The factors of a leaf with its newest gradient in them."""
-        shape = self._shape(leaf.shape)
-        tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
-        slices = block_slices(shape, self.max_preconditioner_dim)
-        weight, kept = (lax.convert_element_type(x, tensor.dtype) for x in scalars[:2])
+        dtype = compute_dtype(leaf.dtype)
+        weight, kept = (lax.convert_element_type(x, dtype) for x in scalars[:2])
         return [
-            [kept * old + weight * gram(tensor[block], i) for i, old in enumerate(own)]
-            for block, own in zip(slices, blocks, strict=True)
+            [kept * old + weight * gram(block, i) for i, old in enumerate(own)]
+            for block, own in zip(self._blocks(leaf), blocks, strict=True)
         ]
 
     def _renewed(

@@ -2,15 +2,7 @@
 
 from typing import Any
 
-from jax.sharding import Mesh, PartitionSpec
-
-
-def names_in(spec: PartitionSpec) -> list[str]:
-    """The axes of the mesh that a spec names."""
-    names: list[Any] = []
-    for entry in spec:
-        names += entry if isinstance(entry, tuple) else [entry]
-    return [name for name in names if isinstance(name, str)]
+from jax.sharding import Mesh
 
 
 def check_mesh(mesh: Any, axis: Any, name: str = "axis") -> None:

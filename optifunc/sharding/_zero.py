@@ -11,7 +11,13 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .._checks import check_choice
 from .._dataclass import child, static
-from .._placement import HOST_MEMORY, is_shape, laid_along
+from .._placement import (
+    HOST_MEMORY,
+    is_shape,
+    known_sharding,
+    laid_along,
+    names_in,
+)
 from .._state import Field, map_state, parts_of
 from .._transformation import (
     Child,
@@ -23,7 +29,7 @@ from .._transformation import (
 from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
 from ..wrappers._selection import chosen_values, like, static_choice
 from ..wrappers._wrapper import Wrapper
-from ._mesh import check_mesh, names_in
+from ._mesh import check_mesh
 
 _DEVICE_MEMORY = "device"
 
@@ -152,12 +158,12 @@ class zero(Wrapper):
         return like(params, [*map(function, leaves, self._specs(params))])
 
     def _check_is_whole(self, path: str, leaf: Any) -> None:
-        kind = jax.typeof(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
-        spec = getattr(getattr(kind, "sharding", None), "spec", PartitionSpec())
-        if self.axis in names_in(spec):
+        sharding = known_sharding(leaf)
+        if sharding is not None and self.axis in names_in(sharding.spec):
             raise ValueError(
                 f"the parameter {path!r} is sharded over {self.axis!r} already, as "
-                f"{spec}; say so by layout=, or name an axis over which it is whole"
+                f"{sharding.spec}; say so by layout=, or name an axis over which it is "
+                "whole"
             )
 
     def _cut_spec(

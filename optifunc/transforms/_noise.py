@@ -30,7 +30,8 @@ class NoiseState(NamedTuple):
 
 
 @elementwise()
-def _with_noise(updates: Array, noise: Array, *, deviation: Array) -> Array:
+def with_noise(updates: Array, noise: Array, *, deviation: Array) -> Array:
+    """Updates with standard noise, as large as its deviation."""
     return updates + deviation * noise
 
 
@@ -102,5 +103,5 @@ class add_noise(GradientTransformation):
         noise = standard_normal_like(updates, state)
         fading = jnp.log1p(as_scalar(state.step)) * as_scalar(self.gamma)
         deviation = sqrt(as_scalar(self.eta) * jnp.exp(-fading))
-        updates = _with_noise(updates, noise, deviation=deviation)
+        updates = with_noise(updates, noise, deviation=deviation)
         return updates, NoiseState(state.key, increment(state.step))

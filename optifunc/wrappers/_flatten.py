@@ -89,7 +89,7 @@ class Layout:
         for dtype, places in self.places.items():
             if any(is_sparse(leaves[i]) for i in places):
                 raise _sparse_leaf(tree)
-            vectors[dtype] = _end_to_end([leaves[i] for i in places])
+            vectors[dtype] = end_to_end([leaves[i] for i in places])
             for i in places:
                 leaves[i] = None
         return {"vectors": vectors, "leaves": self.treedef.unflatten(leaves)}
@@ -237,8 +237,8 @@ class flatten(Wrapper):
         return layout.split(joined, updates), FlattenState(inner, layout)
 
 
-def _end_to_end(leaves: Sequence[Any]) -> Array:
-    """In the widest dtype of ``leaves``; whole on each of their devices."""
+def end_to_end(leaves: Sequence[Any]) -> Array:
+    """A vector in the widest dtype of ``leaves``; whole on each of their devices."""
     with jax.numpy_dtype_promotion("standard"):
         dtype = reduce(jnp.promote_types, map(jnp.result_type, leaves))
     vector = jnp.concatenate([jnp.ravel(whole(jnp.asarray(x, dtype))) for x in leaves])

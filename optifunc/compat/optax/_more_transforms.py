@@ -33,7 +33,7 @@ from ...transforms import (
 )
 from ...wrappers import _accumulate, _lookahead
 from ...wrappers._chain import chain as our_chain
-from ...wrappers._flatten import _end_to_end
+from ...wrappers._flatten import end_to_end
 from ...wrappers._wrapper import Wrapper
 from . import _states as states, tree
 from ._blocks import dtype_or_none, scale_by_learning_rate, stateless, stateless_block
@@ -202,7 +202,7 @@ class _noise_of_keys(Transformation):
         key, sample = jax.random.split(state.rng_key)
         noise = tree.random_like(sample, updates)
         variance = as_scalar(self.eta) / as_scalar(count) ** as_scalar(self.gamma)
-        updates = _noise._with_noise(updates, noise, deviation=jnp.sqrt(variance))
+        updates = _noise.with_noise(updates, noise, deviation=jnp.sqrt(variance))
         return updates, states.AddNoiseState(count, key)
 
 
@@ -242,7 +242,7 @@ def noisy_sgd(
 
 
 def _vector(tree: PyTree) -> Array:
-    return _end_to_end(jax.tree.leaves(tree))
+    return end_to_end(jax.tree.leaves(tree))
 
 
 @transformation
@@ -264,10 +264,7 @@ class _of_one_vector(Wrapper):
         vector, state = self.inner.update(_vector(updates), state, flat, **extra)
         structure: Any
         leaves, structure = jax.tree.flatten(updates)
-        ends = [0]
-        for leaf in leaves:
-            ends.append(ends[-1] + jnp.size(leaf))
-        parts = jnp.split(vector, ends[1:-1])
+        parts = jax.lax.split(vector, [int(jnp.size(leaf)) for leaf in leaves])
         shaped = [p.reshape(jnp.shape(u)) for p, u in zip(parts, leaves, strict=True)]
         return structure.unflatten(shaped), state
 
