@@ -102,7 +102,6 @@ def test_every_name_of_optax_is_there():
     assert not missing
 
 
-@pytest.mark.torch
 def test_no_optimizer_of_optax_has_no_counterpart():
     section = OPTAX_HALF.split("\n### Optimizers\n")[1].split("\n### ")[0]
     found = {name: row for row in rows(section) for name in names(row[1])}
@@ -110,6 +109,7 @@ def test_no_optimizer_of_optax_has_no_counterpart():
     assert not [name for name, row in found.items() if row[0] == "none" or not row[2]]
 
 
+@pytest.mark.torch
 def test_every_name_of_torch_is_there():
     import torch
     from torch.optim import Optimizer, lr_scheduler, swa_utils
