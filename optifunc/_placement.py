@@ -410,12 +410,21 @@ def stacked_alike(arrays: Sequence[Array]) -> Array:
 
 
 def laid_like(array: Array, reference: Array) -> Array:
-    """``array``, sharded along explicit axes as ``reference``, of its shape, is."""
+    """``array``, sharded as ``reference``, of its shape, is.
+
+    Along automatic axes a compiled program decides that itself.
+    """
+    is_concrete = not any(isinstance(x, jax.core.Tracer) for x in (array, reference))
+    own = getattr(reference, "sharding", None)
+    if is_concrete and isinstance(own, NamedSharding):
+        # A reshape may have gathered it.
+        laid: Array = jax.device_put(array, own)
+        return laid
     sharding: Any = jax.typeof(reference).sharding
     # Within `jax.set_mesh`, an argument that is on no mesh has an empty one.
     if sharding.mesh.empty or jax.typeof(array).sharding == sharding:
         return array
-    laid: Array = jax.sharding.reshard(array, sharding)
+    laid = jax.sharding.reshard(array, sharding)
     return laid
 
 
