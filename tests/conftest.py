@@ -1,7 +1,8 @@
 """Settings of the whole suite: strict numerics, and eight devices to shard over."""
 
-import itertools
+import collections
 import os
+import zlib
 
 # Read when JAX starts its CPU backend.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -25,34 +26,42 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# The quick tests draw one in QUICK of the cases of a test that has more than SOME, and
+# `--every N` one in N where it has more than MANY. Tests marked `cheap` keep them all.
+SOME, MANY, QUICK = 16, 40, 12
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--every",
         type=int,
         default=1,
         metavar="N",
-        help="of tests for each row of the table, take every Nth row",
+        help=f"of a test with more than {MANY} cases, take one case in N",
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out what `--every` does not take."""
+    """Draw cases of the products: mark others slow, and leave out what `--every` does.
+
+    The draw is a hash of the name of the case, so that tests meet different rows.
+    """
     every = config.getoption("--every")
-    seen = {}
-
-    def is_taken(item):
-        row = getattr(item, "callspec", None) and item.callspec.params.get("row")
-        if row is None:
-            return True
-        count = seen.setdefault(item.function, itertools.count())
-        return next(count) % every == 0
-
-    if every > 1:
-        taken = [is_taken(item) for item in items]
-        config.hook.pytest_deselected(
-            items=[item for item, kept in zip(items, taken, strict=True) if not kept]
-        )
-        items[:] = [item for item, kept in zip(items, taken, strict=True) if kept]
+    cases = collections.Counter(item.function for item in items)
+    left = []
+    for item in items:
+        count = cases[item.function]
+        if count <= SOME or item.get_closest_marker("cheap"):
+            continue
+        draw = zlib.crc32(item.nodeid.encode())
+        if draw % QUICK:
+            item.add_marker("slow")
+            if count > MANY and draw // QUICK % every:
+                left.append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
 
 
 def pytest_configure(config):

@@ -25,6 +25,7 @@ def test_every_optimizer_is_there():
     assert sorted(name for name, _, _ in ROWS) == sorted(FACTORIES)
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(("name", "state", "lr"), ROWS)
 def test_state_and_default(name, state, lr):
     factory = getattr(of, name)

@@ -119,6 +119,7 @@ def test_nan_equals_nan():
     assert arrays[0] == arrays[1]
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_each_transformation_equals_its_twin_and_its_copies(row):
     tx = row.build()

@@ -71,6 +71,7 @@ def methods():
 METHODS = methods()
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", CALLABLES)
 def test_the_arguments_of_public_names_are_a_list(name):
     value = CALLABLES[name]
@@ -78,6 +79,7 @@ def test_the_arguments_of_public_names_are_a_list(name):
     assert documented(inspect.getdoc(value), known) == known
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", METHODS)
 def test_the_arguments_of_methods_are_a_list(name):
     value = METHODS[name]

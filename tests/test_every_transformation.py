@@ -165,6 +165,7 @@ def test_complex_leaves_are_pairs_of_real_ones(row):
     np.testing.assert_allclose(result.imag, expected["kernel_im"], atol=2e-6)
 
 
+@pytest.mark.cheap
 @every_row("empty")
 def test_a_tree_without_leaves(row):
     tx = row.build()
@@ -188,6 +189,7 @@ def test_vmap_equals_single_runs(row):
         )
 
 
+@pytest.mark.cheap
 @every_row()
 def test_init_on_shapes_alone(row):
     tx, params = row.build(), parameters(row)
@@ -232,6 +234,7 @@ def one_step(row: Row, tx: of.GradientTransformation, params, grads):
     return of.apply_updates(params, updates)
 
 
+@pytest.mark.cheap
 @every_row("optimizer")
 def test_gradients_of_another_shape_are_named(row):
     tx, params = row.build(), parameters(row)
@@ -240,6 +243,7 @@ def test_gradients_of_another_shape_are_named(row):
         one_step(row, tx, params, grads)
 
 
+@pytest.mark.cheap
 @every_row("optimizer")
 def test_gradients_of_another_structure_are_named(row):
     tx, params = row.build(), parameters(row)
@@ -248,6 +252,7 @@ def test_gradients_of_another_structure_are_named(row):
         one_step(row, tx, params, grads)
 
 
+@pytest.mark.cheap
 @every_row("optimizer")
 def test_integer_parameters_are_refused(row):
     tx = row.build()

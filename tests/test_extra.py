@@ -148,6 +148,7 @@ def searches():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", searches())
 def test_a_line_search_over_a_part_holds_the_rest_where_it_is(search, wide):
     """The same as the search alone over ``x``, with ``y`` as a constant."""

@@ -284,6 +284,7 @@ FORMS = {
 }
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", RANGES)
 def test_a_range_is_checked_in_whichever_form_a_number_is_given(name, form):

@@ -187,6 +187,7 @@ def test_a_wrapper_leaves_an_optimizer_as_it_is(wrapper, row, alone):
         assert_close(run(row, tx, params, wrapper.repeats), alone(row))
 
 
+@pytest.mark.cheap
 @every_wrapper
 @pytest.mark.parametrize("outer", WRAPPERS, ids=lambda w: w.name)
 def test_a_wrapper_in_a_wrapper(wrapper, outer, alone):

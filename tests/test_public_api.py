@@ -98,6 +98,7 @@ def test_the_api_pages_show_the_arguments(api_pages):
                 assert str(ours.default) == repr(theirs.default), (name, ours)
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_have_a_summary_of_one_line(name):
     value = PUBLIC[name]
@@ -112,6 +113,7 @@ def test_public_names_have_a_summary_of_one_line(name):
     assert max(map(len, doc.splitlines())) <= 88
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", CALLABLES)
 def test_public_callables_are_typed(name):
     value = CALLABLES[name]
@@ -121,6 +123,7 @@ def test_public_callables_are_typed(name):
     assert inspect.isclass(value) or signature.return_annotation is not signature.empty
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", CALLABLES)
 def test_docstrings_name_every_argument(name):
     doc = inspect.getdoc(CALLABLES[name])

@@ -186,6 +186,7 @@ def test_a_value_has_a_part_for_each_parameter():
 # --- mapping over a state -------------------------------------------------------------
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_mapping_reaches_each_array_once_and_keeps_the_structure(row):
     params = {"kernel": jnp.linspace(-0.9, 1.0, 12).reshape(4, 3)}
@@ -206,6 +207,7 @@ def test_mapping_reaches_each_array_once_and_keeps_the_structure(row):
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.slow
 def test_roles_say_what_may_not_be_negative():
     params = {"kernel": jnp.linspace(-0.9, 1.0, 12).reshape(4, 3)}
     for row in ROWS:

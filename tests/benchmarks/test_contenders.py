@@ -24,6 +24,7 @@ ONCE = Budget(seconds=0, at_least=1)
 SMALL = Workload("small", "small", {"a": (16, 24), "b": (32, 16), "c": (8, 8)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_all_contenders_end_at_the_same_parameters(name):
     groups = {group.figure: group for group in Steps(ONCE)(SMALL, OPTIMIZERS[name])}

@@ -60,6 +60,7 @@ def is_built(path, name):
     return name in vars(module_of(compat, path))
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(("path", "name"), NAMES)
 def test_a_name_is_built_or_listed_as_optaxs_own(path, name):
     assert is_built(path, name) != ((path, name) in IS_OWN)
@@ -105,6 +106,7 @@ TYPES = {
 }
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(
     ("path", "name"), [(path, name) for path, name in BUILT if name not in TYPES]
 )

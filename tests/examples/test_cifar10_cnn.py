@@ -32,6 +32,7 @@ def test_both_loops_find_the_same_losses_on_the_digits(tmp_path):
     check_picture(picture)
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_pytorch(tmp_path, monkeypatch):
     """The first 50 images of the recorded run, one a batch."""
     monkeypatch.syspath_prepend(EXAMPLES)

@@ -37,6 +37,7 @@ def test_trains_at_once_what_it_trains_one_after_another(tmp_path):
     check_picture(picture)
 
 
+@pytest.mark.slow
 def test_reads_cifar10(tmp_path):
     data = shared_data("cifar10_test_jpeg.npz")
     picture = tmp_path / "sweep.png"

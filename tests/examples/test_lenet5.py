@@ -15,6 +15,7 @@ def epochs(printed):
     return np.array(EPOCH.findall(printed), float)
 
 
+@pytest.mark.slow
 def test_it_learns_the_digits(tmp_path):
     picture = tmp_path / "lenet.png"
     printed = run("lenet5_cifar10.py", "--epochs", 4, "--output", picture)
@@ -27,24 +28,23 @@ def test_it_learns_the_digits(tmp_path):
     check_picture(picture)
 
 
-# Asked for: 1e-4. Torch with two threads differs from torch with one by 5e-6 in the
-# later epochs; a learning rate of 0.0101 shows as 2.3e-5 in the first.
-@pytest.mark.parametrize(
-    ("count", "tolerance"), [(1, 5e-6), pytest.param(20, 1e-4, marks=pytest.mark.slow)]
-)
-def test_each_epoch_follows_the_recorded_run_of_pytorch(tmp_path, count, tolerance):
+# Torch with two threads differs from torch with one by 5e-6 in the later epochs. A
+# learning rate of 0.0101 shows as 2.3e-5 in the first.
+@pytest.mark.slow
+def test_each_epoch_follows_the_recorded_run_of_pytorch(tmp_path):
     picture = tmp_path / "lenet.png"
     recorded = shared_data("baseline_lenet.npz")
     files = ("--data", shared_data("cifar10_test_jpeg.npz"), "--recorded", recorded)
-    settings = ("--epochs", count, "--output", picture)
+    settings = ("--epochs", 20, "--output", picture)
     printed = run("lenet5_cifar10.py", *files, *settings, timeout=1800)
     number, loss, accuracy = epochs(printed).T
-    np.testing.assert_array_equal(number, np.arange(1, count + 1))
+    np.testing.assert_array_equal(number, np.arange(1, 21))
     with np.load(recorded) as arrays:
-        expected = arrays["step_loss"].astype(np.float64).mean(axis=1)[:count]
-        expected_accuracy = 100 * arrays["eval_acc"][:count, 0]
-    np.testing.assert_allclose(loss, expected, rtol=0, atol=tolerance)
-    farthest = re.search(rf"farthest from PyTorch, of {count} epochs: (\S+)", printed)
+        expected = arrays["step_loss"].astype(np.float64).mean(axis=1)
+        expected_accuracy = 100 * arrays["eval_acc"][:, 0]
+    assert abs(loss - expected)[0] < 5e-6
+    assert abs(loss - expected).max() < 1e-4  # as asked for
+    farthest = re.search(r"farthest from PyTorch, of 20 epochs: (\S+)", printed)
     # Losses are printed with six decimals.
     assert float(farthest[1]) == pytest.approx(abs(loss - expected).max(), abs=1e-6)
     # Ten images of the 10,000 may change sides.

@@ -62,6 +62,7 @@ def test_follows_the_recorded_pytorch_run(example, name):
     np.testing.assert_allclose(final, expected_final, rtol=0, atol=8e-6)
 
 
+@pytest.mark.slow
 def test_prints_how_far_a_recorded_run_is(tmp_path):
     data = shared_data("baseline_xsq.npz")
     picture = tmp_path / "losses.png"

@@ -33,6 +33,7 @@ def error_of(monkeypatch, capsys, tmp_path):
     return error_of
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("example", EVERY)
 @pytest.mark.parametrize(
     ("option", "value", "message"),

@@ -154,6 +154,7 @@ def drawn(rng, layout, blank, extreme):
     return logits, targets, input_lengths, target_lengths
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @settings(max_examples=150)
 @given(

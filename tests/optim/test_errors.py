@@ -62,6 +62,7 @@ def test_the_database_is_whole():
     assert len(ERROR_INPUTS) == 124
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(
     ("name", "error"),
     ERROR_INPUTS,

@@ -49,6 +49,7 @@ def test_all_factories_are_listed():
 # --- arguments ------------------------------------------------------------------------
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(
     ("name", "flag"), pairs(FACTORIES, lambda p: p.annotation is bool)
 )
@@ -63,6 +64,7 @@ def test_flags_are_bools(name, flag):
             FACTORIES[name](*(p.default for p in before[:at]), 1)
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("name", FACTORIES)
 def test_foreign_names_of_arguments(name):
     takes = PARAMETERS[name]

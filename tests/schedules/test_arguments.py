@@ -66,6 +66,7 @@ NOT_A_STEP = [
 ]
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(
     ("step", "error", "message"), NOT_A_STEP, ids=[repr(s[0]) for s in NOT_A_STEP]
 )
@@ -116,6 +117,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(("name", "field"), sorted(NUMBERS))
 def test_a_schedule_is_not_a_number(name, field):
     """Nor a string, nor a list of numbers."""

@@ -244,6 +244,7 @@ BAD = [
 ]
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize(("build", "error", "message"), BAD)
 def test_bad_argument(build, error, message):
     with pytest.raises(error, match=message):

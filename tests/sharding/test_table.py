@@ -169,6 +169,7 @@ def test_a_state_made_in_a_compiled_program_lies_where_it_belongs(row):
             assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
+@pytest.mark.cheap
 @pytest.mark.slow
 @pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
 def test_types_inside_a_compiled_program_are_those_outside(row):
@@ -183,6 +184,7 @@ def test_types_inside_a_compiled_program_are_those_outside(row):
         assert leaf.sharding.is_equivalent_to(own, leaf.ndim)
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("row", DENSE, ids=lambda row: row.name)
 def test_shapes_in_shapes_out(row):
     tx, values = row.build(), jax.tree.map(jnp.asarray, parameters(row))

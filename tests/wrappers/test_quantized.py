@@ -307,6 +307,7 @@ def test_a_checkpoint_continues_bit_for_bit():
     jax.tree.map(np.testing.assert_array_equal, optimizer.params, other.params)
 
 
+@pytest.mark.slow
 def test_codes_and_scales_are_sharded_as_the_parameter_is():
     mesh = Mesh(np.array(jax.devices("cpu")[:8]), ("x",))
     start = jnp.asarray(np.random.default_rng(2).normal(size=(16, 512)), jnp.float32)

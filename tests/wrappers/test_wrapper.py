@@ -51,6 +51,7 @@ def is_of_one_kind(one, other):
     return bool(types) and types == types_in(other) and type(one) is type(other)
 
 
+@pytest.mark.cheap
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_state_of_another_transformation_is_refused(row, states):
     tx = row.build()
