@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from .running import EXAMPLES, check_picture, run, shared_data
 
