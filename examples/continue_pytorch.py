@@ -1,9 +1,10 @@
 """A run that begins in PyTorch and goes on in JAX, with the same losses.
 
-A network learns the handwritten digits that come with scikit-learn, with AdamW. Half-way
-PyTorch saves model and optimizer to a file and trains to the end; from the same file
-optifunc trains to the end with the same batches. The weights, the moments, the step count,
-and the learning rate all come out of the file. Needs PyTorch besides the extra `examples`.
+A network learns the handwritten digits that come with scikit-learn, with AdamW.
+Half-way PyTorch saves model and optimizer to a file and trains to the end. optifunc
+goes on from the same file with the same batches: the weights, the moments, the step
+count, and the learning rate all come out of it. Needs PyTorch besides the extra
+`examples`.
 
     python examples/continue_pytorch.py
 """

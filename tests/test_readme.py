@@ -43,6 +43,7 @@ def code_of(page):
 
 
 WITH_CODE = [page for page in sorted(PAGES) if code_of(page)]
+SLOW = {f"docs/recipes/{name}.md" for name in ("eight_bit", "flax_nnx", "gan")}
 
 
 def check_output(printed, shown):
@@ -70,7 +71,13 @@ def test_the_pages_with_code_are_found():
     assert expected <= set(WITH_CODE)
 
 
-@pytest.mark.parametrize("page", WITH_CODE)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
+        for page in WITH_CODE
+    ],
+)
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     """A page is read from the top: its blocks share their names, and nothing else.
 
