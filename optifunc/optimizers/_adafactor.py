@@ -232,6 +232,15 @@ class step_by_adafactor(GradientTransformation):
     def _form(self) -> _Form:
         return _Form(*(getattr(self, name) for name in _Form._fields))
 
+    def factored_axes_of(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """The axes that row and column variances are means along; None: neither.
+
+        **Arguments:**
+
+        - ``shape``: the shape of a parameter.
+        """
+        return self._form().axes(shape)
+
     def _zero_average(self, params: PyTree) -> PyTree:
         if self.momentum_dtype is None:
             return zeros_like(params)

@@ -1,5 +1,6 @@
 """RAdam."""
 
+import dataclasses
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -52,13 +53,19 @@ def _radam(
     weight1: Array,
     weight2: Array,
     scale: Array,
-    rectified_scale: Array,
+    grad_scale: Array | None,
+    rectified: Array,
     eps: Array,
+    eps_root: Array | None,
 ) -> tuple[Array, Array, Array]:
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
-    adapted = rectified_scale * exp_avg / (sqrt(exp_avg_sq) + eps)
-    direction = jnp.where(rectified_scale > 0, adapted, scale * exp_avg)
+    mean, adapted = scale * exp_avg, scale * rectified * exp_avg
+    if grad_scale is not None:
+        mean = mean + grad_scale * updates
+        adapted = adapted + grad_scale * rectified * updates
+    square = exp_avg_sq if eps_root is None else exp_avg_sq + eps_root
+    direction = jnp.where(rectified > 0, adapted / (sqrt(square) + eps), mean)
     return direction, exp_avg, exp_avg_sq
 
 
@@ -115,7 +122,7 @@ def approximated_sma_length(beta2: Any, step: Array) -> tuple[Array, Array]:
     return first + t * complement, rho_inf
 
 
-def squared_rectification(beta2: Any, step: Array, above: float) -> Array:
+def squared_rectification(beta2: Any, step: Array, above: Any) -> Array:
     """The square of RAdam's ``r_t`` if ``rho_t > above``, else 0; ``above`` >= 4."""
     rho_t, rho_inf = approximated_sma_length(beta2, step)
     tractable = rho_t > above
@@ -125,13 +132,14 @@ def squared_rectification(beta2: Any, step: Array, above: float) -> Array:
     return jnp.where(tractable, square, 0)
 
 
-def rectification(beta2: Any, step: Array) -> Array:
+def rectification(beta2: Any, step: Array, above: Any = 5) -> Array:
     """What RAdam multiplies ``m / (sqrt(v) + eps)`` with, and 0 where it does not.
 
     ``r_t sqrt(1 - beta2^t)``, where ``r_t`` is the variance rectification term, if
-    ``rho_t > 5``.
+    ``rho_t > above``.
     """
-    return sqrt(squared_rectification(beta2, step, 5) * one_minus_power(beta2, step))
+    square = squared_rectification(beta2, step, above)
+    return sqrt(square * one_minus_power(beta2, step))
 
 
 @transformation
@@ -143,6 +151,10 @@ class scale_by_radam(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``eps_after_correction``: see `radam`.
+    - ``nesterov``: look ahead: the mean as it would be after the same gradient again.
+    - ``eps_root``: added to the corrected square under the root; None: nothing.
+    - ``threshold``: the length of the moving average, at least 4, above which the
+      direction is rectified.
 
     **State:** `ScaleByRadamState`.
 
@@ -152,10 +164,17 @@ class scale_by_radam(GradientTransformation):
     betas: tuple[Value, Value] = (0.9, 0.999)
     eps: Value = 1e-8
     eps_after_correction: bool = static(default=False)
+    _: dataclasses.KW_ONLY
+    nesterov: bool = static(default=False)
+    eps_root: Value | None = None
+    threshold: Value = 5.0
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
         check_range("eps", self.eps, at_least=0)
+        if self.eps_root is not None:
+            check_range("eps_root", self.eps_root, at_least=0)
+        check_range("threshold", self.threshold, at_least=4)
 
     def init(self, params: PyTree) -> ScaleByRadamState:
         return ScaleByRadamState(
@@ -174,9 +193,14 @@ class scale_by_radam(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         scale = 1 / one_minus_power(beta1, step)
+        correction2 = one_minus_power(beta2, step)
         eps = as_scalar(self.eps)
         if self.eps_after_correction:
-            eps = eps * jnp.sqrt(one_minus_power(beta2, step))
+            eps = eps * jnp.sqrt(correction2)
+        grad_scale = None
+        if self.nesterov:
+            grad_scale = (1 - beta1) * scale
+            scale = beta1 / one_minus_power(beta1, as_scalar(step) + 1)
         updates, exp_avg, exp_avg_sq = _radam(
             updates,
             state.exp_avg,
@@ -184,8 +208,10 @@ class scale_by_radam(GradientTransformation):
             weight1=1 - beta1,
             weight2=1 - beta2,
             scale=scale,
-            rectified_scale=scale * rectification(beta2, step),
+            grad_scale=grad_scale,
+            rectified=rectification(beta2, step, as_scalar(self.threshold)),
             eps=eps,
+            eps_root=None if self.eps_root is None else correction2 * self.eps_root,
         )
         return updates, ScaleByRadamState(step, exp_avg, exp_avg_sq)
 

@@ -1,5 +1,6 @@
 """Yogi."""
 
+import dataclasses
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -43,11 +44,13 @@ def _yogi(
     weight2: Array,
     scale: Array,
     eps: Array,
+    eps_root: Array | None,
 ) -> tuple[Array, Array, Array]:
     squares = updates * updates
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = exp_avg_sq - weight2 * jnp.sign(exp_avg_sq - squares) * squares
-    return scale * exp_avg / (sqrt(exp_avg_sq) + eps), exp_avg, exp_avg_sq
+    square = exp_avg_sq if eps_root is None else exp_avg_sq + eps_root
+    return scale * exp_avg / (sqrt(square) + eps), exp_avg, exp_avg_sq
 
 
 @transformation
@@ -59,6 +62,7 @@ class scale_by_yogi(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``initial_accumulator_value``: see `yogi`.
+    - ``eps_root``: added to the corrected size under the root; None: nothing.
 
     **State:** `ScaleByYogiState`.
 
@@ -68,6 +72,8 @@ class scale_by_yogi(GradientTransformation):
     betas: tuple[Value, Value] = (0.9, 0.999)
     eps: Value = 1e-3
     initial_accumulator_value: Value = 1e-6
+    _: dataclasses.KW_ONLY
+    eps_root: Value | None = None
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
@@ -75,6 +81,8 @@ class scale_by_yogi(GradientTransformation):
         check_range(
             "initial_accumulator_value", self.initial_accumulator_value, at_least=0
         )
+        if self.eps_root is not None:
+            check_range("eps_root", self.eps_root, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByYogiState:
         start = self.initial_accumulator_value
@@ -103,6 +111,9 @@ class scale_by_yogi(GradientTransformation):
             weight2=1 - beta2,
             scale=root_correction2 / one_minus_power(beta1, step),
             eps=root_correction2 * self.eps,
+            eps_root=None
+            if self.eps_root is None
+            else root_correction2 * root_correction2 * self.eps_root,
         )
         return updates, ScaleByYogiState(step, *trees)
 

@@ -10,6 +10,7 @@ _CALLS = "carries optax's own state or interface"
 _NO_OPTIMIZER = "a function that has nothing to do with optimizers"
 _EXAMPLES = "takes gradients of single examples"
 _PADDINGS = "padding anywhere, and a finite loss where no alignment exists"
+_LATE = "optax's update is the step that it found one update before"
 _STATE = "the state of one of these"
 _CONTRIB = "this library follows the authors, not optax's version; see of.NAME"
 
@@ -27,17 +28,13 @@ OWN: dict[str, dict[str, str]] = {
     "": {
         **_LOSSES,
         **_all(
-            "adan amsgrad fromage novograd optimistic_adam "
-            "optimistic_adam_v2 optimistic_gradient_descent polyak_sgd radam rprop "
-            "scale_by_adan scale_by_amsgrad scale_by_distance_over_gradients "
-            "scale_by_novograd scale_by_optimistic_gradient scale_by_polyak "
-            "scale_by_radam scale_by_rprop scale_by_sm3 scale_by_factored_rms "
-            "adafactor sm3 signum yogi scale_by_yogi",
+            "amsgrad novograd scale_by_amsgrad scale_by_distance_over_gradients "
+            "scale_by_novograd",
             _RULE,
         ),
+        **_all("rprop scale_by_rprop", _LATE),
         **_all(
-            "FactoredState ScaleByAdanState ScaleByAmsgradState "
-            "ScaleByNovogradState ScaleByRpropState ScaleBySM3State",
+            "ScaleByAmsgradState ScaleByNovogradState ScaleByRpropState",
             _STATE,
         ),
         **_all("microbatch", _CALLS),

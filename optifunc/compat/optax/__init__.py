@@ -54,6 +54,10 @@ from ._checkpoints import (
     from_optax_state as from_optax_state,
     to_optax_state as to_optax_state,
 )
+from ._factored import (
+    adafactor as adafactor,
+    scale_by_factored_rms as scale_by_factored_rms,
+)
 from ._injection import (
     WrappedSchedule as WrappedSchedule,
     inject_hyperparams as inject_hyperparams,
@@ -122,6 +126,24 @@ from ._optimizers import (
     sign_sgd as sign_sgd,
 )
 from ._own import names_of as _names_of
+from ._rules import (
+    adan as adan,
+    fromage as fromage,
+    optimistic_adam as optimistic_adam,
+    optimistic_adam_v2 as optimistic_adam_v2,
+    optimistic_gradient_descent as optimistic_gradient_descent,
+    polyak_sgd as polyak_sgd,
+    radam as radam,
+    scale_by_adan as scale_by_adan,
+    scale_by_optimistic_gradient as scale_by_optimistic_gradient,
+    scale_by_polyak as scale_by_polyak,
+    scale_by_radam as scale_by_radam,
+    scale_by_sm3 as scale_by_sm3,
+    scale_by_yogi as scale_by_yogi,
+    signum as signum,
+    sm3 as sm3,
+    yogi as yogi,
+)
 from ._schedules import (
     constant_schedule as constant_schedule,
     cosine_decay_schedule as cosine_decay_schedule,
@@ -165,6 +187,7 @@ from ._states import (
     ConditionallyTransformState as ConditionallyTransformState,
     EmaState as EmaState,
     EmptyState as EmptyState,
+    FactoredState as FactoredState,
     InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
     LookaheadParams as LookaheadParams,
@@ -178,6 +201,7 @@ from ._states import (
     PartitionState as PartitionState,
     ScaleByAdaDeltaState as ScaleByAdaDeltaState,
     ScaleByAdamState as ScaleByAdamState,
+    ScaleByAdanState as ScaleByAdanState,
     ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
     ScaleByBeliefState as ScaleByBeliefState,
     ScaleByLBFGSState as ScaleByLBFGSState,
@@ -186,6 +210,7 @@ from ._states import (
     ScaleByRssState as ScaleByRssState,
     ScaleByRStdDevState as ScaleByRStdDevState,
     ScaleByScheduleState as ScaleByScheduleState,
+    ScaleBySM3State as ScaleBySM3State,
     ScaleByTrustRatioState as ScaleByTrustRatioState,
     ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
     ScaleState as ScaleState,

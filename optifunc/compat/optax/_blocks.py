@@ -42,6 +42,11 @@ def dtype_or_none(dtype: Any) -> Any:
     return None if dtype is None else jnp.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
+def none_if_zero(eps_root: ArrayLike) -> ArrayLike | None:
+    """``eps_root`` as our transformations take it, where None costs nothing."""
+    return None if is_number(eps_root) and eps_root == 0 else eps_root
+
+
 def stateless_block(tx: Any) -> Any:
     """``tx``, with optax's empty state."""
     return named(tx, EMPTY)
@@ -186,7 +191,6 @@ def scale_by_adam(
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
     """`of.scale_by_adam`."""
-    root = None if is_number(eps_root) and eps_root == 0 else eps_root
     naming = Fields(
         states.ScaleByAdamState,
         _adam.ScaleByAdamState,
@@ -195,7 +199,11 @@ def scale_by_adam(
         moduli=("nu",),
     )
     tx = _adam.scale_by_adam(
-        (b1, b2), eps, nesterov=nesterov, eps_root=root, by_modulus=True
+        (b1, b2),
+        eps,
+        nesterov=nesterov,
+        eps_root=none_if_zero(eps_root),
+        by_modulus=True,
     )
     return built(named(tx, naming, _MOMENTS))
 

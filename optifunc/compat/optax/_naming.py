@@ -1,5 +1,6 @@
 """A transformation of this library whose state has optax's type and fields."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -95,6 +96,34 @@ class Fields:
                     values[theirs],
                 )
         return self.theirs(**values)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """By two functions, which may be pickled.
+
+    - ``theirs``: optax's type of state.
+    - ``from_optax``: makes a state of ours.
+    - ``from_ours``: makes one of optax, from ours and optax's before the update.
+    """
+
+    theirs: Any
+    from_optax: Callable[[Any], Any]
+    from_ours: Callable[[Any, Any], Any]
+
+    def accepts(self, state: Any) -> bool:
+        """Also of optax's own class, and anything empty for what is empty."""
+        if not getattr(self.theirs, "_fields", True):
+            return isinstance(state, tuple) and not state
+        return bool(type(state).__name__ == self.theirs.__name__)
+
+    def to_ours(self, state: Any) -> Any:
+        """The state of this library's transformation."""
+        return self.from_optax(state)
+
+    def to_optax(self, state: Any, before: Any) -> Any:
+        """optax's state."""
+        return self.from_ours(state, before)
 
 
 @transformation

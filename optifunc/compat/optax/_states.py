@@ -81,6 +81,39 @@ class ScaleByRssState(NamedTuple):
     sum_of_squares: NonNegative
 
 
+class ScaleByAdanState(NamedTuple):
+    """State of `scale_by_adan`."""
+
+    m: PerParameter
+    v: PerParameter
+    n: NonNegative
+    g: PerParameter
+    t: Shared
+
+
+class ScaleBySM3State(NamedTuple):
+    """State of `scale_by_sm3`: for each parameter a list, an axis an entry."""
+
+    mu: NonNegative
+    nu: PerParameter
+
+
+class ScaleByOptimisticGradientState(NamedTuple):
+    """State of `scale_by_optimistic_gradient`."""
+
+    is_initial_step: Shared
+    previous_gradient: PerParameter
+
+
+class FactoredState(NamedTuple):
+    """State of `scale_by_factored_rms`; what a parameter lacks has the shape [1]."""
+
+    count: Shared  # type: ignore[assignment]
+    v_row: NonNegative
+    v_col: NonNegative
+    v: NonNegative
+
+
 class TraceState(NamedTuple):
     """State of `trace`."""
 
