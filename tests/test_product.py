@@ -77,7 +77,7 @@ WRAPPERS = [
     Wrapper("stochastic_rounding", of.stochastic_rounding),
     Wrapper("split_weights", of.split_weights),
     Wrapper("dynamic_loss_scale", lambda tx: of.dynamic_loss_scale(tx, 1.0)),
-    Wrapper("quantized", of.quantized),  # leaves small parameters out
+    Wrapper("quantized", of.quantized),  # leaves small parameters out; see below
     Wrapper("state_dtype", lambda tx: of.state_dtype(tx, jnp.float32)),
     Wrapper(
         "project",
@@ -237,6 +237,26 @@ def test_missing_gradients_and_checkpoints_of_a_stateful_one(wrapper, row):
         for each in (optimizer, other):
             step(each, row.gradient(each.params))
         jax.tree.map(np.testing.assert_array_equal, optimizer.params, other.params)
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS, ids=lambda row: row.name)
+def test_a_quantized_step_is_the_plain_step_on_what_the_codes_say(row):
+    params, inner = parameters(row), of.as_transformation(row.build())
+    tx = of.quantized(inner, min_size=1, block_size=8)
+    with jax.disable_jit():
+        state = tx.init(params)
+        _, state = tx.update(row.gradient(params), state, params, **row.extra(params))
+        plain = of.convert_state(state, inner, params)
+        found, expected = (
+            each.update(row.gradient(params), own, params, **row.extra(params))[0]
+            for each, own in ((tx, state), (inner, plain))
+        )
+    assert_close(found, expected)
+    if row.name.startswith(("adam", "optax")):
+        nodes = jax.tree.leaves(
+            state, is_leaf=lambda x: isinstance(x, of.QuantizedArray)
+        )
+        assert any(isinstance(node, of.QuantizedArray) for node in nodes)
 
 
 # --- compiled: each wrapper once, each optimizer once ---------------------------------
