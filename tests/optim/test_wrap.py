@@ -135,3 +135,36 @@ def test_where_a_wrapper_makes_no_sense():
         optimizer.wrap(quantized)
     with pytest.raises(TypeError, match="LBFGS cannot be wrapped"):
         optim.LBFGS(params).wrap(of.master_weights)
+
+
+def test_a_plain_run_goes_on_with_master_weights_and_back():
+    params = {"w": jnp.linspace(-1, 1, 6, dtype=BFLOAT16).reshape(3, 2)}
+    grads = {"w": jnp.linspace(0.5, -0.25, 6, dtype=BFLOAT16).reshape(3, 2)}
+    plain = optim.AdamW(params, lr=1e-2)
+    for _ in range(3):
+        plain.step(grads=grads)
+    wrapped = optim.AdamW(plain.params, lr=1e-2).wrap(of.master_weights)
+    tx, _, params = wrapped.functional()
+    state = of.convert_state(plain.functional()[1], tx, params)
+    wrapped.load_functional(state, params)
+    # The pure transformation from there, in float32.
+    master = jax.tree.map(lambda p: p.astype(jnp.float32), params)
+    inner = of.adamw(1e-2)
+    own = of.convert_state(state, inner, params)
+    for _ in range(3):
+        wrapped.step(grads=grads)
+        wide = jax.tree.map(lambda g: g.astype(jnp.float32), grads)
+        updates, own = inner.update(wide, own, master)
+        master = of.apply_updates(master, updates)
+    np.testing.assert_array_equal(wrapped.params["w"], master["w"].astype(BFLOAT16))
+    back_tx, _, _ = plain.functional()
+    plain.load_functional(
+        of.convert_state(wrapped.functional()[1], back_tx, wrapped.params),
+        wrapped.params,
+    )
+    (saved,) = plain.state_dict()["state"].values()
+    (kept,) = wrapped.state_dict()["state"].values()
+    assert int(saved["step"]) == int(kept["step"]) == 6
+    # State beside bfloat16 parameters is bfloat16, of a float32 master float32.
+    np.testing.assert_array_equal(saved["exp_avg"], kept["exp_avg"].astype(BFLOAT16))
+    plain.step(grads=grads)
