@@ -77,3 +77,12 @@ def test_the_page_shows_every_optimizer_that_was_measured():
     lines = costs.page(results).splitlines()
     shown = [line.split("`")[1] for line in lines if line.startswith("| `of.")]
     assert sorted(shown) == sorted(f"of.{name}" for name in costs.measured())
+
+
+def test_the_page_has_a_line_for_each_optimizer():
+    text = (costs.DOCS / "costs.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `of.")]
+    assert {row[1].strip(" `").removeprefix("of.") for row in rows} == {
+        *costs.measured()
+    }
+    assert (costs.DOCS / "images" / costs.PICTURE).exists()
