@@ -14,6 +14,7 @@ HEADING = "**Arguments:**"
 ENTRY = re.compile(r"^- .*(?:\n(?:  .*|(?=\n  )))*", re.MULTILINE)
 SEE = re.compile(r"\bsee\s+`(\w+)`\.?$")
 NAMES = re.compile(r"``(\w+)``")
+ONLY_NAMES = re.compile(r"- ``\w+``(?:(?:,| and)\s+``\w+``)*")
 
 
 class References(griffe.Extension):
@@ -68,7 +69,9 @@ def _section(doc: str) -> tuple[int, int]:
     return start, len(doc) if end < 0 else end
 
 
-def described(name: str, docs: Mapping[str, str], seen: frozenset[str]) -> dict:
+def described(
+    name: str, docs: Mapping[str, str], seen: frozenset[str]
+) -> dict[str, str]:
     """Argument -> its entry in the list of a function, with references followed."""
     doc = docs.get(name, "")
     start, end = _section(doc)
@@ -94,7 +97,8 @@ def spelled_out(doc: str, docs: Mapping[str, str], parameters: set[str]) -> str:
     """
     start, end = _section(doc)
     body = doc[start:end]
-    told = set(NAMES.findall(body))
+    heads = [entry.partition(":")[0] for entry in ENTRY.findall(body)]
+    told = {name for head in heads for name in NAMES.findall(head)}
 
     def replaced(match: re.Match[str]) -> str:
         entry = match[0]
@@ -104,7 +108,10 @@ def spelled_out(doc: str, docs: Mapping[str, str], parameters: set[str]) -> str:
             return entry
         there = described(see[1], docs, frozenset())
         wanted = NAMES.findall(names)
-        if wanted and not all(name in there for name in wanted):
+        # What says more than the names, as "and the flags", stays as it is.
+        if wanted and not (
+            ONLY_NAMES.fullmatch(names) and all(name in there for name in wanted)
+        ):
             return entry
         if not wanted:
             wanted = [
