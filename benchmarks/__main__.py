@@ -148,7 +148,7 @@ def prepare() -> None:
 def measure(options: Options, peak: float | None, output: Path) -> Results:
     """Everything that is asked for; what is done so far is saved after each task."""
     results = Results(describe(peak))
-    todo = tqdm(tasks(options), unit="task")
+    todo = tqdm(tasks(options), unit="task", disable=None)
     for task in todo:
         todo.set_description(str(task))
         results.add(task.run())
@@ -187,7 +187,7 @@ def quick(seconds: float, output: Path) -> int:
     recorded = guard.load()
     ratios: dict[str, float] = {}
     lost = []
-    for check in tqdm(guard.checks(seconds), unit="check"):
+    for check in tqdm(guard.checks(seconds), unit="check", disable=None):
 
         def measure_once(check: guard.Check = check) -> dict[str, float]:
             groups, found = check.measure()
@@ -206,7 +206,7 @@ def quick(seconds: float, output: Path) -> int:
 def record(seconds: float) -> None:
     """Make the guarded ratios of this machine the recorded ones."""
     ratios: dict[str, float] = {}
-    for check in tqdm(guard.checks(seconds), unit="check"):
+    for check in tqdm(guard.checks(seconds), unit="check", disable=None):
         runs = [check.measure()[1] for _ in range(guard.ATTEMPTS)]
         ratios |= {name: statistics.median(r[name] for r in runs) for name in runs[0]}
     print(guard.table(ratios, guard.load()).text())

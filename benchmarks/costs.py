@@ -251,7 +251,7 @@ def main() -> None:
         parser.error(f"--seconds must be above 0, found {options.seconds}")
     jax.config.update("jax_enable_compilation_cache", False)
     results = Results(describe())
-    for name in (progress := tqdm(options.optimizers, unit="optimizer")):
+    for name in (progress := tqdm(options.optimizers, unit="optimizer", disable=None)):
         progress.set_description(name)
         budget = Budget(options.seconds, at_least=3, at_most=100)
         results.add(measure(WORKLOAD, name, budget))

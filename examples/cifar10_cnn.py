@@ -316,7 +316,9 @@ def main():
 
     runs = {}
     for name, train in {LOOP: train_with_loop, SCAN: train_with_scan}.items():
-        with tqdm(total=arguments.epochs * steps, desc=name, unit="batch") as progress:
+        with tqdm(
+            total=arguments.epochs * steps, desc=name, unit="batch", disable=None
+        ) as progress:
             runs[name] = train(params, batches_of, arguments.epochs, progress)
     if recorded is not None:
         runs[PYTORCH] = Run(recorded.losses[: arguments.epochs], seconds=None)

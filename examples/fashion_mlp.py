@@ -206,7 +206,7 @@ def main():
     optimizer = optim.SGD(initialize(jax.random.key(arguments.seed)), lr=LR)
     train_losses, tests = [], []
     steps = arguments.epochs * len(train_dataloader)
-    with tqdm(total=steps, unit="batch") as progress:
+    with tqdm(total=steps, unit="batch", disable=None) as progress:
         for epoch in range(arguments.epochs):
             progress.write(f"Epoch {epoch + 1}\n-------------------------------")
             train_losses.append(train_loop(train_dataloader, optimizer, progress))

@@ -162,7 +162,7 @@ def descend(rng, splits, epochs, steps):
     tuned = free(*DEFAULT)
     state = outer.init(tuned)
     rows = []
-    progress = trange(steps, unit="step", desc="hypergradient")
+    progress = trange(steps, unit="step", desc="hypergradient", disable=None)
     for _ in progress:
         # New runs each time, lest the result fit a few starts and orders only.
         runs = draw_runs(rng, RUNS, splits.training, epochs)
@@ -179,7 +179,7 @@ def search(rng, splits, epochs):
     runs = draw_runs(rng, RUNS, splits.training, epochs)
     loss = jax.jit(validation_loss)
     points = [free(lr, *betas) for lr in RATES for betas in BETAS]
-    progress = tqdm(points, unit="point", desc="grid")
+    progress = tqdm(points, unit="point", desc="grid", disable=None)
     losses = [loss(point, runs, splits) for point in progress]
     return np.reshape(losses, (len(RATES), len(BETAS)))
 

@@ -113,7 +113,7 @@ def train_at_once(rates, task):
 def train_one_after_another(rates, task):
     """The same; one program for each optimizer, called once for each learning rate."""
     losses, compile_seconds, run_seconds = {}, 0.0, 0.0
-    with tqdm(total=len(OPTIMIZERS) * len(rates), unit="run") as progress:
+    with tqdm(total=len(OPTIMIZERS) * len(rates), unit="run", disable=None) as progress:
         for name, optimizer in OPTIMIZERS.items():
 
             @jax.jit

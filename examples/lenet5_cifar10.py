@@ -132,7 +132,7 @@ def train(params, orders, train_images, test_images, recorded):
     train_step = optimizer.compile_step(loss_fn)  # gradient and step in one program
     starts = range(0, len(train_images.labels), BATCH_SIZE)
     epochs = []
-    with tqdm(total=len(orders) * len(starts), unit="batch") as progress:
+    with tqdm(total=len(orders) * len(starts), unit="batch", disable=None) as progress:
         for epoch, order in enumerate(orders):
             losses = []
             for start in starts:

@@ -243,7 +243,9 @@ def compare(names, problem, recorded, path):
     """Train with each of the optimizers; print and draw how they fared."""
     curves, fits = {}, {}
     print(f"{'optimizer':<12}  last epoch  all points" + "  PyTorch's" * bool(recorded))
-    with tqdm(total=len(names) * len(problem.order), unit="epoch") as progress:
+    with tqdm(
+        total=len(names) * len(problem.order), unit="epoch", disable=None
+    ) as progress:
         for name in names:
             progress.set_description(name)
             tx = OPTIMIZERS[name]()
@@ -308,7 +310,9 @@ def score(walks, heights, landscape):
 def explore(names):
     """The path of each optimizer through each landscape, at its best learning rate."""
     found = {}
-    with tqdm(total=len(names) * len(LANDSCAPES), unit="path") as progress:
+    with tqdm(
+        total=len(names) * len(LANDSCAPES), unit="path", disable=None
+    ) as progress:
         for title, landscape in LANDSCAPES.items():
             found[title] = {}
             for name in names:

@@ -194,7 +194,7 @@ def main():
         data = load_data(arguments.data, train=True)
         test_data = load_data(arguments.data, train=False)
     base, classifier = initialize(jax.random.key(seed), data[0].shape[1])
-    with tqdm(total=epochs + epochs - half, unit="epoch") as progress:
+    with tqdm(total=epochs + epochs - half, unit="epoch", disable=None) as progress:
         run = {"data": data, "seed": seed, "progress": progress}
         optimizer, scheduler = build(base, classifier, epochs)
         start, start_rates = train(optimizer, scheduler, range(half), **run)

@@ -112,7 +112,7 @@ def train(epochs, seed):
     state = tx.init(params)
 
     curves = []
-    progress = trange(epochs, unit="epoch")
+    progress = trange(epochs, unit="epoch", disable=None)
     for epoch in progress:
         losses = []
         for digits in batches(train_digits, rng):

@@ -34,6 +34,7 @@ from ._post_hoc_ema import (
     post_hoc_ema_weights as post_hoc_ema_weights,
     power_ema_gamma as power_ema_gamma,
 )
+from ._public import exported_names as _exported, listed_names as _listed
 from ._quantization import QuantizedArray as QuantizedArray
 from ._soups import greedy_soup as greedy_soup, uniform_soup as uniform_soup
 from ._stalled import StalledStateWarning as StalledStateWarning
@@ -61,6 +62,14 @@ from .fused import apply_gradients as apply_gradients, fuse as fuse
 from .optimizers import *  # noqa: F403
 from .transforms import *  # noqa: F403
 from .wrappers import *  # noqa: F403
+
+__version__ = "0.1.0"
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())
+
 
 # Type checkers would take it for a sign that any name exists.
 if not _TYPE_CHECKING:

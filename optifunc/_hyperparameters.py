@@ -1,11 +1,12 @@
 """Hyperparameters: their types, reading and editing."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from ._dataclass import child_field_names, data_field_names, replace
@@ -118,7 +119,11 @@ def _short_names(names: list[str]) -> dict[str, str]:
 
 
 def current_hyperparameters(
-    tx: GradientTransformation, state: State | None, *, last: bool = False
+    tx: GradientTransformation,
+    state: State | None,
+    *,
+    last: bool = False,
+    plain: bool = False,
 ) -> dict[str, Any]:
     """The values that the next update uses, or the last one used: for logging.
 
@@ -129,11 +134,16 @@ def current_hyperparameters(
       None reads the hyperparameters as they were given, schedules included.
     - ``last``: report the last update's values, as optax's injected hyperparameters
       are; before the first update, those of the first.
+    - ``plain``: numbers and lists of Python instead of arrays and tuples, which `json`
+      can write. A schedule (only without a ``state``) becomes its name.
 
     **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
     of them. If a name occurs several times, each is qualified by the names in a chain
     or partition, and if these do not tell them apart by the positions in chains
     (``"decoder.lr"``, ``"0.eps"``).
+
+    **Raises:** `TypeError` if ``plain`` is asked for inside a compiled function, where
+    there are no numbers yet.
     """
     found: dict[str, Any] = {}
 
@@ -143,7 +153,34 @@ def current_hyperparameters(
 
     _edit(tx, state, record, last=last)
     short = _short_names(list(found))
-    return {short[name]: value for name, value in found.items()}
+    return {
+        short[name]: _plain(short[name], value) if plain else value
+        for name, value in found.items()
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A hyperparameter in the types that `json` writes."""
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"plain=True needs the value of {name!r}, found a tracer: call "
+            "current_hyperparameters outside the compiled function, or without plain"
+        )
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, item) for key, item in value.items()}
+    if is_schedule(value):
+        return getattr(value, "__qualname__", None) or repr(value)
+    if not isinstance(value, Array | np.ndarray | np.generic):
+        return repr(value)
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    # NumPy has no numbers of its own for bfloat16 and the 8-bit types.
+    is_float = jnp.issubdtype(value.dtype, jnp.floating)
+    return np.asarray(value, np.float64 if is_float else None).tolist()
 
 
 def replace_hyperparameters(

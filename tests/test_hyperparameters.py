@@ -1,5 +1,6 @@
 """Hyperparameters: checked, scheduled, read and replaced through every wrapper."""
 
+import json
 import re
 
 import jax
@@ -340,3 +341,22 @@ def test_checks_let_arrays_tracers_and_schedules_through():
 def test_checks_name_the_argument(check, message):
     with pytest.raises((ValueError, TypeError), match=message):
         check()
+
+
+def test_plain_hyperparameters_go_through_json():
+    tx = of.adamw(jnp.asarray(0.5, jnp.bfloat16), betas=(0.5, jnp.float32(0.75)))
+    found = of.current_hyperparameters(tx, tx.init(PARAMS), plain=True)
+    assert json.loads(json.dumps(found)) == found
+    assert (found["lr"], found["betas"]) == (0.5, [0.5, 0.75])
+    tx = of.sgd(decay)  # 1 / (1 + step)
+    state = advanced(tx)
+    assert of.current_hyperparameters(tx, state, plain=True)["lr"] == 0.25
+    assert of.current_hyperparameters(tx, None, plain=True)["lr"] == "decay"
+
+
+def test_plain_hyperparameters_need_values():
+    def loss(lr):
+        return of.current_hyperparameters(of.sgd(lr), None, plain=True)["lr"]
+
+    with pytest.raises(TypeError, match="the value of 'lr', found a tracer"):
+        jax.jit(loss)(0.1)

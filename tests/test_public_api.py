@@ -25,6 +25,7 @@ NAMESPACES = {
     "optifunc.schedules": of.schedules,
     "optifunc.sharding": of.sharding,
 }
+PACKAGES = [name for name, module in NAMESPACES.items() if hasattr(module, "__path__")]
 # Arguments of torch that choose an implementation, or that we have no use for.
 TORCH_ONLY = {"params", "foreach", "fused", "capturable", "differentiable"}
 
@@ -64,6 +65,28 @@ def test_the_api_pages_list_each_public_name_once():
         for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.MULTILINE)
     ]
     assert sorted(listed) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("namespace", PACKAGES)
+def test_completion_and_star_imports_offer_no_internals(namespace):
+    module = NAMESPACES[namespace]
+    documented = {
+        name.rpartition(".")[2]
+        for name in PUBLIC
+        if name.rpartition(".")[0] == namespace
+    }
+    offered = {name for name in dir(module) if not name.startswith("__")}
+    assert not [name for name in offered if name.startswith("_")]
+    assert documented <= set(module.__all__) <= offered
+    rest = offered - documented
+    assert all(inspect.ismodule(getattr(module, name)) for name in rest), rest
+
+
+def test_the_version_is_that_of_the_package():
+    assert "__version__" in dir(of)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", of.__version__)
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## [{of.__version__}]" in changes
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Bridges to other libraries: optax, torch, flax, and safetensors files."""
 
 from .._boxes import register_box as register_box
+from .._public import exported_names as _exported, listed_names as _listed
 from . import torch as torch
 from ._bitsandbytes import (
     from_bitsandbytes as from_bitsandbytes,
@@ -11,3 +12,9 @@ from ._safetensors import (
     load_safetensors as load_safetensors,
     save_safetensors as save_safetensors,
 )
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())

@@ -1,5 +1,6 @@
 """Losses: those of `torch.nn.functional`, with its names and semantics, and others."""
 
+from .._public import exported_names as _exported, listed_names as _listed
 from ._binary import (
     binary_cross_entropy as binary_cross_entropy,
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -63,3 +64,9 @@ from ._sparsemax import (
     multiclass_sparsemax_loss as multiclass_sparsemax_loss,
     sparsemax_loss as sparsemax_loss,
 )
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from .._public import exported_names as _exported, listed_names as _listed
 from .._suggestions import unknown_attribute as _unknown_attribute
 from . import (
     clip_grad as clip_grad,
@@ -94,6 +95,13 @@ from ._stateful import Stateful as Stateful
 from ._swats import SWATS as SWATS
 from ._tiger import Tiger as Tiger
 from ._yogi import Yogi as Yogi
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())
+
 
 # Type checkers would take it for a sign that any name exists.
 if not _TYPE_CHECKING:

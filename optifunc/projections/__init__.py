@@ -3,6 +3,7 @@
 The whole tree counts as one vector, and a complex number as two real ones.
 """
 
+from .._public import exported_names as _exported, listed_names as _listed
 from ._balls import (
     l1_ball as l1_ball,
     l1_sphere as l1_sphere,
@@ -22,3 +23,9 @@ from ._planes import (
     vector as vector,
 )
 from ._simplex import simplex as simplex
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())

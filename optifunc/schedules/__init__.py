@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from .._public import exported_names as _exported, listed_names as _listed
 from .._suggestions import unknown_attribute as _unknown_attribute
 from ._base import (
     MultiplicativeSchedule as MultiplicativeSchedule,
@@ -56,6 +57,13 @@ from ._warmup import (
     warmup_linear as warmup_linear,
     warmup_stable_decay as warmup_stable_decay,
 )
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())
+
 
 # Type checkers would take it for a sign that any name exists.
 if not _TYPE_CHECKING:

@@ -163,3 +163,21 @@ def test_without_a_path_the_digits_come_in_the_same_shape(datasets):
         assert train.pixels.shape[1:] == test.pixels.shape[1:] == shape
         assert train.pixels.max() == 255
         assert "digits" in train.source
+
+
+class Harmful:
+    """Unpickled carelessly, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_that_is_more_than_arrays_is_not_run(datasets, tmp_path):
+    written = tmp_path / "written"
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Harmful(written)}))
+    with pytest.raises(ValueError, match=r"found a call of (_io|io)\.open"):
+        datasets.cifar10(tmp_path)
+    assert not written.exists()

@@ -115,3 +115,15 @@ def test_warnings():
         scheduler = make(optimizer)
         step(optimizer)
         scheduler.step()
+
+
+def test_a_scheduler_shows_its_settings_and_where_it_is():
+    optimizer = optim.SGD([jnp.ones(2)], lr=1.0)
+    scheduler = ours.StepLR(optimizer, step_size=2, gamma=0.5)
+    for _ in range(2):
+        optimizer.step(grads=[jnp.ones(2)])
+        scheduler.step()
+    shown = "StepLR(step_size=2, gamma=0.5, last_epoch=2, last_lr=[0.5])"
+    assert repr(scheduler) == shown
+    chained = ours.ChainedScheduler([scheduler])
+    assert repr(chained) == f"ChainedScheduler(schedulers=[{shown}], last_lr=[0.5])"

@@ -5,6 +5,7 @@ counterparts in the functional API are in `optifunc.schedules`, in files of the 
 names.
 """
 
+from ..._public import exported_names as _exported, listed_names as _listed
 from ._base import LRScheduler as LRScheduler
 from ._constant import ConstantLR as ConstantLR
 from ._cosine import (
@@ -26,3 +27,9 @@ from ._joining import (
 )
 from ._one_cycle import OneCycleLR as OneCycleLR
 from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
+
+__all__ = _exported(globals())
+
+
+def __dir__() -> list[str]:
+    return _listed(globals())

@@ -6,6 +6,7 @@ next step.
 """
 
 import contextlib
+import inspect
 import math
 import numbers
 import types
@@ -184,6 +185,21 @@ class LRScheduler:
                 f"optimizer has {groups} of them: add a group before the scheduler is "
                 "built"
             )
+
+    def __repr__(self) -> str:
+        """The settings that were kept, the epoch and the learning rates now."""
+        kept = vars(self)
+        shown = {}
+        for name in inspect.signature(type(self)).parameters:
+            # Some are kept privately, some as a list with one for each group.
+            spellings = (name, f"_{name}", f"{name}s")
+            found = next((key for key in spellings if key in kept), None)
+            if found is not None and name != "optimizer":
+                shown[name] = kept[found]
+        shown |= {"last_epoch": kept.get("last_epoch"), "last_lr": kept.get("_last_lr")}
+        known = {name: value for name, value in shown.items() if value is not None}
+        settings = ", ".join(f"{name}={value!r}" for name, value in known.items())
+        return f"{type(self).__name__}({settings})"
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group, as this scheduler last set it."""
