@@ -38,7 +38,13 @@ TIME, STATE = "time a step", "state a parameter"
 LEFT_OUT = {"sparse_adam": "its gradients are sparse"}
 # The default history of 100 steps would keep 202 numbers a parameter, and a step makes
 # up to 20 iterations.
-ARGUMENTS: dict[str, dict[str, Any]] = {"lbfgs": {"history_size": 10, "max_iter": 1}}
+# The factors of whole kernels, of up to 4,608 rows, take two cores minutes a step.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "lbfgs": {"history_size": 10, "max_iter": 1},
+    "shampoo": {"max_preconditioner_dim": 256},
+    "soap": {"max_precond_dim": 512},
+    "splus": {"max_dim": 512},
+}
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURE = "benchmarks_costs.png"
@@ -244,20 +250,28 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("build/benchmarks"), help="a folder"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what is measured in the folder, on the same machine",
+    )
     options = parser.parse_args()
     if options.docs and options.optimizers != measured():
         parser.error("--docs is about every optimizer: leave out --optimizers")
     if not 0 < options.seconds < math.inf:
         parser.error(f"--seconds must be above 0, found {options.seconds}")
     jax.config.update("jax_enable_compilation_cache", False)
-    results = Results(describe())
-    for name in (progress := tqdm(options.optimizers, unit="optimizer", disable=None)):
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "costs.json"
+    is_begun = options.resume and path.exists()
+    results = Results.load(path) if is_begun else Results(describe())
+    left = [name for name in options.optimizers if name not in sizes(results)]
+    for name in (progress := tqdm(left, unit="optimizer", disable=None)):
         progress.set_description(name)
         budget = Budget(options.seconds, at_least=3, at_most=100)
         results.add(measure(WORKLOAD, name, budget))
+        results.save(path)
         release()
-    options.output.mkdir(parents=True, exist_ok=True)
-    results.save(options.output / "costs.json")
     picture = (DOCS / "images" if options.docs else options.output) / PICTURE
     draw(results, picture)
     if options.docs:

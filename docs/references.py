@@ -36,10 +36,14 @@ class References(griffe.Extension):
 
 
 def _objects(module: griffe.Module) -> Any:
-    """Functions and classes of all modules that have a docstring."""
+    """Functions and classes of all modules that have a docstring.
+
+    Without `compat`, whose functions are called as ours and have no pages.
+    """
     for member in module.members.values():
         if isinstance(member, griffe.Module):
-            yield from _objects(member)
+            if member.name != "compat":
+                yield from _objects(member)
         elif (
             isinstance(member, griffe.Class | griffe.Function)
             and member.docstring is not None

@@ -173,10 +173,12 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(name, item) for key, item in value.items()}
     if is_schedule(value):
-        return getattr(value, "__qualname__", None) or repr(value)
+        # A function of the user is inside a schedule of ours.
+        function = getattr(value, "function", value)
+        return getattr(function, "__qualname__", None) or repr(value)
     if not isinstance(value, Array | np.ndarray | np.generic):
         return repr(value)
-    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     # NumPy has no numbers of its own for bfloat16 and the 8-bit types.
     is_float = jnp.issubdtype(value.dtype, jnp.floating)

@@ -1,18 +1,31 @@
 """Sparse leaves: gradients and updates of a few entries of a large parameter."""
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.experimental.sparse import BCOO, bcoo_sum_duplicates
+
+if TYPE_CHECKING:
+    from jax.experimental.sparse import BCOO
 
 
-def summed(leaf: BCOO) -> BCOO:
+def is_sparse(leaf: object) -> bool:
+    """Whether ``leaf`` is a sparse array, which counts as one leaf of a tree."""
+    # Who has one has imported the module, which takes as long as half of JAX.
+    module = sys.modules.get("jax.experimental.sparse")
+    kind = getattr(module, "BCOO", None)
+    return kind is not None and isinstance(leaf, kind)
+
+
+def summed(leaf: "BCOO") -> "BCOO":
     """``leaf`` with each index once, and 0 where an index lies outside of its shape.
 
     Such indices are padding: the number of entries is part of the (static) shape and
     stays what it was.
     """
+    from jax.experimental.sparse import bcoo_sum_duplicates
+
     if not leaf.unique_indices:
         # The method of the same name would drop explicit zeros.
         leaf = bcoo_sum_duplicates(leaf, nse=leaf.nse)
@@ -23,9 +36,9 @@ def summed(leaf: BCOO) -> BCOO:
     return with_data(leaf, jnp.where(inside, leaf.data, jnp.zeros_like(leaf.data)))
 
 
-def with_data(leaf: BCOO, data: Array) -> BCOO:
+def with_data(leaf: "BCOO", data: Array) -> "BCOO":
     """``leaf`` with other data at the same indices."""
-    return BCOO(
+    return type(leaf)(
         (data, leaf.indices),
         shape=leaf.shape,
         indices_sorted=leaf.indices_sorted,
@@ -33,7 +46,7 @@ def with_data(leaf: BCOO, data: Array) -> BCOO:
     )
 
 
-def entries(array: Array, leaf: BCOO) -> Array:
+def entries(array: Array, leaf: "BCOO") -> Array:
     """What stands in ``array`` at the indices of ``leaf``, in the layout of its data.
 
     0 at padding.
@@ -44,7 +57,7 @@ def entries(array: Array, leaf: BCOO) -> Array:
     return found
 
 
-def with_entries(array: Array, leaf: BCOO, values: Array) -> Array:
+def with_entries(array: Array, leaf: "BCOO", values: Array) -> Array:
     """``array`` with ``values`` at the indices of ``leaf``, each of which occurs once.
 
     All else keeps its bits, and nothing is written at padding.
@@ -55,7 +68,7 @@ def with_entries(array: Array, leaf: BCOO, values: Array) -> Array:
     return changed
 
 
-def _at(array: Array, leaf: BCOO) -> Any:
+def _at(array: Array, leaf: "BCOO") -> Any:
     if leaf.n_batch or not leaf.n_sparse:
         raise ValueError(
             "a sparse leaf must have n_batch=0 and n_sparse of at least 1, found "

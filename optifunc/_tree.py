@@ -8,20 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.experimental.sparse import BCOO
 
 from ._boxes import box_attribute
 from ._collectives import AxisName, total_over_devices
 from ._numerics import sqrt
-from ._sparse import summed
+from ._sparse import is_sparse as is_sparse, summed
 
 PyTree: TypeAlias = Any
 T = TypeVar("T")
-
-
-def is_sparse(leaf: object) -> bool:
-    """Whether ``leaf`` is a sparse array, which counts as one leaf of a tree."""
-    return isinstance(leaf, BCOO)
 
 
 def path_name(path: Sequence[Any]) -> str:

@@ -15,7 +15,7 @@ NAMES = {name for code in CODE for name in re.findall(r"\bof\.([\w.]+)", code)}
 
 
 def test_the_names_of_the_page_exist():
-    assert len(NAMES) > 25
+    assert len(NAMES) > 20
     for name in NAMES:
         reduce(getattr, name.split("."), of)
     assert callable(optifunc.compat.optax.from_optax_state)

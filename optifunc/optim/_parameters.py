@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO
 
 from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
 from . import _programs as programs
@@ -189,7 +188,7 @@ def _gradient_error(params: PyTree, number: int, grad: Any) -> Exception:
 def _zeroed(grad: Any) -> Any:
     """Zeros of the kind of ``grad``; a sparse gradient loses its entries."""
     if is_sparse(grad):
-        return BCOO((grad.data[:0], grad.indices[:0]), shape=grad.shape)
+        return type(grad)((grad.data[:0], grad.indices[:0]), shape=grad.shape)
     return jnp.zeros(grad.shape, grad.dtype)
 
 
