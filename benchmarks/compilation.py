@@ -31,7 +31,7 @@ def stage_times(
     """The time of each stage, up to ``last``, for a step that JAX has not seen."""
     jax.clear_caches()
     step, arguments = recipe.jitted(), recipe.arguments(workload)
-    # Making the arguments has traced the initialisation.
+    # Making the arguments has traced the initialization.
     jax.clear_caches()
     gc.collect()
     run: Any = step

@@ -198,7 +198,7 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
         found["optax"] = Recipe(make_optax, optax.apply_updates)
     found["optifunc"] = Recipe(optimizer.pure, of.apply_updates)
     found["optifunc, argument"] = replace(found["optifunc"], as_argument=True)
-    # What the stateful face does, which leaves the old parameters alone.
+    # What the stateful API does, which leaves the old parameters alone.
     found["optifunc, params kept"] = replace(
         found["optifunc, argument"], donate_params=False
     )

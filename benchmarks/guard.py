@@ -52,7 +52,7 @@ def checks(seconds: float) -> list[Check]:
     adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
     pure = ["optax", "optifunc", "optifunc, argument"]
     joined = [*pure, "optifunc.flatten"]
-    faces = [*pure, "optifunc, params kept", "optifunc.optim", "torch fused"]
+    contenders = [*pure, "optifunc, params kept", "optifunc.optim", "torch fused"]
     steps = Steps(Budget(seconds, at_least=20, at_most=400))
     compiled = partial(compilation, budget=Budget(seconds, at_least=3))
 
@@ -62,7 +62,7 @@ def checks(seconds: float) -> list[Check]:
     mlp, hundred, thousand = WORKLOADS["mlp"], equal_leaves(100), equal_leaves(1000)
     return [
         Check(
-            Task("step", "mlp", "adamw", partial(steps, mlp, adamw, faces)),
+            Task("step", "mlp", "adamw", partial(steps, mlp, adamw, contenders)),
             (
                 *beside_optax("step"),
                 ("step", "optifunc.optim", "optifunc, params kept"),

@@ -110,7 +110,7 @@ OPTIMIZERS = _table(
         stateful=lambda params: optim.Stateful(
             of.muon(**_MUON, ns_dtype=jnp.float32), params
         ),
-        # Its correction of the average is a factor, which the orthogonalisation undoes.
+        # Its correction of the average is a factor, which the orthogonalization undoes.
         optax=lambda: optax.contrib.muon(
             1e-3, nesterov=False, weight_decay=0.1, consistent_rms=0.2
         ),

@@ -18,8 +18,8 @@ python -m benchmarks --docs
 ```
 
 All contenders of a table run in one process on one machine, in turn: a round has one
-measurement of each, in an order that is drawn anew, so that a change of the machine's
-speed, and what another contender leaves behind, meets all of them. Where the memory
+measurement of each, in a new random order. So a change of the machine's speed, and what
+another contender leaves behind, meets all of them. Where the memory
 does not hold them together (GPT-2 small), they run in parts, the first row's in each.
 The first row is a median time or size; every other number is the median of the ratios
 to it, round by round, with their quartiles in parentheses. **Less is better**, and 1 is
@@ -33,7 +33,7 @@ Adafactor: a hundredth).
   function, so that its numbers can be changed; *params kept*: besides, the parameters
   are not donated.
 - *fused*: the same step compiled by [`of.fuse`](fused.md), on CPU.
-- *optifunc.optim*: the [torch-style face](api/optim.md). It keeps the old parameters.
+- *optifunc.optim*: the [stateful API](api/optim.md). It keeps the old parameters.
 - *optifunc.flatten*: `of.flatten` with `max_size=4096`, which joins the small leaves
   into one vector. *optax.flatten* joins all leaves.
 - *torch*: `torch.optim` with `foreach=False`; the others with `foreach=True` and with

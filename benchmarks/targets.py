@@ -71,7 +71,7 @@ TARGETS = (
         "muon",
     ),
     Target(
-        "step of the stateful face over the pure one, MLP",
+        "step of the stateful API over the functional one, MLP",
         "step",
         "mlp",
         "adamw",

@@ -56,8 +56,8 @@ def interleaved(
 ) -> dict[str, list[T]]:
     """Let each contender have its turn, round by round, until the budget is spent.
 
-    The order within a round is drawn anew: what a contender leaves behind, caches or
-    threads that still wait for work, meets each of the others alike.
+    Each round has a new random order: what a contender leaves behind, caches or threads
+    that still wait for work, meets each of the others alike.
 
     **Arguments:** ``turns``: by contender, the baseline first, a function that measures
     once and returns the result.

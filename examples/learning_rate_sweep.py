@@ -38,7 +38,7 @@ COLORS = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
 
 
 def load(data):
-    """Images of 8x8 grey pixels, float32 [n, 64], their labels, and what they are."""
+    """Images of 8x8 gray pixels, float32 [n, 64], their labels, and what they are."""
     if data is None:
         images = datasets.digits(8)
         pixels = images.pixels
@@ -199,7 +199,7 @@ def main():
     parser.add_argument(
         "--data",
         type=Path,
-        help="CIFAR-10, a file or a folder, which is scaled down to 8x8 grey pixels "
+        help="CIFAR-10, a file or a folder, which is scaled down to 8x8 gray pixels "
         "(default: scikit-learn's digits)",
     )
     parser.add_argument(
@@ -221,7 +221,7 @@ def main():
     task = initialize(jax.random.key(arguments.seed)), images, labels, order
     rates = np.geomspace(1e-4, 10, arguments.rates, dtype=np.float32)
     runs = len(OPTIMIZERS) * len(rates)
-    print(f"data: {source}; {len(labels)} images of 8x8 grey pixels")
+    print(f"data: {source}; {len(labels)} images of 8x8 gray pixels")
     print(f"{runs} runs of {len(order)} steps each")
 
     losses, *at_once = train_at_once(rates, task)

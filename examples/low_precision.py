@@ -343,7 +343,7 @@ BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
 def write_page(path, content):
-    """Put tables into the page, in the place of those that it has."""
+    """Put tables into the page, in place of those that it has."""
     page = path.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)

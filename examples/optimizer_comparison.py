@@ -119,7 +119,7 @@ def make_problem(epochs, seed):
     order = np.stack([rng.permutation(POINTS) for _ in range(epochs)])
 
     def layer(fan_in, fan_out):
-        """Uniform within 1 / sqrt(fan_in), as PyTorch initialises its layers."""
+        """Uniform within 1 / sqrt(fan_in), as PyTorch initializes its layers."""
         bound = fan_in**-0.5
         kernel = rng.uniform(-bound, bound, (fan_in, fan_out))
         bias = rng.uniform(-bound, bound, fan_out)

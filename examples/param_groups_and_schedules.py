@@ -1,6 +1,6 @@
 """Two learning rates, two schedules, and a run that stops and goes on as if it had not.
 
-The torch-style face, `optifunc.optim`. The layers below (the base) and the last one
+The stateful API, `optifunc.optim`. The layers below (the base) and the last one
 (the classifier) are two parameter groups, each with its own learning rate and its own
 function of the epoch in one `LambdaLR`:
 

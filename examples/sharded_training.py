@@ -185,7 +185,7 @@ def batch_of(mesh, codes, seed, step):
     return jax.make_array_from_callback(text.shape, sharding, lambda i: text[i])
 
 
-# --- The two faces --------------------------------------------------------------------
+# --- The two APIs ---------------------------------------------------------------------
 
 
 class Pure:
@@ -246,15 +246,15 @@ def compile_step(tx, mesh, sizes):
 # --- Training, saving, resuming -------------------------------------------------------
 
 
-def resumed(face, tx, mesh, sizes, seed, manager):
+def resumed(interface, tx, mesh, sizes, seed, manager):
     """Where the last checkpoint left off, on whichever mesh; or from the beginning."""
     last = manager.latest_step()
     if last is None:
-        return face(tx, mesh, sizes, made(mesh, sizes, seed)), 0
+        return interface(tx, mesh, sizes, made(mesh, sizes, seed)), 0
     params = abstract_params(mesh, sizes)
     wanted = {"params": params, "state": of.sharding.abstract_state(tx, params)}
     found = manager.restore(last, args=ocp.args.StandardRestore(wanted))
-    return face(tx, mesh, sizes, found["params"], found["state"]), last
+    return interface(tx, mesh, sizes, found["params"], found["state"]), last
 
 
 def train(run, mesh, codes, seed, steps, on_step):
@@ -274,7 +274,7 @@ def on_one_process(args, folder):
     """Train; save half-way; continue there and on four devices. Prints and draws."""
     import devices
 
-    face, codes = face_of(args), manual.characters()
+    interface, codes = interface_of(args), manual.characters()
     sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
     half = args.epochs // 2 * STEPS
     mesh = mesh_of(WHOLE)
@@ -282,7 +282,7 @@ def on_one_process(args, folder):
     report(devices, tx, mesh, sizes)
     losses, others = {}, {}
     with ocp.CheckpointManager(folder / "one") as manager:
-        run, _ = resumed(face, tx, mesh, sizes, args.seed, manager)
+        run, _ = resumed(interface, tx, mesh, sizes, args.seed, manager)
         train(run, mesh, codes, args.seed, range(half), losses.__setitem__)
         save(manager, half, run)
         print(f"8 devices, {half} steps: loss {losses[half]:.4f}; saved", flush=True)
@@ -290,7 +290,7 @@ def on_one_process(args, folder):
         print(f"8 devices, {total} steps: loss {losses[total]:.4f}", flush=True)
         few = mesh_of(HALF)
         fewer, start = resumed(
-            face, optimizer(few, total), few, sizes, args.seed, manager
+            interface, optimizer(few, total), few, sizes, args.seed, manager
         )
     train(fewer, few, codes, args.seed, range(start, total), others.__setitem__)
     print(f"4 devices from step {start}, {total} steps: loss {others[total]:.4f}")
@@ -300,7 +300,7 @@ def on_one_process(args, folder):
     print(f"saved {args.output}")
 
 
-def face_of(args):
+def interface_of(args):
     return Stateful if args.stateful else Pure
 
 
@@ -355,7 +355,7 @@ def in_process(args):
         print(f"step {step} loss {loss!r}", flush=True)
 
     with ocp.CheckpointManager(args.checkpoints) as manager:
-        run, start = resumed(face_of(args), tx, mesh, sizes, args.seed, manager)
+        run, start = resumed(interface_of(args), tx, mesh, sizes, args.seed, manager)
         print(f"from step {start}", flush=True)
         for first in range(start, total, STEPS):
             train(run, mesh, codes, args.seed, range(first, first + STEPS), tell)
@@ -374,8 +374,8 @@ def started(args, folder, count):
     folder.mkdir(exist_ok=True)
     own = {name: getattr(args, name) for name in ("epochs", "seed", "width", "layers")}
     numbers = [str(x) for name, n in own.items() for x in (f"--{name}", n)]
-    face = ["--stateful"] if args.stateful else []
-    command = [sys.executable, __file__, *numbers, *face, "--address", address]
+    interface = ["--stateful"] if args.stateful else []
+    command = [sys.executable, __file__, *numbers, *interface, "--address", address]
     command += ["--processes", str(count), "--checkpoints", folder / "saved"]
     return [
         subprocess.Popen(

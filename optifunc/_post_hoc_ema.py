@@ -22,7 +22,7 @@ def power_ema_gamma(std: float) -> float:
 
     **Raises:** `ValueError` if ``std`` is out of range.
 
-    **Source:** as of `post_hoc_ema`.
+    **Source:** that of `post_hoc_ema`.
     """
     if not 0 < std <= 12**-0.5 * (1 + 1e-12):
         raise ValueError(f"std must be above 0 and at most 12**-0.5, found {std!r}")
@@ -50,7 +50,7 @@ def post_hoc_ema_weights(
     **Raises:** `ValueError` for sequences of different or no length, and for numbers
     out of range.
 
-    **Source:** as of `post_hoc_ema`.
+    **Source:** that of `post_hoc_ema`.
     """
     if len(stds) != len(steps) or not len(stds):
         raise ValueError(

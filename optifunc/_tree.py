@@ -143,7 +143,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 def compute_dtype(*dtypes: Any) -> Any:
     """The dtype to compute in: the widest of ``dtypes``, and at least float32.
 
-    A dtype that is None, as of a leaf that is None, does not count.
+    A dtype that is None, such as that of a leaf that is None, does not count.
     """
     # Asked for here, whatever the user has set for the program.
     with jax.numpy_dtype_promotion("standard"):

@@ -83,12 +83,14 @@ def test_values_are_read_and_replaced_through(name):
     other = of.replace_hyperparameters(tx, momentum=0.25)
     assert of.current_hyperparameters(other, state)["momentum"] == 0.25
     assert jax.tree.structure(other.init(PARAMS)) == jax.tree.structure(state)
-    # What is replaced is what is used: the same as built anew, from the same state.
-    anew = WRAPPERS[name](of.chain(of.momentum(0.25), of.scale_by_learning_rate(decay)))
+    # What is replaced is what is used: the same as rebuilt, from the same state.
+    rebuilt = WRAPPERS[name](
+        of.chain(of.momentum(0.25), of.scale_by_learning_rate(decay))
+    )
     jax.tree.map(
         np.testing.assert_array_equal,
         other.update(PARAMS, state, PARAMS),
-        anew.update(PARAMS, state, PARAMS),
+        rebuilt.update(PARAMS, state, PARAMS),
     )
 
 

@@ -150,7 +150,7 @@ def test_public_callables_are_typed(name):
 @pytest.mark.parametrize("name", CALLABLES)
 def test_docstrings_name_every_argument(name):
     doc = inspect.getdoc(CALLABLES[name])
-    # Arguments that two names share are described once: "as of `adam`".
+    # Arguments that two names share are described once: "see `adam`".
     for shared in re.findall(r"\b(?:as|of|see)\s+`(\w+)`", doc):
         doc += inspect.getdoc(SHORT.get(shared)) or ""
     missing = [

@@ -45,7 +45,7 @@ def test_a_transformation_is_a_pytree_of_its_numbers():
         for path, _ in jax.tree_util.tree_leaves_with_path(tx)
     ]
     assert names == [".exponent", ".offset[0]", ".offset[1]"]
-    # Rebuilding runs no checks: JAX puts anything in the place of a leaf.
+    # Rebuilding runs no checks: JAX puts anything in place of a leaf.
     rebuilt = jax.tree.unflatten(treedef, [-3.0, object(), None])
     assert rebuilt.exponent == -3.0
     assert treedef != jax.tree.structure(scale_by_power(2.0, keep_sign=False))

@@ -16,7 +16,7 @@ Sizes = tuple[int, ...]
 
 
 def segmented(graph: Graph) -> Graph | None:
-    """The graph with leaves in the place of vectors; None if that saves nothing.
+    """The graph with leaves in place of vectors; None if that saves nothing.
 
     It is ``graph`` itself if there are no such vectors; otherwise the values and nodes
     of ``graph`` become those of the new one.

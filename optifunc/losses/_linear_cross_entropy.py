@@ -200,7 +200,7 @@ def _with_block(
             targets.dtype, logits.shape, 1
         )
         shares = (label == targets[:, None]).astype(x.dtype)
-    labelled = jnp.sum(weight * shares, 1)
+    labeled = jnp.sum(weight * shares, 1)
     if smoothing is not None:
         shares = (1 - smoothing) * shares + smoothing / classes
     shares = weight * shares
@@ -210,7 +210,7 @@ def _with_block(
         total=sums.total * jnp.exp(fallen) + jnp.sum(jnp.exp(shifted), 1),
         wanted=sums.wanted + jnp.sum(shares, 1),
         picked=sums.picked + sums.wanted * fallen + jnp.sum(shares * shifted, 1),
-        weight_of_label=sums.weight_of_label + labelled,
+        weight_of_label=sums.weight_of_label + labeled,
     )
 
 

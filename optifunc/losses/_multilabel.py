@@ -14,7 +14,7 @@ from ._softplus import softplus
 def multilabel_margin_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """The hinge loss of each class that is a target against each that is none.
+    """The hinge loss of each class that is a target against each that is not.
 
     ::
 

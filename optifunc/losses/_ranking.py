@@ -111,7 +111,7 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: Reduction = "mean",
 ) -> Array:
-    """`triplet_margin_loss` with a distance of one's own.
+    """`triplet_margin_loss` with your own distance.
 
     **Arguments:**
 

@@ -42,7 +42,7 @@ class Finding:
 
 
 class Translator(cst.CSTTransformer):
-    """Write each use anew, from the inside to the outside.
+    """Rewrite each use, from the inside to the outside.
 
     **Arguments:**
 

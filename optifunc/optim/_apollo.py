@@ -8,7 +8,7 @@ from ._optimizer import Optimizer
 class Apollo(Optimizer):
     """`optifunc.apollo`, stateful.
 
-    Checkpoints of the authors' class hold an object in the place of a projection and
+    Checkpoints of the authors' class hold an object in place of a projection and
     are not read.
 
     **Arguments:**

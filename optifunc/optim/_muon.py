@@ -12,7 +12,7 @@ from ._signatures import given
 
 
 class Muon(Optimizer):
-    """`torch.optim.Muon`: orthogonalised momentum, for matrices; `optifunc.muon`.
+    """`torch.optim.Muon`: orthogonalized momentum, for matrices; `optifunc.muon`.
 
     What `muon` has and torch has not is given in a group::
 

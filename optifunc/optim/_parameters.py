@@ -19,7 +19,7 @@ class Parameters(Hooks):
 
     **Arguments:**
 
-    - ``params``, ``defaults``: as of `Optimizer`.
+    - ``params``, ``defaults``: see `Optimizer`.
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class Prodigy(Optimizer):
     """prodigyopt's class of that name: `optifunc.prodigy`, stateful.
 
     Each group estimates for itself. A checkpoint of prodigyopt is taken if it was made
-    with ``slice_p=1``, the default; it lacks ``compensation``, which begins anew.
+    with ``slice_p=1``, the default; it lacks ``compensation``, which begins again.
 
     **Arguments:**
 

@@ -117,7 +117,7 @@ def clip_grads_with_norm_(
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN, `TypeError` if
     ``optimizer`` is not an optimizer. The gradients are then as before.
 
-    **Source:** as of `clip_grad_norm_`.
+    **Source:** that of `clip_grad_norm_`.
     """
     _check_optimizer(optimizer)
     check_range("max_norm", max_norm, at_least=0)

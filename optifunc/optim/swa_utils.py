@@ -309,7 +309,7 @@ class AveragedModel:
 
 
 def _loaded(key: str, value: Any, old: Array) -> Array:
-    """An array of a checkpoint in the place of the average ``old``."""
+    """An array of a checkpoint in place of the average ``old``."""
     # What lies on other processes' devices too stays an array of JAX.
     new: Any = as_numpy(value) if is_readable(value) else jnp.array(value, copy=True)
     if new.shape != old.shape:

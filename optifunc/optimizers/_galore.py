@@ -181,7 +181,7 @@ def galore(
     - ``eps``: added to the root, before its correction.
     - ``weight_decay``: decay of what the step arrives at, in units of ``lr``.
     - ``rank``: how many dimensions are kept.
-    - ``update_proj_gap``: after how many steps the projection is computed anew.
+    - ``update_proj_gap``: after how many steps the projection is recomputed.
     - ``scale``: the factor of what is projected.
     - ``proj_type``: ``"std"`` projects the shorter side, ``"reverse_std"`` the longer
       one, as `optax.contrib.galore` does, whose ``scale`` is 1 (the moments are then

@@ -217,7 +217,7 @@ def momo_adam(
 
     **Raises:** what `momo` does.
 
-    **Source:** as of `momo`.
+    **Source:** that of `momo`.
     """
     return assemble(
         step_by_momo_adam(

@@ -71,7 +71,7 @@ class scale_by_novograd(GradientTransformation):
         check_range("eps", self.eps, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByNovogradState:
-        # 0, in the dtype and in the place of the norms to come
+        # 0, in the dtype and in place of the norms to come
         exp_avg_sq = jax.tree.map(squared_norm, zeros_like(params))
         return ScaleByNovogradState(jnp.zeros((), jnp.int32), exp_avg_sq)
 

@@ -58,7 +58,7 @@ class scale_by_optimism(GradientTransformation):
 
     **Raises:** `ValueError` for a number out of range.
 
-    **Source:** see `optimistic_gradient_descent`.
+    **Source:** that of `optimistic_gradient_descent`.
     """
 
     alpha: Value = 1.0
@@ -187,7 +187,7 @@ def optimistic_adam(
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
 
-    **Source:** as of `optimistic_gradient_descent`.
+    **Source:** that of `optimistic_gradient_descent`.
     """
     return assemble(
         scale_by_adam(betas, eps, nesterov=nesterov),

@@ -70,7 +70,7 @@ def _radam(
 
 
 # coth(x) - 1/x = sum_k c_k x^(2k + 1) with c_k = 2^n B_n / n!, n = 2k + 2, and the
-# Bernoulli numbers B; neighbours have a ratio near -1 / pi^2.
+# Bernoulli numbers B; neighbors have a ratio near -1 / pi^2.
 _LANGEVIN = (
     1 / 3,
     -1 / 45,

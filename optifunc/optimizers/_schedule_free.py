@@ -181,7 +181,7 @@ def schedule_free_adamw(
         x = (1 - c) * x + c * z
         y = betas[0] * x + (1 - betas[0]) * z
 
-    The interpolation with ``betas[0]`` is in the place of a first moment. The
+    The interpolation with ``betas[0]`` is in place of a first moment. The
     parameters that the training holds are ``y``; evaluate ``x``, which `eval_params`
     returns. See `schedule_free` for what to know of it. This is the authors' rule,
     which has a corrected second moment where the paper corrects the learning rate.

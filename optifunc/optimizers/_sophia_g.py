@@ -159,7 +159,7 @@ def sophia_g(
     decay and ``params`` is missing, or if ``sampled_grad`` has not the structure of the
     gradients.
 
-    **Source:** as of `sophia`.
+    **Source:** that of `sophia`.
     """
     return assemble(
         scale_by_sophia_g(betas, rho, bs),

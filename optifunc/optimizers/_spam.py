@@ -68,7 +68,7 @@ def _spam(
 
 @transformation
 class scale_by_spam(GradientTransformation):
-    """Adam's direction with spikes clipped and moments that begin anew at times.
+    """Adam's direction with spikes clipped and moments that begin again at times.
 
     The rule: see `spam`.
 

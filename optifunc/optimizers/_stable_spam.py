@@ -144,7 +144,7 @@ class scale_by_stable_spam(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         since = step % self.update_proj_gap
-        # The moments count from 1 where they begin anew.
+        # The moments count from 1 where they begin again.
         age = jnp.where(step < self.update_proj_gap, step, since + 1)
         root_correction2 = jnp.sqrt(one_minus_power(beta2, age))
         updates, *trees = _stable_spam(

@@ -65,7 +65,7 @@ def _average_after(
 
 
 def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
-    """One step of an exponential moving average of a tree, as of a target network.
+    """One step of an exponential moving average of a tree, such as a target network.
 
     ::
 

@@ -71,7 +71,7 @@ class lookahead(Wrapper):
     - ``sync_period``: an integer of at least 1.
     - ``slow_step_size``: the share of the way from the slow to the fast parameters, in
       [0, 1]. With 1 it is the inner optimizer alone.
-    - ``reset_state``: let the inner transformation begin anew after each sync.
+    - ``reset_state``: let the inner transformation begin again after each sync.
 
     **State:** `LookaheadState`, ``slow`` in the parameters' shapes and dtypes.
 

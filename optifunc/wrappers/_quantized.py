@@ -66,7 +66,7 @@ class quantized(Wrapper):
     - ``keep_positive``: never round positive numbers to 0 where none is negative.
       torchao does (``False``).
 
-    **State:** the inner transformation's, with a `QuantizedArray` in the place of each
+    **State:** the inner transformation's, with a `QuantizedArray` in place of each
     array that is quantized.
 
     **Raises:** `ValueError` for unknown ``bits`` or ``map``, for sizes below 1, and at
@@ -168,7 +168,7 @@ class quantized(Wrapper):
 
 
 def dequantized(state: State) -> State:
-    """``state`` with numbers in the place of codes."""
+    """``state`` with numbers in place of codes."""
     return jax.tree.map(
         lambda x: dequantize(x) if is_quantized(x) else x,
         state,

@@ -76,7 +76,7 @@ class schedule_free(Wrapper):
     inner optimizer's learning rate; ``c`` is 0 as long as ``W`` is 0. The parameters
     that the training holds are ``y``: there the gradients are taken. What is to be
     evaluated is the average ``x``, see `eval_params`; batch normalization's statistics
-    must be taken anew at ``x``. Only ``z`` is stored besides ``y``, as ``x`` follows
+    must be taken again at ``x``. Only ``z`` is stored besides ``y``, as ``x`` follows
     from the two.
 
     The inner optimizer should have no momentum of its own, as the interpolation is in

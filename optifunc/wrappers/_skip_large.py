@@ -217,7 +217,7 @@ def _is_outlier(x: Array, ring: Array, count: Array, sigma: Any) -> Array:
 
 
 def _with_stored(x: Array, ring: Array, count: Array) -> tuple[Array, Array]:
-    """The ring with ``x`` in the place of the oldest value, if ``x`` is finite."""
+    """The ring with ``x`` in place of the oldest value, if ``x`` is finite."""
     is_finite = jnp.isfinite(x)
     place = count % ring.shape[0]
     ring = ring.at[place].set(jnp.where(is_finite, x, ring[place]))

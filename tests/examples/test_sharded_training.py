@@ -34,9 +34,9 @@ def test_resumes_on_another_mesh(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("face", [(), ("--stateful",)], ids=["pure", "stateful"])
-def test_two_processes_and_one_that_is_killed(face):
-    arguments = (*SMALL, *face, "--processes", 2)
+@pytest.mark.parametrize("interface", [(), ("--stateful",)], ids=["pure", "stateful"])
+def test_two_processes_and_one_that_is_killed(interface):
+    arguments = (*SMALL, *interface, "--processes", 2)
     printed = run("sharded_training.py", *arguments, timeout=900)
     assert "their parameters are equal bit by bit: True" in printed
     # Numbers of size 1, rounded off 6e-8 in sums of another order, over forty steps.

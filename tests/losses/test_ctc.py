@@ -47,8 +47,8 @@ TARGETS = [[], [2], [1, 1], [1, 2], [2, 1, 2], [2, 2, 2], [1, 2, 2, 1]]
 
 
 @pytest.mark.parametrize("blank", [0, 1])
-@pytest.mark.parametrize("normalised", [True, False])
-def test_all_alignments_one_by_one(blank, normalised, x64):
+@pytest.mark.parametrize("normalized", [True, False])
+def test_all_alignments_one_by_one(blank, normalized, x64):
     """Values and derivatives, whether or not the probabilities add up to 1."""
     rng = np.random.default_rng(blank)
     # Other labels for another blank.
@@ -59,7 +59,7 @@ def test_all_alignments_one_by_one(blank, normalised, x64):
         row[: len(target)] = target
     input_lengths = np.array([5, 4, 5, 2, 5, 5, 5])
     log_probs = 2 * rng.normal(size=(FRAMES, len(targets), 3))
-    log_probs = log_softmax(log_probs) if normalised else log_probs
+    log_probs = log_softmax(log_probs) if normalized else log_probs
     log_probs[1, 2, :] = -np.inf  # nothing is possible
     log_probs[1, 4, 2] = -np.inf  # some of it is not
 

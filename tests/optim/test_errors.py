@@ -34,7 +34,7 @@ NO_ERROR = {
 
 
 def as_jax(value):
-    """torch's arguments with arrays in the place of tensors, the same for the same."""
+    """torch's arguments with arrays in place of tensors, the same for the same."""
     seen = {}
 
     def convert(x):

@@ -226,7 +226,7 @@ def test_train_step_equals_backward_and_step():
     assert_close(fused.state, apart.state)
 
 
-# --- the pure face -------------------------------------------------------------------
+# --- the functional API --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("build", [Adam, RMSprop, Adagrad])

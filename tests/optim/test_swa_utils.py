@@ -64,7 +64,7 @@ AVERAGES = {
         {"multi_avg_fn": ours.get_ema_multi_avg_fn(0.2)},
         {"multi_avg_fn": theirs.get_ema_multi_avg_fn(0.2)},
     ),
-    "one's own": (
+    "your own": (
         {"avg_fn": lambda a, c, n: a + c * n},
         {"avg_fn": lambda a, c, n: a + c * n},
     ),

@@ -115,7 +115,7 @@ def test_stableadamw_shortens_the_step_at_a_burst_of_gradients():
 
 
 def test_the_scale_of_gradients_does_not_matter_to_the_angle():
-    def travelled(tx, scale):
+    def traveled(tx, scale):
         params = jnp.array([1.0, -2.0])
         state = tx.init(params)
         for _ in range(10):
@@ -126,8 +126,8 @@ def test_the_scale_of_gradients_does_not_matter_to_the_angle():
     # A power of two scales without rounding.
     small = 2.0**-50
     angle, adam = of.adam_atan2(0.01), of.adam(0.01)
-    np.testing.assert_array_equal(travelled(angle, 1.0), travelled(angle, small))
-    assert not np.allclose(travelled(adam, 1.0), travelled(adam, small), atol=0.05)
+    np.testing.assert_array_equal(traveled(angle, 1.0), traveled(angle, small))
+    assert not np.allclose(traveled(adam, 1.0), traveled(adam, small), atol=0.05)
 
 
 def test_sophia_steps_by_the_curvature():

@@ -7,7 +7,7 @@ from torch.testing._internal.common_optimizers import optim_db
 
 
 def configurations() -> list[tuple[str, dict[str, Any]]]:
-    """(torch's class name, keyword arguments), with numbers in the place of tensors."""
+    """(torch's class name, keyword arguments), with numbers in place of tensors."""
     return [
         (entry.optim_cls.__name__, {k: _number(v) for k, v in config.kwargs.items()})
         for entry in optim_db

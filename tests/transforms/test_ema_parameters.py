@@ -111,7 +111,7 @@ def test_decays_of_diffusers_and_tensorflow(x64):
     ratio = jax.vmap(of.schedules.ema_decay_warmup(0.9999, "ratio"))(counts)
     expected = [0, 0.181818181818, 0.25, 0.55, 0.918181818182, 0.999100899101]
     np.testing.assert_allclose(ratio, expected, atol=1e-11)
-    # TensorFlow's has 1/10 in the place of the copy, and goes on alike.
+    # TensorFlow's has 1/10 in place of the copy, and goes on alike.
     ratio = jax.vmap(of.schedules.ema_decay_warmup(0.999, "ratio"))(np.arange(1, 6))
     expected = [0.181818181818, 0.25, 0.307692307692, 0.357142857143, 0.4]
     np.testing.assert_allclose(ratio, expected, atol=1e-11)

@@ -235,7 +235,7 @@ def test_where_the_function_is_not_finite_the_parameters_stay(x64):
         assert (change, state.learning_rate, state.value, state.grad) == (0, 0, 1, 1)
         assert state.info.failed
         assert jnp.isinf(state.info.decrease_error)
-        # The next search is none the worse.
+        # The next search is no worse.
         change, state = tx.update(jnp.ones(()), state, params, value_fn=quadratic_at_0)
         assert change < 0
         assert not state.info.failed

@@ -172,7 +172,7 @@ def test_bad_numbers_are_named(options, error, message):
         of.dynamic_loss_scale(of.sgd(0.1), **options)
 
 
-# --- the stateful face: torch's loop without a scaler ---------------------------------
+# --- the stateful API: torch's loop without a scaler ---------------------------------
 
 
 def backward_and_step(optimizer):

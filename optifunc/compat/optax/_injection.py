@@ -111,7 +111,7 @@ def inject_hyperparams(
 ) -> Callable[..., GradientTransformationExtraArgs]:
     """A factory whose numbers are in the state: ``state.hyperparams["learning_rate"]``.
 
-    It takes this module's factories, `optifunc`'s and one's own. Here hyperparameters
+    It takes this module's factories, `optifunc`'s and your own. Here hyperparameters
     are leaves of a transformation anyway; in the state they stay where a program, such
     as a Flax `TrainState`, keeps the transformation itself static.
     """

@@ -1,4 +1,4 @@
-"""The page of initialisers: its functions draw from torch's distributions."""
+"""The page of initializers: its functions draw from torch's distributions."""
 
 import math
 import re
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-PAGE = (Path(__file__).parents[1] / "docs" / "initialisers.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "initializers.md").read_text()
 CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 DRAWN = {
     "uniform": [{}, {"a": -0.5, "b": 0.1}],
