@@ -1,5 +1,6 @@
 """AdEMAMix."""
 
+import dataclasses
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -59,6 +60,7 @@ def _ademamix(
     fast: Array,
     slow: Array,
     eps: Array,
+    eps_root: Array | None,
 ) -> tuple[Array, Array | None, Array, Array]:
     mean = updates
     if exp_avg_fast is not None:
@@ -66,7 +68,8 @@ def _ademamix(
     exp_avg_slow = first_moment(exp_avg_slow, updates, weight3)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     mixed = fast * mean + slow * exp_avg_slow
-    return mixed / (sqrt(exp_avg_sq) + eps), exp_avg_fast, exp_avg_slow, exp_avg_sq
+    square = exp_avg_sq if eps_root is None else exp_avg_sq + eps_root
+    return mixed / (sqrt(square) + eps), exp_avg_fast, exp_avg_slow, exp_avg_sq
 
 
 def _half_life(beta: Scalar) -> Array:
@@ -99,6 +102,7 @@ class scale_by_ademamix(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``alpha``, ``beta3_warmup``, ``alpha_warmup``, ``eps``: see `ademamix`.
+    - ``eps_root``: added to the corrected mean square under the root; None: nothing.
 
     **State:** `ScaleByAdemamixState`.
 
@@ -110,6 +114,8 @@ class scale_by_ademamix(GradientTransformation):
     beta3_warmup: int | None = static(default=None)
     alpha_warmup: int | None = static(default=None)
     eps: Value = 1e-8
+    _: dataclasses.KW_ONLY
+    eps_root: Value | None = None
 
     def __post_init__(self) -> None:
         check_length("betas", self.betas, 3)
@@ -124,6 +130,8 @@ class scale_by_ademamix(GradientTransformation):
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), at_least=1)
         check_range("eps", self.eps, at_least=0)
+        if self.eps_root is not None:
+            check_range("eps_root", self.eps_root, at_least=0)
 
     def init(self, params: PyTree) -> ScaleByAdemamixState:
         return ScaleByAdemamixState(
@@ -159,6 +167,9 @@ class scale_by_ademamix(GradientTransformation):
             fast=root_correction2 / one_minus_power(beta1, step),
             slow=root_correction2 * alpha,
             eps=root_correction2 * self.eps,
+            eps_root=None
+            if self.eps_root is None
+            else root_correction2 * root_correction2 * self.eps_root,
         )
         return updates, ScaleByAdemamixState(step, *trees)
 

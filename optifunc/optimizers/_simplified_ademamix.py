@@ -1,5 +1,6 @@
 """AdEMAMix with one average."""
 
+import dataclasses
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -45,11 +46,13 @@ def _simplified_ademamix(
     alpha: Array,
     scale: Array,
     eps: Array,
+    eps_root: Array | None,
 ) -> tuple[Array, Array, Array]:
     exp_sum = exp_sum - weight1 * exp_sum + updates
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     mixed = scale * (exp_sum + alpha * updates)
-    return mixed / (sqrt(exp_avg_sq) + eps), exp_sum, exp_avg_sq
+    square = exp_avg_sq if eps_root is None else exp_avg_sq + eps_root
+    return mixed / (sqrt(square) + eps), exp_sum, exp_avg_sq
 
 
 @transformation
@@ -61,6 +64,7 @@ class scale_by_simplified_ademamix(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``alpha``, ``eps``: see `simplified_ademamix`.
+    - ``eps_root``: added to the corrected mean square under the root; None: nothing.
 
     **State:** `ScaleBySimplifiedAdemamixState`.
 
@@ -70,11 +74,15 @@ class scale_by_simplified_ademamix(GradientTransformation):
     betas: tuple[Value, Value] = (0.99, 0.95)
     alpha: Value = 0.0
     eps: Value = 1e-8
+    _: dataclasses.KW_ONLY
+    eps_root: Value | None = None
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
         check_range("alpha", self.alpha, at_least=0)
         check_range("eps", self.eps, at_least=0)
+        if self.eps_root is not None:
+            check_range("eps_root", self.eps_root, at_least=0)
 
     def init(self, params: PyTree) -> ScaleBySimplifiedAdemamixState:
         return ScaleBySimplifiedAdemamixState(
@@ -102,6 +110,9 @@ class scale_by_simplified_ademamix(GradientTransformation):
             alpha=self.alpha,
             scale=root_correction2,
             eps=root_correction2 * self.eps,
+            eps_root=None
+            if self.eps_root is None
+            else root_correction2 * root_correction2 * self.eps_root,
         )
         return updates, ScaleBySimplifiedAdemamixState(step, exp_sum, exp_avg_sq)
 

@@ -46,22 +46,18 @@ OWN: dict[str, dict[str, str]] = {
     "assignment": _all("base_hungarian_algorithm hungarian_algorithm", _NO_OPTIMIZER),
     "contrib": {
         **_all(
-            "COCOBState DAdaptAdamWState DifferentiallyPrivateAggregateState DoGState "
-            "DoWGState GaLoreDimensionNumbers GaLoreState HutchinsonState MadgradState "
-            "MechanicState MomoAdamState MomoState MuonDimensionNumbers MuonState "
-            "NormalizeState ProdigyState ReduceLROnPlateauState SAMState "
-            "ScaleByAdemamixState ScaleBySimplifiedAdEMAMixState ScheduleFreeState "
-            "SophiaState SplitRealAndImaginaryState",
+            "DAdaptAdamWState DifferentiallyPrivateAggregateState DoGState "
+            "DoWGState GaLoreDimensionNumbers GaLoreState HutchinsonState "
+            "MechanicState MuonDimensionNumbers MuonState NormalizeState "
+            "ReduceLROnPlateauState SAMState ScheduleFreeState SophiaState "
+            "SplitRealAndImaginaryState",
             _STATE,
         ),
         **_all(
-            "acprop ademamix adopt cocob dadapt_adamw dog dowg galore madgrad "
-            "mechanize momo momo_adam muon prodigy reduce_on_plateau sam "
-            "scale_by_acprop "
-            "scale_by_ademamix scale_by_adopt scale_by_cocob scale_by_galore "
-            "scale_by_madgrad scale_by_muon scale_by_simplified_ademamix schedule_free "
+            "adopt dadapt_adamw dog dowg galore mechanize muon reduce_on_plateau sam "
+            "scale_by_adopt scale_by_galore scale_by_muon schedule_free "
             "schedule_free_adamw schedule_free_eval_params schedule_free_sgd "
-            "simplified_ademamix sophia",
+            "sophia",
             _CONTRIB,
         ),
         **_all(

@@ -110,6 +110,24 @@ ENTRIES = {
     "without factors": lambda o: o.adafactor(
         clipping_threshold=None, weight_decay_rate=falling, factored=False
     ),
+    "acprop": lambda o: o.contrib.acprop(0.01, eps=1e-3),
+    "acprop all": lambda o: o.contrib.acprop(falling, 0.8, 0.9, 1e-2, 1e-3, 0.1, MASK),
+    "ademamix": lambda o: o.contrib.ademamix(0.01),
+    "ademamix all": lambda o: o.contrib.ademamix(
+        falling, 0.0, 0.9, falling, falling, 1e-3, 1e-3, None, 0.1, MASK
+    ),
+    "simplified ademamix": lambda o: o.contrib.simplified_ademamix(0.01),
+    "simplified ademamix all": lambda o: o.contrib.simplified_ademamix(
+        falling, 0.8, 0.9, falling, 1e-3, 1e-3, 0.1, MASK
+    ),
+    "madgrad": lambda o: o.contrib.madgrad(0.1),
+    "madgrad all": lambda o: o.contrib.madgrad(falling, 0.0, 0.1, 1e-3),
+    "cocob": lambda o: o.contrib.cocob(),
+    "cocob all": lambda o: o.contrib.cocob(falling, 10.0, 1e-3, 0.1, MASK),
+    "prodigy": lambda o: o.contrib.prodigy(),
+    "prodigy all": lambda o: o.contrib.prodigy(
+        falling, (0.8, 0.9), 0.9, 1e-3, 1e-3, 2.0, 0.1, True
+    ),
     "factored": lambda o: o.scale_by_factored_rms(min_dim_size_to_factor=0),
     "a chain": lambda o: o.chain(
         o.clip_by_global_norm(0.5),
@@ -242,14 +260,22 @@ def test_an_entry_has_optaxs_numbers(name):
     compare("ENTRIES", name, jnp.float32, *tolerances)
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), (0.5, falling, 0.1, 0.2, "sps+")], ids=["defaults", "all"]
-)
-def test_polyak_sgd_has_optaxs_numbers(arguments):
-    """It asks for the loss; that of a parabola falls as it should."""
+WITH_THE_LOSS = {
+    "polyak_sgd": lambda o: o.polyak_sgd(),
+    "polyak_sgd all": lambda o: o.polyak_sgd(0.5, falling, 0.1, 0.2, "sps+"),
+    "momo": lambda o: o.contrib.momo(),
+    "momo all": lambda o: o.contrib.momo(falling, 0.8, -1.0, 0.1, True),
+    "momo_adam": lambda o: o.contrib.momo_adam(),
+    "momo_adam all": lambda o: o.contrib.momo_adam(
+        falling, 0.8, 0.9, 1e-3, -1.0, 0.1, True
+    ),
+}
 
+
+@pytest.mark.parametrize("name", WITH_THE_LOSS)
+def test_an_entry_that_asks_for_the_loss_has_optaxs_numbers(name):
     def last(module):
-        tx, params = module.polyak_sgd(*arguments), start()
+        tx, params = WITH_THE_LOSS[name](module), start()
         state = tx.init(params)
         for _ in range(5):
             value = 0.5 * sum(jnp.vdot(p, p) for p in params.values())
@@ -258,6 +284,7 @@ def test_polyak_sgd_has_optaxs_numbers(arguments):
         return params, state
 
     (ours, state), (theirs, their_state) = map(last, (compat, optax))
+    assert names_of(state) == names_of(their_state)
     for x, y in zip(
         jax.tree.leaves((ours, state)),
         jax.tree.leaves((theirs, their_state)),

@@ -19,7 +19,7 @@ from ..._transformation import (
     transformation,
 )
 from ..._tree import PyTree, leaf_dtype
-from ...wrappers._scheduled import ScheduledState
+from ...wrappers._scheduled import ScheduledState, scheduled
 from ...wrappers._wrapper import Wrapper
 
 
@@ -124,6 +124,38 @@ class Converted:
     def to_optax(self, state: Any, before: Any) -> Any:
         """optax's state."""
         return self.from_ours(state, before)
+
+
+@dataclass(frozen=True)
+class Following:
+    """As ``naming``, of a transformation inside `of.scheduled`.
+
+    ``count`` is optax's field that the schedules follow.
+    """
+
+    naming: Fields | Converted
+    count: str
+
+    def accepts(self, state: Any) -> bool:
+        """What ``naming`` accepts."""
+        return self.naming.accepts(state)
+
+    def to_ours(self, state: Any) -> Any:
+        """The state of this library's transformation."""
+        return ScheduledState(getattr(state, self.count), self.naming.to_ours(state))
+
+    def to_optax(self, state: Any, before: Any) -> Any:
+        """optax's state."""
+        return self.naming.to_optax(state.inner, before)
+
+
+def named_and_scheduled(
+    tx: Any, naming: Fields | Converted, count: str, *values: Any
+) -> "named":
+    """``tx`` with optax's state, where any of ``values`` may be a schedule."""
+    if any(map(callable, values)):
+        return named(scheduled(tx), Following(naming, count))
+    return named(tx, naming)
 
 
 @transformation

@@ -312,3 +312,76 @@ NonNegativeParamsState = EmptyState
 ScaleByTrustRatioState = EmptyState
 ScaleState = EmptyState
 MultiTransformState = PartitionState
+
+
+# --- optax.contrib --------------------------------------------------------------------
+
+
+class ScaleByAdemamixState(NamedTuple):
+    """State of `contrib.scale_by_ademamix`."""
+
+    count: Shared  # type: ignore[assignment]
+    count_m2: Shared
+    m1: PerParameter
+    m2: PerParameter
+    nu: NonNegative
+
+
+class ScaleBySimplifiedAdEMAMixState(NamedTuple):
+    """State of `contrib.scale_by_simplified_ademamix`."""
+
+    t: Shared
+    m: PerParameter
+    n: NonNegative
+
+
+class MadgradState(NamedTuple):
+    """State of `contrib.madgrad`."""
+
+    count: Shared  # type: ignore[assignment]
+    grad_sum_sq: NonNegative
+    s: PerParameter
+    x0: PerParameter
+
+
+class MomoState(NamedTuple):
+    """State of `contrib.momo`."""
+
+    exp_avg: PerParameter
+    barf: Shared
+    gamma: Shared
+    lb: Shared
+    count: Shared  # type: ignore[assignment]
+
+
+class MomoAdamState(NamedTuple):
+    """State of `contrib.momo_adam`."""
+
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
+    barf: Shared
+    gamma: Shared
+    lb: Shared
+    count: Shared  # type: ignore[assignment]
+
+
+class COCOBState(NamedTuple):
+    """State of `contrib.cocob`."""
+
+    init_particles: PerParameter
+    cumulative_gradients: PerParameter
+    scale: NonNegative
+    subgradients: NonNegative
+    reward: NonNegative
+
+
+class ProdigyState(NamedTuple):
+    """State of `contrib.prodigy`."""
+
+    exp_avg: PerParameter
+    exp_avg_sq: NonNegative
+    grad_sum: PerParameter
+    params0: PerParameter
+    estim_lr: Shared
+    numerator_weighted: Shared
+    count: Shared  # type: ignore[assignment]
