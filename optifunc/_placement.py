@@ -233,7 +233,7 @@ def replicated_beside(leaf: Any) -> Sharding | None:
 def placed_beside(state: PyTree, params: PyTree) -> PyTree:
     """``state``, where what lies on no particular device is beside the parameters.
 
-    What is of a parameter is replicated over its devices, and what all share over the
+    A parameter's state is replicated over its devices, and shared state over the
     parameters' mesh. So the state that comes out of a compiled step lies where that lay
     which went in, and the second step is not compiled again.
     """

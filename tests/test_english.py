@@ -16,6 +16,7 @@ PHRASES = {
     r"(?<!import optifunc )\bas of `": "that of, as in",
     r"\b(?:that|which|it|what) is (?-i:none)\b": "is not a ...",
     r"\bwhose is\b": "matched by",
+    r"\bwhat is of (?:a|the)\b": "a parameter's ...",
     r"\b(?:is|are) yours to\b": "you can",
     r"\b(?:behavi|col|fav|hon|neighb)our\w*": "-or",
     # Not at the beginning of a word of a paper's title.

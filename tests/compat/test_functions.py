@@ -94,7 +94,7 @@ def test_a_schedule_has_optaxs_values(name):
     np.testing.assert_allclose(ours(jnp.asarray(COUNTS)), expected, 1e-5, 1e-6)
     assert np.isclose(float(ours(3)), expected[3], 1e-5, 1e-6)
     for count in FRACTIONS:
-        # Also of what counts updates in parts, as of an epoch.
+        # Also counts in fractions, such as parts of an epoch.
         assert np.isclose(float(ours(count)), float(theirs(count)), 1e-5, 1e-6), count
 
 
