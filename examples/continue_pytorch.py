@@ -25,7 +25,7 @@ from optifunc.losses import cross_entropy
 try:
     import torch
 except ImportError:
-    raise SystemExit("this example needs PyTorch: pip install torch") from None
+    torch = None
 
 matplotlib.use("Agg")  # draws into a file; needs no screen
 import matplotlib.pyplot as plt
@@ -136,6 +136,8 @@ def main():
         help="where to save the picture (default: continue_pytorch.png)",
     )
     arguments = parser.parse_args()
+    if torch is None:
+        parser.error("this example needs PyTorch: pip install torch")
 
     batches = batches_of(arguments.epochs, arguments.seed)
     half = len(batches) // 2

@@ -77,7 +77,13 @@ def test_smallest_numbers(error_of, example, option, least, value):
 
 
 # The others train on what comes with packages.
-OWN_DATA = {"quickstart", "learning_rate_finder", "low_precision", "sharded_training"}
+OWN_DATA = {
+    "continue_pytorch",
+    "learning_rate_finder",
+    "low_precision",
+    "quickstart",
+    "sharded_training",
+}
 WITH_DATA = sorted(set(EVERY) - OWN_DATA)
 
 
