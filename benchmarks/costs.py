@@ -215,7 +215,8 @@ python -m benchmarks.costs --docs
 {sentence(results.machine)} A step of AdamW took
 {1e3 * baseline[len(baseline) // 2]:.0f} ms. Each optimizer has its default arguments
 and runs in turn with AdamW. Shown are the median of the ratios to AdamW's time, round
-by round, and their quartiles.
+by round, and their quartiles. The machine was shared with other programs, so only the
+ratios mean something.
 
 - The gradients are given. Where an optimizer asks for the loss, for its function or for
   a second gradient (`of.polyak_sgd`, `of.sophia`...), a sum of squares stands in, which
