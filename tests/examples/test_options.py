@@ -168,3 +168,10 @@ def test_recordings_with_other_images(error_of, tmp_path, example, recording):
         assert f"the first loss is {arrays['step_loss'][0, 0]:.6f}," in line
     assert "error: --recorded: " in line
     assert line.endswith("must have been recorded with the same images")
+
+
+def test_what_needs_pytorch_says_so(error_of, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr(importlib.import_module("continue_pytorch"), "torch", None)
+    line = error_of("continue_pytorch")
+    assert line.endswith("error: this example needs PyTorch: pip install torch")
