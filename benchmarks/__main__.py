@@ -20,7 +20,7 @@ from .growth import growing_leaves, growing_parameters
 from .machine import describe, sentence
 from .networks import NETWORKS
 from .optimizers import OPTIMIZERS
-from .page import page
+from .page import page, targets_page
 from .pictures import draw
 from .pytorch import torch
 from .release import release
@@ -232,6 +232,7 @@ def main() -> int:
     if options.docs:
         runs = [results, *others(options.also)]
         (DOCS / "benchmarks.md").write_text(page(runs, pictures))
+        (DOCS / "benchmark_targets.md").write_text(targets_page(runs))
         results.save(DOCS / "benchmarks.json")
         if not options.results:
             record(quick_seconds)

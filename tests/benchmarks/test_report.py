@@ -3,10 +3,11 @@
 import pytest
 
 from benchmarks.growth import growing_leaves
-from benchmarks.page import page
+from benchmarks.page import FIGURES, page, targets_page
 from benchmarks.pictures import draw
 from benchmarks.report import growth_table, quantity, ratio_tables, target_table
 from benchmarks.results import Group, Results
+from benchmarks.targets import TARGETS
 
 MACHINE = {
     "platform": "cpu",
@@ -111,11 +112,20 @@ def test_the_page_says_what_was_measured(results, tmp_path):
     assert "28.0 GB/s" in alone
     assert "No GPU was measured" in alone
     assert all(f"(images/{path.name})" in alone for path in pictures)
+    # It opens with a picture, and explains itself afterwards.
+    assert alone.index("images/") < alone.index("## How it is measured")
+    assert "at most" not in alone
     both = page([results, Results(dict(GPU), list(groups()))], pictures)
     assert "No GPU" not in both
     assert "NVIDIA H200" in both
     assert "4200.0 GB/s (built for 4800 GB/s)" in both
     assert "28.0 GB/s, 1% of peak" in both
+
+
+def test_the_page_opens_with_figures_that_are_targets(results):
+    assert {*FIGURES} <= {target.title for target in TARGETS}
+    targets = targets_page([results])
+    assert all(target.title in targets for target in TARGETS)
 
 
 @pytest.mark.parametrize(
