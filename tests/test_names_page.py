@@ -468,6 +468,76 @@ def test_schedules_called_the_same_agree(name):
         assert_close(ours(step), theirs(step))
 
 
+def schedules_from_or_to_zero():
+    """Programs start at 0, or end there, more often than not."""
+    s = of.schedules
+    return {
+        "linear_schedule, from": (
+            optax.linear_schedule(0.0, 2.0, 5),
+            s.from_to(0.0, 2.0, 5),
+        ),
+        "linear_schedule, to": (
+            optax.linear_schedule(2.0, 0.0, 5),
+            s.from_to(2.0, 0.0, 5),
+        ),
+        "polynomial_schedule, from": (
+            optax.polynomial_schedule(0.0, 2.0, 3, 5),
+            s.from_to(0.0, 2.0, 5, "power", 3),
+        ),
+        "polynomial_schedule, to": (
+            optax.polynomial_schedule(2.0, 0.0, 3, 5),
+            s.from_to(2.0, 0.0, 5, "power", 3),
+        ),
+        "cosine_decay_schedule, to": (
+            optax.cosine_decay_schedule(2.0, 10),
+            s.warmup_cosine(2.0, 0, 10),
+        ),
+        "warmup_cosine_decay_schedule, from and to": (
+            optax.warmup_cosine_decay_schedule(0.0, 2.0, 5, 20),
+            s.warmup_cosine(2.0, 5, 20),
+        ),
+        "warmup_constant_schedule, from": (
+            optax.warmup_constant_schedule(0.0, 2.0, 5),
+            s.warmup_stable_decay(2.0, 5, 0, 1, 0.0, end_value=2.0),
+        ),
+        "warmup_exponential_decay_schedule, from": (
+            optax.warmup_exponential_decay_schedule(0.0, 2.0, 5, 10, 0.5),
+            s.sequential([s.from_to(0.0, 2.0, 5), s.exponential(2.0, 0.5**0.1)], [5]),
+        ),
+        "piecewise_constant_schedule, to": (
+            optax.piecewise_constant_schedule(2.0, {5: 0.5, 10: 0.0}),
+            s.piecewise_constant(2.0, [5, 10], [0.5, 0.0]),
+        ),
+        "piecewise_interpolate_schedule, to": (
+            optax.piecewise_interpolate_schedule("linear", 2.0, {5: 0.5, 10: 0.0}),
+            s.piecewise_interpolated(2.0, [5, 10], [0.5, 0.0], "linear"),
+        ),
+        "sgdr_schedule, from and to": (
+            optax.sgdr_schedule(
+                [
+                    {
+                        "init_value": 0.0,
+                        "peak_value": 2.0,
+                        "warmup_steps": 2,
+                        "decay_steps": 6,
+                    }
+                ]
+            ),
+            s.sgdr([2.0], [6], [2], 0.0),
+        ),
+    }
+
+
+ZEROS = schedules_from_or_to_zero()
+
+
+@pytest.mark.parametrize("name", ZEROS)
+def test_schedules_from_or_to_zero_agree(name):
+    theirs, ours = ZEROS[name]
+    for step in (0, 1, 4, 5, 6, 9, 10, 11, 20, 30):
+        assert_close(ours(step), theirs(step))
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_called_the_same_agree(name):
     pair = FUNCTIONS[name]
