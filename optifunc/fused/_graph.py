@@ -126,11 +126,11 @@ def graph(closed: core.ClosedJaxpr) -> Graph:
     """The graph of a jaxpr."""
     inputs = tuple(Value(var.aval) for var in closed.jaxpr.invars)
     nodes: list[Node] = []
-    results = _written_out(closed, inputs, nodes)
+    results = written_out(closed, inputs, nodes)
     return Graph(inputs, needed(nodes, results), tuple(results))
 
 
-def _written_out(
+def written_out(
     closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
 ) -> list[Value]:
     """Add the nodes of a jaxpr and of all that it calls; returns its results."""
@@ -149,7 +149,7 @@ def _written_out(
         called = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
         results: Sequence[Value]
         if isinstance(called, core.ClosedJaxpr):
-            results = _written_out(called, operands, nodes)
+            results = written_out(called, operands, nodes)
         else:
             results = tuple(Value(var.aval) for var in eqn.outvars)
             nodes.append(Node(eqn.primitive.name, operands, results, eqn))

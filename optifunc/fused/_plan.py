@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from jax.extend import core
 
+from ._choices import chosen_by_element
 from ._clusters import Cluster, divide, is_view
 from ._graph import Graph, Node, Value, graph
 from ._operations import options_of
@@ -107,10 +108,10 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    found = segmented(graph(closed))
+    found = segmented(chosen_by_element(graph(closed)))
     steps = None if found is None else _steps(found)
     if found is None or steps is None:
-        found = graph(closed)
+        found = chosen_by_element(graph(closed))
         steps = _steps(found)
         assert steps is not None
     return found, steps
