@@ -19,7 +19,7 @@ _found: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
 def register_box(cls: Box, attribute: str = "value") -> Box:
     """Declare that ``cls`` only wraps an array, so that names omit the wrapper.
 
-        Some libraries wrap each array in a pytree node, to keep its axes or its kind
+    Some libraries wrap each array in a pytree node, to keep its axes or its kind
     with it. A parameter ``"dense.kernel"`` then has the path ``"dense.kernel.value"``,
     and a mask such as ``lambda path, leaf: path.endswith("kernel")`` misses it. Once
     ``cls`` is registered, the parameter is named ``"dense.kernel"`` either way::

@@ -117,7 +117,7 @@ def describe(tx: Any, params: PyTree) -> Description:
 
         print(of.describe(tx, params))
 
-        It reveals mistakes that cause no error: a mask that decays a bias, a wrong
+    It reveals mistakes that cause no error: a mask that decays a bias, a wrong
     label, a layer that is frozen, state that does not fit in memory.
 
     **Arguments:**

@@ -22,7 +22,7 @@ def eval_params(tx: Any, state: State, params: PyTree) -> PyTree:
         ...
         accuracy = evaluate(of.eval_params(tx, state, params), test_set)
 
-        If there are no other parameters to evaluate, it returns ``params``. If several
+    If there are no other parameters to evaluate, it returns ``params``. If several
     members of a chain keep such parameters, the last one counts. It is pure: training
     continues with ``params``. With a stateful optimizer, call
     ``of.eval_params(*optimizer.functional())``.

@@ -21,7 +21,7 @@ def adapted_extra(
 ) -> dict[str, Any]:
     """Extra arguments as they are for a part of the parameters.
 
-        A tree like the parameters (``grad``) is restricted to the part. A function of
+    A tree like the parameters (``grad``) is restricted to the part. A function of
     the parameters (``value_fn``, ``grad_fn``) becomes a function of the part, with the
     rest held constant, and its result is restricted in the same way. Anything else,
     such as a loss or a key, is unchanged.

@@ -191,7 +191,7 @@ def replace_hyperparameters(
 ) -> GradientTransformation:
     """The same transformation with other hyperparameters.
 
-        ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it
+    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it
     continues from the same state and does not trigger recompilation. If ``tx`` holds a
     scalar array, a number becomes an array of the same dtype.
 

@@ -37,7 +37,7 @@ def leafwise(
         def momentum(grad, buffer, *, decay): ...
         updates, buffers = momentum(updates, buffers, decay=0.9)
 
-        - The rule computes in the widest dtype of its leaves, but at least float32, and
+    - The rule computes in the widest dtype of its leaves, but at least float32, and
       its scalars have that dtype (or its real dtype, if it is complex).
     - Output ``i`` is rounded to the dtype of leaf ``i``.
     - All trees must have the structure of the first. ``None`` may replace a leaf of any

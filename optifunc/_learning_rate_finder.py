@@ -46,7 +46,7 @@ def find_learning_rate(
         tx = of.adamw(lr=found.suggestion)
         found.plot()
 
-        The suggestion is the rate with the lowest loss at the end of its run, but at
+    The suggestion is the rate with the lowest loss at the end of its run, but at
     most the stability edge divided by ``safety``. The edge is the rate, above the best
     one, at which training begins to gain less than half as much as the best rate does.
     For gradient descent on a quadratic function whose largest curvature is L, it is 2 /
@@ -61,18 +61,18 @@ def find_learning_rate(
 
     **Arguments:**
 
-        - ``tx``: a transformation with a learning rate; or a function of the learning
+    - ``tx``: a transformation with a learning rate; or a function of the learning
       rate that returns one, ours or optax's: ``lambda lr: optax.adam(lr)``. optax's
       transformations hide their learning rate, so they need the function.
     - ``loss_fn``: a function of the parameters and a batch; returns a scalar. It is
       also given to ``tx`` as ``value_fn``, with its ``value`` and ``grad``.
-        - ``params``: the initial parameters of each run.
+    - ``params``: the initial parameters of each run.
     - ``batches``: a pytree whose leaves have the batches along their first axis; or an
       iterator of batches, such as a generator, which is exhausted.
     - ``rates``: the rates to try, positive and ascending, at least two; by default 29
       from 1e-6 to 10.
     - ``mode``: ``"sweep"`` or ``"range"``.
-        - ``steps``: updates of each run; by default the number of batches. If there are
+    - ``steps``: updates of each run; by default the number of batches. If there are
       more, the batches are used again, in order.
     - ``chunk_size``: how many runs of a sweep are trained at once; None: all. Memory
       for parameters, state and differentiating the loss grows with it.

@@ -20,10 +20,10 @@ class LearningRateSearch(NamedTuple):
 
     **Fields:**
 
-        - ``suggestion``: the learning rate to use; NaN if none lowers the loss.
+    - ``suggestion``: the learning rate to use; NaN if none lowers the loss.
     - ``reason``: a sentence that explains it.
     - ``best``: the rate with the lowest final loss.
-        - ``edge``: the stability edge: the geometric mean of the last stable rate and
+    - ``edge``: the stability edge: the geometric mean of the last stable rate and
       the next one. Infinite if all rates are stable, and 0 if none is.
     - ``rates``: [n], the rates tried, ascending.
     - ``losses``: the losses before each update: [n, steps] for a sweep, [n] for a range

@@ -26,7 +26,7 @@ def microbatched_value_and_grad(
         value_and_grad = of.microbatched_value_and_grad(loss_fn, 32)
         loss, grads = value_and_grad(params, inputs, targets)
 
-        The parts are computed one after another in a `jax.lax.scan`, which holds the
+    The parts are computed one after another in a `jax.lax.scan`, which holds the
     activations of only one part at a time. If ``loss_fn`` is a mean over examples, the
     result is that of the whole batch, up to rounding: a last part with fewer examples
     has less weight. Anything that is not a mean over examples (batch normalization) is

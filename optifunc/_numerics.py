@@ -83,7 +83,7 @@ def lerp(start: Array, end: Array, weight: Array) -> Array:
 def first_moment(average: Array, grad: Array, weight: Array) -> Array:
     """``(1 - weight) * average + weight * grad``, without bias.
 
-        Rounded to float32, 0.999 and 0.001 add up to 1 + 1.3e-8: an average of 1000
+    Rounded to float32, 0.999 and 0.001 add up to 1 + 1.3e-8: an average of 1000
     steps would be too large by 1.3e-5. Here, exactly what `weight` adds is subtracted.
     """
     return average - weight * average + weight * grad

@@ -23,7 +23,7 @@ def power_ema_gamma(std: float) -> float:
 
     **Raises:** `ValueError` if ``std`` is out of range.
 
-        **Source:** see `post_hoc_ema`.
+    **Source:** see `post_hoc_ema`.
     """
     if not 0 < std <= 12**-0.5 * (1 + 1e-12):
         raise ValueError(f"std must be above 0 and at most 12**-0.5, found {std!r}")

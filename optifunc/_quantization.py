@@ -50,7 +50,7 @@ def dynamic_codebook(bits: int, is_signed: bool) -> np.ndarray[Any, Any]:
 def _equally_spaced(count: int) -> np.ndarray[Any, Any]:
     """The ends of ``count`` intervals from 0.1 to 1, in float32.
 
-        Each is rounded once, from the nearer end. This equals PyTorch's linspace bit
+    Each is rounded once, from the nearer end. This equals PyTorch's linspace bit
     for bit, and so the packages whose codes these are.
     """
     start = np.float32(0.1)

@@ -34,7 +34,7 @@ def widened(tree: PyTree, dtype: Any = jnp.float32) -> PyTree:
 def rounded(x: Array, dtype: Any) -> Array:
     """``x`` rounded to the nearest number of ``dtype``, in its own dtype.
 
-        XLA may compute with more digits than a program specifies, and then removes a
+    XLA may compute with more digits than a program specifies, and then removes a
     conversion to a narrow dtype and back. It keeps the operation that is used here.
     """
     if dtype == jnp.bfloat16 and x.dtype == jnp.float32:

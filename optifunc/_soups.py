@@ -40,7 +40,7 @@ def uniform_soup(models: Sequence[PyTree]) -> PyTree:
 
         (models[0] + ... + models[n - 1]) / n
 
-        Use it for models that were fine-tuned from the same parameters with different
+    Use it for models that were fine-tuned from the same parameters with different
     seeds and hyperparameters, or for checkpoints of one run. `greedy_soup` leaves out
     harmful models. During a run, `average_parameters` and `lawa_parameters` keep the
     mean.
@@ -75,7 +75,7 @@ def greedy_soup(
         for model in the others, the best first:
             keep it if score_fn(mean of those kept, with model) >= score_fn(soup)
 
-        On the data that ``score_fn`` uses, the soup is never worse than the best model.
+    On the data that ``score_fn`` uses, the soup is never worse than the best model.
     These data should be held out, but not be the test set.
 
     It runs on the host and calls ``score_fn``, which may be compiled, up to twice for

@@ -21,7 +21,7 @@ def is_sparse(leaf: object) -> bool:
 def summed(leaf: "BCOO") -> "BCOO":
     """``leaf`` with each index once, and 0 where an index is outside its shape.
 
-        Such indices are padding: the number of entries is part of the (static) shape
+    Such indices are padding: the number of entries is part of the (static) shape
     and does not change.
     """
     from jax.experimental.sparse import bcoo_sum_duplicates

@@ -76,7 +76,7 @@ class Keeps:
 
         exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
-        An average with a decay rate near 1 stops moving in a narrow dtype, and the user
+    An average with a decay rate near 1 stops moving in a narrow dtype, and the user
     gets a warning (`StalledStateWarning`).
 
     **Fields:**
@@ -104,7 +104,7 @@ class Field(NamedTuple):
 class RelaidState(abc.ABC):
     """State of a wrapper that shows its inner transformation other trees.
 
-        The inner state's per-parameter fields match those trees. `spread` and
+    The inner state's per-parameter fields match those trees. `spread` and
     `gathered` convert between them and the parameters.
     """
 

@@ -47,7 +47,7 @@ class GradientTransformation(abc.ABC):
     with `jax.grad`, be compared and be a key of a dict. ``init, update = tx`` unpacks
     it into its two functions.
 
-        Two base classes save work: `Stateless`, and `Wrapper` for transformations that
+    Two base classes save work: `Stateless`, and `Wrapper` for transformations that
     hold others.
     """
 
@@ -59,7 +59,7 @@ class GradientTransformation(abc.ABC):
 
         - ``params``: the parameters, a pytree of arrays, or of `jax.ShapeDtypeStruct`.
 
-                **Returns:** a pytree of arrays, or of `jax.ShapeDtypeStruct` if the
+        **Returns:** a pytree of arrays, or of `jax.ShapeDtypeStruct` if the
         parameters are. State that belongs to a parameter has its shape, dtype and
         sharding; shared state is replicated over the parameters' mesh. The return
         annotation names the state's type: `update` then rejects any other state.
@@ -73,7 +73,7 @@ class GradientTransformation(abc.ABC):
 
         **Arguments:**
 
-                - ``updates``: the gradients, or the result of the preceding
+        - ``updates``: the gradients, or the result of the preceding
           transformation: a pytree with the structure and shapes of ``params``.
         - ``state``: what `init` or the last ``update`` returned.
         - ``params``: the current parameters, which some transformations need.
@@ -81,7 +81,7 @@ class GradientTransformation(abc.ABC):
           transformation declares those that it reads (``value``, ``value_fn``) as
           keyword-only parameters and ignores the others.
 
-                **Returns:** the updates, in the dtypes of ``updates``, to be added to
+        **Returns:** the updates, in the dtypes of ``updates``, to be added to
         the parameters with `apply_updates`; and the next state.
 
         **Raises:** `ValueError` for the state of another transformation; `TypeError`
@@ -144,7 +144,7 @@ class GradientTransformation(abc.ABC):
     def evaluated(self, state: State, params: PyTree) -> PyTree:
         """What to evaluate instead of the parameters that training holds.
 
-                A transformation that keeps such parameters (such as an average)
+        A transformation that keeps such parameters (such as an average)
         overrides this. Others ask the transformations that they hold; if several
         answer, the last one counts. Users call `eval_params`.
 
@@ -153,7 +153,7 @@ class GradientTransformation(abc.ABC):
         - ``state``: a state of this transformation.
         - ``params``: the parameters that this transformation sees.
 
-                **Returns:** a tree like ``params``, with None for each parameter that
+        **Returns:** a tree like ``params``, with None for each parameter that
         is evaluated unchanged.
         """
         treedef: Any
@@ -226,7 +226,7 @@ def transformation(cls: C) -> C:
             def init(self, params): ...
             def update(self, updates, state, params=None, **extra): ...
 
-        Range checks belong in ``__post_init__``, which runs when a user builds a value,
+    Range checks belong in ``__post_init__``, which runs when a user builds a value,
     but not when JAX rebuilds one from its leaves.
 
     **Arguments:**

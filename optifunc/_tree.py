@@ -26,7 +26,7 @@ def path_name(path: Sequence[Any]) -> str:
 def leaves_with_paths(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """The leaves of ``tree``, each with its path.
 
-        A box, such as flax.nnx's Variable, and the array in it have the same path: a
+    A box, such as flax.nnx's Variable, and the array in it have the same path: a
     leaf must have the same name in ``init`` and ``update``, but nnx passes boxes to one
     and plain arrays to the other.
     """
@@ -97,7 +97,7 @@ def _structure_difference(
 def params_like(params: PyTree, updates: PyTree) -> PyTree:
     """``params`` with None wherever ``updates`` has None.
 
-        An Equinox model holds functions where its gradients are None. Other differences
+    An Equinox model holds functions where its gradients are None. Other differences
     in structure are left for the caller to report.
     """
     treedef: Any = jax.tree.structure(params)
@@ -190,7 +190,7 @@ def check_array(path: str, leaf: Any) -> None:
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
     """Check that every leaf is a real floating-point number.
 
-        **Raises:** `TypeError` that names the first other leaf; ``names`` are the names
+    **Raises:** `TypeError` that names the first other leaf; ``names`` are the names
     of the caller and of the tree.
     """
     for path, leaf in leaves_with_names(tree):
@@ -206,7 +206,7 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
 def check_inexact(tree: PyTree, name: str) -> None:
     """Check that every leaf is a floating-point or complex number.
 
-        **Raises:** `TypeError` that names the first one that is not; ``name`` is the
+    **Raises:** `TypeError` that names the first one that is not; ``name`` is the
     name of the tree.
     """
     for path, leaf in leaves_with_names(tree):
