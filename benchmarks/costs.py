@@ -36,7 +36,7 @@ TIME, STATE = "time a step", "state a parameter"
 
 # What is not measured, and why.
 LEFT_OUT = {
-    "shampoo": "the roots of its factors take minutes a step here",
+    "shampoo": "the roots of its factors take minutes per step here",
     "sparse_adam": "its gradients are sparse",
 }
 # The default history of 100 steps would keep 202 numbers a parameter, and a step makes
@@ -53,7 +53,7 @@ PICTURE = "benchmarks_costs.png"
 
 
 def takes_matrices_only(name: str) -> bool:
-    """Whether the optimizer refuses vectors."""
+    """Whether the optimizer rejects vectors."""
     vector = {"bias": jax.ShapeDtypeStruct((8,), jnp.float32)}
     try:
         jax.eval_shape(FACTORIES[name]().init, vector)
@@ -63,7 +63,7 @@ def takes_matrices_only(name: str) -> bool:
 
 
 def build(name: str) -> of.GradientTransformation:
-    """The optimizer with its defaults; one of matrices leaves vectors to AdamW."""
+    """The optimizer with its defaults; matrix optimizers leave vectors to AdamW."""
     factory: Callable[..., Any] = partial(FACTORIES[name], **ARGUMENTS.get(name, {}))
     if not takes_matrices_only(name):
         return factory()
@@ -77,7 +77,7 @@ def measured() -> list[str]:
 
 
 def extra_arguments(params: Any, grads: Any) -> dict[str, Any]:
-    """All that an optimizer may ask for, of a loss that costs next to nothing."""
+    """All extra arguments that an optimizer may need, for a nearly free loss."""
 
     def value_fn(params: Any) -> Any:
         return sum(0.5 * jnp.vdot(p, p) for p in jax.tree.leaves(params))
@@ -91,7 +91,7 @@ def extra_arguments(params: Any, grads: Any) -> dict[str, Any]:
 
 
 def measure(workload: Workload, name: str, budget: Budget) -> tuple[Group, Group]:
-    """Times in turn with AdamW's, and sizes of the state."""
+    """Times, taking turns with AdamW, and sizes of the state."""
     params, grads = workload.params(), workload.grads()
     contenders = {
         each: Program(
@@ -116,30 +116,30 @@ def measure(workload: Workload, name: str, budget: Budget) -> tuple[Group, Group
 
 
 def times(results: Results) -> dict[str, Group]:
-    """The measured times by optimizer, the quickest first."""
+    """The measured times by optimizer, fastest first."""
     groups = {group.optimizer: group for group in results.find(figure=TIME)}
     return dict(sorted(groups.items(), key=lambda item: item[1].ratio(item[0]).median))
 
 
 def sizes(results: Results) -> Mapping[str, float]:
-    """Bytes of state a parameter, by optimizer."""
+    """Bytes of state per parameter, by optimizer."""
     groups = results.find(figure=STATE)
     return {group.optimizer: group.samples[group.optimizer][0] for group in groups}
 
 
 def table(results: Results) -> Table:
-    """A row an optimizer, the quickest first."""
+    """One row per optimizer, fastest first."""
     state = sizes(results)
     rows = [
         [f"`of.{name}`", ratio(group.ratio(name)), f"{state[name]:.2f}"]
         for name, group in times(results).items()
     ]
-    header = ["", "time of a step over AdamW's", "bytes of state a parameter"]
-    return Table("Every optimizer, the quickest first", header, rows)
+    header = ["", "time per step relative to AdamW's", "bytes of state per parameter"]
+    return Table("Every optimizer, fastest first", header, rows)
 
 
 def draw(results: Results, path: Path) -> None:
-    """Times and sizes side by side, an optimizer a line."""
+    """Times and sizes side by side, one line per optimizer."""
     groups, state = times(results), sizes(results)
     names = [*groups]
     height = 1.6 + 0.2 * len(names)
@@ -163,10 +163,10 @@ def draw(results: Results, path: Path) -> None:
     left.axvline(1, color="#7f7f7f", linewidth=1)
     left.set_xscale("log")
     left.xaxis.set_major_formatter("{x:g}")
-    left.set_xlabel("time of a step over AdamW's, with quartiles")
+    left.set_xlabel("time per step relative to AdamW's, with quartiles")
     right.barh(lines, [state[name] for name in names], color="#b39ddb", height=0.6)
     right.axvline(state.get(BASELINE, 8.0), color="#7f7f7f", linewidth=1)
-    right.set_xlabel("bytes of state a parameter")
+    right.set_xlabel("bytes of state per parameter")
     *_, second, most = (0.0, *sorted(state.values()))
     if most > 2 * second > 0:  # it would hide the others: cut, with its size beside it
         right.set_xlim(0, 1.2 * second)
@@ -205,7 +205,7 @@ def page(results: Results) -> str:
 
 The time of a step (`update` and `apply_updates`, compiled by XLA, with parameters and
 state donated) and the size of the state, on the tree of ResNet-50: 161 float32 arrays
-with {WORKLOAD.parameters / 1e6:.1f} million parameters. This page is written by
+with {WORKLOAD.parameters / 1e6:.1f} million parameters. This page is generated with
 
 ```sh
 pip install -e ".[bench]"
@@ -214,21 +214,21 @@ python -m benchmarks.costs --docs
 
 {sentence(results.machine)} A step of AdamW took
 {1e3 * baseline[len(baseline) // 2]:.0f} ms. Each optimizer has its default arguments
-and runs in turn with AdamW. Shown are the median of the ratios to AdamW's time, round
-by round, and their quartiles. The machine was shared with other programs, so only the
-ratios mean something.
+and takes turns with AdamW. The table shows the median of the ratios to AdamW's time,
+round by round, and the quartiles. The machine was shared with other programs, so only
+the ratios are meaningful.
 
-- The gradients are given. Where an optimizer asks for the loss, for its function or for
-  a second gradient (`of.polyak_sgd`, `of.sophia`...), a sum of squares stands in, which
-  costs next to nothing: add your own loss.
+- The time does not include computing the gradients. If an optimizer needs the loss, its
+  function or a second gradient (`of.polyak_sgd`, `of.sophia`...), a sum of squares is
+  used, which costs next to nothing: add the cost of your own loss.
 - {", ".join(matrices[:-1])} and {matrices[-1]} take matrices and the kernels of
-  convolutions; they leave vectors to `of.adamw`. Their time is that of matrix products,
-  which a GPU does far faster than this machine.
-- `of.soap`, `of.splus` and `of.kron` factorize at some steps only. A median of a few
-  steps may show the steps in between.
+  convolutions; they leave vectors to `of.adamw`. Most of their time goes to matrix
+  products, which are far faster on a GPU than on this machine.
+- `of.soap`, `of.splus` and `of.kron` factorize only in some steps. The median of a few
+  steps may show only the steps in between.
 - {" ".join([*arguments, *omitted])}
 
-![Time of a step over AdamW's, and bytes of state a parameter](images/{PICTURE})
+![Time per step relative to AdamW's, and bytes of state per parameter](images/{PICTURE})
 
 {table(results).markdown()}"""
 
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with what is measured in the folder, on the same machine",
+        help="continue the measurements in the folder, on the same machine",
     )
     options = parser.parse_args()
     if options.docs and options.optimizers != measured():

@@ -72,7 +72,7 @@ def sentence(machine: dict[str, Any]) -> str:
     peak = machine["peak bandwidth"]
     built_for = f" (built for {peak / 1e9:.0f} GB/s)" if peak else ""
     return (
-        f"{machine['device']}{place}, memory bandwidth measured in the same run "
+        f"{machine['device']}{place}, memory bandwidth measured in the same run: "
         f"{machine['bandwidth'] / 1e9:.1f} GB/s{built_for}; "
         f"Python {machine['python']}, {libraries}. "
         f"The machine's load was {machine['load before']:.1f} before the run."

@@ -11,60 +11,62 @@ from .targets import TARGETS
 METHOD = """\
 ## How it is measured
 
-This page is written by
+This page is generated with
 
 ```sh
 pip install -e ".[bench]"
 python -m benchmarks --docs
 ```
 
-All contenders of a table run in one process on one machine, in turn: a round has one
-measurement of each, in a new random order. So a change of the machine's speed, and what
-another contender leaves behind, meets all of them. Where the memory
-does not hold them together (GPT-2 small), they run in parts, the first row's in each.
-The first row is a median time or size; every other number is the median of the ratios
-to it, round by round, with their quartiles in parentheses. **Less is better**, and 1 is
-as good as the first row. Before they are timed, all contenders make some steps with the
-same gradients, others in each step, and must end at the same parameters within 1e-5,
-and within a thousandth of the way that they went (Muon in bfloat16: 1e-4; it and
-Adafactor: a hundredth).
+All contenders of a table take turns in one process on one machine: each round measures
+each of them once, in a new random order. So changes in the machine's speed, and
+aftereffects of other contenders, affect all of them alike. If memory
+cannot hold them all (GPT-2 small), they run in parts, and each part includes the first
+row. The first row is a median time or size; every other number is the median of the
+ratios to it, round by round, with quartiles in parentheses. **Less is better**, and 1
+is as good as the first row. Before timing, all contenders take some steps with the same
+gradients, which differ from step to step. They must end at the same parameters to
+within 1e-5, and to within a thousandth of the distance that they moved (Muon in
+bfloat16: 1e-4; Muon in bfloat16 and Adafactor: a hundredth).
 
 - *optifunc* and *optax*: `update` and `apply_updates` in one jitted call, parameters
   and state donated. *Argument*: the transformation is an argument of the jitted
-  function, so that its numbers can be changed; *params kept*: besides, the parameters
-  are not donated.
-- *fused*: the same step compiled by [`of.fuse`](fused.md), on CPU.
+  function, so that its numbers can be changed; *params kept*: in addition, the
+  parameters are not donated.
+- *fused*: the same step compiled by [`of.fuse`](fused.md), on a CPU.
 - *optifunc.optim*: the [stateful API](api/optim.md). It keeps the old parameters.
 - *optifunc.flatten*: `of.flatten` with `max_size=4096`, which joins the small leaves
   into one vector. *optax.flatten* joins all leaves.
 - *torch*: `torch.optim` with `foreach=False`; the others with `foreach=True` and with
   `fused=True`.
 
-Of Muon, whose step is nearly all products of matrices, only *optax*, *optifunc* and
+For Muon, whose step is almost entirely matrix products, only *optax*, *optifunc* and
 *torch* are timed.
 
 The trees: an *MLP* 784-512-512-10 (6 leaves); *GPT-2 small* (148 leaves, 124 million
 parameters) and the 48 *matrices* inside its blocks; *ResNet-50* (161 leaves); 1,000
-leaves of 32x32; 1,000 *mixed leaves* of 40 small shapes. Whole training steps are those
-of the MLP and of *LeNet-5* on images of 32x32x3, with batches of 128. The whole fit is
-a logistic regression with 1,000 weights on 2,000 rows.
+leaves of 32x32; 1,000 *mixed leaves* of 40 small shapes. Whole training steps are
+measured for the MLP and for *LeNet-5* on images of 32x32x3, with batches of 128. The
+whole fit is a logistic regression with 1,000 weights on 2,000 rows.
 """
 
 TARGETS_INTRODUCTION = """\
 # Targets
 
-What optifunc is to reach beside optax, and what it has reached, for its developers.
-[Benchmarks](benchmarks.md) has all figures and how they are measured.
+For developers: optifunc's targets relative to optax, and whether it has reached them.
+[Benchmarks](benchmarks.md) has all figures and explains how they are measured.
 """
 
 PICTURES = {
-    "benchmarks_steps.png": "Time a step of AdamW over optax",
-    "benchmarks_compilation.png": "Time to trace, lower and compile AdamW over optax",
+    "benchmarks_steps.png": "Time per step of AdamW relative to optax",
+    "benchmarks_compilation.png": (
+        "Time to trace, lower and compile AdamW relative to optax"
+    ),
     "benchmarks_growth.png": "Growth of AdamW's figures with leaves and parameters",
 }
 
 
-# What the page opens with: a target's title, and a sentence around its ratio.
+# The opening of the page: a target's title, and a sentence with its ratio.
 FIGURES = {
     "trace, 1,000 leaves": "Tracing AdamW for 1,000 arrays takes {} of optax's time.",
     "step, GPT-2 small": "A step of AdamW on GPT-2 small takes {} of optax's time.",
@@ -75,7 +77,7 @@ FIGURES = {
 
 
 def opening(results: Results) -> str:
-    """The figures that decide, a sentence each."""
+    """The decisive figures, one sentence each."""
     found = {target.title: target.reached(results) for target in TARGETS}
     sentences = [
         text.format(f"{spread.median:.2f}")
@@ -86,13 +88,13 @@ def opening(results: Results) -> str:
 
 
 def heading(results: Results) -> str:
-    """The kind of machine, and the machine."""
+    """A heading with the kind of machine, and its description."""
     kind = "GPU" if results.machine["platform"] == "gpu" else "CPU"
     return f"## {kind}\n\n{sentence(results.machine)}\n"
 
 
 def targets_page(runs: Sequence[Results]) -> str:
-    """The developers' page: what was to be reached, and what was."""
+    """The developers' page: the targets, and whether they were reached."""
     parts = [TARGETS_INTRODUCTION]
     for results in runs:
         parts += [heading(results), target_table(results).markdown()]
@@ -100,7 +102,7 @@ def targets_page(runs: Sequence[Results]) -> str:
 
 
 def page(runs: Sequence[Results], pictures: Sequence[Path]) -> str:
-    """The whole page: the first run is the one drawn, each has its tables."""
+    """The whole page: pictures of the first run, and tables of every run."""
     drawn = [f"![{PICTURES[path.name]}](images/{path.name})\n" for path in pictures]
     parts = [opening(runs[0]), *drawn[:1], METHOD]
     for i, results in enumerate(runs):

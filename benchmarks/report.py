@@ -12,28 +12,28 @@ from .targets import TARGETS
 from .workloads import WORKLOADS
 
 TITLES = {
-    "dispatch": "Dispatch: until the call of a step returns",
-    "step": "Time a step",
+    "dispatch": "Dispatch: time until the call of a step returns",
+    "step": "Time per step",
     "trace": "Time to trace",
     "lower": "Time to lower",
     "compile": "Time to compile",
     "lower + compile": "Time to lower and compile",
     "trace + lower + compile": "Time to trace, lower and compile",
     "state": "Size of the optimizer's state",
-    "planned memory": "Memory of a step, as compiled",
-    "peak memory": "Peak memory of a process that steps",
-    "training step": "Time a whole training step",
-    "whole fit": "Time a whole fit",
+    "planned memory": "Memory of a compiled step",
+    "peak memory": "Peak memory of a process that takes steps",
+    "training step": "Time of a whole training step",
+    "whole fit": "Time of a whole fit",
 }
 
 
 def number(value: float) -> str:
-    """Three digits, and no exponent for what is not extreme."""
+    """Three digits, without an exponent unless the value is extreme."""
     return f"{value:,.0f}" if value >= 99.5 else f"{value:#.3g}"
 
 
 def quantity(value: float, unit: str) -> str:
-    """A number with the prefix that suits it."""
+    """A number with a suitable unit prefix."""
     if unit == "bytes":
         return f"{number(value / 1e6)} MB"
     for factor, name in ((1, "s"), (1e3, "ms")):
@@ -54,7 +54,7 @@ def optimizer_title(name: str) -> str:
 
 
 def is_growth(group: Group) -> bool:
-    """Whether a group is a point of a curve only, and in no table."""
+    """Whether a group is only a point of a curve and appears in no table."""
     known = group.workload in WORKLOADS or group.workload in NETWORKS
     return not known and group.figure != "whole fit"
 
@@ -88,7 +88,7 @@ def _table(
     cell: Callable[[Group, str], str],
     remarks: list[str],
 ) -> Table:
-    """A row a contender; groups of one optimizer and workload share a column."""
+    """One row per contender; groups of one optimizer and workload share a column."""
     columns: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         columns.setdefault((group.optimizer, group.workload), []).append(group)
@@ -142,8 +142,8 @@ def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Tab
     accesses = ", ".join(f"{optimizer_title(k)} {v}" for k, v in counts.items())
     slowest, fastest = (f(map(bandwidth, groups)) / 1e9 for f in (min, max))
     remarks = [
-        f"The limit is the fewest accesses of 4 bytes a parameter ({accesses}) at the "
-        f"bandwidth measured right before and after each column, {slowest:.1f} to "
+        f"The limit is the fewest accesses of 4 bytes per parameter ({accesses}) at "
+        f"the bandwidth measured right before and after each column, {slowest:.1f} to "
         f"{fastest:.1f} GB/s. Trees that fit into the processor's caches can be below "
         "1."
     ]
@@ -152,7 +152,7 @@ def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Tab
 
 
 def target_table(results: Results) -> Table:
-    """What was to be reached, and what was."""
+    """The targets, and whether they were reached."""
     rows = []
     for target in TARGETS:
         reached = target.reached(results)
@@ -160,10 +160,10 @@ def target_table(results: Results) -> Table:
         verdict = ""
         if reached is not None:
             verdict = "yes" if reached.median <= target.bar else "no"
-        over = f"{target.title} (over {target.baseline})"
+        over = f"{target.title} (relative to {target.baseline})"
         rows.append([over, found, f"{target.bar:.2f}", verdict])
     header = ["figure", "ratio", "at most", "reached"]
-    return Table("What it must reach: AdamW, if not said otherwise", header, rows)
+    return Table("What it must reach: AdamW unless stated otherwise", header, rows)
 
 
 def growth_table(results: Results) -> Table | None:

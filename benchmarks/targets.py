@@ -1,4 +1,4 @@
-"""What the library is to reach, as ratios within one run."""
+"""The library's targets, as ratios within one run."""
 
 from dataclasses import dataclass
 

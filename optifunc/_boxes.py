@@ -12,31 +12,30 @@ _KNOWN = {
     ("flax.core.meta", "Partitioned"): "value",
 }
 _registered: dict[type, str] = {}
-# What was asked for before: it is asked of each node of a tree.
+# A cache, because this is looked up for each node of a tree.
 _found: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()
 
 
 def register_box(cls: Box, attribute: str = "value") -> Box:
-    """Declare that ``cls`` only wraps an array, so that names leave the wrapper out.
+    """Declare that ``cls`` only wraps an array, so that names omit the wrapper.
 
-    Some libraries wrap an array in a pytree node of its own, to keep its axes or its
-    kind beside it. A parameter ``"dense.kernel"`` then has the path
-    ``"dense.kernel.value"``, and a mask such as
-    ``lambda path, leaf: path.endswith("kernel")`` passes it by. Where ``cls`` is
-    registered, both are named ``"dense.kernel"``::
+    Some libraries wrap each array in a pytree node, to keep its axes or its kind
+    with it. A parameter ``"dense.kernel"`` then has the path ``"dense.kernel.value"``,
+    and a mask such as ``lambda path, leaf: path.endswith("kernel")`` misses it. Once
+    ``cls`` is registered, the parameter is named ``"dense.kernel"`` either way::
 
         of.interop.register_box(haliax.NamedArray, "array")
 
-    Known from the start are `flax.nnx.Variable`, `flax.linen.Partitioned` and
-    `flax.linen.LogicallyPartitioned`. Register a class before the first `init`:
-    parameters have the same names in `init` and `update`.
+    `flax.nnx.Variable`, `flax.linen.Partitioned` and `flax.linen.LogicallyPartitioned`
+    are registered by default. Register a class before the first `init`, because
+    parameters must have the same names in `init` and `update`.
 
     **Arguments:**
 
     - ``cls``: a class of pytree nodes; its subclasses are boxes too. It may be
       decorated with `register_box`.
-    - ``attribute``: the attribute that holds the array, or a tree of arrays. What else
-      is in the node keeps its name.
+    - ``attribute``: the attribute that holds the array, or a tree of arrays. Everything
+      else in the node keeps its name.
 
     **Returns:** ``cls``.
 

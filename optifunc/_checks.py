@@ -1,4 +1,4 @@
-"""Checks of arguments, where a user gives them."""
+"""Checks of the arguments that users pass."""
 
 import operator
 from typing import Any
@@ -19,13 +19,13 @@ def check_range(
     at_most: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Check a hyperparameter where a user gives it.
+    """Check a hyperparameter that a user passes.
 
     Numbers must lie in the given range, which excludes NaN. Arrays, traced values and
-    schedules are let through.
+    schedules are not checked.
 
-    **Raises:** `ValueError` for a number out of range, `TypeError` for what is no
-    number, array or schedule; both name the argument and the value found.
+    **Raises:** `ValueError` for a number out of range, `TypeError` for anything but a
+    number, an array or a schedule; both name the argument and the value found.
     """
     if not is_number(value):
         if isinstance(value, str) or not (callable(value) or hasattr(value, "dtype")):
@@ -107,7 +107,7 @@ def check_integer(
 
 
 def checked_float(name: str, dtype: Any) -> Any:
-    """``dtype`` as NumPy's, if it is a real float; None stays None.
+    """``dtype`` as a NumPy dtype, if it is a real float; None stays None.
 
     **Raises:** `ValueError` for another kind of dtype.
     """
@@ -160,9 +160,10 @@ def check_loss(value: Any) -> None:
 
 
 def known_value(value: Any) -> float | None:
-    """A hyperparameter as a Python number: of a schedule, the first one.
+    """A hyperparameter as a Python number; for a schedule, its first value.
 
-    None for an array with axes (a sweep) and for what is known only when it runs.
+    None for an array with axes (a sweep) and for a value that is known only at run
+    time.
     """
     if is_number(value):
         return float(value)

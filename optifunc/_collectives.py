@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# The name of an axis of the mesh, or several; None stands for one device's array.
+# The name of a mesh axis, or several; None means that the array is on one device.
 AxisName: TypeAlias = str | tuple[str, ...] | None
 
 
 def check_axis_name(axis_name: Any) -> None:
     """Check an argument ``axis_name``.
 
-    **Raises:** `TypeError` if it is no name.
+    **Raises:** `TypeError` if it is not a name.
     """
     names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
     if axis_name is not None and not all(isinstance(name, str) for name in names):
@@ -25,9 +25,9 @@ def check_axis_name(axis_name: Any) -> None:
 
 
 def split_axes(x: Array, axis_name: AxisName) -> tuple[str, ...]:
-    """Those of the named axes over which ``x`` differs from device to device.
+    """Those of the named axes over which ``x`` differs between devices.
 
-    Where JAX keeps no account of that (`jax.pmap`, ``check_vma=False``), all of them.
+    If JAX does not track this (`jax.pmap`, ``check_vma=False``), all of them.
     """
     if axis_name is None:
         return ()
@@ -38,7 +38,7 @@ def split_axes(x: Array, axis_name: AxisName) -> tuple[str, ...]:
 
 
 def _varying(x: Array) -> frozenset[str]:
-    """The axes over which ``x`` differs from device to device, as its type says."""
+    """The axes over which ``x`` differs between devices, according to its type."""
     kind: Any = jax.typeof(x)
     # Jax has renamed it.
     varying: frozenset[str] = kind.mat.varying if hasattr(kind, "mat") else kind.vma
@@ -46,7 +46,7 @@ def _varying(x: Array) -> frozenset[str]:
 
 
 def sum_over_devices(x: Array, axis_name: AxisName) -> Array:
-    """The sum of the parts on all devices; of what is the same on all, itself."""
+    """The sum of the parts on all devices; ``x`` itself if it is the same on all."""
     axes = split_axes(x, axis_name)
     return lax.psum(x, axes) if axes else x
 
@@ -58,9 +58,10 @@ def mean_over_devices(x: Array, axis_name: AxisName) -> Array:
 
 
 def total_over_devices(numbers: Iterable[Array], axis_name: AxisName) -> Array:
-    """The sum of scalars, each of them over the devices that it is split over.
+    """The sum of scalars, each summed over the devices that it is split over.
 
-    One exchange for all that are split alike. In the widest float that JAX is set to.
+    Scalars that are split alike share one exchange. The result has the widest enabled
+    float dtype.
     """
     dtype = jnp.result_type(float)
     groups: dict[tuple[str, ...], Array] = {}
@@ -73,10 +74,10 @@ def total_over_devices(numbers: Iterable[Array], axis_name: AxisName) -> Array:
 
 
 def largest_over_devices(sizes: Iterable[Array], axis_name: AxisName) -> Array:
-    """The largest of scalars, none of them negative, on all devices; 0 without any.
+    """The largest of nonnegative scalars on all devices; 0 if there are none.
 
-    One exchange for all that are split alike. In the widest float that JAX is set to;
-    NaN if one of them is.
+    Scalars that are split alike share one exchange. The result has the widest enabled
+    float dtype, and is NaN if one of the scalars is.
     """
     dtype = jnp.result_type(float)
     groups: dict[tuple[str, ...], Array] = {}

@@ -133,7 +133,7 @@ def _refuse_change(self: Any, name: str, *value: Any) -> None:
     raise dataclasses.FrozenInstanceError(
         f"{name!r} cannot be set: {type(self).__name__} is a value. "
         "replace_hyperparameters(tx, lr=...) returns a transformation with another "
-        "number; keep what is only for logging in a variable of its own"
+        "number; keep values that are only for logging in a separate variable"
     )
 
 
@@ -154,7 +154,7 @@ def _hash(self: Any) -> int:
 
 
 def _number(value: Any) -> Any:
-    """A number such that equal ones have one hash: Python's, and no NaN."""
+    """A Python number, so that equal numbers have equal hashes; never NaN."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if value == value else "nan"
 
@@ -169,7 +169,7 @@ def _is_same(ours: Any, theirs: Any) -> bool:
     arrays = (jax.Array, np.ndarray)
     if not (isinstance(ours, arrays) and isinstance(theirs, arrays)):
         return bool(ours == theirs)
-    # Two traced values may or may not be equal, which is known only when they run.
+    # Whether two traced values are equal is known only at run time.
     if isinstance(ours, jax.core.Tracer) or isinstance(theirs, jax.core.Tracer):
         return False
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
@@ -182,7 +182,7 @@ def _is_same(ours: Any, theirs: Any) -> bool:
 def replace(value: T, **changes: Any) -> T:
     """A copy of a pytree dataclass with other fields, checked as if newly built.
 
-    Unlike `dataclasses.replace`, this also serves classes that define ``__init__``.
+    Unlike `dataclasses.replace`, this also works for classes that define ``__init__``.
     """
     copy = object.__new__(type(value))
     for field in dataclasses.fields(value):  # type: ignore[arg-type]

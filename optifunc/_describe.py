@@ -48,7 +48,7 @@ class ParameterRow(NamedTuple):
 class Description:
     """What a transformation does to each parameter, as `describe` returns it.
 
-    It prints as a table of text, and notebooks show it as one of HTML.
+    It prints as a text table, and notebooks show it as an HTML table.
 
     **Arguments:**
 
@@ -111,19 +111,19 @@ def _cells(row: ParameterRow) -> tuple[str, ...]:
 
 
 def describe(tx: Any, params: PyTree) -> Description:
-    """What a transformation does to each parameter: a table to look at before a run.
+    """A table of what a transformation does to each parameter, to check before a run.
 
     ::
 
         print(of.describe(tx, params))
 
-    It shows the mistakes that no error shows: a mask that decays a bias, a label that
-    is not the one meant, a layer that is frozen, state that does not fit.
+    It reveals mistakes that cause no error: a mask that decays a bias, a wrong
+    label, a layer that is frozen, state that does not fit in memory.
 
     **Arguments:**
 
-    - ``tx``: a transformation of this library or of optax, whose members it cannot look
-      into.
+    - ``tx``: a transformation of this library, or of optax; it cannot see the members
+      of optax's.
     - ``params``: the parameters, or a tree of their shapes (`jax.ShapeDtypeStruct`).
 
     **Returns:** a `Description`: text with ``print``, HTML in a notebook, and ``rows``.
@@ -152,7 +152,7 @@ def describe(tx: Any, params: PyTree) -> Description:
 
 
 class _Found:
-    """What is known of one parameter so far."""
+    """What is known about one parameter so far."""
 
     def __init__(self) -> None:
         self.labels: list[str] = []
@@ -194,7 +194,7 @@ def _numbers_of(part: PyTree, params: PyTree, numbers: PyTree) -> PyTree:
 def _bytes_of_state(
     tx: GradientTransformation, params: PyTree, count: int
 ) -> tuple[list[int], int]:
-    """Bytes of state for each parameter, and of what they share."""
+    """Bytes of state for each parameter, and of shared state."""
     own, shared = [0] * count, 0
     for field, value in state_fields(jax.eval_shape(tx.init, params), params):
         if field.role.is_per_parameter:

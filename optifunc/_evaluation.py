@@ -1,4 +1,4 @@
-"""The parameters to evaluate, of any composition."""
+"""The parameters to evaluate, for any composition."""
 
 from typing import Any
 
@@ -11,31 +11,31 @@ from .wrappers._scheduled import as_transformation
 
 
 def eval_params(tx: Any, state: State, params: PyTree) -> PyTree:
-    """The parameters to evaluate: for validation, checkpoints of a model, inference.
+    """The parameters to use for validation, model checkpoints and inference.
 
     Some transformations train parameters that are not the ones to use. With
     `schedule_free` and `gpa_adamw` these are the averages ``x``, with `lookahead` the
     slow parameters, with `ema_parameters` and `average_parameters` the averages. This
-    finds them in any composition, also where they concern some of the parameters::
+    function finds them in any composition, even if they cover only some parameters::
 
         tx = of.chain(of.clip_by_global_norm(1.0), of.schedule_free_adamw(1e-2))
         ...
         accuracy = evaluate(of.eval_params(tx, state, params), test_set)
 
-    Where nothing else is to be evaluated it returns the parameters themselves. If
-    several members of a chain keep such parameters, the last one counts. It is pure:
-    training goes on with ``params``. Of a stateful optimizer they are
+    If there are no other parameters to evaluate, it returns ``params``. If several
+    members of a chain keep such parameters, the last one counts. It is pure: training
+    continues with ``params``. With a stateful optimizer, call
     ``of.eval_params(*optimizer.functional())``.
 
     **Arguments:**
 
-    - ``tx``: a transformation. States of optax are not looked into.
+    - ``tx``: a transformation. optax's states are not searched.
     - ``state``: its state.
     - ``params``: the parameters that training holds.
 
     **Returns:** a tree with the structure, shapes and dtypes of ``params``.
     """
-    # A model of Equinox holds functions too.
+    # An Equinox model holds functions too.
     arrays = jax.tree.map(lambda leaf: leaf if is_array(leaf) else None, params)
     found = as_transformation(tx).evaluated(state, arrays)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._tree import PyTree, is_sparse
 
-# What is the loss, or a function that returns it, by optax's names.
+# optax's names for the loss, or for a function that returns it.
 LOSSES = frozenset({"value", "value_fn"})
 
 
@@ -21,10 +21,10 @@ def adapted_extra(
 ) -> dict[str, Any]:
     """Extra arguments as they are for a part of the parameters.
 
-    A tree like the parameters (``grad``) is restricted to the part. A function is one
-    of the parameters (``value_fn``, ``grad_fn``): it becomes a function of the part,
-    with the rest held where it is, and what it returns is restricted likewise. Anything
-    else, such as a loss or a key, stays.
+    A tree like the parameters (``grad``) is restricted to the part. A function of
+    the parameters (``value_fn``, ``grad_fn``) becomes a function of the part, with the
+    rest held constant, and its result is restricted in the same way. Anything else,
+    such as a loss or a key, is unchanged.
 
     **Arguments:**
 

@@ -12,7 +12,7 @@ from ._tree import PyTree
 def accepted_arguments(
     function: Callable[..., Any], arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    """Those of the named ``arguments`` that a function from elsewhere takes."""
+    """Those of the named ``arguments`` that a foreign function accepts."""
     parameters = inspect.signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return arguments
@@ -21,7 +21,7 @@ def accepted_arguments(
 
 @transformation
 class foreign(GradientTransformation):
-    """A pair of functions from elsewhere, such as an optax transformation.
+    """A foreign pair of functions, such as an optax transformation.
 
     Its hyperparameters are hidden in the functions, so it has no leaves.
     """

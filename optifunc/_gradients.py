@@ -37,7 +37,7 @@ def value_and_gradient(
 
 
 def dense_gradient(updates: PyTree, params: PyTree, name: str = "updates") -> PyTree:
-    """``updates`` with a dense leaf for each parameter; what is None is zeros.
+    """``updates`` with a dense leaf for each parameter; None becomes zeros.
 
     **Raises:** `ValueError` where structure or shapes differ from those of ``params``;
     ``name`` says what to call ``updates``.
@@ -65,11 +65,10 @@ def strongly_typed(leaf: Any) -> Array | None:
 
 
 def scale_gradient(tree: PyTree, factor: Scalar) -> PyTree:
-    """``tree`` itself, through which derivatives pass ``factor`` times as large.
+    """Return ``tree`` unchanged and multiply derivatives through it by ``factor``.
 
-    With -1 it is the layer that reverses gradients, for domain adaptation; with 0 it is
-    `jax.lax.stop_gradient`. It stands inside a model, where `scale` stands in an
-    optimizer::
+    With -1, it is the gradient reversal layer of domain adaptation; with 0, it is
+    `jax.lax.stop_gradient`. Use it inside a model; in an optimizer, use `scale`::
 
         features = encoder(params, x)
         domain = classifier(params, of.scale_gradient(features, -0.1))
@@ -112,7 +111,7 @@ def _with_gradient_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     x, factor = primals
-    # In float32 at least: of 1/3 bfloat16 has two digits.
+    # In at least float32: bfloat16 keeps two digits of 1/3.
     own = leaf_dtype(x)
     dtype = compute_dtype(own)
     wide = lax.convert_element_type(tangents[0], dtype)

@@ -13,7 +13,7 @@ from ._dataclass import child_field_names, data_field_names, replace
 from ._numerics import is_number
 from ._transformation import GradientTransformation, State
 
-# What a user gives: a number, an array, or a schedule (a function of the step).
+# What a user passes: a number, an array, or a schedule (a function of the step).
 Hyperparameter: TypeAlias = float | Array | Callable[[Any], Array]
 # The same as a field of a transformation: a number or an array by the time of an
 # update, because `scheduled` has replaced schedules by their values.
@@ -48,7 +48,7 @@ def _edit(
         if field not in held and not is_absent:
             changes[field] = edit(f"{prefix}{field}", value)
     for child in tx.children():
-        # A transformation's only inner one adds nothing to the names.
+        # If a transformation has only one child, it adds nothing to the names.
         part = (
             (child.field if len(held) > 1 else "") if child.key is None else child.key
         )
@@ -70,7 +70,7 @@ def _edit(
 
 
 def _one_before(state: State) -> State:
-    """``state`` with the count of steps that the last update began with."""
+    """``state`` with the step count from before the last update."""
     if not hasattr(state, "step"):
         return state
     return state._replace(step=jnp.maximum(jnp.asarray(state.step) - 1, 0))
@@ -100,9 +100,9 @@ def _with_item(items: Any, key: Any, new: GradientTransformation) -> Any:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    """How a hyperparameter may be called: from the shortest to its full path.
+    """The possible names of a hyperparameter, from the shortest to its full path.
 
-    Positions in a chain (``"decoder.2.lr"``) may be left out: ``"decoder.lr"``.
+    Positions in a chain (``"decoder.2.lr"``) may be omitted: ``"decoder.lr"``.
     """
     parts = name.split(".")
     words = [part for part in parts if not part.isdigit()]
@@ -110,7 +110,7 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def _short_names(names: list[str]) -> dict[str, str]:
-    """For each qualified name its shortest spelling that is not also another's."""
+    """The shortest unambiguous spelling of each qualified name."""
     counts = Counter(spelling for name in names for spelling in _spellings(name))
     return {
         name: next((s for s in _spellings(name) if counts[s] == 1), name)
@@ -125,25 +125,26 @@ def current_hyperparameters(
     last: bool = False,
     plain: bool = False,
 ) -> dict[str, Any]:
-    """The values that the next update uses, or the last one used: for logging.
+    """The values that the next update will use, or that the last one used, for logging.
 
     **Arguments:**
 
     - ``tx``: a transformation.
-    - ``state``: its state, which says where its schedules are. Works inside jit too.
-      None reads the hyperparameters as they were given, schedules included.
-    - ``last``: report the last update's values, as optax's injected hyperparameters
-      are; before the first update, those of the first.
-    - ``plain``: numbers and lists of Python instead of arrays and tuples, which `json`
-      can write. A schedule (only without a ``state``) becomes its name.
+    - ``state``: its state, which has the step count for its schedules. Works inside
+      jit, too. With None, the hyperparameters are returned as they were passed,
+      including schedules.
+    - ``last``: report the last update's values, like optax's injected hyperparameters;
+      before the first update, those of the first.
+    - ``plain``: return Python numbers and lists instead of arrays and tuples, so that
+      `json` can write them. A schedule (only without a ``state``) becomes its name.
 
     **Returns:** a dict from names (``"lr"``, ``"betas"``) to numbers, arrays or tuples
     of them. If a name occurs several times, each is qualified by the names in a chain
-    or partition, and if these do not tell them apart by the positions in chains
-    (``"decoder.lr"``, ``"0.eps"``).
+    or partition (``"decoder.lr"``) or, if these do not distinguish them, by the
+    positions in chains (``"0.eps"``).
 
-    **Raises:** `TypeError` if ``plain`` is asked for inside a compiled function, where
-    there are no numbers yet.
+    **Raises:** `TypeError` if ``plain`` is used inside a compiled function, where there
+    are no numbers yet.
     """
     found: dict[str, Any] = {}
 
@@ -160,7 +161,7 @@ def current_hyperparameters(
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A hyperparameter in the types that `json` writes."""
+    """A hyperparameter in types that `json` can write."""
     if isinstance(value, jax.core.Tracer):
         raise TypeError(
             f"plain=True needs the value of {name!r}, found a tracer: call "
@@ -173,14 +174,14 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(name, item) for key, item in value.items()}
     if is_schedule(value):
-        # A function of the user is inside a schedule of ours.
+        # One of our schedules wraps the user's function.
         function = getattr(value, "function", value)
         return getattr(function, "__qualname__", None) or repr(value)
     if not isinstance(value, Array | np.ndarray | np.generic):
         return repr(value)
     if isinstance(value, Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
-    # NumPy has no numbers of its own for bfloat16 and the 8-bit types.
+    # NumPy has no scalar types for bfloat16 and the 8-bit types.
     is_float = jnp.issubdtype(value.dtype, jnp.floating)
     return np.asarray(value, np.float64 if is_float else None).tolist()
 
@@ -190,15 +191,15 @@ def replace_hyperparameters(
 ) -> GradientTransformation:
     """The same transformation with other hyperparameters.
 
-    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it continues
-    from the same state and does not trigger recompilation. Where ``tx`` holds a scalar
-    array, a number becomes an array of its dtype.
+    ``replace_hyperparameters(tx, lr=3e-4)`` has the structure of ``tx``: it
+    continues from the same state and does not trigger recompilation. If ``tx`` holds a
+    scalar array, a number becomes an array of the same dtype.
 
     **Arguments:**
 
     - ``tx``: a transformation.
-    - ``values``: new values by name, as `current_hyperparameters` reports the names.
-      A qualified name is given as ``**{"decoder.lr": 3e-4}``.
+    - ``values``: new values by name, with the names of `current_hyperparameters`. Pass
+      a qualified name as ``**{"decoder.lr": 3e-4}``.
 
     **Returns:** a transformation of the same structure.
 
@@ -243,6 +244,6 @@ def replace_hyperparameters(
             )
         return new
 
-    # Ranges are checked of numbers, before any becomes an array.
+    # Check the ranges of numbers before any becomes an array.
     _edit(tx, None, edit)
     return _edit(tx, None, lambda name, old: _in_the_form_of(old, edit(name, old)))

@@ -1,4 +1,4 @@
-"""The operations of a traced function, one by one."""
+"""The individual operations of a traced function."""
 
 from collections.abc import Sequence
 from typing import Any

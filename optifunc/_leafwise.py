@@ -28,22 +28,22 @@ Rule = Callable[..., Any]
 def leafwise(
     *, outputs: int = 1, static: Iterable[str] = (), inline: bool = False
 ) -> Callable[[Rule], Rule]:
-    """Make a rule for arrays one for trees of arrays; decides the dtypes in one place.
+    """Turn a rule for arrays into one for trees; this decides dtypes in one place.
 
-    The rule's positional parameters are leaves, its keyword-only parameters scalars
-    that all leaves share::
+    The rule's positional parameters are leaves, and its keyword-only parameters are
+    scalars that all leaves share::
 
         @leafwise(outputs=2)
         def momentum(grad, buffer, *, decay): ...
         updates, buffers = momentum(updates, buffers, decay=0.9)
 
-    - The rule computes in the widest dtype of its leaves and at least in float32, and
-      its scalars arrive in that dtype (in its real dtype, where that is complex).
+    - The rule computes in the widest dtype of its leaves, but at least float32, and
+      its scalars have that dtype (or its real dtype, if it is complex).
     - Output ``i`` is rounded to the dtype of leaf ``i``.
-    - All trees must have the structure of the first. ``None`` may stand for a leaf of
-      any other tree or for the whole of it, and reaches the rule as ``None``.
-    - The rule is compiled as a function of its own: leaves of one shape and dtype are
-      traced once, however many there are.
+    - All trees must have the structure of the first. ``None`` may replace a leaf of any
+      other tree or a whole tree, and is passed to the rule as ``None``.
+    - The rule is compiled as a separate function: leaves of the same shape and dtype
+      are traced once, however many there are.
 
     **Arguments:**
 
@@ -51,7 +51,7 @@ def leafwise(
     - ``static``: names of scalars that are Python values, known when the rule is
       traced.
     - ``inline``: write the rule's operations into the caller's program, which compiles
-      sooner than a call if there are only one or two.
+      faster than a call if there are only one or two.
     """
     return partial(_over_trees, outputs, frozenset(static), inline, _as_tuple, False)
 
@@ -59,14 +59,14 @@ def leafwise(
 def elementwise(
     *, outputs: int = 1, static: Iterable[str] = (), inline: bool = False
 ) -> Callable[[Rule], Rule]:
-    """`leafwise` for a rule that treats each element of a leaf by itself.
+    """`leafwise` for a rule that treats each element of a leaf independently.
 
-    - All leaves of a row must have one shape.
+    - All leaves of a row must have the same shape.
     - A complex leaf is a pair of real ones, as in torch: the rule sees its real and
       imaginary parts stacked along a new first axis. A static parameter ``by_modulus``
-      reaches the rule as it is for these, and as False for real leaves.
-    - A rule of one leaf that maps 0 to 0 also serves sparse leaves; entries with the
-      same indices are summed first, as the rule need not be linear.
+      is passed to the rule unchanged for these, and as False for real leaves.
+    - A rule of one leaf that maps 0 to 0 also works for sparse leaves. Entries with the
+      same indices are summed first, because the rule may be nonlinear.
 
     **Arguments:**
 
@@ -86,7 +86,7 @@ def _as_tuple(
 def _in_pairs(
     rule: Rule, leaves: list[Any], scalars: dict[str, Any]
 ) -> tuple[Any, ...]:
-    """The rule's results, where complex leaves are taken for pairs of real ones."""
+    """The rule's results, with complex leaves treated as pairs of real ones."""
     if not jnp.iscomplexobj(leaves[0]):
         if "by_modulus" in scalars:
             scalars = {**scalars, "by_modulus": False}
@@ -104,7 +104,7 @@ def _over_trees(
     by_element: bool,
     rule: Rule,
 ) -> Rule:
-    """The function of trees that `leafwise` and `elementwise` make of ``rule``."""
+    """The function of trees that `leafwise` and `elementwise` make from ``rule``."""
     parameters = inspect.signature(rule).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
 
@@ -142,7 +142,7 @@ def _over_trees(
 def _rows(
     trees: Sequence[PyTree], names: Sequence[str]
 ) -> tuple[list[tuple[Any, ...]], Any]:
-    """For each leaf of the first tree the leaves of all, and the first's structure."""
+    """The leaves of all trees for each leaf of the first, and the first's structure."""
     leaves, treedef = jax.tree.flatten(trees[0], is_leaf=is_sparse)
     columns = [leaves]
     for name, tree in zip(names[1:], trees[1:], strict=True):

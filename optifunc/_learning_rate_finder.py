@@ -46,39 +46,38 @@ def find_learning_rate(
         tx = of.adamw(lr=found.suggestion)
         found.plot()
 
-    The suggestion is the rate with the lowest loss at the end of its run, but not more
-    than the stability edge divided by ``safety``. The edge is where, above the best
-    rate, training begins to keep less than half of what that one gains. For gradient
-    descent on a quadratic function whose largest curvature is L that is 2 / L, and
-    2 * (1 + momentum) / L with momentum, if the runs are long enough to tell.
+    The suggestion is the rate with the lowest loss at the end of its run, but at
+    most the stability edge divided by ``safety``. The edge is the rate, above the best
+    one, at which training begins to gain less than half as much as the best rate does.
+    For gradient descent on a quadratic function whose largest curvature is L, it is 2 /
+    L, and 2 * (1 + momentum) / L with momentum, if the runs are long enough.
 
     A range test is one run in which the rate grows from the first to the last of
-    ``rates``, by the same factor in each step: as cheap as a run of training, and
-    cruder. It suggests a tenth of the rate at which the smoothed loss is lowest; the
-    edge that it shows is late, as divergence takes a while to be seen.
+    ``rates`` by the same factor in each step. It is as cheap as a single training run,
+    but cruder. It suggests a tenth of the rate at which the smoothed loss is lowest;
+    the edge that it reports is too high, because divergence takes a while to show.
 
-    A short run favors larger rates than a long one, and no schedule is followed.
+    A short run favors larger rates than a long one, and no schedule is applied.
 
     **Arguments:**
 
-    - ``tx``: a transformation with a learning rate; or a function of the learning rate
-      that returns one, ours or optax's: ``lambda lr: optax.adam(lr)``. optax's own
-      transformations keep their learning rate to themselves, so that the function is
-      needed there.
+    - ``tx``: a transformation with a learning rate; or a function of the learning
+      rate that returns one, ours or optax's: ``lambda lr: optax.adam(lr)``. optax's
+      transformations hide their learning rate, so they need the function.
     - ``loss_fn``: a function of the parameters and a batch; returns a scalar. It is
       also given to ``tx`` as ``value_fn``, with its ``value`` and ``grad``.
-    - ``params``: where each run begins.
+    - ``params``: the initial parameters of each run.
     - ``batches``: a pytree whose leaves have the batches along their first axis; or an
-      iterator of batches, as a generator is, which is used up.
+      iterator of batches, such as a generator, which is exhausted.
     - ``rates``: the rates to try, positive and ascending, at least two; by default 29
       from 1e-6 to 10.
     - ``mode``: ``"sweep"`` or ``"range"``.
-    - ``steps``: updates of each run; by default the number of batches. For more of them
-      the batches are used again, in their order.
-    - ``chunk_size``: how many runs of a sweep go on at once; None: all. Memory grows
-      with it, of parameters, state and what differentiating the loss keeps.
-    - ``name``: the name of the learning rate, as `replace_hyperparameters` takes it:
-      ``"decoder.lr"`` for one of several. To sweep several together give a function.
+    - ``steps``: updates of each run; by default the number of batches. If there are
+      more, the batches are used again, in order.
+    - ``chunk_size``: how many runs of a sweep are trained at once; None: all. Memory
+      for parameters, state and differentiating the loss grows with it.
+    - ``name``: the name of the learning rate, as in `replace_hyperparameters`:
+      ``"decoder.lr"`` for one of several. To sweep several together, pass a function.
     - ``safety``: how far below the edge to stay, at least 1.
 
     **Returns:** a `LearningRateSearch`.
@@ -96,7 +95,7 @@ def find_learning_rate(
         check_integer("chunk_size", chunk_size, at_least=1)
     tried = _checked_rates(RATES if rates is None else rates)
     build = _build(tx, name)
-    # Now, where a wrong name can be reported; inside it would be a long way down.
+    # Check now, so that a wrong name is reported here and not deep inside the sweep.
     jax.eval_shape(lambda rate: build(rate).init(params), as_scalar(tried[0]))
     batches = _stacked(batches)
     number = _number_of_batches(batches)
@@ -169,7 +168,7 @@ def _build(tx: Any, name: str) -> Build:
     if callable(getattr(tx, "update", None)):
         raise TypeError(
             "find_learning_rate cannot see the learning rate inside a transformation "
-            "from elsewhere, such as optax's; give a function of the learning rate: "
+            "from elsewhere, such as optax's; pass a function of the learning rate: "
             "lambda lr: optax.adam(lr)"
         )
     if not callable(tx):

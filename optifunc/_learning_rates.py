@@ -1,4 +1,4 @@
-"""What a search for a learning rate has found, and the picture of it."""
+"""The result of a search for a learning rate, and its plot."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -6,34 +6,34 @@ import numpy as np
 
 from ._plotting import require_pyplot
 
-# Above the best rate, a run that gains less than this share of what the best one gains
-# is not stable: it has diverged, or broken the model.
+# Above the best rate, a run that gains less than this share of the best gain is not
+# stable: it has diverged, or broken the model.
 LEAST_SHARE = 0.5
 # In a range test the loss is lowest shortly before it rises: Smith's advice.
 BELOW_THE_LOWEST = 10.0
 
 
 class LearningRateSearch(NamedTuple):
-    """What `find_learning_rate` has found.
+    """The result of `find_learning_rate`.
 
     It prints as the suggestion and its reason.
 
     **Fields:**
 
-    - ``suggestion``: the learning rate to take; NaN if none lowers the loss.
-    - ``reason``: why, in a sentence.
+    - ``suggestion``: the learning rate to use; NaN if none lowers the loss.
+    - ``reason``: a sentence that explains it.
     - ``best``: the rate with the lowest final loss.
-    - ``edge``: the stability edge: between the last stable rate and the next one, in
-      their geometric middle. Infinite if all rates are stable, and 0 if none is.
+    - ``edge``: the stability edge: the geometric mean of the last stable rate and
+      the next one. Infinite if all rates are stable, and 0 if none is.
     - ``rates``: [n], the rates tried, ascending.
-    - ``losses``: the losses before each update: [n, steps] of a sweep, [n] of a range
+    - ``losses``: the losses before each update: [n, steps] for a sweep, [n] for a range
       test.
-    - ``final_losses``: [n], the means of the last tenth of each run, infinite for one
-      that was not finite; of a range test, the smoothed losses.
-    - ``start``: the loss of the parameters as they were, over the same batches.
+    - ``final_losses``: [n], the mean of the last tenth of each run, infinite if it was
+      not finite; for a range test, the smoothed losses.
+    - ``start``: the loss of the initial parameters, over the same batches.
     - ``stable``: bool [n]: a rate above the best one is stable if training with it
-      lowers the loss by half of what the best one does, or more; a smaller one, if its
-      losses are finite. If no rate lowers the loss, none is stable.
+      lowers the loss by at least half as much as the best one does; a smaller one, if
+      its losses are finite. If no rate lowers the loss, none is stable.
     - ``mode``: ``"sweep"`` or ``"range"``.
     """
 
@@ -52,7 +52,7 @@ class LearningRateSearch(NamedTuple):
         return f"learning rate {self.suggestion:.3g}: {self.reason}"
 
     def plot(self) -> Any:
-        """Draw the losses over the learning rates, and over the steps of a sweep.
+        """Plot the losses against the learning rates, and against a sweep's steps.
 
         **Returns:** a `matplotlib.figure.Figure`, with one or two axes.
 
@@ -70,7 +70,7 @@ class LearningRateSearch(NamedTuple):
 
 
 def _draw_losses(ax: Any, found: LearningRateSearch) -> None:
-    """The final (or smoothed) losses over the rates, with what they tell."""
+    """Plot the final (or smoothed) losses against the rates, with the findings."""
     if found.mode == "range":
         ax.plot(found.rates, found.losses, color="tab:blue", alpha=0.3)
     shown = np.where(np.isfinite(found.final_losses), found.final_losses, np.nan)
@@ -91,13 +91,13 @@ def _draw_losses(ax: Any, found: LearningRateSearch) -> None:
 
 
 def _draw_curves(pyplot: Any, ax: Any, found: LearningRateSearch) -> None:
-    """The losses over the steps, a line a run."""
+    """Plot the losses against the steps, one line per run."""
     from matplotlib.colors import LogNorm
 
     norm = LogNorm(found.rates[0], found.rates[-1])
     colors = pyplot.get_cmap("viridis")
     for rate, losses in zip(found.rates, found.losses, strict=True):
-        window = max(1, len(losses) // 50)  # losses of single batches flicker
+        window = max(1, len(losses) // 50)  # losses of single batches are noisy
         means = np.convolve(losses, np.ones(window) / window, "valid")
         steps = np.arange(len(means)) + window
         ax.plot(steps, means, color=colors(norm(rate)), linewidth=1)
@@ -121,7 +121,7 @@ def judge_sweep(
     before: np.ndarray[Any, Any],
     safety: float,
 ) -> LearningRateSearch:
-    """What the runs with constant rates say.
+    """Judge runs with constant rates.
 
     **Arguments:**
 
@@ -133,7 +133,7 @@ def judge_sweep(
     window = max(1, losses.shape[1] // 10)
     start = float(before[-window:].mean())
     finite = np.isfinite(losses).all(axis=1)
-    # Zeros where the mean would warn.
+    # Zeros where the mean would emit a warning.
     tails = np.where(finite[:, None], losses[:, -window:], 0).mean(axis=1)
     finals = np.where(finite, tails, np.inf)
     gains = start - finals
@@ -177,9 +177,9 @@ def judge_range(
     losses: np.ndarray[Any, Any],
     before: np.ndarray[Any, Any],
 ) -> LearningRateSearch:
-    """What one run with a growing rate says; arguments as those of `judge_sweep`."""
+    """Judge one run with a growing rate; the arguments are those of `judge_sweep`."""
     start = float(before.mean())
-    # Without what the batches differ by themselves.
+    # Subtract the differences between batches.
     changes = _smoothed(losses - before)
     smoothed = np.where(np.isfinite(changes), start + changes, np.inf)
     i = int(np.argmin(smoothed))
@@ -222,13 +222,13 @@ def _stable(gains: np.ndarray[Any, Any], best: int) -> np.ndarray[Any, Any]:
     if not gains[best] > 0:
         return np.zeros(len(gains), bool)
     stable: np.ndarray[Any, Any] = gains >= LEAST_SHARE * gains[best]
-    # Smaller rates are slow, if anything.
+    # Smaller rates can only be slow.
     stable[:best] = np.isfinite(gains[:best])
     return stable
 
 
 def _edge(rates: np.ndarray[Any, Any], stable: np.ndarray[Any, Any]) -> float:
-    """Between the last rate before the first one that is not stable, and that one."""
+    """The geometric mean of the last stable rate and the first unstable one."""
     if stable.all():
         return np.inf
     first = int(np.argmin(stable))

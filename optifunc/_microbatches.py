@@ -27,29 +27,29 @@ def microbatched_value_and_grad(
         loss, grads = value_and_grad(params, inputs, targets)
 
     The parts are computed one after another in a `jax.lax.scan`, which holds the
-    activations of one part at a time. If ``loss_fn`` is a mean over examples, the
-    result is that of the whole batch, to rounding: a last part of fewer examples has
-    less weight. What is not a mean of examples (batch normalization) is taken by part.
-    For one update from several batches, `accumulate_gradients`.
+    activations of only one part at a time. If ``loss_fn`` is a mean over examples, the
+    result is that of the whole batch, up to rounding: a last part with fewer examples
+    has less weight. Anything that is not a mean over examples (batch normalization) is
+    computed per part. For one update from several batches, see `accumulate_gradients`.
 
     **Arguments:**
 
     - ``loss_fn``: ``(params, *batch) -> loss``, the mean over the examples of the
-      batch; with ``has_aux`` ``-> (loss, aux)``.
-    - ``size``: how many examples a part has, an integer of at least 1.
-    - ``has_aux``: whether ``loss_fn`` returns something besides the loss.
-    - ``aux``: how the parts' ``aux`` become one: ``"mean"`` over the examples (integers
-      and bools too, as floats), ``"sum"`` of the parts, or ``"concatenate"`` along the
-      first axis, for values of each example.
+      batch; with ``has_aux``, ``-> (loss, aux)``.
+    - ``size``: the number of examples per part, an integer of at least 1.
+    - ``has_aux``: whether ``loss_fn`` also returns something in addition to the loss.
+    - ``aux``: how the parts' ``aux`` are combined: ``"mean"`` over the examples (also
+      for integers and bools, as floats), ``"sum"`` of the parts, or ``"concatenate"``
+      along the first axis, for values per example.
 
     **Returns:** a function of ``(params, *batch)``, where each leaf of ``batch`` has
     the examples along its first axis, that returns ``(loss, grads)``, or ``((loss,
-    aux), grads)``, in the dtypes of `jax.value_and_grad`. Sums are taken in float32 at
-    least.
+    aux), grads)``, in the dtypes of `jax.value_and_grad`. Sums are taken in at least
+    float32.
 
     **Raises:** `TypeError` or `ValueError` if ``size`` is not an integer of at least 1
-    or ``aux`` is unknown; in the function returned, `ValueError` for an empty batch or
-    leaves with other numbers of examples.
+    or ``aux`` is unknown; in the returned function, `ValueError` for an empty batch or
+    leaves with different numbers of examples.
     """
     check_integer("size", size, at_least=1)
     check_choice("aux", aux, ("mean", "sum", "concatenate"))
@@ -66,7 +66,7 @@ def microbatched_value_and_grad(
         main = jax.tree.map(lambda x: _in_rows(x, parts, size), batch)
         last = jax.tree.map(lambda x: x[parts * size :], batch)
         forms = jax.eval_shape(part, params, last if rest else _first_row(main))
-        # `aux` is averaged as the loss is, or summed; or its parts are stacked.
+        # `aux` is averaged like the loss, or summed, or its parts are stacked.
         weigh_aux = aux == "mean"
         is_stacked = aux == "concatenate"
         carry = jax.tree.map(_zeros_in_sum, forms[:2])
@@ -143,7 +143,7 @@ def _zeros_in_sum(form: Any) -> Array:
 
 
 def _zeros_in_exact_sum(form: Any) -> Array:
-    """Whole numbers are added as such."""
+    """Whole numbers are added as whole numbers."""
     if jnp.issubdtype(form.dtype, jnp.bool_):
         return jnp.zeros(form.shape, jnp.int32)
     if _is_whole_number(form.dtype):

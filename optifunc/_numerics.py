@@ -1,9 +1,9 @@
 """Scalars of a step and the few formulas that optimizers share, without cancellation.
 
-Scalars (bias corrections, decays, step sizes) are computed in the widest float that
-JAX is set to, float32 or float64, and rounded to a leaf's dtype only where they meet
-it. What depends on hyperparameters alone is computed in float64 on the host when they
-are Python numbers.
+Scalars (bias corrections, decays, step sizes) are computed in the widest enabled float
+dtype, float32 or float64, and rounded to a leaf's dtype only when they are applied to
+it. Values that depend only on hyperparameters are computed in float64 on the host if
+these are Python numbers.
 """
 
 import math
@@ -23,15 +23,16 @@ def is_number(value: object) -> bool:
 
 
 def is_zero(value: object) -> bool:
-    """Whether ``value`` is the number zero, which leaves a piece of structure out.
+    """Whether ``value`` is the number zero, which removes a piece of structure.
 
-    A traced or array zero is not: its value must not decide what is computed.
+    A traced zero or an array does not count: its value must not decide what is
+    computed.
     """
     return is_number(value) and value == 0
 
 
 def as_scalar(value: Any) -> Array:
-    """``value`` as an array of the widest float that JAX is set to."""
+    """``value`` as an array of the widest enabled float dtype."""
     return lax.convert_element_type(value, jnp.result_type(float))
 
 
@@ -42,15 +43,15 @@ def increment(step: Array) -> Array:
 
 
 def log_decay(beta: Scalar) -> Scalar:
-    """``log(beta)``; exact to rounding for ``beta`` near 1.
+    """``log(beta)``; exact up to rounding for ``beta`` near 1.
 
-    An array is bounded below by its rounding unit, to have a derivative at 0.
+    An array is bounded below by its rounding unit, so that it has a derivative at 0.
     """
     if is_number(beta):
         return math.log(beta) if beta > 0 else -math.inf
     beta = as_scalar(beta)
     bounded = jnp.maximum(beta, jnp.finfo(beta.dtype).epsneg)
-    # `beta - 1` is exact for beta in [0.5, 2], `log(beta)` would lose half the digits.
+    # `beta - 1` is exact for beta in [0.5, 2]; `log(beta)` would lose half the digits.
     return jnp.log1p(bounded - 1)
 
 
@@ -63,7 +64,7 @@ def one_minus_power(beta: Scalar, step: Array) -> Array:
     near_one = -jnp.expm1(t * log_decay(beta))
     if is_number(beta):
         return near_one
-    # Below 1/2 the power cancels nothing, and has the right derivative at 0.
+    # Below 1/2, the power causes no cancellation, and has the right derivative at 0.
     beta = as_scalar(beta)
     is_small = beta < 0.5
     return jnp.where(is_small, 1 - jnp.where(is_small, beta, 0) ** t, near_one)
@@ -82,14 +83,14 @@ def lerp(start: Array, end: Array, weight: Array) -> Array:
 def first_moment(average: Array, grad: Array, weight: Array) -> Array:
     """``(1 - weight) * average + weight * grad``, without bias.
 
-    Rounded to float32, 0.999 and 0.001 add up to 1 + 1.3e-8: an average of 1000 steps
-    would be too large by 1.3e-5. What is taken away here is what `weight` brings in.
+    Rounded to float32, 0.999 and 0.001 add up to 1 + 1.3e-8: an average of 1000
+    steps would be too large by 1.3e-5. Here, exactly what `weight` adds is subtracted.
     """
     return average - weight * average + weight * grad
 
 
 def squared(grad: Array, by_modulus: bool = False) -> Array:
-    """``grad**2``; of pairs of real and imaginary parts, on request, ``|grad|**2``."""
+    """``grad**2``; optionally ``|grad|**2`` for pairs of real and imaginary parts."""
     square = grad * grad
     if not by_modulus:
         return square
@@ -111,8 +112,8 @@ def second_moment(
 def sqrt(x: Array) -> Array:
     """The square root, with derivative 0 at 0.
 
-    An accumulator is exactly 0 where every gradient so far was 0; the derivative of
-    the update with respect to a hyperparameter is then 0 and not ``inf * 0``.
+    An accumulator is exactly 0 where every gradient so far was 0; the derivative of the
+    update with respect to a hyperparameter is then 0 instead of ``inf * 0``.
     """
     return lax.sqrt(x)
 

@@ -1,4 +1,4 @@
-"""Matplotlib, which only pictures need."""
+"""Matplotlib, which only plots need."""
 
 from typing import Any
 

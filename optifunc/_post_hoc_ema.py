@@ -15,14 +15,15 @@ def power_ema_gamma(std: float) -> float:
 
     **Arguments:**
 
-    - ``std``: the standard deviation of the average's weights over the steps, as a part
-      of the steps so far, above 0 and at most ``12**-0.5``, the plain mean's.
+    - ``std``: the standard deviation of the average's weights over the steps, as a
+      fraction of the steps so far; above 0 and at most ``12**-0.5``, that of the plain
+      mean.
 
     **Returns:** ``gamma``, for `schedules.power_ema_decay`.
 
     **Raises:** `ValueError` if ``std`` is out of range.
 
-    **Source:** that of `post_hoc_ema`.
+    **Source:** see `post_hoc_ema`.
     """
     if not 0 < std <= 12**-0.5 * (1 + 1e-12):
         raise ValueError(f"std must be above 0 and at most 12**-0.5, found {std!r}")
@@ -34,18 +35,18 @@ def power_ema_gamma(std: float) -> float:
 def post_hoc_ema_weights(
     stds: Sequence[float], steps: Sequence[int], std: float, step: int
 ) -> np.ndarray:
-    """The weights with which stored averages make another one.
+    """The weights that combine stored averages into another average.
 
     **Arguments:**
 
     - ``stds``: the relative width of each stored average.
     - ``steps``: the number of updates after which each was stored.
-    - ``std``: the relative width that is wanted.
-    - ``step``: the number of updates after which it is wanted, at most the largest of
-      ``steps``.
+    - ``std``: the desired relative width.
+    - ``step``: the number of updates for which the average is wanted, at most the
+      largest of ``steps``.
 
-    **Returns:** float64 [number of averages], of sum 1: those of the least squared
-    distance of the two profiles of weights.
+    **Returns:** float64 [number of averages], with sum 1: the weights that minimize the
+    squared distance between the two profiles.
 
     **Raises:** `ValueError` for sequences of different or no length, and for numbers
     out of range.
@@ -91,13 +92,13 @@ def post_hoc_ema(
     std: float,
     step: int | None = None,
 ) -> PyTree:
-    """A power-function average of any width, from a few that were stored in training.
+    """A power-function average of any width, from a few stored during training.
 
     ::
 
         sum_i w_i * averages[i],   w = post_hoc_ema_weights(stds, steps, std, step)
 
-    Two averages are kept while training, and stored every few thousand updates::
+    Keep two averages during training, and store them every few thousand updates::
 
         def average(std):
             gamma = of.power_ema_gamma(std)
@@ -109,16 +110,16 @@ def post_hoc_ema(
 
     **Arguments:**
 
-    - ``averages``: trees of one structure and shapes.
+    - ``averages``: trees with the same structure and shapes.
     - ``stds``: the relative width of each of them (0.05 and 0.1 above).
     - ``steps``: the number of updates after which each was stored.
-    - ``std``: the relative width that is wanted.
-    - ``step``: the number of updates after which it is wanted, by default the largest
-      of ``steps``.
+    - ``std``: the desired relative width.
+    - ``step``: the number of updates for which the average is wanted, by default the
+      largest of ``steps``.
 
-    **Returns:** a tree in the dtypes of ``averages[0]``, summed in float32 at least.
+    **Returns:** a tree in the dtypes of ``averages[0]``, summed in at least float32.
 
-    **Raises:** `ValueError` if the trees differ, and as `post_hoc_ema_weights`.
+    **Raises:** `ValueError` if the trees differ; also see `post_hoc_ema_weights`.
 
     **Source:** Karras et al., "Analyzing and improving the training dynamics of
     diffusion models", 2024, [arXiv:2312.02696](https://arxiv.org/abs/2312.02696).

@@ -1,4 +1,4 @@
-"""What a namespace offers to ``import *`` and to tab completion: no internals."""
+"""The names that ``import *`` and tab completion offer, without internals."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ def exported_names(names: Iterable[str]) -> list[str]:
 
 
 def listed_names(names: Iterable[str]) -> list[str]:
-    """What ``dir`` of a module shows: public names, and those of any module."""
+    """The names that ``dir`` of a module shows: public ones and those of any module."""
     return sorted(
         name for name in names if not name.startswith("_") or name.startswith("__")
     )

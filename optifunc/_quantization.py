@@ -1,4 +1,4 @@
-"""Arrays of 8 or 4 bits an element: codes, and a scale for each block of elements."""
+"""Arrays of 8 or 4 bits per element: codes, and a scale for each block of elements."""
 
 import dataclasses
 import functools
@@ -21,11 +21,11 @@ _SMALLEST_SCALE = 1e-12
 
 @functools.cache
 def dynamic_codebook(bits: int, is_signed: bool) -> np.ndarray[Any, Any]:
-    """The numbers that the codes of a dynamic map stand for, in ascending order.
+    """The numbers that the codes of a dynamic map represent, in ascending order.
 
-    With ``e`` bits for the exponent there are ``e`` decades. The decade ``10^(i + 1 -
-    e)`` is divided into ``2^i`` intervals (unsigned: twice as many) from a tenth of it
-    to all of it, whose midpoints are in the book; so are 0 and 1. Unsigned 4-bit codes
+    With ``e`` bits for the exponent, there are ``e`` decades. The decade from a tenth
+    of ``10^(i + 1 - e)`` to the whole is divided into ``2^i`` intervals (unsigned:
+    twice as many). The codebook contains their midpoints, 0 and 1. Unsigned 4-bit codes
     are linear and leave out 0.
 
     **Source:** Dettmers et al., 2021, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861);
@@ -50,8 +50,8 @@ def dynamic_codebook(bits: int, is_signed: bool) -> np.ndarray[Any, Any]:
 def _equally_spaced(count: int) -> np.ndarray[Any, Any]:
     """The ends of ``count`` intervals from 0.1 to 1, in float32.
 
-    Each is rounded once, from the nearer end: bit for bit what PyTorch's linspace makes
-    of it, and with it the packages whose codes these are.
+    Each is rounded once, from the nearer end. This equals PyTorch's linspace bit
+    for bit, and so the packages whose codes these are.
     """
     start = np.float32(0.1)
     width = np.float64((np.float32(1) - start) / np.float32(count))
@@ -63,12 +63,12 @@ def _equally_spaced(count: int) -> np.ndarray[Any, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """How numbers in [-1, 1] become codes, and codes numbers."""
+    """How numbers in [-1, 1] become codes, and codes become numbers."""
 
     bits: Bits
     map: Map
     is_signed: bool
-    # Whether a positive number never becomes 0, of unsigned ones.
+    # For unsigned codes, whether a positive number never becomes 0.
     keep_positive: bool
     block_size: int
     by_row: bool  # whether blocks end where the last axis does
@@ -81,7 +81,7 @@ class Codec:
     def scaled(self, x: Array) -> tuple[Array, Array]:
         """Each block's numbers divided by its scale, and the scales.
 
-        A block of zeros has the scale 0: some codes stand for nothing smaller.
+        A block of zeros has the scale 0, because some codes cannot represent a 0.
         """
         largest = jnp.max(jnp.abs(x), axis=-1, initial=0)
         scales = jnp.maximum(largest, _SMALLEST_SCALE)
@@ -91,12 +91,12 @@ class Codec:
         if self.bits == "fp8":
             scales = scales / float(jnp.finfo(jnp.float8_e4m3fn).max)
         wide = lax.convert_element_type(scales, x.dtype)
-        # NaN and infinity stay in the scale: what has gone wrong is not hidden.
+        # NaN and infinity stay in the scale, so that errors are not hidden.
         scales = jnp.where(largest == 0, jnp.zeros_like(scales), scales)
         return x / wide[..., None], scales
 
     def encode(self, x: Array) -> Array:
-        """The codes of numbers in [-1, 1]; for "fp8" of numbers up to its largest."""
+        """The codes of numbers in [-1, 1]; for "fp8", of numbers up to its largest."""
         if self.bits == "fp8":
             codes = lax.convert_element_type(x, jnp.float8_e4m3fn)
             smallest = jnp.finfo(jnp.float8_e4m3fn).smallest_subnormal
@@ -123,7 +123,7 @@ class Codec:
         return self._kept(x, lax.convert_element_type(codes, jnp.uint8), jnp.uint8(1))
 
     def decode(self, codes: Array) -> Array:
-        """The float32 numbers that codes stand for."""
+        """The float32 numbers that codes represent."""
         if self.bits == "fp8":
             return lax.convert_element_type(codes, jnp.float32)
         if self.map == "companded":
@@ -145,10 +145,11 @@ def _looked_up(table: Array, indices: Array) -> Array:
 
 
 def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
-    """The codes of the numbers of a book that are nearest to ``x``; ties go upward.
+    """The codes of the codebook's numbers nearest to ``x``; ties go upward.
 
-    A guess, which is right or one too low, and one look-up that tells which: a binary
-    search would look up eight times, and hold an array as large as ``x`` for each.
+    This makes a guess that is right or one too low, and one lookup decides which. A
+    binary search would look up eight times, and hold an array as large as ``x`` each
+    time.
     """
     edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
     if book[0] > 0:  # linear, of as many numbers as there are codes
@@ -165,15 +166,15 @@ def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
     )
 
 
-# How far a guess stays below, in codes: rounding in float32 moves it by less.
+# How far a guess stays below, in codes; rounding in float32 moves it by less.
 _SLACK = 1e-3
 
 
 def _place_in_map(size: Array, decades: int, *, is_signed: bool) -> Array:
     """How many positive numbers of a dynamic map are not above ``size``, or one less.
 
-    Above the zero, as a float. Between two decades the map has a gap, whose middle
-    belongs to either.
+    Counted above the zero, as a float. Between two decades, the map has a gap, whose
+    middle belongs to either.
     """
     first = 1 if is_signed else 2
     place = lax.full_like(size, 0)
@@ -182,7 +183,7 @@ def _place_in_map(size: Array, decades: int, *, is_signed: bool) -> Array:
         unit = 10.0 ** (i + 1 - decades)
         share = (size * (1 / unit) - 0.1) * (count / 0.9) - _SLACK
         own = count - first + 1 + jnp.clip(jnp.floor(share), 0, count - 1)
-        # The decade begins in the middle of the gap before it.
+        # Each decade begins in the middle of the gap before it.
         start = unit * (0.1 + 0.18 / count) if i else unit * (0.1 + 0.45 / count) / 2
         place = jnp.where(size >= start * (1 + _SLACK / count), own, place)
     return place
@@ -192,15 +193,14 @@ def _place_in_map(size: Array, decades: int, *, is_signed: bool) -> Array:
 class QuantizedArray:
     """An array as codes, and a scale for each block of elements.
 
-    It has the shape and dtype of the array that it stands for.
+    It has the shape and dtype of the array that it represents.
 
     **Fields:**
 
     - ``codes``: uint8 (int8 if companded and signed, float8_e4m3fn for "fp8"), one for
-      each element; of 4 bits two elements share a byte, the first in its upper half.
-    - ``scales``: for each block what its numbers are multiplied by, float32 (float16 if
-      companded).
-    - ``shape``, ``dtype``: of the array.
+      each element; with 4 bits, two elements share a byte, the first in its upper half.
+    - ``scales``: the factor of each block's numbers, float32 (float16 if companded).
+    - ``shape``, ``dtype``: those of the array.
     - ``codec``: what the codes mean.
     """
 
@@ -216,7 +216,7 @@ class QuantizedArray:
 
 
 def is_quantized(node: object) -> bool:
-    """Whether a node of a tree is an array as codes."""
+    """Whether a node of a tree is a quantized array."""
     return isinstance(node, QuantizedArray)
 
 
@@ -236,7 +236,7 @@ def quantize(x: Array, codec: Codec) -> QuantizedArray:
 def from_blocks(
     codes: Any, scales: Any, shape: tuple[int, ...], codec: Codec
 ) -> QuantizedArray:
-    """A float32 array of codes and scales that another package has, block by block."""
+    """A float32 array from another package's codes and scales, block by block."""
     rows = () if _runs_over_all_axes(shape, codec) else shape[:-1]
     return QuantizedArray(
         codes.reshape(*rows, -1),
@@ -248,14 +248,14 @@ def from_blocks(
 
 
 def stored_as(template: Any, x: Any) -> Any:
-    """An array, or one as codes, in the form of ``template``; its dtype may differ."""
+    """A plain or quantized array in the form of ``template``; its dtype may differ."""
     if is_quantized(template):
         return recoded(x, template.codec, template.dtype)
     return dequantize(x) if is_quantized(x) else x
 
 
 def recoded(x: Any, codec: Codec, dtype: Any = jnp.float32) -> QuantizedArray:
-    """An array, or one as codes, in the codes of ``codec``; equal codes are kept."""
+    """A plain or quantized array in the codes of ``codec``; equal codes are kept."""
     if is_quantized(x) and _have_equal_codes(x.shape, x.codec, codec):
         return QuantizedArray(x.codes, x.scales, x.shape, np.dtype(dtype), codec)
     numbers = dequantize(x) if is_quantized(x) else jnp.asarray(x)
@@ -264,7 +264,7 @@ def recoded(x: Any, codec: Codec, dtype: Any = jnp.float32) -> QuantizedArray:
 
 def _have_equal_codes(shape: tuple[int, ...], first: Codec, second: Codec) -> bool:
     """Whether codes mean the same in both, for an array of this shape."""
-    # Codes of "fp8" have a sign in any case, and rounding is not their meaning.
+    # Codes of "fp8" always have a sign, and rounding does not change their meaning.
     one, other = (
         dataclasses.replace(
             codec,
@@ -278,7 +278,7 @@ def _have_equal_codes(shape: tuple[int, ...], first: Codec, second: Codec) -> bo
 
 
 def dequantize(x: QuantizedArray) -> Array:
-    """The numbers that codes and scales stand for, in their array's dtype."""
+    """The numbers that codes and scales represent, in their array's dtype."""
     codec, codes = x.codec, x.codes
     if codec.bits == 4:
         halves = jnp.stack([codes >> jnp.uint8(4), codes & jnp.uint8(15)], axis=-1)
@@ -294,13 +294,13 @@ def dequantize(x: QuantizedArray) -> Array:
 
 
 def _runs_over_all_axes(shape: tuple[int, ...], codec: Codec) -> bool:
-    """Whether blocks run over all axes, and not along the last one alone."""
+    """Whether blocks run over all axes, not only along the last one."""
     fits = bool(shape) and shape[-1] % codec.block_size == 0
     return not shape or not (codec.by_row or fits)
 
 
 def _row_length(shape: tuple[int, ...], codec: Codec) -> int:
-    """How many elements lie along the axis that blocks are taken of."""
+    """The number of elements along the axis from which blocks are taken."""
     return math.prod(shape) if _runs_over_all_axes(shape, codec) else shape[-1]
 
 

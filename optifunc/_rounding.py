@@ -10,7 +10,7 @@ from ._tree import PyTree, compute_dtype, is_array, is_sparse, leaf_dtype
 
 
 def is_narrow(leaf: Any, than: Any = jnp.float32) -> bool:
-    """Whether ``leaf`` is dense, real and of fewer digits than the dtype ``than``."""
+    """Whether ``leaf`` is dense, real, and less precise than the dtype ``than``."""
     if is_sparse(leaf) or not is_array(leaf):
         return False
     if not jnp.issubdtype(leaf_dtype(leaf), jnp.floating):
@@ -34,8 +34,8 @@ def widened(tree: PyTree, dtype: Any = jnp.float32) -> PyTree:
 def rounded(x: Array, dtype: Any) -> Array:
     """``x`` rounded to the nearest number of ``dtype``, in its own dtype.
 
-    XLA may compute with more digits than a program says, and then leaves out a
-    conversion to a narrow dtype and back. What is used here it keeps.
+    XLA may compute with more digits than a program specifies, and then removes a
+    conversion to a narrow dtype and back. It keeps the operation that is used here.
     """
     if dtype == jnp.bfloat16 and x.dtype == jnp.float32:
         info = jnp.finfo(dtype)
@@ -45,15 +45,15 @@ def rounded(x: Array, dtype: Any) -> Array:
 
 
 def stochastically_rounded(x: Array, bits: Array) -> Array:
-    """float32 numbers rounded up or down to bfloat16 ones, right on average.
+    """float32 numbers rounded up or down to bfloat16 ones, without bias.
 
     **Arguments:**
 
     - ``x``: float32.
-    - ``bits``: uint16, random, of the same shape. A number that is a share ``s`` of the
-      way to the next larger magnitude goes there with probability ``s``.
+    - ``bits``: uint16, random, of the same shape. A number at a fraction ``s`` of the
+      way to the next larger magnitude is rounded there with probability ``s``.
 
-    **Returns:** numbers of bfloat16, in float32. Infinities and NaN stay.
+    **Returns:** bfloat16 numbers, in float32. Infinities and NaN are unchanged.
     """
     pattern = lax.bitcast_convert_type(x, jnp.uint32)
     carried = pattern + lax.convert_element_type(bits, jnp.uint32)
@@ -65,8 +65,8 @@ def stochastically_rounded(x: Array, bits: Array) -> Array:
 def lost_in_sum(leaf: Any, change: Any) -> Array:
     """What ``leaf + change`` loses when it is rounded to the dtype of ``leaf``.
 
-    Exact but for a last rounding (Knuth's TwoSum), and at least in float32; ``change``
-    may be of a wider or a narrower dtype.
+    Exact except for a last rounding (Knuth's TwoSum), and in at least float32;
+    ``change`` may have a wider or a narrower dtype.
     """
     own = leaf_dtype(leaf)
     dtype = compute_dtype(own, leaf_dtype(change))
@@ -80,15 +80,15 @@ def lost_in_sum(leaf: Any, change: Any) -> Array:
 
 
 def moves(params: PyTree, updates: PyTree, wanted: PyTree) -> PyTree:
-    """Updates that make of narrow parameters the rounding of what is wanted.
+    """Updates that turn narrow parameters into the rounding of wide ones.
 
-    `apply_updates` adds in the wider dtype and rounds once: the sum is what is wanted.
+    `apply_updates` adds in the wider dtype and rounds once, so the sum is as wanted.
 
     **Arguments:**
 
     - ``params``: the parameters.
-    - ``updates``: taken where nothing is wanted.
-    - ``wanted``: for each parameter a wide array, which is rounded to its dtype, or
+    - ``updates``: used where ``wanted`` is None.
+    - ``wanted``: a wide array for each parameter, which is rounded to its dtype, or
       None.
 
     **Returns:** updates in the dtype of ``wanted``.
@@ -99,7 +99,7 @@ def moves(params: PyTree, updates: PyTree, wanted: PyTree) -> PyTree:
             return update
         new = rounded(wide, leaf_dtype(param))
         old = lax.convert_element_type(param, wide.dtype)
-        # An infinity that stays is no difference.
+        # An unchanged infinity is not a difference.
         return jnp.where(new == old, jnp.zeros_like(new), new - old)
 
     return jax.tree.map(move, updates, params, wanted, is_leaf=is_sparse)

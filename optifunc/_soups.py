@@ -15,7 +15,7 @@ def weighted_sum(
 ) -> PyTree:
     """``sum_i weights[i] * trees[i] / divisor``, in the dtypes of ``trees[0]``.
 
-    It is summed in float32 at least and rounded once.
+    It is summed in at least float32 and rounded once.
 
     **Raises:** `ValueError` if the trees differ, `TypeError` for leaves that are not
     floating point or complex; ``name`` says what to call ``trees``.
@@ -40,18 +40,19 @@ def uniform_soup(models: Sequence[PyTree]) -> PyTree:
 
         (models[0] + ... + models[n - 1]) / n
 
-    For models that were fine-tuned from the same parameters, with different seeds and
-    hyperparameters, or for checkpoints of one run. `greedy_soup` leaves out those that
-    do harm; during a run, `average_parameters` and `lawa_parameters` keep the mean.
+    Use it for models that were fine-tuned from the same parameters with different
+    seeds and hyperparameters, or for checkpoints of one run. `greedy_soup` leaves out
+    harmful models. During a run, `average_parameters` and `lawa_parameters` keep the
+    mean.
 
     **Arguments:**
 
-    - ``models``: trees of floating-point arrays, of one structure and shapes.
+    - ``models``: trees of floating-point arrays, with the same structure and shapes.
 
-    **Returns:** a tree in the dtypes of ``models[0]``, summed in float32 at least.
+    **Returns:** a tree in the dtypes of ``models[0]``, summed in at least float32.
 
-    **Raises:** `ValueError` without models or if they differ, `TypeError` for a leaf
-    that is not floating point or complex.
+    **Raises:** `ValueError` if there are no models or if they differ, `TypeError` for a
+    leaf that is not floating point or complex.
 
     **Source:** Wortsman et al., "Model soups: averaging weights of multiple fine-tuned
     models improves accuracy without increasing inference time", 2022,
@@ -66,7 +67,7 @@ def greedy_soup(
     score_fn: Callable[[PyTree], Any],
     scores: Sequence[float] | None = None,
 ) -> tuple[PyTree, tuple[int, ...]]:
-    """The mean of those models that make it better, tried from the best one on.
+    """The mean of those models that improve it, tried in order from the best one.
 
     ::
 
@@ -74,27 +75,27 @@ def greedy_soup(
         for model in the others, the best first:
             keep it if score_fn(mean of those kept, with model) >= score_fn(soup)
 
-    The soup is never worse than the best model, on the data that ``score_fn`` has;
-    these should be held out, and not be the test set.
+    On the data that ``score_fn`` uses, the soup is never worse than the best model.
+    These data should be held out, but not be the test set.
 
     It runs on the host and calls ``score_fn``, which may be compiled, up to twice for
     each model.
 
     **Arguments:**
 
-    - ``models``: trees of floating-point arrays, of one structure and shapes.
+    - ``models``: trees of floating-point arrays, with the same structure and shapes.
     - ``score_fn``: ``score_fn(params)`` returns a number, such as the accuracy on
-      validation data. More is better: of a loss, return its negative.
-    - ``scores``: the score of each model alone, if it is known already.
+      validation data. Higher is better: for a loss, return its negative.
+    - ``scores``: the score of each model alone, if already known.
 
-    **Returns:** the soup, a tree in the dtypes of the best model, summed in float32 at
-    least; and the indices of the models in it, in the order in which they were kept.
+    **Returns:** the soup, a tree in the dtypes of the best model, summed in at least
+    float32; and the indices of the models in it, in the order in which they were added.
 
     **Raises:** `ValueError` without models, if they or the number of ``scores`` differ,
     or if every score is NaN (one that is NaN counts as the worst); `TypeError` for a
     leaf that is not floating point or complex.
 
-    **Source:** as `uniform_soup`.
+    **Source:** see `uniform_soup`.
     """
     _check_count(models)
     if scores is None:

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 def is_sparse(leaf: object) -> bool:
     """Whether ``leaf`` is a sparse array, which counts as one leaf of a tree."""
-    # Who has one has imported the module, which takes as long as half of JAX.
+    # Anyone who has one has imported the module, which takes half as long as JAX.
     module = sys.modules.get("jax.experimental.sparse")
     kind = getattr(module, "BCOO", None)
     return kind is not None and isinstance(leaf, kind)
 
 
 def summed(leaf: "BCOO") -> "BCOO":
-    """``leaf`` with each index once, and 0 where an index lies outside of its shape.
+    """``leaf`` with each index once, and 0 where an index is outside its shape.
 
-    Such indices are padding: the number of entries is part of the (static) shape and
-    stays what it was.
+    Such indices are padding: the number of entries is part of the (static) shape
+    and does not change.
     """
     from jax.experimental.sparse import bcoo_sum_duplicates
 
@@ -47,7 +47,7 @@ def with_data(leaf: "BCOO", data: Array) -> "BCOO":
 
 
 def entries(array: Array, leaf: "BCOO") -> Array:
-    """What stands in ``array`` at the indices of ``leaf``, in the layout of its data.
+    """The entries of ``array`` at the indices of ``leaf``, in the layout of its data.
 
     0 at padding.
     """
@@ -60,7 +60,7 @@ def entries(array: Array, leaf: "BCOO") -> Array:
 def with_entries(array: Array, leaf: "BCOO", values: Array) -> Array:
     """``array`` with ``values`` at the indices of ``leaf``, each of which occurs once.
 
-    All else keeps its bits, and nothing is written at padding.
+    All other entries are unchanged, and nothing is written at padding.
     """
     changed: Array = _at(array, leaf).set(
         values, mode="drop", wrap_negative_indices=False

@@ -1,4 +1,4 @@
-"""A warning about state that rounding keeps from moving."""
+"""A warning about state that cannot move because of rounding."""
 
 import warnings
 from collections.abc import Iterator
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 class StalledStateWarning(UserWarning):
     """State is kept in a dtype in which it stops moving.
 
-    In bfloat16 a change below 1/256 of a number may be rounded away, and an average
-    that keeps 0.999 of itself changes by a thousandth. `init` warns once of each field
-    of each transformation. The way out is `state_dtype`, or `master_weights` and its
-    relatives.
+    In bfloat16, a change below 1/256 of a number may be rounded away, but an average
+    with a decay rate of 0.999 changes by a thousandth. `init` warns once about each
+    field of each transformation. To fix it, use `state_dtype`, or `master_weights` or a
+    similar wrapper.
     """
 
 
-# What was warned of, by transformation, field and dtype.
+# Warnings already given, by transformation, field and dtype.
 _WARNED: set[tuple[str, str, str]] = set()
 
 
 def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
-    """Warn, once a process and cause, of averages that stop moving in their dtype.
+    """Warn about averages that stop moving in their dtype, once per process and cause.
 
-    Only dtypes and known numbers decide, so that tracing changes nothing. To be called
-    where a user calls `init`: a wrapper around may choose another dtype.
+    This depends only on dtypes and known numbers, so tracing changes nothing. Call it
+    when a user calls `init`, because an outer wrapper may choose another dtype.
     """
     if not any(map(is_narrow, jax.tree.leaves(state))):
         return
@@ -49,7 +49,8 @@ def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
                 for leaf in jax.tree.leaves(getattr(part, name))
                 if is_narrow(leaf)
             }:
-                # Above a power of two this much is half the distance to the next one.
+                # Just above a power of two, this is half the distance to the next
+                # number.
                 if 1 - kept < float(jnp.finfo(dtype).eps) / 2:
                     _warn(type(held).__name__, name, str(dtype), kept)
 
@@ -64,7 +65,7 @@ def _with_states(
 
 
 def _kept(tx: "GradientTransformation", keeps: Keeps) -> float | None:
-    """How much of itself an average keeps; None if that is not known."""
+    """The decay rate of an average; None if it is not known."""
     value: Any = getattr(tx, keeps.attribute, None)
     if keeps.index is not None and isinstance(value, tuple):
         value = value[keeps.index] if keeps.index < len(value) else None

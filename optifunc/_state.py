@@ -1,4 +1,4 @@
-"""Which part of a state belongs to which parameter, and what all of them share.
+"""Which part of a state belongs to which parameter, and what is shared.
 
 A field of a state declares its role by its type::
 
@@ -7,9 +7,9 @@ A field of a state declares its role by its type::
         exp_avg: PerParameter
         exp_avg_sq: NonNegative
 
-A field without a role holds another transformation's state and is entered. States from
-elsewhere declare nothing: there a subtree with the structure and the shapes of the
-parameters is per parameter, and the rest is shared.
+A field without a role holds another transformation's state and is traversed. States of
+other libraries declare nothing. In these, a subtree with the structure and the shapes
+of the parameters is per parameter, and the rest is shared.
 """
 
 import abc
@@ -57,32 +57,32 @@ class Role(enum.Enum):
 
 
 Shared: TypeAlias = Annotated[Array, Role.SHARED]
-"""A field of a state that all parameters have in common, such as a count of steps."""
+"""A field of a state that all parameters share, such as a step count."""
 PerParameter: TypeAlias = Annotated[PyTree, Role.PER_PARAMETER]
-"""A field that holds for each parameter an array or a small tree of arrays."""
+"""A field that holds an array or a small tree of arrays for each parameter."""
 NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
 """`PerParameter`, and never below 0, such as a mean of squares."""
 Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
-"""`PerParameter`, and may start at its initial value in mid-run, such as a buffer."""
+"""`PerParameter`, and may be reset to its initial value mid-run, such as a buffer."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
-"""A field that holds along its last axis all numbers of all parameters."""
+"""A field that holds all numbers of all parameters along its last axis."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Keeps:
-    """How much of itself an average keeps: where its transformation says that.
+    """Which hyperparameter of a transformation is the decay rate of an average.
 
     ::
 
         exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
 
-    An average that keeps nearly all of itself stops moving in a narrow dtype, of which
-    a user is warned (`StalledStateWarning`).
+    An average with a decay rate near 1 stops moving in a narrow dtype, and the user
+    gets a warning (`StalledStateWarning`).
 
     **Fields:**
 
-    - ``attribute``: the name of a number of the transformation.
-    - ``index``: which one, if it is a tuple of several.
+    - ``attribute``: the name of the hyperparameter.
+    - ``index``: the index, if it is a tuple.
     """
 
     attribute: str
@@ -97,20 +97,20 @@ class Field(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The field's own name: torch's key."""
+        """The field's own name, which is torch's key."""
         return _key_name(self.path[-1]) if self.path else ""
 
 
 class RelaidState(abc.ABC):
     """State of a wrapper that shows its inner transformation other trees.
 
-    What the inner state holds per parameter goes with those trees. `spread` and
-    `gathered` say how they are made of the parameters.
+    The inner state's per-parameter fields match those trees. `spread` and
+    `gathered` convert between them and the parameters.
     """
 
     @abc.abstractmethod
     def spread(self) -> PyTree:
-        """The same state with each inner field laid out over the parameters."""
+        """The same state with each inner field distributed over the parameters."""
 
     @abc.abstractmethod
     def gathered(self, spread: PyTree) -> "RelaidState":
@@ -139,7 +139,7 @@ def declared_averages(state_type: type) -> Mapping[str, Keeps]:
 def _hints(state_type: Any) -> dict[str, Any]:
     """The types of a state's fields."""
     annotations = inspect.get_annotations(state_type)
-    # A class that `exec` has made is in no module.
+    # A class made by `exec` is in no module.
     module = sys.modules.get(state_type.__module__)
     scope = {} if module is None else vars(module)
     return {
@@ -148,17 +148,17 @@ def _hints(state_type: Any) -> dict[str, Any]:
 
 
 def _evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
-    """The type that an annotation stands for; it may be written as a string."""
+    """The type that an annotation denotes; it may be written as a string."""
     holder = SimpleNamespace(__annotations__={"field": annotation})
     try:
         return get_type_hints(holder, scope, include_extras=True)["field"]
     except NameError:
-        # A name that is imported for type checkers alone, as in optax, is not a role.
+        # A name that is imported only for type checkers, as in optax, is not a role.
         return None
 
 
 def _found_in(hint: Any, kind: type[T]) -> T | None:
-    """What an annotation such as ``NonNegative | None`` holds of a kind."""
+    """What an annotation such as ``NonNegative | None`` contains of a given kind."""
     if isinstance(hint, kind):
         return hint
     parts = (_found_in(part, kind) for part in get_args(hint))
@@ -172,10 +172,10 @@ def map_state(
 
     **Arguments:**
 
-    - ``function``: gets a field with a role and what it holds. For a field that is per
-      parameter, that is a tree with the structure of the parameters, and with None for
-      a parameter that has no part in it.
-    - ``state``: a state of a transformation, from this library or from elsewhere.
+    - ``function``: receives a field with a role and its value. For a field that is per
+      parameter, the value is a tree with the structure of the parameters, with None for
+      parameters that it does not cover.
+    - ``state``: a state of a transformation, from this library or another.
     - ``params``: the parameters, or a tree of their shapes.
     """
     return _map_node(function, state, params, ())
@@ -214,7 +214,7 @@ _LEAF: Any = jax.tree.structure(0)
 
 
 def _is_like(node: Any, params: PyTree) -> bool:
-    """Whether ``node`` holds for each parameter an array of its shape, or nothing."""
+    """Whether ``node`` holds an array of its shape, or nothing, for each parameter."""
     if node is None:
         return False
     structure: Any = jax.tree.structure(params)
@@ -252,32 +252,33 @@ def state_fields(state: PyTree, params: PyTree) -> list[tuple[Field, Any]]:
 
 
 def parts_of(value: PyTree, params: PyTree) -> list[Any]:
-    """What a field that is per parameter holds for each leaf of ``params``."""
+    """The part of a per-parameter field for each leaf of ``params``."""
     structure: Any = jax.tree.structure(params)
     parts: list[Any] = structure.flatten_up_to(value)
     return parts
 
 
 def find_in_state(state: PyTree, what: str | type) -> Any:
-    """The one part of a state that has a name or a type, at any depth.
+    """The one part of a state with a given name or type, at any depth.
 
     ::
 
         of.find_in_state(state, "exp_avg")
         of.find_in_state(state, of.ScaleByAdamState).step
 
-    It also reads states of optax.
+    It also works with optax's states.
 
     **Arguments:**
 
-    - ``state``: a state, of whichever composition of transformations.
+    - ``state``: the state of any composition of transformations.
     - ``what``: the name of a field or of a dict's key, which may be qualified by any of
       the names before it (``"decoder.exp_avg"``); or the type of a state.
 
     **Returns:** the part of the state.
 
-    **Raises:** `KeyError` if nothing is found, and if several are: it lists their
-    paths, which are names too. `find_all_in_state` returns all of them.
+    **Raises:** `KeyError` if nothing is found or if there are several matches. In that
+    case, it lists their paths, which can be used as names. `find_all_in_state` returns
+    all of them.
     """
     found = find_all_in_state(state, what)
     wanted = what if isinstance(what, str) else what.__name__
@@ -295,12 +296,12 @@ def find_in_state(state: PyTree, what: str | type) -> Any:
 
 
 def find_all_in_state(state: PyTree, what: str | type) -> dict[str, Any]:
-    """All parts of a state that have a name or a type, by their dotted paths.
+    """All parts of a state with a given name or type, by their dotted paths.
 
     **Arguments:**
 
-    - ``state``: a state, of whichever composition of transformations.
-    - ``what``: as `find_in_state` takes it.
+    - ``state``: the state of any composition of transformations.
+    - ``what``: as in `find_in_state`.
 
     **Returns:** a dict from paths (``"1.exp_avg"``) to parts of the state.
     """
@@ -317,7 +318,7 @@ def find_all_in_state(state: PyTree, what: str | type) -> dict[str, Any]:
 
 
 def _has_name(path: Path, wanted: list[str]) -> bool:
-    """Whether ``wanted`` ends the path, with any of the names before it, in order."""
+    """Whether ``wanted`` ends the path, after any of the earlier names in order."""
     names = list(map(_key_name, path))
     if not names or names[-1] != wanted[-1]:
         return False

@@ -1,4 +1,4 @@
-"""What a gradient transformation is, and how its updates reach the parameters."""
+"""Gradient transformations, and applying their updates to parameters."""
 
 import abc
 import dataclasses
@@ -47,8 +47,8 @@ class GradientTransformation(abc.ABC):
     with `jax.grad`, be compared and be a key of a dict. ``init, update = tx`` unpacks
     it into its two functions.
 
-    Building blocks have two bases that leave less to write: `Stateless`, and `Wrapper`
-    for what holds other transformations.
+    Two base classes save work: `Stateless`, and `Wrapper` for transformations that
+    hold others.
     """
 
     @abc.abstractmethod
@@ -59,10 +59,10 @@ class GradientTransformation(abc.ABC):
 
         - ``params``: the parameters, a pytree of arrays, or of `jax.ShapeDtypeStruct`.
 
-        **Returns:** a pytree of arrays; of `jax.ShapeDtypeStruct`, if the parameters
-        are. What goes with parameters has their shapes, dtypes and shardings; what all
-        of them share is replicated over their mesh. The return annotation names the
-        state's type: `update` then refuses any other state.
+        **Returns:** a pytree of arrays, or of `jax.ShapeDtypeStruct` if the
+        parameters are. State that belongs to a parameter has its shape, dtype and
+        sharding; shared state is replicated over the parameters' mesh. The return
+        annotation names the state's type: `update` then rejects any other state.
         """
 
     @abc.abstractmethod
@@ -73,19 +73,19 @@ class GradientTransformation(abc.ABC):
 
         **Arguments:**
 
-        - ``updates``: the gradients, or what the transformation before this one made
-          of them: a pytree with the structure and shapes of ``params``.
+        - ``updates``: the gradients, or the result of the preceding
+          transformation: a pytree with the structure and shapes of ``params``.
         - ``state``: what `init` or the last ``update`` returned.
         - ``params``: the current parameters, which some transformations need.
         - ``extra``: other arguments, passed on to every transformation in a chain. A
           transformation declares those that it reads (``value``, ``value_fn``) as
           keyword-only parameters and ignores the others.
 
-        **Returns:** the updates, in the dtypes that came in, to be added to the
-        parameters with `apply_updates`; and the next state.
+        **Returns:** the updates, in the dtypes of ``updates``, to be added to
+        the parameters with `apply_updates`; and the next state.
 
         **Raises:** `ValueError` for the state of another transformation; `TypeError`
-        for an extra argument whose name is nearly that of a declared one.
+        for an extra argument whose name is close to that of a declared one.
         """
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
@@ -119,7 +119,7 @@ class GradientTransformation(abc.ABC):
         return own if child.key is None else own[child.key]
 
     def params_of(self, child: Child, params: PyTree) -> PyTree:
-        """The parameters that a child sees, with None for those that it does not.
+        """The parameters that a child sees, with None for the others.
 
         **Arguments:**
 
@@ -144,17 +144,17 @@ class GradientTransformation(abc.ABC):
     def evaluated(self, state: State, params: PyTree) -> PyTree:
         """What to evaluate instead of the parameters that training holds.
 
-        A transformation that keeps such parameters (an average of them) overrides this.
-        The others ask those that they hold; of several that answer, the last counts.
-        `eval_params` is what users call.
+        A transformation that keeps such parameters (such as an average)
+        overrides this. Others ask the transformations that they hold; if several
+        answer, the last one counts. Users call `eval_params`.
 
         **Arguments:**
 
         - ``state``: a state of this transformation.
         - ``params``: the parameters that this transformation sees.
 
-        **Returns:** a tree like ``params``, with None for each parameter that is
-        evaluated as it is.
+        **Returns:** a tree like ``params``, with None for each parameter that
+        is evaluated unchanged.
         """
         treedef: Any
         leaves, treedef = jax.tree.flatten(params)
@@ -176,7 +176,7 @@ class GradientTransformation(abc.ABC):
 
 
 class Stateless(GradientTransformation):
-    """Base of transformations without state, which define `apply` alone.
+    """Base class of transformations without state, which only define `apply`.
 
     ::
 
@@ -226,8 +226,8 @@ def transformation(cls: C) -> C:
             def init(self, params): ...
             def update(self, updates, state, params=None, **extra): ...
 
-    Range checks belong in ``__post_init__``, which runs where a user builds a value
-    and not where JAX rebuilds one from its leaves.
+    Range checks belong in ``__post_init__``, which runs when a user builds a value,
+    but not when JAX rebuilds one from its leaves.
 
     **Arguments:**
 
@@ -247,8 +247,8 @@ def transformation(cls: C) -> C:
     return result
 
 
-# Extra arguments that some transformation declares: one training loop may give all of
-# them to any transformation.
+# Extra arguments that any transformation declares: a training loop may pass all of them
+# to any transformation.
 _DECLARED: set[str] = {"value", "grad", "value_fn", "grad_fn", "loss", "key"}
 
 
@@ -264,14 +264,14 @@ def _all_declared(tx: GradientTransformation) -> frozenset[str]:
     return tx.declared_extra().union(*inner)
 
 
-# Whether the `init` that runs is called by that of a transformation around it.
+# Whether the current `init` was called by that of an outer transformation.
 _IS_INSIDE: ContextVar[bool] = ContextVar("is_inside", default=False)
 
 
 def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
-    """``init`` whose state lies where the parameters do; shapes for shapes.
+    """``init`` with state placed like the parameters; shapes give shapes.
 
-    It checks hyperparameters, and warns of state that would stall.
+    It checks hyperparameters and warns about state that would stall.
     """
 
     @functools.wraps(init)
@@ -296,7 +296,7 @@ def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``update`` that refuses foreign states and misspelled extra arguments."""
+    """``update`` that rejects foreign states and misspelled extra arguments."""
     state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
     is_named = isinstance(state_type, type) and (
         hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
@@ -326,7 +326,7 @@ def _guarded_update(
 def foreign_state(
     tx: GradientTransformation, expected: str, found: State
 ) -> ValueError:
-    """An error that says which state ``tx`` has and which was given."""
+    """An error that says which state ``tx`` has and which one was passed."""
     return ValueError(
         f"this state is not one of {type(tx).__name__}: expected {expected}, found "
         f"{_described(found)}; give the state that its init or last update returned"
@@ -378,7 +378,7 @@ def _check_extra(tx: GradientTransformation, extra: dict[str, Any]) -> None:
 
 @transformation
 class identity(Stateless):
-    """Leave the updates as they are: ``u = g``.
+    """Leave the updates unchanged: ``u = g``.
 
     **State:** ``()``.
     """
@@ -390,7 +390,7 @@ class identity(Stateless):
 def require_params(params: PyTree | None, updates: PyTree, name: str) -> PyTree:
     """``params``, with None wherever ``updates`` has None.
 
-    **Raises:** `ValueError` that says how to give them to ``name``.
+    **Raises:** `ValueError` that says how to pass them to ``name``.
     """
     if params is None:
         raise ValueError(
@@ -411,12 +411,12 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     **Arguments:**
 
     - ``params``: a pytree of arrays.
-    - ``updates``: a tree of the same structure and shapes. A sparse update
+    - ``updates``: a tree with the same structure and shapes. A sparse update
       (`jax.experimental.sparse.BCOO`) changes its parameter only at the update's
-      indices. An update that is ``None`` leaves its parameter (or subtree) as it is.
+      indices. An update that is ``None`` leaves its parameter (or subtree) unchanged.
 
-    **Returns:** the new parameters: shapes and dtypes of ``params``. The sum is taken
-    in the wider of the two dtypes and rounded once.
+    **Returns:** the new parameters, with the shapes and dtypes of ``params``. The sum
+    is computed in the wider of the two dtypes and rounded once.
 
     **Raises:** `ValueError` where structure or shapes differ, naming the leaf.
     """

@@ -26,23 +26,23 @@ def path_name(path: Sequence[Any]) -> str:
 def leaves_with_paths(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """The leaves of ``tree``, each with its path.
 
-    A box, such as a Variable of flax.nnx, and the array in it have one path: a leaf
-    must have the same name in ``init`` and ``update``, and nnx gives the boxes to one
-    and the arrays alone to the other.
+    A box, such as flax.nnx's Variable, and the array in it have the same path: a
+    leaf must have the same name in ``init`` and ``update``, but nnx passes boxes to one
+    and plain arrays to the other.
     """
 
     def is_leaf(node: object) -> bool:
         return is_sparse(node) or box_attribute(type(node)) is not None
 
     for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf):
-        # The type tells exactly: a key "value" may be a field of the user's own.
+        # The type is reliable; a key "value" may be the user's own field.
         attribute = box_attribute(type(node))
         if attribute is None or jax.tree_util.all_leaves([node]):
             yield path, node
             continue
         for key, child in _children(node):
             is_content = path_name(key) == attribute or (
-                # The node's class gives its children no names.
+                # The node's class does not name its children.
                 isinstance(key[0], jax.tree_util.FlattenedIndexKey)
                 and child is getattr(node, attribute, None)
             )
@@ -51,7 +51,7 @@ def leaves_with_paths(tree: PyTree) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 
 def _children(node: object) -> list[tuple[tuple[Any, ...], Any]]:
-    """What a node holds directly, each with a path of one key."""
+    """The direct children of a node, each with a path of one key."""
     return jax.tree_util.tree_leaves_with_path(
         node, is_leaf=lambda child: child is not node
     )
@@ -64,10 +64,10 @@ def leaves_with_names(tree: PyTree) -> Iterator[tuple[str, Any]]:
 
 
 def flatten_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> list[Any]:
-    """The subtrees of ``tree`` that stand where ``reference`` has leaves.
+    """The subtrees of ``tree`` at the leaves of ``reference``.
 
     **Raises:** `ValueError` that names the first place where the structures differ;
-    ``names`` says what to call the two trees.
+    ``names`` are the names of the two trees.
     """
     treedef: Any = jax.tree.structure(reference, is_leaf=is_sparse)
     try:
@@ -97,8 +97,8 @@ def _structure_difference(
 def params_like(params: PyTree, updates: PyTree) -> PyTree:
     """``params`` with None wherever ``updates`` has None.
 
-    A model of Equinox holds functions where its gradients are None. Structures that
-    differ otherwise stay as they are, for whoever compares them to name the leaf.
+    An Equinox model holds functions where its gradients are None. Other differences
+    in structure are left for the caller to report.
     """
     treedef: Any = jax.tree.structure(params)
     if treedef == jax.tree.structure(updates):
@@ -145,7 +145,7 @@ def compute_dtype(*dtypes: Any) -> Any:
 
     A dtype that is None, such as that of a leaf that is None, does not count.
     """
-    # Asked for here, whatever the user has set for the program.
+    # Requested explicitly, whatever the user has set for the program.
     with jax.numpy_dtype_promotion("standard"):
         widest: Any = np.float32
         for dtype in filter(None, dtypes):
@@ -165,7 +165,7 @@ def _values(leaf: Any) -> Any:
 
 def leaf_dtype(leaf: Any) -> Any:
     """The dtype of a leaf, dense or sparse."""
-    # The first case is for speed alone.
+    # The first case is only for speed.
     return leaf.dtype if isinstance(leaf, Array) else jnp.result_type(_values(leaf))
 
 
@@ -181,8 +181,8 @@ def check_array(path: str, leaf: Any) -> None:
     """
     if not is_array(leaf):
         raise TypeError(
-            f"parameters must be arrays, found {leaf!r} at {path!r}; give the arrays "
-            "alone, with None elsewhere, as Equinox's "
+            f"parameters must be arrays, found {leaf!r} at {path!r}; pass only the "
+            "arrays, with None elsewhere, as Equinox's "
             "eqx.filter(model, eqx.is_inexact_array) does"
         )
 
@@ -190,8 +190,8 @@ def check_array(path: str, leaf: Any) -> None:
 def check_real(tree: PyTree, names: tuple[str, str]) -> None:
     """Check that every leaf is a real floating-point number.
 
-    **Raises:** `TypeError` that names the first such leaf; ``names`` says what to call
-    the one who asks, and the tree.
+    **Raises:** `TypeError` that names the first other leaf; ``names`` are the names
+    of the caller and of the tree.
     """
     for path, leaf in leaves_with_names(tree):
         check_array(path, leaf)
@@ -206,8 +206,8 @@ def check_real(tree: PyTree, names: tuple[str, str]) -> None:
 def check_inexact(tree: PyTree, name: str) -> None:
     """Check that every leaf is a floating-point or complex number.
 
-    **Raises:** `TypeError` that names the first one that is not; ``name`` says what to
-    call the tree.
+    **Raises:** `TypeError` that names the first one that is not; ``name`` is the
+    name of the tree.
     """
     for path, leaf in leaves_with_names(tree):
         check_array(path, leaf)
@@ -220,10 +220,10 @@ def check_inexact(tree: PyTree, name: str) -> None:
 
 
 def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None:
-    """Check that two trees have one structure and the same shapes.
+    """Check that two trees have the same structure and the same shapes.
 
-    **Raises:** `ValueError` that names the first leaf where they differ; ``names``
-    says what to call the two trees.
+    **Raises:** `ValueError` that names the first leaf where they differ; ``names`` are
+    the names of the two trees.
     """
     leaves = jax.tree.leaves(tree, is_leaf=is_sparse)
     others = flatten_like(reference, tree, (names[1], names[0]))
@@ -232,7 +232,7 @@ def check_shapes(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> Non
 
 
 def shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueError:
-    """An error that names the first leaf where trees of one structure differ."""
+    """An error that names the first leaf where trees of equal structure differ."""
     paths, leaves = zip(*leaves_with_names(trees[0]), strict=True)
     for name, tree in zip(names[1:], trees[1:], strict=True):
         if tree is None:
@@ -248,7 +248,7 @@ def shape_difference(trees: Sequence[PyTree], names: Sequence[str]) -> ValueErro
 
 
 def squared_norm(leaf: Any) -> Array:
-    """Sum of squared magnitudes of one leaf, accumulated in float32 at least."""
+    """Sum of squared magnitudes of one leaf, accumulated in at least float32."""
     values = jnp.asarray(summed(leaf).data if is_sparse(leaf) else leaf)
     if jnp.iscomplexobj(values):
         return squared_norm(values.real) + squared_norm(values.imag)
@@ -259,20 +259,20 @@ def squared_norm(leaf: Any) -> Array:
 def global_norm(tree: PyTree, axis_name: AxisName = None) -> Array:
     """The Euclidean norm of all elements of all leaves of ``tree`` together.
 
-    Arrays that are sharded over a mesh count as the whole arrays that they are. Inside
-    `jax.shard_map` and `jax.pmap` a leaf is one device's part, and the norm is that of
-    the part unless ``axis_name`` is given.
+    Arrays sharded over a mesh count as whole arrays. Inside `jax.shard_map` and
+    `jax.pmap`, a leaf is one device's part, and the norm is that of the part unless
+    ``axis_name`` is given.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays, dense or sparse, real or complex.
     - ``axis_name``: inside `jax.shard_map` or `jax.pmap`, the name of the axis, or a
       tuple of names, over which the leaves are split. A leaf that is the same on all
-      devices counts once: its type tells (not so in `jax.pmap` and with
+      devices, according to its type, counts once (except in `jax.pmap` and with
       ``check_vma=False``, where every leaf counts as split).
 
-    **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
-    without leaves. Its derivative at 0 is 0.
+    **Returns:** a real scalar in the widest enabled float dtype; 0 for a tree without
+    leaves. Its derivative at 0 is 0.
 
     **Raises:** `NameError` if there is no axis of that name.
     """
@@ -283,11 +283,11 @@ def global_norm(tree: PyTree, axis_name: AxisName = None) -> Array:
 def inner_product(first: PyTree, second: PyTree) -> Array:
     """The sum of the products of all elements of two trees.
 
-    Real and imaginary parts are treated as elements of their own. ``second`` may have
-    None where ``first`` has a leaf, which then is left out.
+    Real and imaginary parts are treated as separate elements. ``second`` may have None
+    where ``first`` has a leaf, which is then left out.
 
-    **Returns:** a real scalar in the widest float that JAX is set to; 0 for trees
-    without leaves.
+    **Returns:** a real scalar in the widest enabled float dtype; 0 for trees without
+    leaves.
     """
     others = flatten_like(second, first, ("the second tree", "the first"))
     pairs = zip(jax.tree.leaves(first), others, strict=True)
@@ -304,12 +304,12 @@ def _leaf_product(x: Any, y: Any) -> Array:
 
 
 def sum_norm(tree: PyTree) -> Array:
-    """The sum of the sizes of all elements of all leaves of ``tree``.
+    """The sum of the absolute values of all elements of all leaves of ``tree``.
 
-    Real and imaginary parts are treated as elements of their own.
+    Real and imaginary parts are treated as separate elements.
 
-    **Returns:** a real scalar in the widest float that JAX is set to; 0 for a tree
-    without leaves.
+    **Returns:** a real scalar in the widest enabled float dtype; 0 for a tree without
+    leaves.
     """
     return total_over_devices(map(_sum_of_sizes, jax.tree.leaves(tree)), None)
 

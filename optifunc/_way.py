@@ -1,4 +1,4 @@
-"""How far the parameters are from where they began, told exactly."""
+"""The exact distance of the parameters from where they started."""
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,17 @@ from ._tree import PyTree, check_shapes
 
 @elementwise()
 def way_back(compensation: Array, p0: Array, params: Array) -> Array:
-    """The way from ``params`` to ``p0``, in the dtype of ``compensation``.
+    """The difference from ``params`` to ``p0``, in the dtype of ``compensation``.
 
-    In float32 the parameters feel updates of a millionth of their size in their last
-    digits, if at all. What is lost of them would be missing most where the way is still
-    short, and there the estimates of a step size begin.
+    In float32, updates of a millionth of a parameter's size change only its last
+    digits, if at all. The lost part matters most while the distance is still short,
+    which is where the estimates of a step size begin.
     """
     return p0 - params - compensation
 
 
 def compensated(compensation: PyTree, params: PyTree, updates: PyTree) -> PyTree:
-    """``compensation`` and what ``updates`` lose when ``params`` take them."""
+    """``compensation`` plus what ``updates`` lose when added to ``params``."""
     check_shapes(updates, params, ("updates", "params"))
     lost = jax.tree.map(lost_in_sum, params, updates)
     return jax.tree.map(jnp.add, compensation, lost)

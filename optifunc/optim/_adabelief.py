@@ -13,7 +13,7 @@ class AdaBelief(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `adabelief`.
 
-    **Raises:** what `adabelief` does.
+    **Raises:** see `adabelief`.
     """
 
     factory = adabelief

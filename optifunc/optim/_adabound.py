@@ -12,14 +12,15 @@ from ._optimizer import Optimizer
 class AdaBound(Optimizer):
     """Adam whose step sizes are bounded; `optifunc.adabound`, stateful.
 
-    ``base_lr`` is by default the constructor's ``lr``, whatever schedulers do to that.
+    By default, ``base_lr`` is the constructor's ``lr``, even if schedulers change
+    ``lr``.
 
     **Arguments:**
 
     - ``params``: see `Optimizer`.
     - the others: see `adabound`.
 
-    **Raises:** what `adabound` does.
+    **Raises:** see `adabound`.
     """
 
     factory = adabound

@@ -17,7 +17,7 @@ class Adafactor(Optimizer):
     - ``params``, and the flags that choose an implementation: see `Optimizer`.
     - the others: see `adafactor`.
 
-    **Raises:** `ValueError` for a number out of range; at the step `RuntimeError` for
+    **Raises:** `ValueError` for a number out of range; at the step, `RuntimeError` for
     complex parameters.
     """
 

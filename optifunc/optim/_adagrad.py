@@ -14,8 +14,8 @@ from ._signatures import given
 class Adagrad(Optimizer):
     """`torch.optim.Adagrad`; `optifunc.adagrad`, stateful.
 
-    The parameters of the constructor have state from the start. As in torch the
-    ``initial_accumulator_value`` is the constructor's, whatever a group says.
+    The constructor's parameters have state from the start. As in torch, the
+    constructor's ``initial_accumulator_value`` applies even if a group has another.
 
     **Arguments:**
 

@@ -26,8 +26,8 @@ class Adam(Optimizer):
     - ``params``, and the flags that choose an implementation: see `Optimizer`.
     - the others: see `adam`.
 
-    **Raises:** `ValueError` for a number out of range, and for ``betas`` of which one
-    is an array; `RuntimeError` for ``fused`` with ``foreach`` or ``differentiable``.
+    **Raises:** `ValueError` for a number out of range, and if only one of ``betas`` is
+    an array; `RuntimeError` for ``fused`` with ``foreach`` or ``differentiable``.
     """
 
     factory = adam

@@ -8,8 +8,8 @@ from ._optimizer import Optimizer
 class AdamMini(Optimizer):
     """`optifunc.adam_mini`, stateful.
 
-    Checkpoints of the authors' ``Adam_mini`` have another form for each kind of layer
-    and are not read.
+    Checkpoints of the authors' ``Adam_mini`` have a different form for each kind of
+    layer and cannot be loaded.
 
     **Arguments:**
 

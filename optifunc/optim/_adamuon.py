@@ -6,7 +6,7 @@ from ._optimizer import Optimizer
 
 
 class AdaMuon(Optimizer):
-    """Muon with steps of one size for each element; `optifunc.adamuon`.
+    """Muon with equally large steps for each element; `optifunc.adamuon`.
 
     **Arguments:**
 

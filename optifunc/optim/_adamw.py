@@ -16,7 +16,7 @@ class AdamW(Adam):
     - ``params``, and the flags that choose an implementation: see `Optimizer`.
     - the others: see `adamw`.
 
-    **Raises:** as `Adam`.
+    **Raises:** see `Adam`.
     """
 
     factory: ClassVar[Callable[..., GradientTransformation]] = adamw
@@ -53,6 +53,6 @@ class AdamW(Adam):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        # Old checkpoints say False, and mean True.
+        # Old checkpoints say False but mean True.
         for group in self.param_groups:
             group["decoupled_weight_decay"] = True

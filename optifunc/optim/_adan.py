@@ -13,7 +13,7 @@ class Adan(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `adan`.
 
-    **Raises:** what `adan` does.
+    **Raises:** see `adan`.
     """
 
     factory = adan

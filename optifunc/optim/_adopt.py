@@ -16,7 +16,7 @@ class ADOPT(Optimizer):
     **Arguments:**
 
     - ``params``, and the flags that choose an implementation: see `Optimizer`.
-    - the others: see `adopt`. ``clip_lambda`` is one function for all groups, and not
+    - the others: see `adopt`. ``clip_lambda`` is one function for all groups and is not
       part of a checkpoint.
 
     **Raises:** `ValueError` for a number out of range.

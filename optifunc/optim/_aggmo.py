@@ -13,7 +13,7 @@ class AggMo(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `aggmo`.
 
-    **Raises:** what `aggmo` does.
+    **Raises:** see `aggmo`.
     """
 
     factory = aggmo

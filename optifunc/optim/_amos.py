@@ -5,7 +5,7 @@ from ._optimizer import Optimizer
 
 
 class Amos(Optimizer):
-    """Steps and decay that slow down by themselves; `optifunc.amos`, stateful.
+    """Steps and decay that slow down automatically; `optifunc.amos`, stateful.
 
     **Arguments:**
 

@@ -8,8 +8,8 @@ from ._optimizer import Optimizer
 class Apollo(Optimizer):
     """`optifunc.apollo`, stateful.
 
-    Checkpoints of the authors' class hold an object in place of a projection and
-    are not read.
+    Checkpoints of the authors' class hold an object in place of a projection and cannot
+    be loaded.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Values of a checkpoint as arrays, whichever library they come from."""
+"""Values of a checkpoint as arrays, from any library."""
 
 import math
 from collections.abc import Container, Mapping
@@ -12,7 +12,7 @@ from .._quantization import Bits, Codec, QuantizedArray, from_blocks
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether ``value`` is a torch tensor, told without importing torch."""
+    """Whether ``value`` is a torch tensor, without importing torch."""
     is_torchs = any(
         cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__
     )
@@ -20,12 +20,12 @@ def is_tensor(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
-    """Whether ``value`` is an array of NumPy, JAX or torch."""
+    """Whether ``value`` is a NumPy, JAX or torch array."""
     return isinstance(value, np.ndarray | np.generic | jax.Array) or is_tensor(value)
 
 
 def is_readable(value: Any) -> bool:
-    """Whether this process can read the whole of an array, and not only its part."""
+    """Whether this process can read the whole array, not only a part of it."""
     return (
         not isinstance(value, jax.Array)
         or value.is_fully_addressable
@@ -34,27 +34,27 @@ def is_readable(value: Any) -> bool:
 
 
 def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
-    """An array of NumPy, JAX or torch as a NumPy array of its own memory.
+    """A NumPy, JAX or torch array as a NumPy array with its own memory.
 
-    A torch tensor may lie on another device, need a gradient, and have a dtype that
+    A torch tensor may be on another device, require a gradient, and have a dtype that
     NumPy lacks, such as bfloat16.
 
     **Arguments:**
 
     - ``value``: the array.
-    - ``gather``: whether to fetch what other processes hold of it. All processes must
-      then call this, and all get the whole array.
+    - ``gather``: whether to fetch the parts that other processes hold. All processes
+      must then call this, and all get the whole array.
 
-    **Raises:** `RuntimeError` for an array of which other processes hold a part, unless
-    ``gather``.
+    **Raises:** `RuntimeError` for an array that is partly held by other processes,
+    unless ``gather``.
     """
     if is_tensor(value):
         return _tensor_as_numpy(value)
     if not is_readable(value):
         if not gather:
             raise RuntimeError(
-                f"an array of shape {value.shape} lies on devices of other processes "
-                f"too ({value.sharding}), so that this process cannot read the whole; "
+                f"an array of shape {value.shape} is partly on devices of other "
+                f"processes ({value.sharding}), so this process cannot read it; "
                 "call state_dict(gather=True) in all processes, or jax.experimental."
                 "multihost_utils.process_allgather(array, tiled=True)"
             )
@@ -64,12 +64,12 @@ def as_numpy(value: Any, *, gather: bool = False) -> np.ndarray[Any, Any]:
     return np.array(value)
 
 
-# By the bits, as torch does not know NumPy's extended dtypes, nor NumPy torch's.
+# By the bits, because torch does not know NumPy's extended dtypes, nor vice versa.
 BITS = {1: "uint8", 2: "int16"}
 
 
 def is_extended(dtype: str) -> bool:
-    """Whether the name is that of a dtype of JAX and torch that NumPy lacks."""
+    """Whether the name is that of a JAX and torch dtype that NumPy lacks."""
     return dtype.startswith(("bfloat", "float8"))
 
 
@@ -87,7 +87,7 @@ def _tensor_as_numpy(tensor: Any) -> np.ndarray[Any, Any]:
 def unused_name(name: str, taken: Container[str]) -> str:
     """``name``, with a number at its end if it is ``taken``.
 
-    The paths ``("a.b",)`` and ``("a", "b")`` read the same.
+    The paths ``("a.b",)`` and ``("a", "b")`` are written in the same way.
     """
     if name not in taken:
         return name
@@ -98,7 +98,7 @@ def unused_name(name: str, taken: Container[str]) -> str:
 def without_tensors(value: Any) -> Any:
     """A copy of nested dicts, lists and tuples in which every array is NumPy's.
 
-    Tensors of torchao's that hold codes become a `QuantizedArray`.
+    torchao's quantized tensors become a `QuantizedArray`.
     """
     if is_tensor(value) and hasattr(value, "codes") and hasattr(value, "scale"):
         return _from_torchao(value)
@@ -114,7 +114,7 @@ def without_tensors(value: Any) -> Any:
 def _from_torchao(tensor: Any) -> QuantizedArray:
     """An ``OptimState8bit``, ``OptimState4bit`` or ``OptimStateFp8``, code by code."""
     codes, scales = as_numpy(tensor.codes), as_numpy(tensor.scale)
-    # Without a table the codes are numbers themselves.
+    # Without a table, the codes themselves are numbers.
     table = getattr(tensor, "qmap", None)
     bits: Bits = "fp8" if table is None else 8 if table.numel() == 256 else 4
     codec = Codec(

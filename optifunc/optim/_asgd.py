@@ -12,8 +12,8 @@ from ._signatures import given
 class ASGD(Optimizer):
     """`torch.optim.ASGD`: averaged gradient descent; `optifunc.asgd`, stateful.
 
-    A changed ``lr`` acts one step late, as in torch. The average of the iterates is
-    ``state[i]["ax"]``.
+    A changed ``lr`` takes effect one step late, as in torch. The average of the
+    iterates is ``state[i]["ax"]``.
 
     **Arguments:**
 

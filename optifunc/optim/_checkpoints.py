@@ -22,7 +22,7 @@ StateDict = dict[str, Any]
 
 
 class Loaded(NamedTuple):
-    """What a checkpoint makes of an optimizer."""
+    """The result of loading a checkpoint into an optimizer."""
 
     groups: list[Group]
     cohorts: list[Cohort]
@@ -42,9 +42,9 @@ def saved_groups(optimizer: "Optimizer") -> list[Group]:
 
 
 def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
-    """What ``state_dict`` makes of ``optimizer``, which is not changed.
+    """``optimizer`` with ``state_dict`` loaded; ``optimizer`` itself is not changed.
 
-    **Raises:** as `Optimizer.load_state_dict`.
+    **Raises:** see `Optimizer.load_state_dict`.
     """
     group_of = optimizer.group_of()
     state_dict = _with_counts(optimizer.layout.listed(state_dict))
@@ -83,10 +83,10 @@ def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
 
 
 def _with_counts(state_dict: Mapping[str, Any]) -> StateDict:
-    """``state_dict`` with a count of steps for each parameter, as torch has it.
+    """``state_dict`` with a step count for each parameter, as in torch.
 
-    Many packages count the steps of a group in the group, and MADGRAD's those of all
-    parameters in an entry ``"k"`` among theirs.
+    Many packages count the steps of a group in the group. MADGRAD's counts those of all
+    parameters in an entry ``"k"`` among the parameters' entries.
     """
     entries = {**state_dict["state"]}
     of_all = entries.pop("k", None)
@@ -117,7 +117,7 @@ def _cohorts(
         try:
             cohorts.append(states.fitted(cohort, transformations[cohort.group]))
         except KeyError:
-            # As in torch it is the next step that misses the field.
+            # As in torch, the missing field is reported at the next step.
             cohorts.append(cohort)
     return cohorts
 
@@ -155,7 +155,7 @@ def _check_class(
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
-    # Of an argument that is not kept in the groups a checkpoint knows nothing.
+    # A checkpoint does not contain arguments that are not kept in the groups.
     kept = known.keys() & optimizer.defaults.keys()
     needed = {name for name in kept if known[name]}
     fields = {key for entry in state.values() for key in entry}
@@ -174,12 +174,12 @@ def _check_class(
 def _by_name(saved: Group, own: Sequence[str]) -> Group:
     """A checkpoint's group in the order of ``own``, if that has the same names.
 
-    Other names say nothing: the order counts, as in torch.
+    If the names differ, the order counts, as in torch.
     """
     old = saved.get("param_names")
     if old is None or not len(old) == len(set(old)) == len(saved["params"]):
         return saved
-    # ``own`` may repeat a name: the path "a.b" is that of a key "a.b" too.
+    # ``own`` may repeat a name: "a.b" is also the path of a key "a.b".
     if len(old) != len(own) or set(old) != set(own):
         return saved
     numbers = dict(zip(old, saved["params"], strict=True))
@@ -187,10 +187,10 @@ def _by_name(saved: Group, own: Sequence[str]) -> Group:
 
 
 def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
-    """A checkpoint's group with the parameters of the live one.
+    """A checkpoint's group with the current group's parameters.
 
-    torch adds hyperparameters over time. An old checkpoint lacks them, which means
-    that they are off, unless the class says that they are never saved.
+    torch adds hyperparameters over time. If an old checkpoint lacks them, they are off,
+    unless the class declares that they are never saved.
     """
     own_class: Any = type(optimizer)
     known = hyperparameters_of(own_class)
@@ -206,11 +206,10 @@ def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
 def _warn_of_order(
     saved: Sequence[Group], live: Sequence[Group], state: Mapping[Any, Any]
 ) -> None:
-    """Warn where parameters of a torch checkpoint may be matched wrongly by order.
+    """Warn if parameters of a torch checkpoint may be matched wrongly by order.
 
-    torch lists parameters as its modules register them, JAX the keys of a dict
-    alphabetically. Where two parameters have one shape, nothing else shows the
-    difference.
+    torch lists parameters in the order in which modules register them; JAX sorts the
+    keys of a dict. If two parameters have the same shape, nothing else shows a mistake.
     """
     is_torch = any(
         is_tensor(value) for entry in state.values() for value in entry.values()
@@ -226,11 +225,11 @@ def _warn_of_order(
         ]
         if alike:
             warnings.warn(
-                "the checkpoint of torch has no parameter names, so its state is "
+                "the torch checkpoint has no parameter names, so its state is "
                 "matched by order, which JAX has sorted by name here; parameters of "
-                f"equal shape may be exchanged: {listed(alike)}. Save it from an "
-                "optimizer made of model.named_parameters(), pass the names to "
-                "optifunc.interop.torch.from_torch(source=..., target=...), or give "
+                f"equal shape may be swapped: {listed(alike)}. Save it from an "
+                "optimizer made from model.named_parameters(), pass the names to "
+                "optifunc.interop.torch.from_torch(source=..., target=...), or pass "
                 "the parameters here as (name, array) pairs in torch's order",
                 UserWarning,
                 stacklevel=4,

@@ -1,6 +1,6 @@
 """Checks of constructor arguments, with torch's exceptions and messages.
 
-Comparisons are such that NaN fails them.
+Comparisons are written so that NaN fails them.
 """
 
 import inspect
@@ -58,13 +58,13 @@ def check_betas(betas: Any) -> None:
 def check_no_schedule(name: str, value: Any) -> None:
     """Check that a hyperparameter is not a function of the step.
 
-    **Raises:** `TypeError` that says what follows schedules.
+    **Raises:** `TypeError` that says how to use schedules.
     """
     if callable(value):
         raise TypeError(
-            f"{name} must be a number, found the schedule {value!r}; a stateful "
-            "optimizer follows the schedulers of optifunc.optim.lr_scheduler, and "
-            "optim.Stateful(tx, params) drives a transformation with schedules"
+            f"{name} must be a number, found the schedule {value!r}; use a scheduler "
+            "of optifunc.optim.lr_scheduler with a stateful optimizer, or "
+            "optim.Stateful(tx, params) with a transformation that has schedules"
         )
 
 
@@ -77,7 +77,7 @@ def takes_arguments(function: Callable[..., Any]) -> bool:
     )
 
 
-# torch's choices of an implementation; here there is one, which is compiled.
+# torch's choices of an implementation; here there is only one, which is compiled.
 IMPLEMENTATION_FLAGS = ("foreach", "fused", "capturable", "differentiable")
 
 

@@ -1,19 +1,19 @@
 """Parameters that have taken the same steps share one state: a cohort.
 
-A pure state holds one tree for each field (``exp_avg``) and what all parameters share
-(``step``). In torch each parameter has its own step count, since one without a
-gradient is skipped. An example with Adam and two parameters::
+A pure state holds one tree for each field (``exp_avg``) and shared values (``step``).
+In torch, each parameter has its own step count, because a parameter without a gradient
+is skipped. An example with Adam and two parameters::
 
     step 1: gradients of a and b    one cohort:   {a, b}, step = 1
     step 2: gradient of a alone     two cohorts:  {a}, step = 2;  {b}, step = 1
     step 3: gradients of a and b    two cohorts:  {a}, step = 3;  {b}, step = 2
     step 4: gradient of b alone     one cohort:   {a, b}, step = 3
 
-A step updates every cohort that has gradients, each with its own state, in one
-compiled program (`assembled`). Before step 2 the cohort is split, after step 4 the two
-are merged. Both go through `Columns`, where each field's values are listed by
-parameter, which is also torch's layout of a checkpoint. `CohortStates` converts
-between the two forms by the roles of the fields (`optifunc._state`).
+A step updates every cohort that has gradients, each with its own state, in one compiled
+program (`assembled`). Before step 2, the cohort is split; after step 4, the two are
+merged. Both operations use `Columns`, which lists each field's values by parameter,
+like torch's checkpoints. `CohortStates` converts between the two forms by the roles of
+the fields (`optifunc._state`).
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class Columns(NamedTuple):
     own: dict[str, dict[int, Any]]  # by field and number of the parameter
 
     def of(self, members: Iterable[int]) -> "Columns":
-        """The columns of some of the parameters, safe from donation by the others."""
+        """The columns of some of the parameters, safe when the others are donated."""
         members = set(members)
         return Columns(
             {k: _copied_arrays(v) for k, v in self.shared.items()},
@@ -61,7 +61,7 @@ class Columns(NamedTuple):
         )
 
     def copied(self) -> "Columns":
-        """The same columns with arrays that no step writes over."""
+        """The same columns with arrays that no step overwrites."""
         return Columns(_copied_arrays(self.shared), _copied_arrays(self.own))
 
     def shared_content(self) -> tuple[Any, ...]:
@@ -76,7 +76,7 @@ class Columns(NamedTuple):
 class Cohort:
     """Parameters of one group that have taken the same steps, and their state.
 
-    ``kept`` is what ``tx`` does not use: all of the state where ``tx`` is None.
+    ``kept`` is what ``tx`` does not use: all of the state if ``tx`` is None.
     """
 
     group: int
@@ -105,7 +105,7 @@ class CohortStates:
     **Arguments:**
 
     - ``params``: the parameters of all groups.
-    - ``key``: names a field; two fields of one state have different names.
+    - ``key``: names a field; two fields of the same state have different names.
     """
 
     def __init__(self, params: PyTree, key: Key) -> None:
@@ -120,7 +120,7 @@ class CohortStates:
 
     def _new_state(self, tx: GradientTransformation, members: tuple[int, ...]) -> State:
         with warnings.catch_warnings():
-            # A mask may select none of a few parameters, and others of the rest.
+            # A mask may select none of these parameters, but some of the others.
             if len(members) < len(self.leaves):
                 warnings.simplefilter("ignore", EmptyMaskWarning)
             return tx.init(self._chosen(members))
@@ -150,7 +150,7 @@ class CohortStates:
         return dataclasses.replace(cohort, tx=None, state=None, kept=kept)
 
     def refitted(self, cohort: Cohort, tx: GradientTransformation) -> Cohort:
-        """`fitted`, at no cost where ``tx`` differs in its numbers alone."""
+        """`fitted`, at no cost if ``tx`` differs only in its numbers."""
         if cohort.tx is tx:
             return cohort
         if cohort.tx is not None:
@@ -162,13 +162,13 @@ class CohortStates:
     def fitted(self, cohort: Cohort, tx: GradientTransformation) -> Cohort:
         """The cohort with its state in the form that ``tx`` needs.
 
-        **Raises:** `KeyError` for a field that the cohort lacks, as torch does, unless
-        it may start in mid-run; `ValueError` for an array of the wrong shape.
+        **Raises:** `KeyError` for a field that the cohort lacks, as in torch, unless it
+        may start mid-run; `ValueError` for an array of the wrong shape.
         """
         columns = self.columns(cohort)
         chosen = self._chosen(cohort.members)
         has_state = any(columns.own.values())
-        # SGD and Muon have no count in torch: any number but 0 says there is state.
+        # SGD and Muon have no count in torch: any number but 0 means there is state.
         shared = {"step": 1 if has_state else 0} | columns.shared
         used = set()
 
@@ -211,7 +211,7 @@ class CohortStates:
         ]
 
     def merged(self, cohorts: Sequence[Cohort]) -> list[Cohort]:
-        """The cohorts, those together whose parameters have caught up."""
+        """The cohorts, merging those whose parameters have caught up."""
         result: dict[Any, Cohort] = {}
         ages = [(c.group, c.steps) for c in cohorts]
         for number, cohort in enumerate(cohorts):
@@ -234,7 +234,7 @@ class CohortStates:
 
 
 def _like(value: PyTree, template: PyTree, name: str) -> PyTree:
-    """``value`` as arrays with the dtypes, or the codes, of ``template``."""
+    """``value`` as arrays with the dtypes, or codes, of ``template``."""
     if value is template:
         return value
 
@@ -251,7 +251,7 @@ def _like(value: PyTree, template: PyTree, name: str) -> PyTree:
 
     def converted(array: Any, like: Any) -> Any:
         check_shape(array, like)
-        # A copy, because a step writes over its state.
+        # A copy, because a step overwrites its state.
         array = jnp.array(array, like.dtype, copy=True)
         return jax.device_put(array, like.sharding) if like.committed else array
 
@@ -265,13 +265,12 @@ def _like(value: PyTree, template: PyTree, name: str) -> PyTree:
 class by_part(GradientTransformation):
     """A transformation for each part of the parameters.
 
-    A parameter that is in no part, or whose gradient is None, is left as it is.
+    A parameter that is in no part, or whose gradient is None, does not change.
 
     **Arguments:**
 
     - ``members``: the transformations.
-    - ``parts``: for each the numbers of its leaves, in the order in which
-      `jax.tree.leaves` lists the parameters.
+    - ``parts``: for each, the numbers of its leaves in the order of `jax.tree.leaves`.
 
     **State:** the tuple of the members' states.
     """
@@ -333,8 +332,9 @@ class CountStepsState(NamedTuple):
 
 @transformation
 class count_steps(GradientTransformation):
-    """Leave the updates as they are and count them: torch's checkpoints have a count
-    for some optimizers that never read it.
+    """Count the updates without changing them.
+
+    torch's checkpoints have a count for some optimizers that never read it.
     """
 
     def init(self, params: PyTree) -> CountStepsState:

@@ -10,7 +10,7 @@ from ._optimizer import Optimizer
 class DAdaptSGD(Optimizer):
     """Descent that finds its learning rate; `optifunc.dadapt_sgd`, stateful.
 
-    Each group estimates for itself.
+    Each group has its own estimate.
 
     **Arguments:**
 
@@ -24,7 +24,7 @@ class DAdaptSGD(Optimizer):
 class DAdaptAdaGrad(Optimizer):
     """Adagrad that finds its learning rate; `optifunc.dadapt_adagrad`, stateful.
 
-    Each group estimates for itself.
+    Each group has its own estimate.
 
     **Arguments:**
 
@@ -38,7 +38,7 @@ class DAdaptAdaGrad(Optimizer):
 class DAdaptLion(Optimizer):
     """Lion that finds its learning rate; `optifunc.dadapt_lion`, stateful.
 
-    Each group estimates for itself.
+    Each group has its own estimate.
 
     **Arguments:**
 
@@ -52,7 +52,7 @@ class DAdaptLion(Optimizer):
 class DAdaptAdan(Optimizer):
     """Adan that finds its learning rate; `optifunc.dadapt_adan`, stateful.
 
-    Each group estimates for itself.
+    Each group has its own estimate.
 
     **Arguments:**
 

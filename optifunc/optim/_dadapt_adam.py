@@ -6,9 +6,9 @@ from ._optimizer import Optimizer
 
 
 class DAdaptAdam(Optimizer):
-    """dadaptation's class of that name: `optifunc.dadapt_adam`, stateful.
+    """The class of the same name in dadaptation: `optifunc.dadapt_adam`, stateful.
 
-    Each group estimates for itself.
+    Each group has its own estimate.
 
     **Arguments:**
 

@@ -6,9 +6,9 @@ from ._optimizer import Optimizer
 
 
 class DoG(Optimizer):
-    """The authors' class of that name: `optifunc.dog`, stateful.
+    """The authors' class of the same name: `optifunc.dog`, stateful.
 
-    Each group has a distance of its own. With ``layerwise=True`` it is their `LDoG`.
+    Each group has its own distance. With ``layerwise=True`` it is their `LDoG`.
 
     **Arguments:**
 
@@ -22,7 +22,7 @@ class DoG(Optimizer):
 class DoWG(Optimizer):
     """`optifunc.dowg`, stateful.
 
-    Each group has a distance of its own.
+    Each group has its own distance.
 
     **Arguments:**
 

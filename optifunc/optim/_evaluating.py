@@ -1,4 +1,4 @@
-"""Optimizers whose parameters to evaluate are not those that training holds."""
+"""Optimizers that evaluate other parameters than those that training holds."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -13,10 +13,10 @@ from ._optimizer import Optimizer
 class Evaluating(Optimizer):
     """Base of classes whose parameters are ``y`` in training and ``x`` in evaluation.
 
-    It begins in training. The state holds ``z``; ``y`` lies between ``x`` and ``z``.
+    It starts in training mode. The state holds ``z``; ``y`` is between ``x`` and ``z``.
     """
 
-    # The hyperparameter that says how near y is to x, or a tuple that begins with it.
+    # The hyperparameter for how near y is to x, or a tuple that begins with it.
     interpolation: ClassVar[str]
 
     def _append(self, group: Group) -> None:
@@ -24,11 +24,11 @@ class Evaluating(Optimizer):
         super()._append(group)
 
     def train(self) -> None:
-        """Go back to training: `params` are the points ``y`` of the gradients."""
+        """Switch to training mode: `params` are the points ``y`` of the gradients."""
         self._set_mode(training=True)
 
     def eval(self) -> None:
-        """Turn to evaluation: `params` are the averages ``x``, to test and to save."""
+        """Switch to evaluation mode: `params` are the averages ``x``."""
         self._set_mode(training=False)
 
     def _set_mode(self, *, training: bool) -> None:
@@ -55,7 +55,7 @@ class Evaluating(Optimizer):
     def _advance(self, present: Sequence[bool], run: Callable[..., Any]) -> Any:
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError(
-                f"{type(self).__name__} is in evaluation, where params are averages "
-                "that no step may change; call train() before the next step"
+                f"{type(self).__name__} is in evaluation mode, where params are "
+                "averages that no step may change; call train() before the next step"
             )
         return super()._advance(present, run)

@@ -13,7 +13,7 @@ class Fromage(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `fromage`.
 
-    **Raises:** what `fromage` does.
+    **Raises:** see `fromage`.
     """
 
     factory = fromage

@@ -5,10 +5,10 @@ from ._evaluating import Evaluating
 
 
 class GPAAdamW(Evaluating):
-    """The authors' class of that name: `optifunc.gpa_adamw`, stateful.
+    """The authors' class of the same name: `optifunc.gpa_adamw`, stateful.
 
-    ``optimizer.eval()`` makes `params` the averages that are to be evaluated and saved,
-    and ``optimizer.train()`` goes back; it begins in training.
+    ``optimizer.eval()`` switches `params` to the averages, which you evaluate and save,
+    and ``optimizer.train()`` switches back; it starts in training mode.
 
     **Arguments:**
 

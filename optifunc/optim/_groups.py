@@ -1,4 +1,4 @@
-"""What an optimizer takes for ``params``: a pytree, groups, or named parameters."""
+"""The forms of ``params``: a pytree, groups, or named parameters."""
 
 import warnings
 from collections import OrderedDict
@@ -15,12 +15,12 @@ Group = dict[str, Any]
 
 
 def parameter_groups(params: Any) -> tuple[list[Group], bool]:
-    """``params`` as a list of groups, and whether it was one.
+    """``params`` as a list of groups, and whether it already was one.
 
-    A list (or tuple, or iterator) is one of groups exactly when every element is a
+    A list (or tuple, or iterator) contains groups if and only if every element is a
     dict with the key ``"params"``; anything else is the pytree of a single group.
 
-    **Raises:** `TypeError` for a set, `ValueError` where there is no parameter, and
+    **Raises:** `TypeError` for a set, `ValueError` if there are no parameters, and
     `KeyError` if some but not all elements of a list are groups.
     """
     if isinstance(params, Iterator):
@@ -44,10 +44,10 @@ def parameter_groups(params: Any) -> tuple[list[Group], bool]:
 def parameters_of(params: Any) -> tuple[PyTree, list[str] | None]:
     """A group's parameters as a pytree of arrays, and their names if they have any.
 
-    Pairs of a name and an array become an `OrderedDict`, which keeps their order;
-    a pytree's own arrays are taken as they are.
+    ``(name, array)`` pairs become an `OrderedDict`, which keeps their order; a pytree's
+    arrays are used as they are.
 
-    **Raises:** `TypeError` for a set and for what is no array of floating point or
+    **Raises:** `TypeError` for a set and for anything but an array of floating-point or
     complex numbers; `ValueError` if only some elements of a list have names.
     """
     if isinstance(params, set | frozenset):
@@ -96,13 +96,13 @@ def _checked(leaf: Any) -> Any:
 
 
 def check_new_group(group: Group, others: Sequence[Group], given: PyTree) -> None:
-    """Check that ``group`` can stand beside ``others``.
+    """Check that ``group`` can be added to ``others``.
 
-    **Arguments:** ``given``: the group's parameters as the user gave them: two are
+    **Arguments:** ``given``: the group's parameters as the user passed them: two are
     the same parameter if they are the same object.
 
     **Raises:** `ValueError` for a parameter of another group, and if only some groups
-    have names; warns of a parameter that is in the group twice.
+    have names; warns about a parameter that is in the group twice.
     """
     own = [id(leaf) for leaf in jax.tree.leaves(group["params"], is_leaf=is_sparse)]
     if len(own) != len(set(own)) or _repeats(given):

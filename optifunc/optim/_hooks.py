@@ -9,14 +9,14 @@ Hook = Callable[..., Any]
 
 
 class RemovableHandle:
-    """What a registration returns: ``remove()`` takes the hook out again."""
+    """The result of a registration; ``remove()`` removes the hook."""
 
     def __init__(self, hooks: "OrderedDict[int, Hook]") -> None:
         self._hooks = hooks
         self.id = max(hooks, default=-1) + 1
 
     def remove(self) -> None:
-        """Take the hook out; once more does nothing."""
+        """Remove the hook; calling this again has no effect."""
         self._hooks.pop(self.id, None)
 
     def __enter__(self) -> "RemovableHandle":
@@ -27,10 +27,10 @@ class RemovableHandle:
 
 
 class Hooks:
-    """The six places of an optimizer where a user's functions run, as in torch.
+    """The six points at which an optimizer runs a user's functions, as in torch.
 
-    Hooks run in the order of their registration; ``prepend`` puts one first. They are
-    not part of a pickle or a copy.
+    Hooks run in the order of registration; ``prepend`` puts one first. They are not
+    part of a pickle or a copy.
     """
 
     def __init__(self) -> None:
@@ -54,8 +54,8 @@ class Hooks:
     def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(optimizer, args, kwargs)`` before each step.
 
-        ``args`` starts with the optimizer. The hook returns None, or the pair
-        ``(args, kwargs)`` to go on with.
+        ``args`` starts with the optimizer. The hook returns None, or a new pair
+        ``(args, kwargs)``.
         """
         return self._register(self._step_pre, hook)
 
@@ -83,7 +83,7 @@ class Hooks:
     ) -> RemovableHandle:
         """Call ``hook(optimizer, state_dict)`` before `load_state_dict`.
 
-        The hook gets a shallow copy; it returns None, or the state dict to load.
+        The hook receives a shallow copy; it returns None, or the state dict to load.
         """
         return self._register(self._load_pre, hook, prepend)
 

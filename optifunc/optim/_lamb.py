@@ -13,7 +13,7 @@ class Lamb(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `lamb`.
 
-    **Raises:** what `lamb` does.
+    **Raises:** see `lamb`.
     """
 
     factory = lamb

@@ -13,7 +13,7 @@ class LARS(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `lars`.
 
-    **Raises:** what `lars` does.
+    **Raises:** see `lars`.
     """
 
     factory = lars

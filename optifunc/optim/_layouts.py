@@ -22,8 +22,8 @@ class StateLayout:
 
     **Arguments:**
 
-    - ``by_path``: name a field by its dotted path (``"1.exp_avg"``), which tells fields
-      of any composition apart, instead of its own name (``"exp_avg"``).
+    - ``by_path``: name a field by its dotted path (``"1.exp_avg"``), which is
+      unambiguous in any composition, instead of its own name (``"exp_avg"``).
     """
 
     def __init__(self, *, by_path: bool = False) -> None:
@@ -57,7 +57,7 @@ class StateLayout:
         return set()
 
     def with_fields(self, names: set[str]) -> "StateLayout":
-        """The layout of a state that may have these fields besides."""
+        """The layout of a state that may also have these fields."""
         return self
 
     def exported(self, entry: dict[str, Any], gather: bool) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class TorchLayout(StateLayout):
     **Arguments:**
 
     - ``fields``: the keys of a parameter's state.
-    - ``step_type``: what torch counts steps in, whatever the parameters are.
+    - ``step_type``: the dtype of torch's step count, whatever the parameters are.
     """
 
     def __init__(self, *fields: str, step_type: Any = np.float32) -> None:
@@ -172,17 +172,17 @@ class TorchLayout(StateLayout):
 
 
 class GroupLayout(TorchLayout):
-    """torch's keys, where a group holds what all of its parameters share.
+    """torch's keys, with shared values in the group.
 
-    Parameters of different ages share nothing: then the group has the values of the
-    oldest, and the others keep their own.
+    Parameters with different numbers of steps share nothing: then the group has the
+    values of the oldest, and the others keep their own.
 
     **Arguments:**
 
     - ``fields``: the keys of a parameter's state.
-    - ``in_groups``: by field the key that the groups have for it.
-    - ``also_by_parameter``: those of them that each parameter's state has as well.
-    - ``unused``: what the package's groups have besides, for it to load them.
+    - ``in_groups``: for each field, its key in the groups.
+    - ``also_by_parameter``: those of them that each parameter's state also has.
+    - ``unused``: other entries that the package's groups have and needs for loading.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class GroupLayout(TorchLayout):
         return {"state": state, "param_groups": groups}
 
     def _shared(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """What the group has of a parameter's state, as Python numbers."""
+        """The part of a parameter's state that is in the group, as Python numbers."""
         return {
             name: np.asarray(entry[name]).item()
             for name in self.in_groups

@@ -36,7 +36,7 @@ def _minimize(
         loss = closure(params, *args)
         if loss is None:
             raise TypeError(
-                "the closure given to LBFGS must return the loss, found None"
+                "the closure passed to LBFGS must return the loss, found None"
             )
         return loss
 
@@ -51,7 +51,7 @@ _COMPILED = programs.donating(_minimize, static=(0,))
 class LbfgsLayout(StateLayout):
     """torch's layout: one state, under the number of the first parameter.
 
-    Histories are lists, the oldest first.
+    Histories are lists, oldest entry first.
     """
 
     def entries(
@@ -78,8 +78,8 @@ class LbfgsLayout(StateLayout):
     def in_own_order(
         self, entries: Entries, before: Sequence[int], params: PyTree
     ) -> Entries:
-        # The one state is that of the checkpoint's first parameter, and its vectors are
-        # all parameters', one after the other.
+        # The checkpoint's first parameter has the only state, and its vectors contain
+        # all parameters, one after the other.
         first = before[0]
         if first not in entries:
             return {}
@@ -97,7 +97,7 @@ class LbfgsLayout(StateLayout):
         def ordered(value: Any) -> Any:
             if isinstance(value, list):
                 return [ordered(x) for x in value]
-            # One of another length is refused later.
+            # A vector of another length is rejected later.
             return value[order] if np.shape(value) == order.shape else value
 
         roles = declared_roles(StepByLbfgsState)
@@ -112,16 +112,16 @@ class LbfgsLayout(StateLayout):
 class LBFGS(Optimizer):
     """`torch.optim.LBFGS`: limited-memory BFGS; `optifunc.lbfgs`, stateful.
 
-    `step` takes torch's closure, or a function of the parameters, which one compiled
-    program evaluates as often as it needs to.
+    `step` takes torch's closure, or a function of the parameters, which is evaluated as
+    often as needed within one compiled program.
 
     **Arguments:**
 
     - ``params``: see `Optimizer`.
     - the others: see `lbfgs`.
 
-    **Raises:** `ValueError` for a learning rate out of range and for several groups;
-    at the step `RuntimeError` for an unknown ``line_search_fn``.
+    **Raises:** `ValueError` for a learning rate out of range and for several groups; at
+    the step, `RuntimeError` for an unknown ``line_search_fn``.
     """
 
     factory = lbfgs
@@ -164,7 +164,7 @@ class LBFGS(Optimizer):
         self._check_one_group(len(self.param_groups) + 1)
 
     def wrap(self, wrapper: Callable[[GradientTransformation], Any]) -> NoReturn:
-        """Not supported: a step is a search along the loss, and has no updates to wrap.
+        """Not supported: a step searches along the loss and has no updates to wrap.
 
         **Arguments:**
 
@@ -173,8 +173,8 @@ class LBFGS(Optimizer):
         **Raises:** `TypeError`.
         """
         raise TypeError(
-            "LBFGS cannot be wrapped: its step evaluates the loss at parameters of its "
-            "own; keep the parameters in float32"
+            "LBFGS cannot be wrapped: its step evaluates the loss at its own trial "
+            "parameters; keep the parameters in float32"
         )
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:
@@ -198,7 +198,7 @@ class LBFGS(Optimizer):
             loss = optimizer.step(closure)
             loss = optimizer.step(loss_fn, inputs, targets)    # compiled
 
-        The second form is compiled once for each function and shape of ``args``, and
+        The second form is compiled once for each function and shape of ``args`` and is
         faster. The first is called from Python at each evaluation, reads the gradients
         from `grads`, and may do anything.
 
@@ -211,9 +211,9 @@ class LBFGS(Optimizer):
 
         **Returns:** the loss before the first iteration.
 
-        **Raises:** `TypeError` for a closure that is missing, or has neither form, or
-        returns no loss; `RuntimeError` for one that leaves no gradients. The optimizer
-        is then as before.
+        **Raises:** `TypeError` for a closure that is missing, has neither form, or
+        returns no loss; `RuntimeError` for one that computes no gradients. The
+        optimizer is then unchanged.
         """
         programs.refuse_tracing("step")
         if not callable(closure):
@@ -261,7 +261,7 @@ class LBFGS(Optimizer):
         missing = [i for i, g in enumerate(self._gradients) if g is None]
         if len(missing) == len(self._gradients):
             raise RuntimeError(
-                "the closure given to LBFGS must compute the gradients: "
+                "the closure passed to LBFGS must compute the gradients: "
                 "optimizer.zero_grad(), then optimizer.backward(loss_fn, ...)"
             )
         return self.grads
@@ -274,7 +274,7 @@ class LBFGS(Optimizer):
         **Arguments:**
 
         - ``loss_fn``: a pure function of the parameters and a batch.
-        - ``has_aux``: must be False, as there are several evaluations.
+        - ``has_aux``: must be False, because there are several evaluations.
 
         **Returns:** ``train_step(*batch) -> loss``.
 

@@ -13,15 +13,16 @@ class Lion(Optimizer):
     """The sign of a mean of the gradients; `optifunc.lion`, stateful.
 
     It loads the state dicts of lion-pytorch. These do not say whether the decay is
-    independent of the learning rate: as there, it is as the constructor was told, and
-    ``peak_lr`` is by default the constructor's ``lr``, whatever schedulers do to that.
+    independent of the learning rate: as in that package, the constructor's argument
+    applies. By default, ``peak_lr`` is the constructor's ``lr``, even if schedulers
+    change ``lr``.
 
     **Arguments:**
 
     - ``params``: see `Optimizer`.
     - the others: see `lion`.
 
-    **Raises:** what `lion` does.
+    **Raises:** see `lion`.
     """
 
     factory = lion

@@ -1,4 +1,4 @@
-"""The base of stateful optimizers that read the loss."""
+"""The base class of stateful optimizers that read the loss."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from ._optimizer import Optimizer
 
 
 class LossOptimizer(Optimizer):
-    """An `Optimizer` whose step needs the loss besides the gradients.
+    """An `Optimizer` whose step needs the loss in addition to the gradients.
 
-    The loss is what the closure returns, or it is given as ``value``; `compile_step`
-    has it anyway.
+    The loss is what the closure returns, or is passed as ``value``; `compile_step`
+    already has it.
     """
 
     @hooked
@@ -27,9 +27,8 @@ class LossOptimizer(Optimizer):
 
         **Arguments:**
 
-        - ``closure``, ``grads``: as `Optimizer.step` takes them. The closure returns
-          the loss.
-        - ``value``: the loss, where there is no closure.
+        - ``closure``, ``grads``: as in `Optimizer.step`. The closure returns the loss.
+        - ``value``: the loss, if there is no closure.
 
         **Returns:** what ``closure`` returned.
 
@@ -40,7 +39,7 @@ class LossOptimizer(Optimizer):
         value = loss if value is None else value
         if value is None:
             raise TypeError(
-                f"{type(self).__name__} needs the loss: call step(value=loss), or give "
+                f"{type(self).__name__} needs the loss: call step(value=loss), or pass "
                 "a closure that returns it"
             )
         self._update(grads, {"value": value})

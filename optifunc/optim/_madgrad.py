@@ -13,7 +13,7 @@ class MADGRAD(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `madgrad`.
 
-    **Raises:** what `madgrad` does.
+    **Raises:** see `madgrad`.
     """
 
     factory = madgrad

@@ -8,10 +8,10 @@ from ._optimizer import Optimizer
 class MARS(Optimizer):
     """`optifunc.mars`, stateful.
 
-    Its steps have no second gradient: ``is_approx`` must be True. Parameters that are
-    not matrices get the same rule, as in the authors' code with ``optimize_1d=True``;
-    to leave them to AdamW, which is that code's default, take `Stateful` with a
-    `partition`. It loads the ``state_dict`` of the authors' class.
+    Its steps use no second gradient: ``is_approx`` must be True. Parameters that are
+    not matrices follow the same rule, as in the authors' code with
+    ``optimize_1d=True``. To leave them to AdamW, which is that code's default, use
+    `Stateful` with a `partition`. It loads the ``state_dict`` of the authors' class.
 
     **Arguments:**
 

@@ -14,12 +14,12 @@ from ._signatures import given
 class Muon(Optimizer):
     """`torch.optim.Muon`: orthogonalized momentum, for matrices; `optifunc.muon`.
 
-    What `muon` has and torch has not is given in a group::
+    Arguments of `muon` that torch lacks can be set in a group::
 
         of.optim.Muon([{"params": kernels, "output_axis": -1}], lr=0.02)
 
-    Besides torch's it loads the ``state_dict`` of Keller Jordan's package, whose groups
-    have no more than ``lr``, ``weight_decay`` and ``momentum``.
+    In addition to torch's, it loads the ``state_dict`` of Keller Jordan's package,
+    whose groups have only ``lr``, ``weight_decay`` and ``momentum``.
 
     **Arguments:**
 
@@ -27,7 +27,7 @@ class Muon(Optimizer):
     - the others: see `muon`.
 
     **Raises:** `ValueError` for a number out of range and for a parameter that is not
-    two-dimensional; at the step `RuntimeError` for complex parameters.
+    two-dimensional; at the step, `RuntimeError` for complex parameters.
     """
 
     factory = muon

@@ -6,10 +6,10 @@ from ._optimizer import Optimizer
 
 
 class NorMuon(Optimizer):
-    """Muon with steps of one size for each neuron; `optifunc.normuon`.
+    """Muon with equally large steps for each neuron; `optifunc.normuon`.
 
-    It loads the ``state_dict`` of the authors' class; give ``output_axis=0``, torch's
-    layout, for that.
+    It loads the ``state_dict`` of the authors' class; for that, pass ``output_axis=0``,
+    torch's layout.
 
     **Arguments:**
 

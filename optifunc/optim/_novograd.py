@@ -13,7 +13,7 @@ class NovoGrad(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `novograd`.
 
-    **Raises:** what `novograd` does.
+    **Raises:** see `novograd`.
     """
 
     factory = novograd

@@ -5,7 +5,7 @@ from ._optimizer import Optimizer
 
 
 class OptimisticGradientDescent(Optimizer):
-    """Descent that expects the next change of the gradient; stateful.
+    """Descent that anticipates the next change of the gradient; stateful.
 
     **Arguments:**
 
@@ -19,7 +19,7 @@ class OptimisticGradientDescent(Optimizer):
 
 
 class OptimisticAdam(Optimizer):
-    """Adam that expects the next change of its step; `optifunc.optimistic_adam`.
+    """Adam that anticipates the next change of its step; `optifunc.optimistic_adam`.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""The base of the stateful optimizers: parameters, groups, gradients and steps."""
+"""The base class of stateful optimizers: parameters, groups, gradients and steps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -36,73 +36,72 @@ class Optimizer(Wrapping):
             optimizer.step()
         params = optimizer.params
 
-    **Hyperparameters:** ``param_groups[i]["lr"] = x`` applies from the next step on and
-    does not trigger recompilation, like every change of a number that stays on its
-    side of 0 (a momentum of 0 keeps no buffer). The constructor checks its own
-    arguments; a group's overrides are checked at the next step, and its learning rate
-    is not.
+    **Hyperparameters:** ``param_groups[i]["lr"] = x`` takes effect at the next step and
+    does not trigger recompilation. The same holds for other numbers, unless they change
+    from or to 0 (a momentum of 0 keeps no buffer). The constructor checks its own
+    arguments; a group's overrides are checked at the next step, except its learning
+    rate.
 
     **Gradients** have the structure of `params` and are kept in `grads`, where
-    `backward` adds to them; ``step(grads=...)`` takes others instead. A parameter whose
-    gradient is None is skipped: no state, no decay, no step counted. Of a complex
-    parameter the gradient is the conjugate of `jax.grad`'s, as in torch; `backward` and
-    `compile_step` see to that.
+    `backward` adds to them; ``step(grads=...)`` uses others instead. A parameter whose
+    gradient is None is skipped: no state, no decay, and no step is counted. The
+    gradient of a complex parameter is the conjugate of `jax.grad`'s, as in torch;
+    `backward` and `compile_step` take care of this.
 
     **Implementation flags:** ``foreach``, ``fused``, ``capturable`` and
     ``differentiable`` are accepted and ignored, with one `UserWarning`.
 
-    **Memory:** a step writes the new state over the old one. The parameters' old arrays
-    stay valid, which costs one copy of them and, on a CPU, up to 2.8 times the step's
-    time; ``optimizer.donate_params = True`` lets a step write over them too. That is
-    for a program that holds the parameters nowhere else. It is not the default, since
-    nobody can tell: `jax.device_put` returns arrays that share memory with the
-    parameters and that no reference count shows.
+    **Memory:** a step overwrites the old state with the new one. The parameters' old
+    arrays stay valid, which costs one copy of them and, on a CPU, up to 2.8 times the
+    step's time. With ``optimizer.donate_params = True``, a step overwrites them, too;
+    use it if the program holds the parameters nowhere else. It is not the default,
+    because this cannot be checked: `jax.device_put` returns arrays that share memory
+    with the parameters without a visible reference.
 
-    **Speed:** on CPU, with the extra ``fused``, a step is one pass over memory.
+    **Speed:** on CPU, with the ``fused`` extra, a step is one pass over memory.
 
-    **Precision:** ``AdamW(params).wrap(of.master_weights)``, and likewise `kahan`,
+    **Precision:** ``AdamW(params).wrap(of.master_weights)``, and the same for `kahan`,
     `quantized` and the other wrappers; see `wrap`.
 
-    **Failures:** a step that raises leaves parameters, state and groups as they were.
-    If a compiled step fails while it runs, when the state is already written over, the
-    error says so, and `load_state_dict` or `load_functional` continues.
+    **Failures:** a step that raises leaves parameters, state and groups unchanged. If a
+    compiled step fails while it runs, after the state has been overwritten, the error
+    says so; use `load_state_dict` or `load_functional` to continue.
 
-    **Threads:** one optimizer serves one thread at a time, like torch's. Reading
+    **Threads:** an optimizer can be used by one thread at a time, like torch's. Reading
     `params` is safe in any thread, unless ``donate_params`` is True.
 
-    **Subclasses** say which pure transformation a group's values stand for, by a
-    ``factory`` that takes them by name, and hold no arithmetic::
+    **Subclasses** contain no arithmetic. They declare the pure transformation of a
+    group's values with a ``factory`` that takes them by name::
 
         class Lion(of.optim.Optimizer):
             factory = lion
 
-    The constructor is that of the factory, after ``params``, unless the class defines
-    one, which calls ``super().__init__(params, defaults)``.
+    The constructor takes ``params`` and the factory's arguments, unless the class
+    defines its own, which calls ``super().__init__(params, defaults)``.
 
     **Arguments:**
 
     - ``params``: a pytree of arrays; or a list of groups, dicts whose ``"params"`` is a
-      pytree and whose other keys override the defaults; or an iterable of
-      ``(name, array)`` pairs, which become an `OrderedDict`. A list is one of groups
-      exactly if every element is a dict with the key ``"params"``, and one of named
-      parameters if every element is a pair that starts with a string; otherwise it is a
-      pytree. `params` returns the current values: of groups, the list of the groups'
-      pytrees.
+      pytree and whose other keys override the defaults; or an iterable of ``(name,
+      array)`` pairs, which become an `OrderedDict`. A list contains groups if every
+      element is a dict with the key ``"params"``, and named parameters if every element
+      is a pair that starts with a string; otherwise it is a pytree. `params` returns
+      the current values; for groups, a list of the groups' pytrees.
     - ``defaults``: hyperparameters for groups that do not have them.
 
     **Raises:** `TypeError` for parameters that are not arrays and for a schedule among
-    the hyperparameters; `ValueError` for no parameters.
+    the hyperparameters; `ValueError` if there are no parameters.
     """
 
-    # What to say of gradients that the class does not take; None: it takes them.
+    # The error for gradients that the class does not accept; None: it accepts them.
     no_sparse: ClassVar[str | None] = "{name} does not support sparse gradients"
     no_dense: ClassVar[str | None] = None
     no_complex: ClassVar[str | None] = None
-    # Hyperparameters that the package of this class does not save: a checkpoint
-    # without them leaves them as they are.
+    # Hyperparameters that the package of this class does not save: a checkpoint without
+    # them does not change them.
     unsaved: ClassVar[frozenset[str]] = frozenset()
-    # All keys that a group of another package for this rule may have: with no others
-    # it may lack all hyperparameters besides.
+    # All keys that a group of another package for this rule may have: a group with no
+    # other keys may lack the remaining hyperparameters.
     short_group: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -140,12 +139,12 @@ class Optimizer(Wrapping):
 
         - ``closure``: a function without arguments, called once, first. It may compute
           the gradients (`zero_grad`, `backward`).
-        - ``grads``: the gradients to use instead of `grads`, which is left alone.
+        - ``grads``: the gradients to use instead of `grads`, which does not change.
 
         **Returns:** what ``closure`` returned.
 
-        **Raises:** `ValueError` for gradients of another structure or shape,
-        `RuntimeError` for sparse or dense ones that the optimizer does not take, and
+        **Raises:** `ValueError` for gradients with another structure or shape,
+        `RuntimeError` for sparse or dense ones that the optimizer does not accept, and
         inside `jax.jit`; `TypeError` for a closure that takes arguments.
         """
         loss = self._called(closure)
@@ -170,7 +169,7 @@ class Optimizer(Wrapping):
         extra: Mapping[str, Any],
         compiled: Mapping[tuple[str, ...], Callable[..., Any]] = programs.apply,
     ) -> None:
-        """Step with ``grads``, by default with `grads`; ``extra``: for the update."""
+        """Step with ``grads``, by default `grads`; ``extra`` goes to the update."""
         leaves = self._gradients if grads is None else self._gradient_leaves(grads)
         self._check_gradients(leaves)
         structure: Any = jax.tree.structure(self.params)
@@ -194,7 +193,7 @@ class Optimizer(Wrapping):
 
         **Arguments:**
 
-        - ``loss_fn``: a function of the parameters and a batch, as `backward` takes it.
+        - ``loss_fn``: a function of the parameters and a batch, as in `backward`.
         - ``has_aux``: whether it returns a pair of the loss and anything else.
 
         **Returns:** ``train_step(*batch)``, which returns what ``loss_fn`` returned.
@@ -246,12 +245,12 @@ class Optimizer(Wrapping):
         return result
 
     def _note_loss(self, state: State, params: PyTree, error: Exception) -> None:
-        """Remember that a step has failed after it had written over its arguments."""
+        """Remember that a step failed after overwriting its arguments."""
         arrays = [x for x in jax.tree.leaves(state) if isinstance(x, jax.Array)]
         if any(x.is_deleted() for x in arrays):
             self._lost = (
-                "an earlier step failed while it ran, after its state had been written "
-                f"over ({type(error).__name__}: {str(error).splitlines()[0]}); "
+                "an earlier step failed while it ran, after its state had been "
+                f"overwritten ({type(error).__name__}: {str(error).splitlines()[0]}); "
                 "parameters and groups are as before it. To continue, load a "
                 "checkpoint with load_state_dict or load_functional"
             )
@@ -294,10 +293,10 @@ class Optimizer(Wrapping):
     # --- the functional API ----------------------------------------------------------
 
     def functional(self) -> tuple[GradientTransformation, State, PyTree]:
-        """What this optimizer does, as values.
+        """This optimizer as a transformation, a state and parameters.
 
         ``tx.update(grads, state, params)`` and `apply_updates` continue from here, for
-        all parameters; `load_functional` comes back.
+        all parameters; `load_functional` takes the result back.
 
         **Returns:** ``(tx, state, params)``. The arrays of ``state`` are copies.
         """
@@ -310,15 +309,15 @@ class Optimizer(Wrapping):
         return tx, jax.tree.map(lambda x: jnp.array(x, copy=True), state), self.params
 
     def load_functional(self, state: State, params: PyTree) -> None:
-        """Take over what `functional` returned, some steps later.
+        """Take back the results of `functional`, some steps later.
 
         **Arguments:**
 
         - ``state``: a state of the transformation that `functional` returned.
         - ``params``: the parameters.
 
-        **Raises:** `ValueError` if ``state`` or ``params`` have another structure or
-        other shapes than `functional` gives; the optimizer is then unchanged.
+        **Raises:** `ValueError` if the structure or the shapes of ``state`` or
+        ``params`` differ from those of `functional`; the optimizer is then unchanged.
         """
         programs.refuse_tracing("load_functional")
         if self._lost is not None:
@@ -343,8 +342,8 @@ class Optimizer(Wrapping):
     def state(self) -> dict[int, dict[str, Any]]:
         """Each parameter's state, by the parameter's number: copies, as NumPy arrays.
 
-        Numbers count the parameters of all groups. A parameter without a gradient so
-        far has no entry.
+        Numbers count the parameters of all groups. A parameter that has not yet had a
+        gradient has no entry.
         """
         return self._entries(gather=False)
 
@@ -354,9 +353,9 @@ class Optimizer(Wrapping):
         return {i: found[i] for i in self._order if found.get(i)}
 
     def state_dict(self, *, gather: bool = False) -> StateDict:
-        """State and groups in torch's layout: what ``torch.save`` would be given.
+        """State and groups in torch's layout, as for ``torch.save``.
 
-        `optifunc.interop.torch.to_torch` makes tensors of them.
+        `optifunc.interop.torch.to_torch` converts the arrays to tensors.
 
         **Arguments:**
 
@@ -367,8 +366,8 @@ class Optimizer(Wrapping):
         "params": [numbers]}]}``, all arrays NumPy's, with torch's keys, shapes and
         dtypes.
 
-        **Raises:** `RuntimeError` if an earlier step failed and took the state along,
-        and without ``gather`` for state of which other processes hold a part.
+        **Raises:** `RuntimeError` if an earlier step failed and destroyed the state,
+        and without ``gather`` for state that is partly held by other processes.
         """
         for hook in tuple(self._save_pre.values()):
             hook(self)
@@ -383,26 +382,26 @@ class Optimizer(Wrapping):
         return state_dict
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a checkpoint of this class or of torch's class of that name.
+        """Continue from a checkpoint of this class or torch's class of the same name.
 
-        Parameters are matched by their order within each group; or by their names, if
-        the checkpoint's group has ``"param_names"`` and the group here has the same
-        ones, in whatever order. Names here are the group's ``"param_names"``, or else
-        the dotted paths of `parameter_names`. JAX sorts the keys of a dict, torch's
-        ``named_parameters()`` does not: a checkpoint of torch without names gets a
-        warning if parameters of equal shape may be exchanged. For other names or axes
-        see `optifunc.interop.torch.from_torch`.
+        Parameters are matched by name if the checkpoint's group has ``"param_names"``
+        and the group here has the same ones in any order, and otherwise by their order
+        within each group. Names here are the group's ``"param_names"``, or else the
+        dotted paths of `parameter_names`. JAX sorts the keys of a dict, but torch's
+        ``named_parameters()`` does not: there is a warning for a torch checkpoint
+        without names if parameters of equal shape may be swapped. For other names or
+        axes, see `optifunc.interop.torch.from_torch`.
 
         **Arguments:**
 
-        - ``state_dict``: what `state_dict` or torch's returned, tensors included (torch
-          is not imported). Hyperparameters come from it. Arrays get the dtypes that the
-          state has here.
+        - ``state_dict``: the result of `state_dict` or torch's, which may contain
+          tensors (torch is not imported). Its hyperparameters are used. Arrays get the
+          dtypes that the state has here.
 
         **Raises:** `ValueError` if the numbers of groups or of parameters differ, for
-        the state dict of another class, and for an array of a shape that its parameter
-        cannot have; `KeyError` without ``"state"`` or ``"param_groups"``. The optimizer
-        is then unchanged.
+        the state dict of another class, and for an array with a shape that does not fit
+        its parameter; `KeyError` without ``"state"`` or ``"param_groups"``. The
+        optimizer is then unchanged.
         """
         programs.refuse_tracing("load_state_dict")
         state_dict = dict(state_dict)
@@ -421,13 +420,13 @@ class Optimizer(Wrapping):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its missing hyperparameters are the defaults.
 
-        After it `params` (and every gradient) is the list of the groups' pytrees.
+        Afterward, `params` (and every gradient) is the list of the groups' pytrees.
 
         **Arguments:**
 
         - ``param_group``: a dict with the key ``"params"``.
 
-        **Raises:** `TypeError` if it is not a dict or holds what is not an array;
+        **Raises:** `TypeError` if it is not a dict or holds anything but arrays;
         `KeyError` without ``"params"``; `ValueError` for a parameter of another group,
         and if only some groups have names. The optimizer is then unchanged.
         """
@@ -453,7 +452,7 @@ class Optimizer(Wrapping):
     def __getstate__(self) -> dict[str, Any]:
         """All but the hooks, which are not part of a pickle or a copy.
 
-        The state is a copy, as the next step here writes over this one.
+        The state is a copy, because the next step here overwrites the original.
         """
         states = self._states()
         released = (states.released(c) for c in self._cohorts)

@@ -15,7 +15,7 @@ from ._hooks import Hooks
 
 
 class Parameters(Hooks):
-    """What an optimizer holds: parameters, their groups and their gradients.
+    """The parameters of an optimizer, their groups and their gradients.
 
     **Arguments:**
 
@@ -33,10 +33,10 @@ class Parameters(Hooks):
 
     @property
     def params(self) -> PyTree:
-        """The current parameters, in the structure that came in.
+        """The current parameters, in the structure that was passed in.
 
-        Assign to it to load other ones: a tree of the same structure and shapes, whose
-        arrays get the dtypes of those here. The state stays.
+        Assign a tree with the same structure and shapes to load other parameters; they
+        get the dtypes of the current ones. The state does not change.
         """
         if self._in_groups:
             return [group["params"] for group in self.param_groups]
@@ -51,7 +51,7 @@ class Parameters(Hooks):
         leaves, structure = jax.tree.flatten(old)
         new = flatten_like(params, old, ("params", "the optimizer's params"))
         pairs = zip(new, leaves, strict=True)
-        # Copies, so that the arrays given here outlive a step that donates.
+        # Copies, so that the arrays passed here outlive a step that donates.
         self._put(
             structure.unflatten(jnp.array(x, p.dtype, copy=True) for x, p in pairs)
         )
@@ -60,7 +60,7 @@ class Parameters(Hooks):
     def grads(self) -> PyTree:
         """The gradients, in the structure of `params`; None where there is none.
 
-        Assign to it to replace them (all of them by None: as `zero_grad` does).
+        Assign to it to replace them (assigning None works like `zero_grad`).
         """
         structure: Any = jax.tree.structure(self.params)
         return structure.unflatten(self._gradients)
@@ -73,18 +73,18 @@ class Parameters(Hooks):
             self._gradients = self._gradient_leaves(grads)
 
     def parameter_names(self) -> list[list[str]]:
-        """For each group the names of its parameters: their dotted paths."""
+        """The names of each group's parameters: their dotted paths."""
         return [
             [name for name, _ in leaves_with_names(group["params"])]
             for group in self.param_groups
         ]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients.
+        """Clear the gradients.
 
         **Arguments:**
 
-        - ``set_to_none``: False sets the gradients that there are to zero instead.
+        - ``set_to_none``: if False, set existing gradients to zero instead.
         """
         self._gradients = [
             None if set_to_none or g is None else _zeroed(g) for g in self._gradients
@@ -95,15 +95,15 @@ class Parameters(Hooks):
     ) -> Any:
         """Add the gradient of ``loss_fn(params, *args)`` to `grads`.
 
-        Inside `dynamic_loss_scale` it is that of the loss times the scale, by which
-        `step` divides; the loss that is returned is not scaled.
+        With `dynamic_loss_scale`, it is that of the loss times the scale, by which
+        `step` divides; the returned loss is not scaled.
 
         **Arguments:**
 
         - ``loss_fn``: a function of the parameters, in the structure of `params`, that
           returns a real scalar, or with ``has_aux`` a pair of one and anything else. It
-          is compiled once for each function and shape of ``args``: a function that is
-          created for each call is compiled for each call.
+          is compiled once for each function and shape of ``args``; a function that is
+          newly created for each call is compiled for each call.
         - ``args``: its other arguments, such as a batch.
         - ``has_aux``: whether ``loss_fn`` returns a pair.
 
@@ -126,7 +126,7 @@ class Parameters(Hooks):
         return value
 
     def _loss_scales(self) -> dict[int, Any]:
-        """What the loss is to be multiplied by, by the parameter whose step asks."""
+        """The loss scale for each parameter whose step uses one."""
         return {}
 
     def _gradient_leaves(self, grads: PyTree) -> list[Any]:
@@ -146,7 +146,7 @@ class Parameters(Hooks):
         return leaves
 
     def group_of(self) -> list[int]:
-        """For each parameter the number of its group."""
+        """The number of each parameter's group."""
         return [
             number
             for number, group in enumerate(self.param_groups)

@@ -10,7 +10,7 @@ from ..optimizers._prodigy import prodigy
 from ._layouts import Entries, GroupLayout
 from ._optimizer import Optimizer
 
-# What prodigyopt keeps as vectors, to take every slice_p-th element of them.
+# prodigyopt keeps these as vectors, to take every slice_p-th element.
 _VECTORS = ("s", "p0")
 
 
@@ -35,19 +35,19 @@ class _ProdigyLayout(GroupLayout):
 
 
 def _shaped(value: Any, shape: tuple[int, ...]) -> Any:
-    """A vector in the shape of its parameter; one 0 stands for as many as needed."""
+    """A vector in the shape of its parameter; a single 0 is expanded."""
     value = np.asarray(value)
     if value.ndim == 0:
         return np.broadcast_to(value, shape)
-    # One of another size is refused where all state is.
+    # A vector of another size is rejected later, like all state.
     return value.reshape(shape) if value.size == np.prod(shape, dtype=int) else value
 
 
 class Prodigy(Optimizer):
-    """prodigyopt's class of that name: `optifunc.prodigy`, stateful.
+    """The class of the same name in prodigyopt: `optifunc.prodigy`, stateful.
 
-    Each group estimates for itself. A checkpoint of prodigyopt is taken if it was made
-    with ``slice_p=1``, the default; it lacks ``compensation``, which begins again.
+    Each group has its own estimate. It loads checkpoints of prodigyopt with
+    ``slice_p=1``, the default; they lack ``compensation``, which starts from 0.
 
     **Arguments:**
 

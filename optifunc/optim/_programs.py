@@ -57,13 +57,13 @@ def value_and_grad(
     args: tuple[Any, ...],
     scales: tuple[Any, ...] = (),
 ) -> tuple[Any, PyTree]:
-    """The loss and torch's gradient, which is that of the loss times a scale.
+    """The loss, and torch's gradient of the loss times a scale.
 
     **Arguments:**
 
-    - ``loss_fn``, ``has_aux``, ``params``, ``args``: as `Parameters.backward` has them.
-    - ``scales``: nothing, one scale for all parameters, or one for each. Of several the
-      loss is multiplied by the smallest.
+    - ``loss_fn``, ``has_aux``, ``params``, ``args``: as in `Parameters.backward`.
+    - ``scales``: empty, one scale for all parameters, or one for each. If there are
+      several, the loss is multiplied by the smallest.
     """
     if not scales:
         return value_and_gradient(loss_fn, has_aux=has_aux)(params, *args)
@@ -85,9 +85,9 @@ def value_and_grad(
 
 
 def _scales_of(tx: GradientTransformation, state: State) -> tuple[Any, ...]:
-    """The scales of the loss that the state asks for, as `value_and_grad` takes them.
+    """The loss scales that the state contains, in the form for `value_and_grad`.
 
-    An optimizer with several groups has a state for each, and a scale in it.
+    An optimizer with several groups has a state, and a scale in it, for each.
     """
     if not isinstance(tx, by_part):
         scale = scale_in(state)
@@ -100,7 +100,7 @@ def _scales_of(tx: GradientTransformation, state: State) -> tuple[Any, ...]:
 
 
 def scales_by_leaf(scales: Mapping[int, Any], count: int) -> tuple[Any, ...]:
-    """The scales of ``count`` parameters, 1 for those that ask for none."""
+    """The scales of ``count`` parameters, 1 for those without one."""
     if not scales:
         return ()
     if len(scales) == count and len({id(scale) for scale in scales.values()}) == 1:
@@ -135,7 +135,7 @@ def add(old: PyTree, new: PyTree) -> PyTree:
 def donating(
     function: Callable[..., Any], static: tuple[int, ...] = ()
 ) -> dict[tuple[str, ...], Callable[..., Any]]:
-    """``function`` compiled for each set of arguments that it may write over.
+    """``function`` compiled for each set of arguments that it may overwrite.
 
     **Arguments:**
 
@@ -157,9 +157,9 @@ train = donating(_train, static=(0, 1))
 
 
 def donated(donate_params: bool) -> tuple[str, ...]:
-    """The arguments that a step writes over.
+    """The arguments that a step overwrites.
 
-    Nothing while JAX looks for NaN or infinity: then a step fails after it has run.
+    Nothing while JAX checks for NaN or infinity: then a step fails after it has run.
     """
     if jax.config.values["jax_debug_nans"] or jax.config.values["jax_debug_infs"]:
         return ()
@@ -167,7 +167,7 @@ def donated(donate_params: bool) -> tuple[str, ...]:
 
 
 def counted(tx: GradientTransformation) -> GradientTransformation:
-    """``tx`` with a count of steps in its state."""
+    """``tx`` with a step count in its state."""
     return chain(tx, count_steps())
 
 
@@ -183,7 +183,7 @@ def refuse_tracing(what: str) -> None:
     if jax.extend.core.get_opaque_trace_state() != _NOT_TRACING:
         raise RuntimeError(
             f"{what} changes the optimizer, so it cannot be used inside jax.jit, "
-            "jax.grad or another transformation of JAX; nothing was changed. "
+            "jax.grad or another JAX transformation; nothing was changed. "
             "compile_step(loss_fn) compiles a whole training step, and functional() "
-            "gives the pure transformation, state and parameters"
+            "returns the pure transformation, state and parameters"
         )

@@ -13,7 +13,7 @@ class QHAdam(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `qhadam`.
 
-    **Raises:** what `qhadam` does.
+    **Raises:** see `qhadam`.
     """
 
     factory = qhadam

@@ -13,7 +13,7 @@ class QHM(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `qhm`.
 
-    **Raises:** what `qhm` does.
+    **Raises:** see `qhm`.
     """
 
     factory = qhm

@@ -7,7 +7,7 @@ from ._optimizer import Optimizer
 class Ranger(Optimizer):
     """RAdam with slow parameters; `optifunc.ranger`, stateful.
 
-    ``of.eval_params(*optimizer.functional())`` are the slow parameters.
+    ``of.eval_params(*optimizer.functional())`` returns the slow parameters.
 
     **Arguments:**
 

@@ -12,7 +12,7 @@ from ._signatures import given
 class Rprop(Optimizer):
     """`torch.optim.Rprop`: steps by signs, for full batches; `optifunc.rprop`.
 
-    ``lr`` is the first step size and read only when a parameter gets its first
+    ``lr`` is the initial step size, and is read only when a parameter gets its first
     gradient, as in torch.
 
     **Arguments:**

@@ -16,10 +16,11 @@ def _layout(*fields: str) -> GroupLayout:
 
 
 class SGDScheduleFree(Evaluating):
-    """schedulefree's class of that name: `optifunc.schedule_free_sgd`, stateful.
+    """schedulefree's class of the same name: `optifunc.schedule_free_sgd`, stateful.
 
-    ``optimizer.eval()`` makes `params` the averages that are to be evaluated and saved,
-    and ``optimizer.train()`` goes back. Unlike schedulefree's it begins in training.
+    ``optimizer.eval()`` switches `params` to the averages, which you evaluate and save,
+    and ``optimizer.train()`` switches back. Unlike schedulefree's, it starts in
+    training mode.
 
     **Arguments:**
 
@@ -33,7 +34,7 @@ class SGDScheduleFree(Evaluating):
 
 
 class AdamWScheduleFree(Evaluating):
-    """schedulefree's class of that name: `optifunc.schedule_free_adamw`, stateful.
+    """schedulefree's class of the same name: `optifunc.schedule_free_adamw`, stateful.
 
     `eval` and `train` are as in `SGDScheduleFree`.
 
@@ -49,7 +50,7 @@ class AdamWScheduleFree(Evaluating):
 
 
 class RAdamScheduleFree(Evaluating):
-    """schedulefree's class of that name: `optifunc.schedule_free_radam`, stateful.
+    """schedulefree's class of the same name: `optifunc.schedule_free_radam`, stateful.
 
     `eval` and `train` are as in `SGDScheduleFree`.
 

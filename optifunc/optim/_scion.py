@@ -6,10 +6,10 @@ from ._optimizer import Optimizer
 
 
 class Scion(Optimizer):
-    """Steps to the points of a norm's ball; `optifunc.scion`.
+    """Steps to the boundary of a norm ball; `optifunc.scion`.
 
-    It loads the ``state_dict`` of the authors' class; give ``output_axis=0``, torch's
-    layout, for that.
+    It loads the ``state_dict`` of the authors' class; for that, pass ``output_axis=0``,
+    torch's layout.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Hyperparameters by name: of a class's constructor, and of its pure factory."""
+"""Hyperparameters by name: those of a class's constructor and of its pure factory."""
 
 import functools
 import inspect
@@ -19,7 +19,7 @@ CLASSES: list[type] = []
 
 @functools.cache
 def hyperparameters_of(cls: Any) -> Mapping[str, Any]:
-    """The hyperparameters of a class with their defaults, by its constructor."""
+    """The hyperparameters of a class with their defaults, from its constructor."""
     parameters = list(inspect.signature(cls).parameters.values())
     return {
         p.name: p.default
@@ -36,7 +36,7 @@ def nearest_class(names: Collection[str]) -> str:
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor whose errors say what an unknown argument was meant to be."""
+    """A constructor whose errors suggest the intended name of an unknown argument."""
     parameters = inspect.signature(init).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return init
@@ -53,7 +53,7 @@ def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
 def constructor(
     factory: Callable[..., Any], base: Callable[..., None]
 ) -> Callable[..., None]:
-    """The constructor of a class that has the arguments of ``factory``.
+    """The constructor of a class with the arguments of ``factory``.
 
     **Arguments:**
 
@@ -73,7 +73,7 @@ def constructor(
     def __init__(self: Any, params: Any, *args: Any, **kwargs: Any) -> None:
         values = signature.bind(*args, **kwargs)
         values.apply_defaults()
-        # A value out of range is the factory's to refuse, before anything is made.
+        # The factory rejects values out of range before anything is created.
         factory(**values.arguments)
         base(self, params, dict(values.arguments))
 
@@ -84,7 +84,7 @@ def constructor(
 def bound(
     factory: Callable[..., GradientTransformation], values: Mapping[str, Any]
 ) -> GradientTransformation:
-    """The transformation of a group's values, those that ``factory`` takes by name."""
+    """The transformation for a group's values, which ``factory`` takes by name."""
     own = {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if name in values:
@@ -107,8 +107,8 @@ def _is_number(annotation: Any) -> bool:
 def number(value: Any, name: str = "") -> Any:
     """A hyperparameter in one form, so that no change of form triggers recompilation.
 
-    The learning rate is an array: schedulers may move it anywhere, also by rounding
-    below 0, and no structure depends on it.
+    The learning rate is an array: schedulers may move it anywhere, even below 0 by
+    rounding, and no structure depends on it.
     """
     if isinstance(value, list | tuple):
         return tuple(map(number, value))
@@ -125,8 +125,8 @@ def given(arguments: Mapping[str, Any], torch_order: str = "") -> dict[str, Any]
     **Arguments:**
 
     - ``arguments``: the ``locals()`` of the constructor.
-    - ``torch_order``: names that torch lists in another order than the signature does,
-      one after the other.
+    - ``torch_order``: names that torch lists in a different order than the signature,
+      in torch's order.
     """
     others = ("self", "params", "__class__")
     own = {name: x for name, x in arguments.items() if name not in others}
@@ -139,7 +139,7 @@ def given(arguments: Mapping[str, Any], torch_order: str = "") -> dict[str, Any]
 
 
 def same_values(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a group's values are those that its transformation was built of."""
+    """Whether a group's values are those that its transformation was built from."""
     return before.keys() == values.keys() and all(
         before[key] is value and not isinstance(value, np.ndarray | list)
         for key, value in values.items()

@@ -13,7 +13,7 @@ class Signum(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `signum`.
 
-    **Raises:** what `signum` does.
+    **Raises:** see `signum`.
     """
 
     factory = signum

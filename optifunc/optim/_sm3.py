@@ -13,7 +13,7 @@ class SM3(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `sm3`.
 
-    **Raises:** what `sm3` does.
+    **Raises:** see `sm3`.
     """
 
     factory = sm3

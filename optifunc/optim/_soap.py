@@ -14,7 +14,7 @@ class _SoapLayout(TorchLayout):
     """An empty list for an axis without a factor, as in the authors' checkpoints."""
 
     def unknown_fields(self, fields: set[str]) -> set[str]:
-        # Of these two, theirs keep a copy for each parameter.
+        # The authors' checkpoints keep a copy of these two for each parameter.
         copies = {"precondition_frequency", "shampoo_beta"}
         return super().unknown_fields(fields) - copies
 
@@ -65,7 +65,7 @@ class SOAP(Optimizer):
         groups = []
         for group in map(dict, state_dict["param_groups"]):
             beta = group.get("shampoo_beta")
-            # Theirs has -1 for the second of the betas.
+            # The authors' checkpoints have -1 for the second of the betas.
             if isinstance(beta, int | float) and beta < 0:
                 group["shampoo_beta"] = None
             groups.append(group)

@@ -15,8 +15,8 @@ from ._optimizer import Optimizer
 class Sophia(Optimizer):
     """Steps divided by an estimate of the curvature; `optifunc.sophia`, stateful.
 
-    Besides the gradients a step needs the loss as a function, whose Hessian it
-    multiplies with a vector from time to time. `compile_step` has it anyway.
+    In addition to the gradients, a step needs the loss as a function, whose Hessian it
+    multiplies by a vector from time to time. `compile_step` already has it.
 
     **Arguments:**
 
@@ -47,10 +47,10 @@ class Sophia(Optimizer):
 
         **Arguments:**
 
-        - ``closure``, ``grads``: as `Optimizer.step` takes them.
+        - ``closure``, ``grads``: as in `Optimizer.step`.
         - ``value_fn``: a function of the parameters and ``args`` that returns the loss.
-          It is compiled into the step, so that a new function triggers recompilation;
-          a batch belongs to ``args``.
+          It is compiled into the step, so a new function triggers recompilation; pass a
+          batch in ``args``.
         - ``args``: further arguments of ``value_fn``, pytrees of arrays.
 
         **Returns:** what ``closure`` returned.

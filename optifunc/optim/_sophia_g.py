@@ -36,9 +36,9 @@ class SophiaG(Optimizer):
 
         **Arguments:**
 
-        - ``closure``, ``grads``: as `Optimizer.step` takes them.
+        - ``closure``, ``grads``: as in `Optimizer.step`.
         - ``sampled_grad``: a gradient with labels sampled from the model, every tenth
-          step or so; it takes the place of the authors' ``update_hessian()``.
+          step or so; it replaces the authors' ``update_hessian()``.
 
         **Returns:** what ``closure`` returned.
         """

@@ -14,7 +14,7 @@ from ._signatures import given
 
 
 class SparseAdam(Optimizer):
-    """`torch.optim.SparseAdam`: Adam on a gradient's own entries.
+    """`torch.optim.SparseAdam`: Adam on the entries of a sparse gradient.
 
     `optifunc.sparse_adam`, stateful. Gradients are `jax.experimental.sparse.BCOO`, so
     they come from ``step(grads=...)`` or an assignment to `grads`.
@@ -25,7 +25,7 @@ class SparseAdam(Optimizer):
     - the others: see `sparse_adam`.
 
     **Raises:** `ValueError` for a number out of range, and for sparse or complex
-    parameters; at the step `RuntimeError` for a dense gradient.
+    parameters; at the step, `RuntimeError` for a dense gradient.
     """
 
     factory = sparse_adam

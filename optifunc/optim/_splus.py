@@ -8,7 +8,7 @@ from ._optimizer import Optimizer
 class SPlus(Optimizer):
     """Signs in the eigenbasis of Shampoo's factors; `optifunc.splus`, stateful.
 
-    ``of.eval_params(*optimizer.functional())`` are the averages to evaluate.
+    ``of.eval_params(*optimizer.functional())`` returns the averages to evaluate.
 
     **Arguments:**
 

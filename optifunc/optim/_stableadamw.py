@@ -14,8 +14,8 @@ class StableAdamW(Optimizer):
     **Arguments:**
 
     - ``params``: see `Optimizer`.
-    - the others: see `stableadamw`. By default ``max_lr`` is the learning rate that is
-      given here, whatever a scheduler makes of it.
+    - the others: see `stableadamw`. By default, ``max_lr`` is the learning rate passed
+      here, even if a scheduler changes it.
 
     **Raises:** `ValueError` for a number out of range.
     """

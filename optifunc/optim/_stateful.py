@@ -1,4 +1,4 @@
-"""Any pure transformation, driven statefully."""
+"""A stateful interface for any pure transformation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,16 +23,17 @@ class Stateful(Optimizer):
 
     The transformation's hyperparameters, under the names that
     `optifunc.current_hyperparameters` gives them, are the groups' keys: assigning to
-    ``param_groups[0]["lr"]`` replaces the number from the next step on; schedules are
-    followed. The keys of a parameter's state are the paths of the fields
-    (``"1.exp_avg"``), and a checkpoint holds them bit for bit. Parameters whose numbers
-    of steps differ, because gradients were None, are updated apart: what takes them
-    together, such as a global norm, then sees those of one age.
+    ``param_groups[0]["lr"]`` replaces the number from the next step on; schedules work
+    as usual. The keys of a parameter's state are the paths of the fields
+    (``"1.exp_avg"``), and a checkpoint holds them bit for bit. Parameters with
+    different numbers of steps, because gradients were None, are updated separately:
+    anything that combines them, such as a global norm, then sees only those with the
+    same number.
 
     **Arguments:**
 
     - ``tx``: a transformation of this library or of optax.
-    - ``params``: as `Optimizer` takes them.
+    - ``params``: see `Optimizer`.
 
     **Raises:** `TypeError` if ``tx`` is not a transformation.
     """
@@ -45,7 +46,7 @@ class Stateful(Optimizer):
         super().__init__(params, current_hyperparameters(self.tx, None))
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:
-        # What was given as an integer, such as a seed, stays one.
+        # Integers, such as a seed, stay integers.
         own = {
             name: values[name] if type(default) is int else number(values[name], name)
             for name, default in self.defaults.items()
@@ -67,8 +68,8 @@ class Stateful(Optimizer):
 
         **Arguments:**
 
-        - ``closure``, ``grads``: as `Optimizer.step` takes them.
-        - ``extra``: arrays that the transformation's update needs besides, such as
+        - ``closure``, ``grads``: as in `Optimizer.step`.
+        - ``extra``: other arrays that the transformation's update needs, such as
           ``value``.
 
         **Returns:** what ``closure`` returned.

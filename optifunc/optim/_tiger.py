@@ -13,7 +13,7 @@ class Tiger(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `tiger`.
 
-    **Raises:** what `tiger` does.
+    **Raises:** see `tiger`.
     """
 
     factory = tiger

@@ -1,4 +1,4 @@
-"""Which pure transformation the values of a group stand for, and what wraps it."""
+"""The pure transformation for the values of a group, and its wrapper."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -19,11 +19,11 @@ from ._signatures import bound, same_values
 
 
 class Wrapping(Parameters):
-    """What an optimizer makes of the values of a group; see `Optimizer`."""
+    """How an optimizer turns a group's values into a transformation."""
 
     # The pure factory; a group's values are its arguments, by name.
     factory: ClassVar[Callable[..., GradientTransformation]]
-    # How a state dict lists the state of a parameter.
+    # The layout of a parameter's state in a state dict.
     layout: StateLayout = StateLayout()
     # Whether torch counts steps that the pure state does not.
     counts_steps: ClassVar[bool] = False
@@ -33,13 +33,13 @@ class Wrapping(Parameters):
     _wrapper: Callable[[GradientTransformation], Any] | None = None
 
     def build(self, values: Mapping[str, Any]) -> GradientTransformation:
-        """The pure transformation that a group's values stand for.
+        """The pure transformation for a group's values.
 
         **Arguments:**
 
-        - ``values``: hyperparameters by name, as the user left them.
+        - ``values``: hyperparameters by name, as the user set them.
 
-        **Returns:** a transformation, which `wrap` may have something put around.
+        **Returns:** a transformation, which `wrap` may wrap.
         """
         tx = bound(type(self).factory, values)
         return programs.counted(tx) if self.counts_steps else tx
@@ -50,15 +50,15 @@ class Wrapping(Parameters):
         return tx if self._wrapper is None else as_transformation(self._wrapper(tx))
 
     def wrap(self, wrapper: Callable[[GradientTransformation], Any]) -> Self:
-        """Step by the transformation that ``wrapper`` makes of this optimizer's.
+        """Wrap this optimizer's transformation with ``wrapper``.
 
-        Before the first step, as in ::
+        Call it before the first step, as in ::
 
             optimizer = of.optim.AdamW(params, lr=1e-3).wrap(of.master_weights)
 
-        State dicts have the fields of the wrapper, too, and are loaded by an optimizer
-        that is wrapped in the same way. Each group is wrapped by itself. To save or
-        copy the optimizer with `pickle`, take a function that a module holds.
+        State dicts also have the fields of the wrapper, and can be loaded by an
+        optimizer that is wrapped in the same way. Each group is wrapped separately. To
+        save or copy the optimizer with `pickle`, use a function defined in a module.
 
         **Arguments:**
 
@@ -74,7 +74,7 @@ class Wrapping(Parameters):
         if any(cohort.steps for cohort in self._cohorts):
             raise RuntimeError(
                 "wrap was called after the first step, when there is state that the "
-                "wrapper has not seen; call it where the optimizer is made"
+                "wrapper has not seen; call it where the optimizer is created"
             )
         if not callable(wrapper):
             raise TypeError(
@@ -115,7 +115,8 @@ class Wrapping(Parameters):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
             if before is None or not same_values(before[0], values):
-                # Arrays on the device now, and not from numbers at every step.
+                # Put arrays on the device now instead of converting numbers at every
+                # step.
                 before = values, jax.tree.map(jnp.asarray, self._wrapped(values))
             built.append(before)
         self._built = built
@@ -145,5 +146,5 @@ class Wrapping(Parameters):
         return scales
 
     def _renew_state(self) -> None:
-        """Make the state that exists before the first step again."""
+        """Recreate the state that exists before the first step."""
         raise NotImplementedError

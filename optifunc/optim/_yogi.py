@@ -13,7 +13,7 @@ class Yogi(Optimizer):
     - ``params``: see `Optimizer`.
     - the others: see `yogi`.
 
-    **Raises:** what `yogi` does.
+    **Raises:** see `yogi`.
     """
 
     factory = yogi

@@ -1,7 +1,7 @@
 """Clipping of an optimizer's gradients between `backward` and `step`.
 
-As `torch.nn.utils.clip_grad_norm_` and its kin; the pure transformations are
-`optifunc.clip_by_global_norm` and `optifunc.clip`.
+Counterparts of `torch.nn.utils.clip_grad_norm_` and the like; the pure transformations
+are `optifunc.clip_by_global_norm` and `optifunc.clip`.
 """
 
 import math
@@ -29,14 +29,14 @@ def get_total_norm(
 
     **Arguments:**
 
-    - ``tensors``: an optimizer, whose ``grads`` are meant, or a pytree.
+    - ``tensors``: an optimizer, for its ``grads``, or a pytree.
     - ``norm_type``: the order ``p``; ``inf`` (or ``"inf"``) is the largest magnitude.
-      As in torch the norm is that of the leaves' norms, which is the same for all
+      As in torch, this is the norm of the leaves' norms, which is the same for all
       orders but 0.
     - ``error_if_nonfinite``: whether a norm that is infinite or NaN is an error.
 
-    **Returns:** a real scalar in the widest float that JAX is set to, accumulated in
-    float32 at least; 0 without gradients.
+    **Returns:** a real scalar in the widest enabled float dtype, accumulated in at
+    least float32; 0 without gradients.
 
     **Raises:** `RuntimeError` if the norm is infinite or NaN and
     ``error_if_nonfinite``; `ValueError` if ``norm_type`` is NaN.
@@ -54,29 +54,29 @@ def clip_grad_norm_(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Array:
-    """Shorten ``optimizer.grads``, all together, where their norm exceeds ``max_norm``.
+    """Scale down ``optimizer.grads`` if their global norm exceeds ``max_norm``.
 
     ::
 
         g = g * min(1, max_norm / (norm(g) + 1e-6)),    norm(g) = get_total_norm(g)
 
-    Another ``max_norm`` needs no other compilation.
+    Changing ``max_norm`` does not trigger recompilation.
 
     **Arguments:**
 
     - ``optimizer``: the optimizer whose ``grads`` are replaced.
-    - ``max_norm``: the largest norm to leave as it is, at least 0.
+    - ``max_norm``: the largest norm to leave unchanged, at least 0.
     - ``norm_type``: the order of the norm, as in `get_total_norm`.
     - ``error_if_nonfinite``: whether a norm that is infinite or NaN is an error.
       Otherwise an infinite norm makes the finite gradients 0 and the infinite ones
       NaN, and a norm that is NaN makes all NaN.
 
-    **Returns:** the norm before, as `get_total_norm`.
+    **Returns:** the norm before clipping, as from `get_total_norm`.
 
     **Raises:** `RuntimeError` if the norm is infinite or NaN and
     ``error_if_nonfinite``; `ValueError` if ``max_norm`` is negative or NaN, or
     ``norm_type`` is NaN; `TypeError` if ``optimizer`` is not an optimizer. The
-    gradients are then as before.
+    gradients are then unchanged.
 
     **Source:** Pascanu et al., "On the difficulty of training recurrent neural
     networks", 2013, arXiv:1211.5063.
@@ -94,14 +94,14 @@ def clip_grad_norm_(
 def clip_grads_with_norm_(
     optimizer: Optimizer, max_norm: Scalar, total_norm: Scalar
 ) -> None:
-    """Shorten ``optimizer.grads`` as `clip_grad_norm_` does, by a norm that is known.
+    """Scale down ``optimizer.grads`` like `clip_grad_norm_`, with a known norm.
 
     ::
 
         g = g * min(1, max_norm / (total_norm + 1e-6))
 
-    For a norm of more gradients than this optimizer has, such as those of several
-    optimizers together::
+    Use it for a norm over more gradients than this optimizer has, such as those of
+    several optimizers together::
 
         total = get_total_norm([encoder.grads, decoder.grads])
         for optimizer in (encoder, decoder):
@@ -110,14 +110,14 @@ def clip_grads_with_norm_(
     **Arguments:**
 
     - ``optimizer``: the optimizer whose ``grads`` are replaced.
-    - ``max_norm``: the largest norm to leave as it is, at least 0.
-    - ``total_norm``: the norm, as from `get_total_norm`. Where it is infinite or NaN,
-      the gradients become what they do in `clip_grad_norm_`.
+    - ``max_norm``: the largest norm to leave unchanged, at least 0.
+    - ``total_norm``: the norm, as from `get_total_norm`. If it is infinite or NaN, the
+      gradients change as in `clip_grad_norm_`.
 
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN, `TypeError` if
-    ``optimizer`` is not an optimizer. The gradients are then as before.
+    ``optimizer`` is not an optimizer. The gradients are then unchanged.
 
-    **Source:** that of `clip_grad_norm_`.
+    **Source:** see `clip_grad_norm_`.
     """
     _check_optimizer(optimizer)
     check_range("max_norm", max_norm, at_least=0)
@@ -143,8 +143,8 @@ def clip_grad_value_(optimizer: Optimizer, clip_value: Scalar) -> None:
 def _check_optimizer(optimizer: object) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
-            "the gradients to clip are an optimizer's, found "
-            f"{type(optimizer).__name__}; of a pytree use clip_by_global_norm or clip"
+            "the first argument must be an optimizer, found "
+            f"{type(optimizer).__name__}; for a pytree use clip_by_global_norm or clip"
         )
 
 
@@ -152,8 +152,8 @@ def _check_finite(norm: Array, norm_type: float) -> None:
     if not jnp.isfinite(norm):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients is non-finite ({norm}),"
-            " so it cannot be clipped: with error_if_nonfinite=False they are scaled "
-            "all the same"
+            " so it cannot be clipped; to scale the gradients anyway, pass "
+            "error_if_nonfinite=False"
         )
 
 

@@ -1,6 +1,6 @@
 """Averages of parameters over a run: stochastic weight averaging, moving averages.
 
-As `torch.optim.swa_utils`, over pytrees; the pure transformations are
+Like `torch.optim.swa_utils`, over pytrees; the pure transformations are
 `optifunc.average_parameters` and `optifunc.ema_parameters`.
 """
 
@@ -58,7 +58,7 @@ def get_swa_avg_fn() -> AverageFn:
 
 
 def get_ema_multi_avg_fn(decay: Hyperparameter = 0.999) -> MultiAverageFn:
-    """As `get_ema_avg_fn`, for lists of leaves.
+    """Like `get_ema_avg_fn`, for lists of leaves.
 
     **Arguments:**
 
@@ -74,7 +74,7 @@ def get_ema_multi_avg_fn(decay: Hyperparameter = 0.999) -> MultiAverageFn:
 
 
 def get_swa_multi_avg_fn() -> MultiAverageFn:
-    """As `get_swa_avg_fn`, for lists of leaves.
+    """Like `get_swa_avg_fn`, for lists of leaves.
 
     **Returns:** a function of the averaged leaves, the current ones and the number of
     averaged models, that returns the new averages.
@@ -83,7 +83,7 @@ def get_swa_multi_avg_fn() -> MultiAverageFn:
 
 
 def _ema(decay: Hyperparameter) -> Callable[[Any, Any, Any], Any]:
-    """`update_ema` as an averaging function, of arrays and of lists."""
+    """`update_ema` as an averaging function for arrays and for lists."""
     _check_decay(decay)
 
     def average(averaged: Any, current: Any, num_averaged: Any) -> Any:
@@ -102,7 +102,7 @@ def _check_decay(decay: Hyperparameter) -> None:
 
 
 def _mean_with(averaged: Any, current: Any, num_averaged: Any) -> Any:
-    """The mean of all, as `average_parameters` keeps it, of arrays and of lists."""
+    """The mean of all, as in `average_parameters`, for arrays and for lists."""
     return moved_average(averaged, current, weight=1 / (num_averaged + 1))
 
 
@@ -114,7 +114,7 @@ def _averaged(
     avg_fn: AverageFn | None,
     multi_avg_fn: MultiAverageFn,
 ) -> list[Array]:
-    """Average in float32 at least, and round to the dtypes of the averages."""
+    """Average in at least float32, and round to the dtypes of the averages."""
     dtypes = [a.dtype for a in averaged]
     wide = [compute_dtype(dtype) for dtype in dtypes]
     averaged = list(map(lax.convert_element_type, averaged, wide))
@@ -132,7 +132,7 @@ def _copied(tree: PyTree, device: Any) -> PyTree:
 
 
 def _placed_like(array: Any, like: Array) -> Array:
-    """``array`` where ``like`` is, if that is bound to a device, else as it is."""
+    """``array`` placed like ``like`` if that is bound to a device, else unchanged."""
     placed: Array = (
         jax.device_put(array, like.sharding) if like.committed else jnp.asarray(array)
     )
@@ -145,11 +145,10 @@ def _check_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> None
 
 
 class AveragedModel:
-    """An average of the parameters of a model, updated when the user says so.
+    """An average of a model's parameters, updated on request.
 
-    The first update takes the parameters as they are, each later one applies the
-    averaging function: by default the mean of all, which is stochastic weight
-    averaging::
+    The first update copies the parameters, and each later one applies the averaging
+    function: by default the mean of all, which is stochastic weight averaging::
 
         averaged = AveragedModel(optimizer.params)
         for epoch in range(epochs):
@@ -157,24 +156,25 @@ class AveragedModel:
             averaged.update_parameters(optimizer.params)
         predictions = apply(averaged.params, x)
 
-    Averages are computed in float32 at least and kept in the dtypes that ``params``
-    came in.
+    Averages are computed in at least float32 and kept in the original dtypes of
+    ``params``.
 
     **Arguments:**
 
-    - ``params``: a pytree of arrays, of which a copy is kept.
-    - ``device``: a device or sharding to keep the averages on. By default each average
-      is where its parameter is, and bound to that place only if the parameter is.
+    - ``params``: a pytree of arrays, which is copied.
+    - ``device``: a device or sharding to keep the averages on. By default, each average
+      is placed like its parameter, and committed to that place only if the parameter
+      is.
     - ``avg_fn``: ``(averaged leaf, current leaf, num_averaged) -> averaged leaf``.
-    - ``multi_avg_fn``: the same for lists of leaves, those on the same devices.
-    - ``use_buffers``: whether the buffers are averaged too; otherwise the latest are
+    - ``multi_avg_fn``: the same for lists of leaves on the same devices.
+    - ``use_buffers``: whether to average the buffers, too; otherwise the latest are
       kept.
-    - ``buffers``: a pytree of what a model has besides parameters, such as the
-      statistics of batch normalization.
+    - ``buffers``: a pytree of a model's other arrays, such as the statistics of batch
+      normalization.
 
     An averaging function is compiled: it must be pure, and ``num_averaged`` is traced.
 
-    **Raises:** `AssertionError` (as torch) if both functions are given.
+    **Raises:** `AssertionError` (as in torch) if both functions are given.
 
     **Source:** Izmailov et al., "Averaging Weights Leads to Wider Optima and Better
     Generalization", 2018, arXiv:1803.05407.
@@ -202,15 +202,15 @@ class AveragedModel:
         self.multi_avg_fn = multi_avg_fn
 
     def update_parameters(self, params: PyTree, buffers: PyTree = None) -> None:
-        """Take ``params`` (and ``buffers``) into the average.
+        """Add ``params`` (and ``buffers``) to the average.
 
         **Arguments:**
 
         - ``params``: the current parameters, a pytree like that of the average.
-        - ``buffers``: the current buffers, likewise.
+        - ``buffers``: the current buffers, in the same form.
 
         **Raises:** `ValueError` if they differ in structure or shape from the average,
-        which is then as before.
+        which is then unchanged.
         """
         new_params = self._next(self.params, params, "params", True)
         self.buffers = self._next(self.buffers, buffers, "buffers", self.use_buffers)
@@ -234,7 +234,7 @@ class AveragedModel:
         return structure.unflatten(new)
 
     def _average(self, averaged: list[Array], current: list[Array]) -> list[Array]:
-        # One program for the leaves on the same devices, as one runs on those alone.
+        # One program for the leaves on the same devices, because it runs only on those.
         groups: dict[Any, list[int]] = {}
         for i, x in enumerate(current):
             groups.setdefault(frozenset(x.sharding.device_set), []).append(i)
@@ -251,15 +251,15 @@ class AveragedModel:
         return [averages[i] for i in range(len(current))]
 
     def state_dict(self, *, gather: bool = False) -> dict[str, Any]:
-        """``n_averaged``, ``module.<path>`` of parameters, ``buffers.<path>``.
+        """A dict with ``n_averaged``, ``module.<path>`` and ``buffers.<path>``.
 
-        A path that reads like another one (``("a.b",)`` and ``("a", "b")``) gets a
-        number at its end.
+        If two paths are written in the same way (``("a.b",)`` and ``("a", "b")``), a
+        number is appended.
 
         **Arguments:**
 
-        - ``gather``: whether to fetch what other processes hold of an array. All
-          processes must then call this, and all get the whole.
+        - ``gather``: whether to fetch the parts of arrays that other processes hold.
+          All processes must then call this, and all get the whole arrays.
         """
         named = self._named_leaves()
         if gather:
@@ -278,14 +278,14 @@ class AveragedModel:
         return named
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`; its arrays may be of NumPy, JAX or torch.
+        """Continue from a `state_dict`; its arrays may be NumPy, JAX or torch arrays.
 
         **Arguments:**
 
-        - ``state_dict``: what `state_dict` returned, or a dict of the same names.
+        - ``state_dict``: the result of `state_dict`, or a dict with the same keys.
 
         **Raises:** `ValueError` for a missing or unknown key, another shape, or an
-        ``n_averaged`` that is not a count; nothing is changed then.
+        ``n_averaged`` that is not a count; nothing changes in that case.
         """
         own = self._named_leaves()
         known = {"n_averaged", *own}
@@ -293,7 +293,7 @@ class AveragedModel:
         if missing or surplus:
             raise ValueError(
                 "state_dict must have the keys of this model: it lacks "
-                f"[{listed(sorted(missing))}] and has besides "
+                f"[{listed(sorted(missing))}] and also has "
                 f"[{listed(sorted(surplus))}]"
             )
         leaves = [_loaded(key, state_dict[key], old) for key, old in own.items()]
@@ -310,7 +310,7 @@ class AveragedModel:
 
 def _loaded(key: str, value: Any, old: Array) -> Array:
     """An array of a checkpoint in place of the average ``old``."""
-    # What lies on other processes' devices too stays an array of JAX.
+    # An array that is partly on other processes' devices stays a JAX array.
     new: Any = as_numpy(value) if is_readable(value) else jnp.array(value, copy=True)
     if new.shape != old.shape:
         raise ValueError(
@@ -325,19 +325,19 @@ def update_bn(
     statistics_fn: Callable[[PyTree, Any], PyTree],
     device: Any = None,
 ) -> None:
-    """Compute the statistics of batch normalization again, for averaged parameters.
+    """Recompute the statistics of batch normalization for averaged parameters.
 
-    ``model.buffers`` becomes the mean over all batches of
-    ``statistics_fn(model.params, batch)``. Without batches nothing changes.
+    ``model.buffers`` becomes the mean over all batches of ``statistics_fn(model.params,
+    batch)``. Without batches, nothing changes.
 
     **Arguments:**
 
-    - ``loader``: batches. Of a tuple or list the first entry is used, as torch's data
-      loaders give inputs and targets.
+    - ``loader``: batches. If one is a tuple or list, its first entry is used, because
+      torch's data loaders return inputs and targets.
     - ``model``: the averages, whose ``buffers`` are replaced.
-    - ``statistics_fn``: ``(params, batch) -> statistics`` of one batch, a pytree of
-      floating point arrays like ``model.buffers``, if there are any yet. It is
-      compiled, once for each shape of batch.
+    - ``statistics_fn``: ``(params, batch) -> statistics`` for one batch, a pytree of
+      floating-point arrays like ``model.buffers``, if there are any yet. It is compiled
+      once for each shape of batch.
     - ``device``: where to put each batch.
 
     **Raises:** `ValueError` if the statistics are not like ``model.buffers``.
@@ -365,7 +365,7 @@ def update_bn(
 
 
 class SWALR(LRScheduler):
-    """Go from each group's learning rate to ``swa_lr``, and stay there.
+    """Anneal each group's learning rate to ``swa_lr``, and stay there.
 
     ::
 
@@ -375,12 +375,11 @@ class SWALR(LRScheduler):
     **Arguments:**
 
     - ``optimizer``: the optimizer whose groups' learning rates are set.
-    - ``swa_lr``: the learning rate to end at: a number, or a list of one for each
-      group.
-    - ``anneal_epochs``: how many epochs to take for it; with 0 the first one already
-      has ``swa_lr``.
+    - ``swa_lr``: the final learning rate: a number, or a list with one for each group.
+    - ``anneal_epochs``: the number of epochs to get there; with 0, the first epoch
+      already has ``swa_lr``.
     - ``anneal_strategy``: ``"cos"`` or ``"linear"``.
-    - ``last_epoch``: the number of epochs done, or -1 to begin.
+    - ``last_epoch``: the number of epochs done, or -1 to start.
 
     **Raises:** `ValueError` if ``swa_lr`` has another length, ``anneal_strategy`` is
     unknown, or ``anneal_epochs`` is not an integer of at least 0.
@@ -410,7 +409,7 @@ class SWALR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _share(self, step: int) -> float:
-        """How much of ``swa_lr`` there is in the learning rate of a step."""
+        """The share of ``swa_lr`` in the learning rate of a step."""
         fraction = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
         if self._anneal_strategy == "linear":
             return fraction

@@ -65,18 +65,18 @@ def test_results_are_read_as_they_were_written(results, tmp_path):
 
 def test_targets_are_judged(results):
     rows = {row[0]: row[1:] for row in target_table(results).rows}
-    assert rows["step, two large leaves (over optax)"] == [
+    assert rows["step, two large leaves (relative to optax)"] == [
         "0.50 (0.50-0.50)",
         "0.90",
         "yes",
     ]
-    assert rows["step, MLP (over optax)"] == ["0.95", "0.90", "no"]
-    assert rows["step, GPT-2 small (over optax)"] == ["not measured", "0.90", ""]
+    assert rows["step, MLP (relative to optax)"] == ["0.95", "0.90", "no"]
+    assert rows["step, GPT-2 small (relative to optax)"] == ["not measured", "0.90", ""]
 
 
 def test_tables_show_ratios_and_multiples_of_the_limit(results):
     tables = {table.title: table for table in ratio_tables(results)}
-    steps = tables["Time a step: AdamW"]
+    steps = tables["Time per step: AdamW"]
     assert steps.header == [
         "",
         "2 leaves of 4096x4096",

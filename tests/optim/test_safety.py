@@ -194,7 +194,7 @@ def test_a_torch_checkpoint_without_names_warns_where_order_may_lie():
     theirs.step()
     named = {n: jnp.asarray(p.detach().numpy()) for n, p in model.named_parameters()}
     optimizer = optim.Adam(named)
-    message = r"equal shape may be exchanged: '0\.bias', '0\.weight', .*from_torch"
+    message = r"equal shape may be swapped: '0\.bias', '0\.weight', .*from_torch"
     with pytest.warns(UserWarning, match=message):
         optimizer.load_state_dict(theirs.state_dict())
     # In torch's order, or with names, there is nothing to warn of.

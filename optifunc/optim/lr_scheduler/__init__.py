@@ -1,8 +1,8 @@
 """Schedulers: learning rates in the ``param_groups`` of an optimizer, epoch by epoch.
 
-Those of `torch.optim.lr_scheduler`, with its names, arguments and checkpoints. Their
-counterparts in the functional API are in `optifunc.schedules`, in files of the same
-names.
+The schedulers of `torch.optim.lr_scheduler`, with its names, arguments and checkpoints.
+Their counterparts in the functional API are in `optifunc.schedules`, in files of the
+same names.
 """
 
 from ..._public import exported_names as _exported, listed_names as _listed

@@ -1,8 +1,8 @@
 """What all schedulers share: counting epochs, setting learning rates, checkpoints.
 
-A scheduler lives on the host. It computes with Python numbers, so in float64, and
-writes its results into the ``param_groups`` of an optimizer, which reads them at its
-next step.
+A scheduler runs on the host. It computes with Python numbers, that is, in float64, and
+writes its results to the ``param_groups`` of an optimizer, which reads them at its next
+step.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from ._groups import check_optimizer, current_lrs, get_number, set_number
 
 
 def callable_state(function: Any) -> dict[str, Any] | None:
-    """What a checkpoint keeps of a callable: its attributes; of a function nothing."""
+    """The part of a callable in a checkpoint: its attributes; None for a function."""
     if function is None or isinstance(function, types.FunctionType):
         return None
     return dict(getattr(function, "__dict__", {}))
 
 
 def load_callable_state(function: Any, state: Mapping[str, Any] | None) -> None:
-    """Put the attributes from `callable_state` back."""
+    """Restore the attributes from `callable_state`."""
     if state:
         function.__dict__.update(state)
 
@@ -36,7 +36,7 @@ def load_callable_state(function: Any, state: Mapping[str, Any] | None) -> None:
 def check_epoch(epoch: Any) -> Any:
     """The argument of `step` as a Python number.
 
-    Like torch, let negative epochs and fractions pass: formulas know what to do.
+    As in torch, negative epochs and fractions are allowed; the formulas handle them.
 
     **Raises:** `TypeError` if it is not a number, `ValueError` if it is not finite.
     """
@@ -49,7 +49,7 @@ def check_epoch(epoch: Any) -> Any:
 
 
 def warn_of_epoch() -> None:
-    """Say that `step` is given an epoch, where torch's `step` does."""
+    """Warn that `step` was called with an epoch, where torch's `step` does."""
     warnings.warn(
         "The epoch parameter in `scheduler.step()` is deprecated: call step() without "
         "it. If it is given, the closed form is used instead of the recursion",
@@ -59,7 +59,7 @@ def warn_of_epoch() -> None:
 
 
 class LRScheduler:
-    """Base of all schedulers, as `torch.optim.lr_scheduler.LRScheduler`.
+    """Base class of all schedulers, like `torch.optim.lr_scheduler.LRScheduler`.
 
     A subclass defines ``get_lr(self) -> list[float]``, the learning rate of each group
     at ``self.last_epoch``, from the values before it (``self.optimizer.param_groups``)
@@ -68,19 +68,19 @@ class LRScheduler:
     **Arguments:**
 
     - ``optimizer``: an optimizer with ``param_groups``. Each group without an entry
-      ``"initial_lr"`` is given one.
+      ``"initial_lr"`` gets one.
     - ``last_epoch``: the epoch to resume after, or -1 to start from the beginning.
 
     **Raises:** `TypeError` if ``optimizer`` is not an optimizer of `optifunc.optim`,
     `KeyError` if ``last_epoch`` is given and a group has no ``"initial_lr"``.
     """
 
-    # Flags, as part of torch's checkpoints: whether the constructor is at work, which
-    # takes step 0 without changing what an earlier run left in the groups; and whether
-    # `get_lr` is called from `step`.
+    # Flags that are part of torch's checkpoints: whether the constructor is running,
+    # which takes step 0 without changing what an earlier run left in the groups; and
+    # whether `get_lr` is called from `step`.
     _is_initial: bool = False
     _get_lr_called_within_step: bool = False
-    # Entries that older releases of torch did not write.
+    # Entries that older torch versions did not write.
     _may_be_missing: ClassVar[frozenset[str]] = frozenset()
 
     optimizer: Optimizer
@@ -123,7 +123,7 @@ class LRScheduler:
         - ``epoch``: the epoch to go to (deprecated, as in torch).
 
         **Raises:** `TypeError` if ``epoch`` is not a number, `ValueError` if it is not
-        finite. An error of any kind leaves scheduler and learning rates unchanged.
+        finite. After any error, scheduler and learning rates are unchanged.
         """
         if epoch is not None:
             epoch = check_epoch(epoch)
@@ -147,7 +147,7 @@ class LRScheduler:
 
     @contextlib.contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Restore scheduler and groups if the step fails: all of it is done or none."""
+        """Restore scheduler and groups if the step fails: all or nothing."""
         dicts = [vars(self), *map(vars, self._members()), *self.optimizer.param_groups]
         before = [dict(entries) for entries in dicts]
         try:
@@ -187,11 +187,11 @@ class LRScheduler:
             )
 
     def __repr__(self) -> str:
-        """The settings that were kept, the epoch and the learning rates now."""
+        """The stored settings, the epoch and the current learning rates."""
         kept = vars(self)
         shown = {}
         for name in inspect.signature(type(self)).parameters:
-            # Some are kept privately, some as a list with one for each group.
+            # Some are private, some are a list with one for each group.
             spellings = (name, f"_{name}", f"{name}s")
             found = next((key for key in spellings if key in kept), None)
             if found is not None and name != "optimizer":
@@ -202,13 +202,13 @@ class LRScheduler:
         return f"{type(self).__name__}({settings})"
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of each group, as this scheduler last set it."""
+        """The learning rate of each group that this scheduler last set."""
         return list(self._last_lr)
 
     def get_lr(self) -> list[float]:
         """The formula: the learning rate of each group at ``last_epoch``.
 
-        `step` calls it; to read what it has set, use `get_last_lr`.
+        `step` calls it; to read the current values, use `get_last_lr`.
         """
         if not self._get_lr_called_within_step:
             warnings.warn(
@@ -223,21 +223,22 @@ class LRScheduler:
         raise NotImplementedError(f"{type(self).__name__} must define get_lr()")
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer, with torch's keys: torch's scheduler loads it.
+        """Everything but the optimizer, with torch's keys, so that torch can load it.
 
-        Of a callable (a ``lr_lambda``, a ``scale_fn``) it holds the attributes. Of a
-        plain function it holds nothing; whoever loads it must give the function again.
+        For a callable object (a ``lr_lambda``, a ``scale_fn``), it holds the
+        attributes. For a plain function, it holds nothing; pass the function again when
+        you load it.
         """
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`, of this class or of torch's of the same name.
+        """Continue from a `state_dict` of this class or torch's of the same name.
 
         The learning rates themselves are in the optimizer's checkpoint.
 
         **Arguments:**
 
-        - ``state_dict``: what `state_dict` has returned.
+        - ``state_dict``: the result of `state_dict`.
 
         **Raises:** `TypeError` if it is not a dict, `ValueError` if it lacks an entry;
         the scheduler is then unchanged.
@@ -268,7 +269,7 @@ class LRScheduler:
 
 
 def _without_arrays(value: Any) -> Any:
-    """Python numbers instead of scalar arrays, whatever library made them."""
+    """Python numbers instead of scalar arrays from any library."""
     if isinstance(value, list):
         return [_without_arrays(x) for x in value]
     return _without_array(value)
@@ -280,9 +281,10 @@ def _without_array(value: Any) -> Any:
 
 
 class FactorScheduler(LRScheduler):
-    """Base of schedulers that multiply all learning rates by one factor.
+    """Base class of schedulers that multiply all learning rates by one factor.
 
-    They compose: whatever else changes a learning rate, the factors multiply up.
+    They can be combined, also with other changes of the learning rate: the factors
+    multiply.
     """
 
     def _factor(self) -> float:

@@ -1,4 +1,4 @@
-"""A learning rate that begins at a fraction of its value."""
+"""A learning rate that starts at a fraction of its value."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ class ConstantLR(FactorScheduler):
     **Arguments:**
 
     - ``optimizer``: the optimizer whose learning rates are set.
-    - ``factor``: what the learning rate is multiplied by at first, in [0, 1].
-    - ``total_iters``: the epoch from which it is not. With 0, as in torch, `step`
-      never takes the factor away.
+    - ``factor``: the factor of the learning rate at first, in [0, 1].
+    - ``total_iters``: the epoch from which the factor no longer applies. With 0, as in
+      torch, `step` never removes the factor.
     - ``last_epoch``: the epoch to resume after, or -1.
 
     **Raises:** `ValueError` if ``factor`` is not in [0, 1].
@@ -47,7 +47,7 @@ class ConstantLR(FactorScheduler):
 
     def _next_lrs(self) -> list[float]:
         if self.factor == 0 and self.last_epoch == self.total_iters != 0:
-            # What was multiplied by 0 cannot be divided by it again.
+            # A multiplication by 0 cannot be undone by division.
             return list(self.base_lrs)
         return super()._next_lrs()
 

@@ -8,7 +8,7 @@ from ._groups import current_lrs
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Go down to ``eta_min`` along half a wave of the cosine, and up again.
+    """Decay to ``eta_min`` along half a cosine wave, and rise again.
 
     ::
 
@@ -57,9 +57,9 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return lrs
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
-            # The epoch before was a minimum, where the ratio of weights is 1/0.
+            # The previous epoch was a minimum, where the ratio of weights is 1/0.
             climb = (1 - math.cos(math.pi / self.T_max)) / 2
-            # Without `strict`: `_assign` says what is wrong where a group was added.
+            # Without `strict`: `_assign` reports it if a group was added.
             pairs = zip(lrs, self.base_lrs, strict=False)
             return [lr + (base - self.eta_min) * climb for lr, base in pairs]
         ratio = self._height(self.last_epoch) / self._height(self.last_epoch - 1)
@@ -67,22 +67,22 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Go down to ``eta_min`` along half a wave of the cosine, restart, and so on.
+    """Decay to ``eta_min`` along half a cosine wave, restart, and repeat.
 
     ::
 
         lr_t = eta_min + (lr_0 - eta_min) * (1 + cos(pi * T_cur / T_i)) / 2
 
-    where ``T_cur`` epochs have passed since the last restart, and the run lasts ``T_i``
-    epochs: ``T_0`` at first, then ``T_mult`` times as many each time. `step` also takes
-    a fractional epoch, to anneal within an epoch:
-    ``scheduler.step(epoch + i / batches)``.
+    where ``T_cur`` epochs have passed since the last restart, and the cycle lasts
+    ``T_i`` epochs: ``T_0`` at first, then ``T_mult`` times as many each time. `step`
+    also accepts a fractional epoch, to anneal within an epoch: ``scheduler.step(epoch +
+    i / batches)``.
 
     **Arguments:**
 
     - ``optimizer``: the optimizer whose learning rates are set.
-    - ``T_0``: length of the first run, in epochs.
-    - ``T_mult``: how many times longer each run is than the one before.
+    - ``T_0``: length of the first cycle, in epochs.
+    - ``T_mult``: the ratio of the lengths of successive cycles.
     - ``eta_min``: the smallest learning rate.
     - ``last_epoch``: the epoch to resume after, or -1.
 
@@ -132,7 +132,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         - ``epoch``: the epoch to go to.
 
         **Raises:** `TypeError` if ``epoch`` is not a number, `ValueError` if it is
-        negative or not finite. An error leaves scheduler and learning rates unchanged.
+        negative or not finite. After an error, scheduler and learning rates are
+        unchanged.
         """
         if epoch is not None:
             epoch = check_epoch(epoch)
@@ -158,7 +159,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         elif self.T_mult == 1:
             self.T_cur = epoch % self.T_0
         else:
-            # Before cycle n lie T_0 * (T_mult**n - 1) / (T_mult - 1) epochs.
+            # T_0 * (T_mult**n - 1) / (T_mult - 1) epochs precede cycle n.
             cycles = epoch / self.T_0 * (self.T_mult - 1) + 1
             growth = self.T_mult ** int(math.log(cycles, self.T_mult))
             self.T_cur = epoch - self.T_0 * (growth - 1) / (self.T_mult - 1)

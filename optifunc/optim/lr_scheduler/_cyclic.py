@@ -10,7 +10,7 @@ from ._momentum import MomentumCycle, PerGroup
 
 
 class CyclicLR(MomentumCycle):
-    """Go up and down between two learning rates along lines (Smith, 2017).
+    """Rise and fall linearly between two learning rates (Smith, 2017).
 
     ::
 
@@ -22,7 +22,7 @@ class CyclicLR(MomentumCycle):
     where ``total = step_size_up + step_size_down`` and ``scale`` is 1 for the mode
     ``"triangular"``, ``2 ** (1 - cycle)`` for ``"triangular2"`` and ``gamma ** t`` for
     ``"exp_range"``. With ``cycle_momentum`` the momentum, or the first of ``betas``, is
-    ``max_momentum - (max_momentum - base_momentum) * h * scale``. To be called after
+    ``max_momentum - (max_momentum - base_momentum) * h * scale``. Call `step` after
     every batch.
 
     **Arguments:**
@@ -30,12 +30,12 @@ class CyclicLR(MomentumCycle):
     - ``optimizer``: the optimizer whose learning rates are set.
     - ``base_lr``, ``max_lr``: the smallest and the largest learning rate, each a number
       or a list with one for each group.
-    - ``step_size_up``: how many batches the way up takes.
-    - ``step_size_down``: how many the way down takes (``None``: as many).
+    - ``step_size_up``: the number of batches on the way up.
+    - ``step_size_down``: the number on the way down (``None``: the same).
     - ``mode``: ``"triangular"``, ``"triangular2"`` or ``"exp_range"``, as above;
       ignored if there is a ``scale_fn``.
     - ``gamma``: the base of the power in ``"exp_range"``.
-    - ``scale_fn``: a function that gives ``scale``, instead of ``mode``.
+    - ``scale_fn``: a function that returns ``scale``, instead of ``mode``.
     - ``scale_mode``: whether ``scale_fn`` is a function of ``cycle`` (``"cycle"``) or
       of ``t`` (``"iterations"``).
     - ``cycle_momentum``: whether to set the momentum too.
@@ -100,15 +100,15 @@ class CyclicLR(MomentumCycle):
             if cycle_momentum:
                 self._start_momentum(optimizer, self.base_momentums, self.max_momentums)
         super().__init__(optimizer, last_epoch)
-        # An earlier scheduler's "initial_lr" is not where this one begins.
+        # This scheduler does not start at an earlier scheduler's "initial_lr".
         self.base_lrs = base_lrs
 
     def scale_fn(self, x: float) -> float:
-        """How high a cycle is: ``scale`` in the equations above.
+        """The height of a cycle: ``scale`` in the equations above.
 
         **Arguments:**
 
-        - ``x``: the number of the cycle, or the epoch, as ``scale_mode`` says.
+        - ``x``: the number of the cycle, or the epoch, depending on ``scale_mode``.
         """
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)

@@ -1,4 +1,4 @@
-"""Learning rates that change by a factor: along a line or a power, and in steps."""
+"""Learning rates that change by a factor: linear, by a power, and in steps."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -9,7 +9,7 @@ from ._base import FactorScheduler
 
 
 class LinearLR(FactorScheduler):
-    """Go from one multiple of the learning rate to another along a line.
+    """Go linearly from one multiple of the learning rate to another.
 
     ::
 
@@ -23,7 +23,7 @@ class LinearLR(FactorScheduler):
     - ``optimizer``: the optimizer whose learning rates are set.
     - ``start_factor``: the multiple at epoch 0, in (0, 1].
     - ``end_factor``: the multiple from epoch ``total_iters`` on, in [0, 1].
-    - ``total_iters``: how many epochs there are between them.
+    - ``total_iters``: the number of epochs between them.
     - ``last_epoch``: the epoch to resume after, or -1.
 
     **Raises:** `ValueError` if ``start_factor`` or ``end_factor`` is out of range.
@@ -68,7 +68,7 @@ class LinearLR(FactorScheduler):
 
 
 class PolynomialLR(FactorScheduler):
-    """Go to 0 within ``total_iters`` epochs along a power of the epochs left.
+    """Decay to 0 within ``total_iters`` epochs, as a power of the remaining epochs.
 
     ::
 
@@ -80,7 +80,7 @@ class PolynomialLR(FactorScheduler):
 
     - ``optimizer``: the optimizer whose learning rates are set.
     - ``total_iters``: the epoch at which the learning rate is 0.
-    - ``power``: 1 for a line, greater to decay faster at first.
+    - ``power``: 1 for linear decay, greater to decay faster at first.
     - ``last_epoch``: the epoch to resume after, or -1.
     """
 
@@ -108,7 +108,7 @@ class PolynomialLR(FactorScheduler):
 
 
 def _fraction(epoch: float, total_iters: float) -> float:
-    """How much of ``total_iters`` is done; of none, nothing, as `step` has it."""
+    """The fraction of ``total_iters`` that is done; 0 if that is 0, as in `step`."""
     return min(total_iters, epoch) / total_iters if total_iters else 0.0
 
 
@@ -118,7 +118,7 @@ class ExponentialLR(FactorScheduler):
     **Arguments:**
 
     - ``optimizer``: the optimizer whose learning rates are set.
-    - ``gamma``: what the learning rate is multiplied by.
+    - ``gamma``: the factor of the learning rate.
     - ``last_epoch``: the epoch to resume after, or -1.
     """
 
@@ -143,8 +143,8 @@ class StepLR(FactorScheduler):
     **Arguments:**
 
     - ``optimizer``: the optimizer whose learning rates are set.
-    - ``step_size``: how many epochs there are between two changes.
-    - ``gamma``: what the learning rate is multiplied by.
+    - ``step_size``: the number of epochs between two changes.
+    - ``gamma``: the factor of the learning rate.
     - ``last_epoch``: the epoch to resume after, or -1.
 
     **Raises:** `ValueError` if ``step_size`` is 0.
@@ -168,7 +168,7 @@ class StepLR(FactorScheduler):
 
 
 class MultiStepLR(FactorScheduler):
-    """Multiply by ``gamma`` at each milestone; twice at one that is given twice.
+    """Multiply by ``gamma`` at each milestone; twice if it is listed twice.
 
     ::
 
@@ -178,7 +178,7 @@ class MultiStepLR(FactorScheduler):
 
     - ``optimizer``: the optimizer whose learning rates are set.
     - ``milestones``: epochs, in any order.
-    - ``gamma``: what the learning rate is multiplied by.
+    - ``gamma``: the factor of the learning rate.
     - ``last_epoch``: the epoch to resume after, or -1.
     """
 

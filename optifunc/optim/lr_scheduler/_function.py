@@ -22,7 +22,7 @@ class _LambdaScheduler(LRScheduler):
             lr_lambda = [lr_lambda] * groups  # type: ignore[list-item]
         if len(lr_lambda) != groups:
             raise ValueError(
-                f"Expected {groups} lr_lambdas, but got {len(lr_lambda)}: give one for "
+                f"Expected {groups} lr_lambdas, but got {len(lr_lambda)}: pass one for "
                 "each of optimizer.param_groups, or one for all"
             )
         for function in lr_lambda:
@@ -90,6 +90,6 @@ class MultiplicativeLR(_LambdaScheduler):
         lrs = current_lrs(self.optimizer)
         if self._is_initial:
             return lrs
-        # Without `strict`: `_assign` says what is wrong where a group was added.
+        # Without `strict`: `_assign` reports it if a group was added.
         pairs = zip(lrs, self._factors(), strict=False)
         return [lr * factor for lr, factor in pairs]

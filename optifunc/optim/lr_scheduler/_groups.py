@@ -29,7 +29,7 @@ def get_number(group: Mapping[str, Any], key: str) -> float:
 
 
 def set_number(group: dict[str, Any], key: str, value: float) -> None:
-    """Replace a hyperparameter; an array stays an array of its dtype and sharding."""
+    """Replace a hyperparameter; an array stays an array with its dtype and sharding."""
     old = group.get(key)
     if isinstance(old, jax.Array):
         group[key] = jnp.full_like(old, value)
@@ -45,7 +45,7 @@ def current_lrs(optimizer: Optimizer) -> list[float]:
 def one_for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     """``value`` for each group: a list or tuple of them, or one for all.
 
-    **Raises:** `ValueError` if their number is not that of the groups.
+    **Raises:** `ValueError` if their number differs from that of the groups.
     """
     groups = len(optimizer.param_groups)
     if not isinstance(value, list | tuple):

@@ -39,10 +39,10 @@ class _Composite(LRScheduler):
                 )
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        # As in torch, which has no rule for this either.
+        # As in torch, which does not support this either.
         raise NotImplementedError(
             f"{type(self).__name__} cannot begin at a milestone of a SequentialLR: "
-            "only the first scheduler of one can be made of others"
+            "only its first scheduler can be composed of others"
         )
 
     def _members(self) -> Sequence[LRScheduler]:
@@ -83,9 +83,9 @@ class SequentialLR(_Composite):
     - ``milestones``: increasing epochs, one fewer than schedulers.
     - ``last_epoch``: the epoch to resume after, or -1.
 
-    **Raises:** `ValueError` if there are no schedulers or not one milestone fewer, for
-    schedulers of another optimizer and for a `ReduceLROnPlateau`; `TypeError` for what
-    is not a scheduler.
+    **Raises:** `ValueError` if there are no schedulers or the number of milestones is
+    wrong, for schedulers of another optimizer and for a `ReduceLROnPlateau`;
+    `TypeError` for anything but a scheduler.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SequentialLR(_Composite):
 
 
 def _undo_step(scheduler: Any) -> None:
-    """Take back the epoch that a scheduler's constructor has counted."""
+    """Undo the epoch that a scheduler's constructor has counted."""
     if isinstance(scheduler, _Composite):
         for member in scheduler._schedulers:
             _undo_step(member)
@@ -137,16 +137,16 @@ def _undo_step(scheduler: Any) -> None:
 
 
 class ChainedScheduler(_Composite):
-    """Several schedulers at once: `step` calls that of each, in their order.
+    """Several schedulers at once: `step` calls each of them in order.
 
     **Arguments:**
 
-    - ``schedulers``: schedulers that multiply the learning rate. After one that sets it
-      without regard to the others, the ones before have no effect.
+    - ``schedulers``: schedulers that multiply the learning rate. One that sets it
+      regardless of the others cancels the effect of those before it.
     - ``optimizer``: the optimizer that all belong to (``None``: that of the first).
 
     **Raises:** `ValueError` if there are no schedulers, for schedulers of different
-    optimizers and for a `ReduceLROnPlateau`; `TypeError` for what is not a scheduler.
+    optimizers and for a `ReduceLROnPlateau`; `TypeError` for anything but a scheduler.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from ._momentum import MomentumCycle, PerGroup
 
 
 class OneCycleLR(MomentumCycle):
-    """One cycle: up to ``max_lr``, then down to almost nothing (Smith and Topin, 2019).
+    """One cycle: up to ``max_lr``, then down to nearly 0 (Smith and Topin, 2019).
 
     ::
 
@@ -24,13 +24,13 @@ class OneCycleLR(MomentumCycle):
         lr_t = end + (start - end) * (1 + cos(pi * p)) / 2    for "cos"
         lr_t = start + (end - start) * p                      for "linear"
 
-    With ``three_phase`` the way down is divided: as fast as up, then to almost nothing.
-    With ``cycle_momentum`` the momentum, or the first of ``betas``, goes from
-    ``max_momentum`` to ``base_momentum`` and back in the same way. To be called after
+    With ``three_phase``, the way down is divided: as fast as up, then to nearly 0. With
+    ``cycle_momentum``, the momentum, or the first of ``betas``, goes from
+    ``max_momentum`` to ``base_momentum`` and back in the same way. Call `step` after
     every batch.
 
-    A phase that begins where it ends, for which torch divides by 0, is over at once:
-    with ``pct_start * total_steps == 1`` the first learning rate is ``max_lr``.
+    A phase of length 0, for which torch divides by 0, is skipped: with ``pct_start *
+    total_steps == 1``, the first learning rate is ``max_lr``.
 
     **Arguments:**
 
@@ -39,7 +39,8 @@ class OneCycleLR(MomentumCycle):
     - ``total_steps``: the number of steps (``None``: ``epochs * steps_per_epoch``).
     - ``epochs``, ``steps_per_epoch``: the factors of ``total_steps``, used only if that
       is not given.
-    - ``pct_start``: the part of the steps that rises, in [0, 1].
+    - ``pct_start``: the fraction of the steps in which the learning rate rises, in [0,
+      1].
     - ``anneal_strategy``: ``"cos"`` or ``"linear"``.
     - ``cycle_momentum``: whether to set the momentum too.
     - ``base_momentum``, ``max_momentum``: the smallest and the largest momentum, each a
@@ -52,7 +53,7 @@ class OneCycleLR(MomentumCycle):
     **Raises:** `ValueError` if the number of steps is not given or not a positive
     integer, ``pct_start`` is not a float in [0, 1], ``anneal_strategy`` is unknown, a
     list has another length, or the optimizer has no momentum (unless
-    ``cycle_momentum=False``); at `step` after the last one.
+    ``cycle_momentum=False``); also at a `step` after the last one.
 
     **Source:** Smith and Topin, "Super-Convergence: Very Fast Training of Neural
     Networks Using Large Learning Rates", 2019, arXiv:1708.07120.
@@ -113,8 +114,8 @@ class OneCycleLR(MomentumCycle):
                 f"steps is {self.total_steps}"
             )
         self._check_groups(len(self.base_lrs))
-        # How far rounding may have moved an end; a phase this short begins where it
-        # ends and is over at once, as in `optifunc.schedules.one_cycle`.
+        # How far rounding may have moved an end; a phase this short has length 0 and is
+        # skipped, as in `optifunc.schedules.one_cycle`.
         slack = 4 * sys.float_info.epsilon * self.total_steps
         begin = 0.0
         *phases, last = self._schedule_phases

@@ -1,4 +1,4 @@
-"""A learning rate that is reduced when a metric stops getting better."""
+"""A learning rate that is reduced when a metric stops improving."""
 
 import math
 from typing import Any, Literal, SupportsFloat
@@ -23,14 +23,14 @@ class ReduceLROnPlateau(LRScheduler):
 
     - ``optimizer``: the optimizer whose learning rates are set.
     - ``mode``: ``"min"`` if a smaller metric is better, ``"max"`` if a greater one is.
-    - ``factor``: what the learning rate is multiplied by, below 1.
-    - ``patience``: how many epochs without improvement pass without a reduction.
-    - ``threshold``: how much better than the best so far counts, as above.
+    - ``factor``: the factor of the learning rate, below 1.
+    - ``patience``: the number of epochs without improvement before a reduction.
+    - ``threshold``: the improvement on the best so far that counts, as above.
     - ``threshold_mode``: ``"rel"`` or ``"abs"``, as above.
-    - ``cooldown``: how many epochs after a reduction do not count as bad.
+    - ``cooldown``: the number of epochs after a reduction that do not count as bad.
     - ``min_lr``: the smallest learning rate, a number or a list with one for each
       group.
-    - ``eps``: a reduction by at most this much is not made.
+    - ``eps``: reductions of at most this size are skipped.
 
     **Raises:** `ValueError` if ``factor`` is 1 or greater, a mode is unknown or
     ``min_lr`` has another length; `TypeError` if ``optimizer`` is not an optimizer;
@@ -118,7 +118,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether epochs are not counted as bad now, because of a reduction."""
+        """Whether epochs currently do not count as bad because of a reduction."""
         return self.cooldown_counter > 0
 
     def _is_better(self, metric: float, best: float) -> bool:
@@ -136,7 +136,7 @@ class ReduceLROnPlateau(LRScheduler):
                 raise RuntimeError(
                     f"The number of param groups in the `optimizer` ({len(groups)}) "
                     "differs from when `ReduceLROnPlateau` was initialized "
-                    f"({len(self.min_lrs)}): give `min_lrs` a value for each group"
+                    f"({len(self.min_lrs)}): set `min_lrs` to one value for each group"
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, min_lr in zip(groups, self.min_lrs, strict=True):
