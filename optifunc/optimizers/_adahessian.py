@@ -111,7 +111,7 @@ class scale_by_adahessian(GradientTransformation):
 
     def init(self, params: PyTree) -> ScaleByAdahessianState:
         check_inexact(params, "params")
-        # Raw data and not a typed key: it can be saved like any other array.
+        # Raw data, not a typed key, so that it can be saved like any other array.
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleByAdahessianState(
             step=jnp.zeros((), jnp.int32),
@@ -238,8 +238,8 @@ def adahessian(
 
     **State:** `ScaleByAdahessianState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a count or a
     ``seed`` that is not an integer; at `update` `TypeError` if ``value_fn`` is missing,

@@ -232,8 +232,8 @@ def ademamix(
 
     **State:** `ScaleByAdemamixState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a warm-up that
     is not an integer, and at `update` `ValueError` if there is decay and ``params`` is

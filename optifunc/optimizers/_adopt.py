@@ -188,8 +188,8 @@ def adopt(
     - ``eps``: the least divisor.
     - ``clip_lambda``: the bound of an element of ``x``, a function of the number of
       steps before; by default its fourth root. None: no bound, as in the first version
-      of the paper; an early gradient near 0 is then a large step. It is static: a
-      function that is created again triggers recompilation.
+      of the paper; an early gradient near 0 is then a large step. It is static: a newly
+      created function triggers recompilation.
     - ``weight_decay``: L2 penalty, or with ``decouple`` a decay in units of ``lr``.
     - ``decouple``: keep the decay out of the moments.
     - ``nesterov``: look ahead by one more step of the mean.
@@ -200,8 +200,8 @@ def adopt(
 
     **State:** `ScaleByAdoptState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a
     ``clip_lambda`` that is no function, and at `update` `ValueError` if there is decay

@@ -155,7 +155,7 @@ class scale_by_apollo(GradientTransformation):
 
         key = None
         if self.proj == "random":
-            # Raw data and not a typed key: it can be saved like any other array.
+            # Raw data, not a typed key, so that it can be saved like any other array.
             key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleByApolloState(
             step=jnp.zeros((), jnp.int32),

@@ -152,8 +152,8 @@ def cocob(
 
     where ``p0`` are the parameters at the beginning, ``L`` begins as ``eps`` and all
     else as 0. There is no learning rate: ``lr`` scales the gradients and, but for
-    ``eps``, changes nothing. It must stand last in a chain, as it sets the parameters
-    to where they belong.
+    ``eps``, changes nothing. It must be the last member of a chain, as it sets the
+    parameters to where they belong.
 
     **Arguments:**
 

@@ -149,8 +149,8 @@ def lion(
     **State:** `ScaleByLionState`, in the parameters' shapes and dtypes. In bfloat16 the
     mean loses most of what a step adds to it (a share of 0.01 by default).
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, for an unknown ``mode``, for a
     ``peak_lr`` that is missing or has no use, and at `update` if there is decay and

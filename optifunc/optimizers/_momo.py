@@ -283,8 +283,8 @@ def momo(
 
     **State:** `StepByMomoState`, ``grad_avg`` in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing or ``value`` is not a scalar; `TypeError` if ``value`` is missing.

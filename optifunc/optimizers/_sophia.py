@@ -100,7 +100,7 @@ class scale_by_sophia(GradientTransformation):
         check_whole("seed", self.seed, at_least=0)
 
     def init(self, params: PyTree) -> ScaleBySophiaState:
-        # Raw data and not a typed key: it can be saved like any other array.
+        # Raw data, not a typed key, so that it can be saved like any other array.
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleBySophiaState(
             step=jnp.zeros((), jnp.int32),
@@ -202,8 +202,8 @@ def sophia(
 
     **State:** `ScaleBySophiaState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for an
     ``update_interval`` or a ``seed`` that is not an integer; at `update` `TypeError` if
