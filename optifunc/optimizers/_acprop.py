@@ -24,9 +24,8 @@ class ScaleByAcpropState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_var``: likewise of the squares of what they differ from the average by.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_var``: the same for the squares of what they differ from the average by.
     """
 
     step: Shared
@@ -138,7 +137,7 @@ def acprop(
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps_root``: added to the variance at each step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -147,8 +146,7 @@ def acprop(
     float16 a variance may round to 0, and with the default ``eps`` the step after it is
     infinite: raise ``eps`` there.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

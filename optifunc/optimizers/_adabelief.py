@@ -31,9 +31,8 @@ class ScaleByAdabeliefState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_var``: likewise of the squares of their distances from it.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_var``: the same for the squares of their distances from it.
     """
 
     step: Shared
@@ -160,7 +159,7 @@ def adabelief(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps_root``: added to the variance in every step.
     - ``nesterov``: look ahead by one step of the mean.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

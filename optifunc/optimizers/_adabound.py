@@ -33,9 +33,8 @@ class StepByAdaboundState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``max_exp_avg_sq``: the largest of these so far; None without ``amsbound``.
     """
 
@@ -180,7 +179,7 @@ def adabound(
     - ``base_lr``: the value of ``lr`` that ``final_lr`` goes with: where ``lr`` is a
       half of it, so is the final one. By default it is ``lr``; it is needed if that is
       a schedule, and stays what it is if ``lr`` is replaced later.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -378,7 +378,7 @@ def adafactor(
       at least ``1 - beta2_cap``.
     - ``add_eps``: add ``eps[0]`` to ``g^2`` instead of taking it as a floor.
     - ``scale_weight_decay``: False leaves ``lr`` out of the decay.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

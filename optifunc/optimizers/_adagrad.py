@@ -137,7 +137,7 @@ def adagrad(
     - ``initial_accumulator_value``: where the sum starts; of a schedule its first value
       counts.
     - ``eps``: added to the root.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``eps_in_sqrt``: add ``eps`` inside the root, as optax does (where it is 1e-7, and
       the sum starts at 0.1).
@@ -147,8 +147,8 @@ def adagrad(
     **State:** `ScaleByAdagradState`, ``sum`` in the parameters' shapes and dtypes. Of a
     complex parameter both parts start at ``initial_accumulator_value``.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

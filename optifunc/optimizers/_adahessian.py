@@ -36,9 +36,8 @@ class ScaleByAdahessianState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_hessian_diag_sq``: likewise of the squared estimates of the Hessian's
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_hessian_diag_sq``: the same for the squared estimates of the Hessian's
       diagonal.
     """
 
@@ -224,13 +223,13 @@ def adahessian(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the averages of gradients and of squared estimates, each
       in [0, 1).
-    - ``eps``: is added to the divisor, above 0.
+    - ``eps``: added to the divisor, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``hessian_power``: how much the curvature counts, in (0, 1]; 1 is Newton's step.
     - ``update_interval``: how many steps use one estimate.
     - ``num_samples``: products with the Hessian in one estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
     The numbers may be arrays or schedules, but for ``update_interval`` and

@@ -180,7 +180,7 @@ def adalomo(
       weighted.
     - ``weight_decay``: decoupled decay, in units of the step size
       ``lr * max(eps[1], RMS(p))``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

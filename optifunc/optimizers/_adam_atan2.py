@@ -37,9 +37,8 @@ class ScaleByAdamAtan2State(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -169,12 +168,12 @@ def adam_atan2(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``a``: the factor of the angle, above 0.
     - ``b``: the factor of the root, above 0.
-    - ``cautious_wd``: leave decay out for elements that the step does not move towards
-      0.
+    - ``cautious_wd``: leave decay out for elements that the step does not move
+      toward 0.
     - ``cautious_factor``: what is left of an element of ``d`` that goes against the
       gradient, in [0, 1]; the mean of each leaf's factors is brought to 1. The number
       1: all of it.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

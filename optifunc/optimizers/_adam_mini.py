@@ -32,8 +32,7 @@ class ScaleByAdamMiniState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_sq``: for each parameter an array with one number a block, likewise the
       average of the mean squares.
     """
@@ -232,10 +231,10 @@ def adam_mini(
     - ``n_kv_heads``: how many heads keys have; None: ``n_heads``.
     - ``output_axis``: the axis that counts a kernel's outputs, along which heads lie.
       It is the last in JAX's libraries; give 0 for torch's layout.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByAdamMiniState`, in the parameters' dtypes.
 

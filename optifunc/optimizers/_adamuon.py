@@ -31,8 +31,7 @@ class ScaleByAdamuonState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_sq``: the average of the orthogonalized averages' squares.
     """
 
@@ -169,7 +168,7 @@ def adamuon(
 
     The RMS of a step is that of Adam's, whose learning rates serve here.
 
-    Like `muon` it is for matrices inside a network alone: see `label_matrices`.
+    Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
     **Arguments:**
 
@@ -179,17 +178,16 @@ def adamuon(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``sign``: orthogonalize the signs of the mean, as the paper does. Implementations
       that leave this out orthogonalize the mean.
-    - ``ns_coefficients``: see `linalg.orthogonalize`, also
+    - ``ns_coefficients``: see `linalg.orthogonalize` and
       `linalg.polar_express_coefficients`.
     - ``ns_steps``, ``ns_dtype``: see `linalg.orthogonalize`.
     - ``output_axis``: the axis, or a tuple of axes, that counts the outputs, which says
       what the matrix of a kernel with more than two axes is.
-    - ``batch_axes``: how many of the first axes count matrices, each of which is
-      treated by itself.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``batch_axes``: the number of leading axes that index separate matrices.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but ``ns_steps`` may be an array or a schedule.
+    All numbers except ``ns_steps`` may be arrays or schedules.
 
     **State:** `ScaleByAdamuonState`, in the parameters' shapes and dtypes. On a mesh
     with explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).

@@ -32,10 +32,9 @@ class ScaleByAdanState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_diff``: likewise of the differences of successive gradients.
-    - ``exp_avg_sq``: likewise of the squares of the gradients that look ahead.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_diff``: the same for the differences of successive gradients.
+    - ``exp_avg_sq``: the same for the squares of the gradients that look ahead.
     - ``neg_pre_grad``: the last gradient with the other sign, as in the authors' code.
     """
 
@@ -177,7 +176,7 @@ def adan(
     - ``no_prox``: decoupled decay as in `adamw`, instead of the proximal one.
     - ``eps_root``: added inside the root.
     - ``difference_weight``: how far gradients look ahead; None: ``betas[1]``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -225,7 +225,7 @@ def ademamix(
       both last for the whole run.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number but the lengths of the warm-ups may be an array or a schedule.

@@ -38,7 +38,7 @@ class ScaleByAdoptState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: for each parameter the average of the divided gradients, from 0 and
       without correction.
-    - ``exp_avg_sq``: likewise of the squared gradients, from the first of them.
+    - ``exp_avg_sq``: the same for the squared gradients, from the first of them.
     """
 
     step: Shared
@@ -193,7 +193,7 @@ def adopt(
     - ``weight_decay``: L2 penalty, or with ``decouple`` a decay in units of ``lr``.
     - ``decouple``: keep the decay out of the moments.
     - ``nesterov``: look ahead by one more step of the mean.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

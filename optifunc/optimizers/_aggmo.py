@@ -124,14 +124,14 @@ def aggmo(
     - ``betas``: how much of each buffer is kept, in [0, 1). Their number is that of the
       buffers; the authors' choice for ``K`` of them is ``1 - 0.1^i`` for ``i`` from 0.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAggmoState`, its buffers in the parameters' shapes and dtypes.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range.
 

@@ -224,7 +224,7 @@ def amos(
     complex parameters and for sparse gradients.
 
     **Source:** Tian and Parikh, "Amos: An Adam-style Optimizer with Adaptive Weight
-    Decay towards Model-Oriented Scale", 2022,
+    Decay toward Model-Oriented Scale", 2022,
     [arXiv:2210.11693](https://arxiv.org/abs/2210.11693); ``eta`` and the signs as in
     [pytorch_optimizer](https://github.com/kozistr/pytorch_optimizer).
     """

@@ -38,11 +38,11 @@ class ScaleByApolloState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run; None with ``proj="svd"``.
-    - ``exp_avg``: for each parameter the average of the projected gradients, from 0 and
-      without correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's projected gradients, from 0 and not
+      debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``projection``: for each parameter that is projected the matrix that does it, in
-      float32 at least; None for the others.
+      at least float32; None for the others.
     - ``last_norm``: for each of these the norm of its last direction, at first 0; None
       for the others, and for all with ``disable_nl``.
     """
@@ -258,7 +258,7 @@ def apollo(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, before its correction.
     - ``weight_decay``: decay of what the step arrives at, in units of ``lr``.
-    - ``rank``: how many dimensions are kept.
+    - ``rank``: the number of dimensions to keep.
     - ``update_proj_gap``: after how many steps there is a new projection.
     - ``scale``: its root is a factor of what is projected.
     - ``proj``: ``"random"``, or ``"svd"`` for the gradient's first singular vectors.
@@ -268,17 +268,17 @@ def apollo(
     - ``scale_front``: apply ``scale`` before the growth of norms is limited.
     - ``disable_nl``: do not limit it.
     - ``seed``: of the random projections, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByApolloState`, its moments in the parameters' dtypes.
 
     **Raises:** `ValueError` for a number out of range, an unknown name of a kind and,
     at `update`, a gradient of another shape or a missing ``params`` if there is decay;
-    `TypeError` for a count that is no integer, for complex parameters and for sparse
-    gradients.
+    `TypeError` for a count that is not an integer, for complex parameters and for
+    sparse gradients.
 
     **Source:** Zhu, Zhang, Cong, Liu and others, "APOLLO: SGD-like Memory, AdamW-level
     Performance", 2024, [arXiv:2412.05270](https://arxiv.org/abs/2412.05270).

@@ -80,7 +80,7 @@ class step_by_asgd(GradientTransformation):
     def init(self, params: PyTree) -> StepByAsgdState:
         return StepByAsgdState(
             step=jnp.zeros((), jnp.int32),
-            # A copy: the state may be donated, the transformation stays.
+            # A copy, because the state may be donated but not the transformation.
             eta=jnp.array(as_scalar(self.lr), jnp.float32, copy=True),
             mu=jnp.ones((), jnp.float32),
             ax=zeros_like(params),
@@ -146,7 +146,7 @@ def asgd(
     **State:** `StepByAsgdState`: ``ax`` in the parameters' shapes and dtypes, ``eta``
     and ``mu`` in float32 as in torch, whatever the parameters are.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a negative ``lr`` or ``weight_decay``, for NaN, and at
     `update` if ``params`` is missing.

@@ -69,7 +69,7 @@ def assemble(
     A cautious *direction* is another thing than cautious decay: it leaves out what goes
     against the gradient; see `cautious`, which also has other ways to enlarge the rest.
 
-    Biases and the scales of normalizations are better left without decay. Equinox's
+    Biases and normalization scales are better left without decay. Equinox's
     convolutions have biases with several axes, so that a mask needs their names, too::
 
         def is_weight(path, leaf):
@@ -81,7 +81,7 @@ def assemble(
       the gradient itself.
     - ``lr``: the learning rate; None if the last transformation contains it, as
       ``step_by_...`` do.
-    - ``weight_decay``: how strongly parameters are drawn towards 0.
+    - ``weight_decay``: how strongly parameters are drawn toward 0.
     - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"``, ``"independent"``,
       ``"corrected"`` or ``"after"``.
     - ``peak_lr``: the largest learning rate, for independent and corrected decay. By

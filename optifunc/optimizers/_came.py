@@ -193,7 +193,7 @@ def came(
     - ``betas``: decay rates of the mean, of the squares, and of the squared distances,
       each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

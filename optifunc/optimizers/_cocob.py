@@ -27,8 +27,8 @@ class StepByCocobState(NamedTuple):
     - ``grad_norm_sum``: the sum of these sizes.
     - ``reward``: what was won by following the gradients.
     - ``subgradients``: the negative sum of the gradients.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     """
 
@@ -150,10 +150,10 @@ def cocob(
         C = C - g
         p = p0 + C / (L * max(G + L, alpha * L)) * (L + R)
 
-    where ``p0`` are the parameters at the beginning, ``L`` begins as ``eps`` and all
-    else as 0. There is no learning rate: ``lr`` scales the gradients and, but for
-    ``eps``, changes nothing. It must be the last member of a chain, as it sets the
-    parameters to where they belong.
+    where ``p0`` are the initial parameters, ``L`` begins as ``eps`` and all else as 0.
+    There is no learning rate: ``lr`` scales the gradients and, but for ``eps``, changes
+    nothing. It must be the last member of a chain, as it sets the parameters to where
+    they belong.
 
     **Arguments:**
 
@@ -161,14 +161,14 @@ def cocob(
     - ``alpha``: how small the first bets are.
     - ``eps``: the first bound of the gradients.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByCocobState`: six numbers a parameter.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

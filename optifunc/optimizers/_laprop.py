@@ -201,7 +201,7 @@ def laprop(
     - ``centered``: divide by the deviation from the mean.
     - ``steps_before_using_centered``: how many steps still divide by the root of the
       mean square.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number but ``steps_before_using_centered`` may be an array or a schedule.

@@ -26,8 +26,7 @@ class ScaleByLionState(NamedTuple):
 
     **Fields:**
 
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     """
 
     exp_avg: Annotated[PerParameter, Keeps("betas", 1)]
@@ -141,7 +140,7 @@ def lion(
     - ``smooth_beta``: how steep the smooth mode is at 0.
     - ``peak_lr``: the largest learning rate, for ``decoupled_weight_decay``, as
       `assemble` takes it; None: ``lr``, which then must not be a schedule.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

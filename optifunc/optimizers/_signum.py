@@ -32,7 +32,7 @@ def signum(
     - ``lr``: the learning rate, by which every element moves.
     - ``momentum``: how much of the buffer is kept; 0 is signSGD.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -148,7 +148,7 @@ def simplified_ademamix(
     - ``alpha``: how much the last gradient counts beside the sum, at least 0.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

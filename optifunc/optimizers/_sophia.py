@@ -29,9 +29,8 @@ class ScaleBySophiaState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``hessian``: likewise of the estimates of the Hessian's diagonal.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``hessian``: the same for the estimates of the Hessian's diagonal.
     """
 
     step: Shared
@@ -195,7 +194,7 @@ def sophia(
     - ``clip_threshold``: the largest size of an element, above 0; None: no bound.
     - ``update_interval``: how many steps use one estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
     Each number but ``update_interval`` may be an array or a schedule.
