@@ -32,7 +32,7 @@ class ScaleByAdabeliefState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
-    - ``exp_avg_var``: the same for the squares of their distances from it.
+    - ``exp_avg_var``: the same for their squared distances from it.
     """
 
     step: Shared
@@ -134,7 +134,7 @@ def adabelief(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdaBelief: Adam whose steps are large where gradients are as expected.
+    """AdaBelief: Adam with large steps where gradients are as expected.
 
     ::
 
@@ -146,10 +146,10 @@ def adabelief(
         d = n / (sqrt(s / (1 - betas[1]^t)) + eps)
         u = -lr * (d + weight_decay * p)
 
-    ``eps_root`` is added to what is kept, in every step, and so limits how far ``s``
-    can fall: to ``eps_root / (1 - betas[1])``. Where a gradient stays the same, ``s``
-    does fall, and the steps grow without another limit; that is the method. The paper
-    has 1e-8 for both numbers for images and 1e-16 for language.
+    ``eps_root`` is added to the stored average in every step, which limits how far
+    ``s`` can fall: to ``eps_root / (1 - betas[1])``. If a gradient stays the same,
+    ``s`` does fall, and nothing else limits the growth of the steps; that is the
+    method. The paper uses 1e-8 for both numbers for images, and 1e-16 for language.
 
     **Arguments:**
 
@@ -174,7 +174,7 @@ def adabelief(
 
     **Source:** Zhuang et al., "AdaBelief Optimizer: Adapting Stepsizes by the Belief in
     Observed Gradients", 2020, [arXiv:2010.07468](https://arxiv.org/abs/2010.07468). The
-    rectification that the authors' package has in addition is left out.
+    additional rectification in the authors' package is left out.
     """
     return assemble(
         scale_by_adabelief(betas, eps, eps_root, nesterov),

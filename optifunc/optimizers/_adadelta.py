@@ -46,7 +46,7 @@ def _adadelta(
 
 @transformation
 class scale_by_adadelta(GradientTransformation):
-    """Scale gradients to the size of the updates that were made before.
+    """Scale gradients to the size of previous updates.
 
     The rule: see `adadelta`.
 
@@ -108,8 +108,7 @@ def adadelta(
 
     **Arguments:**
 
-    - ``lr``: the learning rate, which scales the steps but not what is remembered of
-      them.
+    - ``lr``: the learning rate, which scales the steps but not their average.
     - ``rho``: decay rate of both averages, in [0, 1].
     - ``eps``: added inside both roots.
     - ``weight_decay``: L2 penalty.

@@ -1,4 +1,4 @@
-"""AdaHessian: Adam with the Hessian's diagonal for the gradient's squares."""
+"""AdaHessian: Adam with the Hessian's diagonal in place of squared gradients."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -74,7 +74,7 @@ def _adahessian(
     exp_avg = first_moment(exp_avg, updates, weight)
     size = sqrt(exp_hessian_diag_sq / square_correction)
     if hessian_power is not None:
-        # The logarithm of 0 would spoil the derivative by the exponent.
+        # The logarithm of 0 would break the derivative with respect to the exponent.
         size = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** hessian_power, 0)
     return exp_avg / correction / (size + eps), exp_avg
 
@@ -174,7 +174,7 @@ class scale_by_adahessian(GradientTransformation):
 
         if self.num_samples == 1:
             return sample(key)
-        # One after another: each takes the memory of a gradient.
+        # One after another, because each needs the memory of a gradient.
         samples = lax.map(sample, jax.random.split(key, self.num_samples))
         return jax.tree.map(lambda x: jnp.mean(x, axis=0), samples)
 
@@ -204,11 +204,11 @@ def adahessian(
         d = m / (1 - betas[0]^t) / (sqrt(v / (1 - betas[1]^n))^hessian_power + eps)
         u = -lr * (d + weight_decay * p)
 
-    ``H`` is the Hessian of ``value_fn``, ``z`` a tree of random signs, new in each
-    sample, and ``n`` the number of estimates so far.
+    ``H`` is the Hessian of ``value_fn``, ``z`` is a tree of new random signs for each
+    sample, and ``n`` is the number of estimates so far.
 
-    ``value_fn``, an extra argument of `update`, is the loss as a function of the
-    parameters alone, on the batch of the gradients::
+    ``value_fn``, an extra argument of `update`, is the loss as a function of only the
+    parameters, on the batch of the gradients::
 
         def value_fn(params):
             return loss(params, batch)
@@ -226,14 +226,14 @@ def adahessian(
     - ``eps``: added to the divisor, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``hessian_power``: how much the curvature counts, in (0, 1]; 1 is Newton's step.
-    - ``update_interval``: how many steps use one estimate.
-    - ``num_samples``: products with the Hessian in one estimate.
+    - ``update_interval``: the number of steps that use one estimate.
+    - ``num_samples``: the number of products with the Hessian per estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
-    The numbers may be arrays or schedules, but for ``update_interval`` and
-    ``num_samples``.
+    All numbers except ``update_interval`` and ``num_samples`` may be arrays or
+    schedules.
 
     **State:** `ScaleByAdahessianState`, its trees in the parameters' shapes and dtypes.
 

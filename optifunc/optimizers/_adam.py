@@ -82,8 +82,8 @@ class scale_by_adam(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``amsgrad``, ``nesterov``: see `adam`.
-    - ``eps_root``: added inside the root, after the correction of what is there (None:
-      nothing), as optax does where derivatives are taken through an update.
+    - ``eps_root``: added inside the root, after the correction (None: nothing), as
+      optax does for derivatives through an update.
     - ``by_modulus``: divide both parts of a complex element by the root of the mean of
       ``|g|^2``, as optax does; False: divide each part by its own.
 
@@ -166,7 +166,7 @@ def adam(
     decoupled_weight_decay: bool = False,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.Adam`: steps of a size that does not depend on the gradients'.
+    """`torch.optim.Adam`: steps whose size does not depend on that of the gradients.
 
     ::
 
@@ -181,15 +181,15 @@ def adam(
         d = d + weight_decay * p                              (decoupled decay)
         u = -lr * d
 
-    The maximum of amsgrad is taken over ``v`` before its correction, as in torch.
+    With amsgrad, the maximum is taken over ``v`` before its correction, as in torch.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
-    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` what `adamw`
-      does.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
+      `adamw`.
     - ``amsgrad``: divide by the largest second moment so far.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
@@ -232,10 +232,10 @@ def adamw(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.AdamW`: Adam, with weight decay apart from the moments.
+    """`torch.optim.AdamW`: Adam with weight decay separate from the moments.
 
     The rule: see `adam`, with decoupled decay. Biases and normalization scales are
-    better left without it::
+    better left out::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -245,7 +245,7 @@ def adamw(
     **Arguments:**
 
     - ``lr``, ``betas``, ``eps``: see `adam`.
-    - ``weight_decay``: the share of a parameter that a step takes away, in units of the
+    - ``weight_decay``: the fraction of a parameter that a step removes, in units of the
       learning rate.
     - ``amsgrad``, ``mask``, ``maximize``: see `adam`.
 

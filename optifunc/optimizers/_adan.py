@@ -35,7 +35,7 @@ class ScaleByAdanState(NamedTuple):
     - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_diff``: the same for the differences of successive gradients.
     - ``exp_avg_sq``: the same for the squares of the gradients that look ahead.
-    - ``neg_pre_grad``: the last gradient with the other sign, as in the authors' code.
+    - ``neg_pre_grad``: the negative of the last gradient, as in the authors' code.
     """
 
     step: Shared
@@ -76,7 +76,7 @@ def _adan(
 
 @transformation
 class scale_by_adan(GradientTransformation):
-    """Means of gradients and of their differences, divided by the size of both.
+    """Means of gradients and of their differences, divided by their size.
 
     The rule: see `adan`.
 
@@ -163,12 +163,12 @@ def adan(
         u = -lr * (d + weight_decay * p)                      (no_prox)
 
     with ``k = difference_weight``, by default ``betas[1]``, as in the authors' code.
-    optax has ``1 - betas[1]``, ``eps_root=1e-8`` and ``no_prox=True``: with the same
-    betas another trajectory.
+    optax has ``1 - betas[1]``, ``eps_root=1e-8`` and ``no_prox=True``, which gives
+    another trajectory for the same betas.
 
     **Arguments:**
 
-    - ``lr``: the learning rate. Larger ones than Adam's are usual.
+    - ``lr``: the learning rate, usually larger than Adam's.
     - ``betas``: decay rates of the mean, of the differences and of the squares, each in
       [0, 1).
     - ``eps``: added to the root, after its correction.

@@ -23,7 +23,7 @@ class StepByCocobState(NamedTuple):
 
     **Fields:**
 
-    - ``scale``: for each element the largest size of its gradients, from ``eps``.
+    - ``scale``: the largest size of each element's gradients, from ``eps``.
     - ``grad_norm_sum``: the sum of these sizes.
     - ``reward``: what was won by following the gradients.
     - ``subgradients``: the negative sum of the gradients.
@@ -68,7 +68,7 @@ def _cocob(
 
 @transformation
 class step_by_cocob(GradientTransformation):
-    """Steps to where a gambler would stand who bets on the signs of the gradients.
+    """Steps to the wealth of a gambler who bets on the signs of the gradients.
 
     The rule: see `cocob`.
 
@@ -150,16 +150,16 @@ def cocob(
         C = C - g
         p = p0 + C / (L * max(G + L, alpha * L)) * (L + R)
 
-    where ``p0`` are the initial parameters, ``L`` begins as ``eps`` and all else as 0.
-    There is no learning rate: ``lr`` scales the gradients and, but for ``eps``, changes
-    nothing. It must be the last member of a chain, as it sets the parameters to where
-    they belong.
+    where ``p0`` are the initial parameters, ``L`` starts as ``eps``, and everything
+    else as 0. There is no learning rate: ``lr`` scales the gradients and, except for
+    ``eps``, changes nothing. It must be the last member of a chain, because it sets the
+    parameters directly.
 
     **Arguments:**
 
-    - ``lr``: what the gradients are multiplied with; leave it 1.
+    - ``lr``: the factor of the gradients; leave it at 1.
     - ``alpha``: how small the first bets are.
-    - ``eps``: the first bound of the gradients.
+    - ``eps``: the initial bound of the gradients.
     - ``weight_decay``: L2 penalty.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.

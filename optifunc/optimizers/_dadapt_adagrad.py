@@ -156,8 +156,8 @@ def dadapt_adagrad(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdagradState`, its trees in the parameters' shapes and
-    at least in float32.
+    **State:** `StepByDadaptAdagradState`, its trees in the parameters' shapes and in at
+    least float32.
 
     **Complex parameters:** see `adam`.
 

@@ -217,8 +217,8 @@ def dadapt_adam(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdamState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptAdamState`, its trees in the parameters' shapes and in at
+    least float32.
 
     **Complex parameters:** see `adam`.
 

@@ -249,8 +249,8 @@ def dadapt_adan(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdanState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptAdanState`, its trees in the parameters' shapes and in at
+    least float32.
 
     **Complex parameters:** see `adam`.
 

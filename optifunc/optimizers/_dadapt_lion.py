@@ -178,8 +178,8 @@ def dadapt_lion(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptLionState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptLionState`, its trees in the parameters' shapes and in at
+    least float32.
 
     **Complex parameters:** see `adam`.
 

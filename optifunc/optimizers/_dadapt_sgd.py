@@ -146,8 +146,8 @@ def dadapt_sgd(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptSgdState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptSgdState`, its trees in the parameters' shapes and in at
+    least float32.
 
     **Complex parameters:** see `adam`.
 

@@ -295,7 +295,7 @@ def prodigy(
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByProdigyState`, its sums in the parameters' shapes and at least in
+    **State:** `StepByProdigyState`, its sums in the parameters' shapes and in at least
     float32, as the squares of small estimates would be 0 in float16.
 
     **Complex parameters:** see `adam`.
