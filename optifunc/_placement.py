@@ -79,7 +79,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 
 
 def wide_zeros_like(tree: PyTree) -> PyTree:
-    """Zeros with the shapes and shardings of ``tree``, at least in float32."""
+    """Zeros with the shapes and shardings of ``tree``, in at least float32."""
     return _mapped(lambda leaf: zeros_for(leaf, compute_dtype(leaf_dtype(leaf))), tree)
 
 
@@ -207,7 +207,7 @@ def is_partly_manual() -> bool:
 
 
 def scalars_like(tree: PyTree) -> PyTree:
-    """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
+    """A 0 for each leaf, in the widest enabled float dtype, where it lies."""
 
     def scalar_like(leaf: Any) -> Array:
         scalar = jnp.zeros((), jnp.result_type(float))

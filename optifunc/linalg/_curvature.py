@@ -133,7 +133,7 @@ def hutchinson_trace(
     - ``fn``, ``params``, ``key``, ``args``, ``samples``: as `hutchinson_diag` takes
       them.
 
-    **Returns:** a scalar of the widest float that JAX is set to.
+    **Returns:** a scalar of the widest enabled float dtype.
 
     **Raises:** as `hutchinson_diag`.
 

@@ -44,8 +44,8 @@ def orthogonalize(
 
     With the default coefficients the singular values end between about 0.7 and 1.2
     (those that start near 0, below it), with those of `polar_express_coefficients`
-    nearer to 1. Each line is rounded once to ``ns_dtype``; products are summed in
-    float32 at least.
+    nearer to 1. Each line is rounded once to ``ns_dtype``; products are summed in at
+    least float32.
 
     **Arguments:**
 

@@ -58,8 +58,8 @@ def power_iteration(
       ``num_iters`` are computed.
     - ``key``: of `jax.random`, for the random numbers; None: ``jax.random.key(0)``.
 
-    **Returns:** the eigenvalue, a scalar in the widest float that JAX is set to; and
-    the eigenvector, of length 1, like ``v0``. Of a matrix of zeros it is ``v0``.
+    **Returns:** the eigenvalue, a scalar in the widest enabled float dtype; and the
+    eigenvector, of length 1, like ``v0``. Of a matrix of zeros it is ``v0``.
 
     **Raises:** `ValueError` for a matrix that is not square, a ``v0`` of another shape,
     a function without ``v0`` or a negative number; `TypeError` for what is not a real

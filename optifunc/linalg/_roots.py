@@ -39,8 +39,8 @@ def matrix_inverse_pth_root(
     - ``ridge_epsilon``: what is added to all eigenvalues, relative to the largest one,
       at least 0. With 0 a singular matrix has an infinite root.
 
-    **Returns:** an array of the shape and dtype of ``matrix``, computed in float32 at
-    least.
+    **Returns:** an array of the shape and dtype of ``matrix``, computed in at least
+    float32.
 
     **Raises:** `ValueError` if ``p`` is not above 0, ``ridge_epsilon`` is negative or
     the matrix is not square, `TypeError` if it is not real floating point.

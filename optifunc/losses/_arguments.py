@@ -1,7 +1,7 @@
 """Arguments of losses: arrays of one dtype, of the shapes and values documented.
 
-Losses are computed in float32 at least and rounded once, to the dtype of their first
-argument: in float16 the square of 256 would overflow.
+Losses are computed in at least float32 and rounded once, to the dtype of their first
+argument: in float16, the square of 256 would overflow.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ _OPTIONAL = ("weight", "pos_weight")
 def as_floats(**values: Any) -> tuple[np.dtype[Any], tuple[Any, ...]]:
     """The dtype of the first, and all as arrays of the dtype in which to compute.
 
-    `None`, of weights that are left out, stays `None`.
+    `None`, for omitted weights, stays `None`.
 
-    **Raises:** `TypeError` if the first is not of a float dtype, or another one not of
-    real numbers.
+    **Raises:** `TypeError` if the first does not have a float dtype, or another one is
+    not real.
     """
     for name, value in values.items():
         if value is None and name not in _OPTIONAL:
@@ -47,9 +47,9 @@ def as_floats(**values: Any) -> tuple[np.dtype[Any], tuple[Any, ...]]:
 
 
 def check_same_shape(**arrays: Array | None) -> None:
-    """Check that all that are given have the shape of the first.
+    """Check that all arguments except None have the shape of the first.
 
-    **Raises:** `ValueError`, naming the first one that has not.
+    **Raises:** `ValueError`, naming the first one that does not.
     """
     given = {name: array for name, array in arrays.items() if array is not None}
     (first_name, first), *others = given.items()
@@ -64,7 +64,7 @@ def check_same_shape(**arrays: Array | None) -> None:
 def check_same_rank(**arrays: Array) -> None:
     """Check that all have as many dimensions as the first.
 
-    **Raises:** `ValueError`, naming the first one that has not.
+    **Raises:** `ValueError`, naming the first one that does not.
     """
     (first_name, first), *others = arrays.items()
     for name, array in others:
@@ -76,7 +76,7 @@ def check_same_rank(**arrays: Array) -> None:
 
 
 def check_compatible(**arrays: Array) -> None:
-    """Check that all have one rank, and sizes that are equal or 1.
+    """Check that all have the same rank, and sizes that are equal or 1.
 
     **Raises:** `ValueError`, naming the first one that does not fit those before it.
     """
@@ -105,16 +105,17 @@ def broadcast_to(shape: tuple[int, ...], name: str, array: Array) -> Array:
 
 
 def is_traced(*values: Any) -> bool:
-    """Whether a number in ``values`` is only known when a compiled program runs."""
+    """Whether a number in ``values`` is known only when a compiled program runs."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
 def check_number(name: str, value: Any, **bounds: float) -> None:
-    """Check a hyperparameter of a loss: one real number, in the bounds of `check_range`
-    where it can be seen.
+    """Check a hyperparameter of a loss.
 
-    **Raises:** `TypeError` if it is no real number, `ValueError` if it is an array of
-    several or out of range.
+    It must be one real number, in the bounds of `check_range` if its value is known.
+
+    **Raises:** `TypeError` if it is not a real number, `ValueError` if it is an array
+    of several or out of range.
     """
     if isinstance(value, np.generic | np.ndarray | Array):
         if value.shape != ():
@@ -134,13 +135,13 @@ def check_number(name: str, value: Any, **bounds: float) -> None:
 def check_values(
     name: str, value: Any, is_valid: Callable[[Array], Array], expected: str
 ) -> None:
-    """Check each number of an argument, if they can be seen: if it is not traced.
+    """Check each number of an argument, if its values are known, that is, not traced.
 
     **Raises:** `ValueError`, with the first number that is not valid.
     """
     if is_traced(value):
         return
-    # A constant in a traced function is seen too; a boolean is compared with a number.
+    # A constant in a traced function is known, too; compare a boolean with a number.
     with jax.ensure_compile_time_eval(), jax.numpy_dtype_promotion("standard"):
         array = jnp.asarray(value)
         valid = is_valid(array)

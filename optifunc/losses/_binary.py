@@ -1,4 +1,4 @@
-"""Losses of a choice between two."""
+"""Losses for a choice between two classes."""
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +23,12 @@ def binary_cross_entropy(
 
         loss = -weight * (target * log(input) + (1 - target) * log(1 - input))
 
-    As in torch, logarithms are at least -100, and their derivatives are with respect to
-    ``input`` such that the loss has::
+    As in torch, logarithms are at least -100, and the derivative of the loss with
+    respect to ``input`` is::
 
         weight * (input - target) / max(input * (1 - input), 1e-12)
 
-    The derivative with respect to ``target`` is that of the loss, and finite; torch's
+    The derivative with respect to ``target`` is that of the loss and is finite; torch's
     is infinite where ``input`` is 0 or 1.
 
     **Arguments:**
@@ -42,7 +42,7 @@ def binary_cross_entropy(
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
-    ``input`` or ``target``, where it can be seen, is not in [0, 1]; `TypeError` if
+    ``input`` or ``target``, if its values are known, is not in [0, 1]; `TypeError` if
     ``input`` is not of a float dtype.
     """
     dtype, (p, y, w) = as_floats(input=input, target=target, weight=weight)
@@ -75,14 +75,14 @@ def binary_cross_entropy_with_logits(
     - ``target``: of the same shape, in [0, 1].
     - ``weight``: numbers of a shape that broadcasts to it, or None.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
-    - ``pos_weight``: as ``weight``, usually one number for each class.
+    - ``pos_weight``: like ``weight``, usually one number for each class.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
-    ``target``, where it can be seen, is not in [0, 1]; `TypeError` if ``input`` is not
-    of a float dtype.
+    ``target``, if its values are known, is not in [0, 1]; `TypeError` if ``input`` is
+    not of a float dtype.
     """
     dtype, (x, y, w, pos) = as_floats(
         input=input, target=target, weight=weight, pos_weight=pos_weight
@@ -99,7 +99,7 @@ def binary_cross_entropy_with_logits(
 def soft_margin_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """Logistic loss of labels 1 and -1.
+    """Logistic loss for labels 1 and -1.
 
     ::
 
@@ -140,8 +140,8 @@ def _log_of_complement(p: Array) -> Array:
     return jnp.maximum(jnp.log1p(-p), -100)
 
 
-# Of 1/p and -1/(1 - p) both sides are multiplied by what vanishes at the other end, so
-# that one bound below serves both, and their weighted sum is torch's derivative.
+# Both 1/p and -1/(1 - p) are expanded by the factor that vanishes at the other end, so
+# one lower bound works for both, and their weighted sum is torch's derivative.
 _log.defjvps(lambda tangent, _, p: tangent * (1 - p) / _bounded_variance(p))
 _log_of_complement.defjvps(lambda tangent, _, p: -tangent * p / _bounded_variance(p))
 

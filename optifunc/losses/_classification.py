@@ -1,4 +1,4 @@
-"""Losses of one class among several: log-likelihoods and margins."""
+"""Losses for one class among several: log-likelihoods and margins."""
 
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ def cross_entropy(
     reduction: Reduction = "mean",
     label_smoothing: Scalar = 0.0,
 ) -> Array:
-    """The negative log-likelihood of classes or of distributions, from logits.
+    """The negative log-likelihood of classes or distributions, from logits.
 
     ::
 
@@ -30,27 +30,28 @@ def cross_entropy(
         loss = -weight[target] * log_p[target]                   (class labels)
         loss = -sum_c weight[c] * target[c] * log_p[c]           (class probabilities)
 
-    With ``label_smoothing = s`` the target distribution, one-hot for a label, is
+    With ``label_smoothing = s``, the target distribution (one-hot for a label) becomes
     ``(1 - s) * target + s / C``.
 
     **Arguments:**
 
-    - ``input``: floating point, logits in shape (C,), (N, C) or (N, C, d1, ..., dK).
-    - ``target``: integers in [0, C) in the shape of ``input`` without the dimension C,
-      or class probabilities in the shape of ``input``.
+    - ``input``: floating-point logits of shape (C,), (N, C) or (N, C, d1, ..., dK).
+    - ``target``: integers in [0, C) with the shape of ``input`` without the dimension
+      C, or class probabilities with the shape of ``input``.
     - ``weight``: a factor for each class, (C,), or None.
-    - ``ignore_index``: the label whose samples cost nothing and do not count.
+    - ``ignore_index``: the label whose samples are left out.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
     - ``label_smoothing``: in [0, 1].
 
-    **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum. For
-    ``"mean"`` the sum of the losses of labels over the sum of their weights, which is
-    NaN if all are ignored; of probabilities the plain mean. The dtype of ``input``.
+    **Returns:** for ``"none"``, a loss for each label; for ``"sum"``, their sum. For
+    ``"mean"``, the sum of the losses divided by the sum of the labels' weights, which
+    is NaN if all are ignored; for probabilities, the plain mean. The dtype is that of
+    ``input``.
 
-    **Raises:** `TypeError` for dtypes other than these. `ValueError` for other shapes,
-    a label out of range, an ``ignore_index`` of 0 or more beside probabilities, a
-    ``label_smoothing`` out of range or an unknown ``reduction``. A label out of range
-    under `jit`, which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes. `ValueError` for other shapes, a label out
+    of range, an ``ignore_index`` of 0 or more with probabilities, a ``label_smoothing``
+    out of range or an unknown ``reduction``. Under `jit`, where labels cannot be
+    checked, one out of range makes the loss and its gradient NaN.
     """
     check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
     dtype, (logits,) = as_floats(input=input)
@@ -62,8 +63,8 @@ def cross_entropy(
         )
         return reduce(losses, reduction).astype(dtype)
     labels, is_target, is_valid = _compared(logits, axis, target, ignore_index)
-    # Only sums over the classes are normalized: an array of the logarithms of all
-    # probabilities, or of targets as numbers, would be as large as the logits.
+    # Normalize only sums over the classes: an array of all log-probabilities, or of
+    # targets as numbers, would be as large as the logits.
     top = lax.stop_gradient(jnp.max(logits, axis, keepdims=True))
     normalizer = jnp.log(jnp.sum(jnp.exp(logits - top), axis))
     top = jnp.squeeze(top, axis)
@@ -78,7 +79,7 @@ def cross_entropy(
         every = _of_every_class(logits, axis, weight, top, normalizer)
         share = smoothing / logits.shape[axis]
         losses = (1 - smoothing) * losses + share * every
-    # All logits of a label have a part in its loss, and get its NaN.
+    # All logits of a label contribute to its loss, and get its NaN.
     losses = jnp.where(is_valid, 1, jnp.nan).astype(losses.dtype) * losses
     is_ignored = labels == ignore_index
     losses, weights = (jnp.where(is_ignored, 0, x) for x in (losses, weights))
@@ -100,20 +101,21 @@ def nll_loss(
 
     **Arguments:**
 
-    - ``input``: floating point, log-probabilities in shape (C,), (N, C) or (N, C, d1,
+    - ``input``: floating-point log-probabilities of shape (C,), (N, C) or (N, C, d1,
       ..., dK).
-    - ``target``: integers in [0, C) in the shape of ``input`` without the dimension C.
+    - ``target``: integers in [0, C) with the shape of ``input`` without the dimension
+      C.
     - ``weight``: a factor for each class, (C,), or None.
-    - ``ignore_index``: the label whose samples cost nothing and do not count.
+    - ``ignore_index``: the label whose samples are left out.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
-    **Returns:** for ``"none"`` a loss for each label, for ``"sum"`` their sum, for
-    ``"mean"`` their sum over the sum of their weights, which is NaN if all are ignored.
-    The dtype of ``input``.
+    **Returns:** for ``"none"``, a loss for each label; for ``"sum"``, their sum; for
+    ``"mean"``, their sum divided by the sum of their weights, which is NaN if all are
+    ignored. The dtype is that of ``input``.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    a label out of range or an unknown ``reduction``. A label out of range under `jit`,
-    which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, a label out
+    of range or an unknown ``reduction``. Under `jit`, where labels cannot be checked,
+    one out of range makes the loss and its gradient NaN.
     """
     dtype, (log_probs,) = as_floats(input=input)
     axis = _class_axis(log_probs)
@@ -139,7 +141,7 @@ def _class_axis(scores: Array) -> int:
 def _compared(
     scores: Array, axis: int, target: Any, ignore_index: int
 ) -> tuple[Array, Array, Array]:
-    """The labels, which score is that of each, and which labels mean something."""
+    """The labels, which score belongs to each, and which labels are valid."""
     bounds = jnp.iinfo(jnp.int32)
     check_integer("ignore_index", ignore_index, at_least=bounds.min, at_most=bounds.max)
     classes = scores.shape[axis]
@@ -153,8 +155,8 @@ def _compared(
         )
     labels = as_integers("target", target)
     check_labels("target", labels, classes, also=ignore_index)
-    # By comparison with each class, and not by indexing: the derivative of an index is
-    # a scatter, which is slow and, on accelerators, adds up in any order.
+    # Compare with each class instead of indexing: the derivative of indexing is a
+    # scatter, which is slow and, on accelerators, adds in arbitrary order.
     label = lax.broadcasted_iota(labels.dtype, scores.shape, axis)
     is_target = label == jnp.expand_dims(labels, axis)
     return labels, is_target, (labels == ignore_index) | in_range(labels, classes)
@@ -163,7 +165,7 @@ def _compared(
 def _of_every_class(
     logits: Array, axis: int, weight: Any, top: Array, normalizer: Array
 ) -> Array:
-    """The weighted sum of the losses that all classes as labels would have."""
+    """The weighted sum of the losses with each class as the label."""
     below = jnp.expand_dims(top, axis) - logits
     if weight is None:
         return jnp.sum(below, axis) + logits.shape[axis] * normalizer
@@ -221,7 +223,7 @@ def multi_margin_loss(
     weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Array:
-    """The hinge loss of one class against each other one.
+    """The hinge loss of one class against every other class.
 
     ::
 
@@ -230,25 +232,24 @@ def multi_margin_loss(
 
     **Arguments:**
 
-    - ``input``: floating point, scores x in shape (C,) or (N, C).
-    - ``target``: integers in [0, C), in shape () or (N,), where N may be 1 for one
-      sample too.
+    - ``input``: floating-point scores x of shape (C,) or (N, C).
+    - ``target``: integers in [0, C), of shape () or (N,), where N may also be 1 for one
+      sample.
     - ``p``: 1 or 2.
-    - ``margin``: by how much the score of the target is to lead, a number or scalar
-      array.
+    - ``margin``: how far the score of the target should lead, a number or scalar array.
     - ``weight``: a factor for each class, (C,), or None.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum, in
-    the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
+    the dtype of ``input``. At a kink, the gradient is that of the flat side, 0.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    a label out of range, another ``p`` or an unknown ``reduction``. A label out of
-    range under `jit`, which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, a label out
+    of range, another ``p`` or an unknown ``reduction``. Under `jit`, where labels
+    cannot be checked, one out of range makes the loss and its gradient NaN.
 
     **Source:** K. Crammer and Y. Singer, *On the Algorithmic Implementation of
-    Multiclass Kernel-based Vector Machines*, JMLR 2001; here each class that comes
-    too near counts, and not the nearest alone.
+    Multiclass Kernel-based Vector Machines*, JMLR 2001; here, every class that comes
+    too close counts, not only the closest.
     """
     check_choice("p", p, (1, 2))
     check_number("margin", margin)
@@ -269,7 +270,7 @@ def multi_margin_loss(
         lax.broadcasted_iota(labels.dtype, scores.shape, axis) == labels[..., None]
     )
     target_score = jnp.sum(scores, axis, keepdims=True, where=is_target)
-    # In this order: where scores are large its rounding decides the side of the kink.
+    # The order matters: for large scores, its rounding decides the side of the kink.
     excess = jnp.broadcast_to(lead - target_score, scores.shape) + scores
     excess = jnp.where(~is_target & (excess > 0), excess, 0)
     weights = jnp.sum(_class_weights(weight, scores, axis), axis, where=is_target)

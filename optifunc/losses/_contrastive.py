@@ -1,4 +1,4 @@
-"""Losses of which of a batch are alike."""
+"""Losses for which examples of a batch are alike."""
 
 import jax
 import jax.numpy as jnp
@@ -27,18 +27,18 @@ def ntxent_loss(
         s[i, j] = cosine_similarity(x[i], x[j]) / temperature
         loss[i, j] = -log(exp(s[i, j]) / (exp(s[i, j]) + sum_k exp(s[i, k])))
 
-    for each ordered pair of two with one label, where ``k`` goes over those of other
-    labels. (Others of the same label are not in the denominator.)
+    for each ordered pair with the same label, where ``k`` runs over the examples with
+    other labels. (Other examples with the same label are not in the denominator.)
 
     **Arguments:**
 
     - ``input``: embeddings, floats of shape (N, D).
-    - ``target``: integers of shape (N,), equal for what is to be alike.
+    - ``target``: integers of shape (N,), equal for examples that should be alike.
     - ``temperature``: a number above 0.
     - ``reduction``: ``"none"``, ``"mean"`` over the pairs or ``"sum"``.
 
-    **Returns:** for ``"none"`` an array (N, N), 0 where two are no pair, otherwise a
-    scalar; in the dtype of ``input``. The mean of no pair is NaN.
+    **Returns:** for ``"none"``, an array (N, N) that is 0 where two are not a pair;
+    otherwise a scalar; in the dtype of ``input``. The mean over no pairs is NaN.
 
     **Raises:** `ValueError` for other shapes, a ``temperature`` that is not above 0 or
     an unknown ``reduction``; `TypeError` if ``input`` is not of a float dtype or

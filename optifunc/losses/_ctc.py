@@ -15,7 +15,7 @@ from ._reduction import Reduction, reduce
 from ._softplus import softplus
 
 # The logarithm of a probability of 0: finite, so that no difference of two is NaN, and
-# beyond any that a network gives. A sum of 1e8 of them is still finite in float32.
+# below any that a network outputs. A sum of 1e8 of them is still finite in float32.
 _IMPOSSIBLE = -1e30
 
 
@@ -35,45 +35,45 @@ def ctc_loss(
         loss = -log sum_{a aligned with target} prod_t exp(log_probs[t, a[t]])
 
     An alignment ``a`` has a class for each of the ``input_lengths`` frames: the labels
-    of the target in order, each once or several times in a row, with any number of
-    blanks before, after and between them; between equal labels there is at least one.
+    of the target in order, each repeated one or more times, with any number of blanks
+    before, after and between them, and at least one between equal labels.
 
     **Arguments:**
 
-    - ``log_probs``: floating point, log-probabilities in shape (T, N, C), or (T, C) for
+    - ``log_probs``: floating-point log-probabilities of shape (T, N, C), or (T, C) for
       one sample.
-    - ``targets``: integers in [0, C) without ``blank``, in shape (N, S), padded by any
-      numbers, or all sequences one after the other in shape (sum of
-      ``target_lengths``,).
-    - ``input_lengths``, ``target_lengths``: integers in [0, T] and [0, S] in shape
+    - ``targets``: integers in [0, C) other than ``blank``, of shape (N, S), padded with
+      any numbers; or all sequences concatenated, of shape (sum of ``target_lengths``,).
+    - ``input_lengths``, ``target_lengths``: integers in [0, T] and [0, S] of shape
       (N,), or () for one sample.
     - ``blank``: the class of the blank.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
-    - ``zero_infinity``: let a target that has no alignment (it is too long for its
-      input) cost 0, not infinity.
+    - ``zero_infinity``: whether a target that has no alignment (because it is too long
+      for its input) costs 0 instead of infinity.
 
-    **Returns:** for ``"none"`` the losses in shape (N,), or () for one sample; for
-    ``"mean"`` the mean of the losses, each divided by the length of its target, or by 1
-    for an empty one; for ``"sum"`` their sum. The dtype of ``log_probs``.
+    **Returns:** for ``"none"``, the losses of shape (N,), or () for one sample; for
+    ``"mean"``, the mean of the losses, each divided by the length of its target, or by
+    1 for an empty one; for ``"sum"``, their sum. The dtype is that of ``log_probs``.
 
-    **Gradient:** the derivative of this formula. For ``log_probs`` from `log_softmax`
-    the gradient with respect to what it was taken of, the logits, is that of torch;
-    with respect to ``log_probs`` themselves torch gives what is right only in front of
-    a `log_softmax`. Where a loss is infinite the gradient is 0.
+    **Gradient:** the derivative of this formula. For ``log_probs`` from `log_softmax`,
+    the gradient with respect to the logits equals torch's. With respect to
+    ``log_probs`` themselves, torch's is right only if they come from `log_softmax`.
+    Where a loss is infinite, the gradient is 0.
 
-    **Accuracy:** likelihoods are scaled by the largest one at each frame, so that in
-    float32 the loss is good to rounding whatever T is: 1.3e-7 of itself for T = 512,
-    and its gradient to 3e-5, where torch's are to 1e-6 and 2e-3.
+    **Accuracy:** likelihoods are scaled by the largest one at each frame, so in float32
+    the loss is accurate to rounding for any T: the relative error is 1.3e-7 for T =
+    512, and 3e-5 for the gradient, compared to torch's 1e-6 and 2e-3.
 
-    **Under vmap** over samples, pad the targets and give each sample's in shape (1, S):
-    of one dimension they are as many as ``target_lengths`` says, without padding.
+    **Under vmap** over samples, pad the targets and pass each sample's with shape (1,
+    S): one-dimensional targets must have the length ``target_lengths``, without
+    padding.
 
-    **Speed:** with ``targets`` one after the other and ``target_lengths`` that are
-    traced, S is only known to be at most the sum of all; give padded targets there.
+    **Speed:** with concatenated ``targets`` and traced ``target_lengths``, S is only
+    known to be at most their sum; pass padded targets instead.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    labels or lengths out of range, or an unknown ``reduction``. Labels and lengths out
-    of range under `jit`, which cannot be seen, make the loss NaN, and in some frames
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, labels or
+    lengths out of range, or an unknown ``reduction``. Under `jit`, where labels and
+    lengths cannot be checked, those out of range make the loss NaN, and in some frames
     its gradient.
 
     **Source:** A. Graves, S. Fernandez, F. Gomez and J. Schmidhuber, *Connectionist
@@ -126,7 +126,7 @@ def ctc_loss(
     )
     is_impossible = log_likelihoods < _IMPOSSIBLE / 2
     losses = jnp.where(is_impossible, 0 if zero_infinity else jnp.inf, -log_likelihoods)
-    # One frame's gradient is enough to see, and takes no time.
+    # One frame's gradient is enough to notice, and takes no time.
     losses = nan_unless(is_valid, losses, log_p[:1], (0, 2))
     if reduction == "mean":
         losses = losses / jnp.maximum(target_lengths, 1).astype(losses.dtype)
@@ -152,10 +152,10 @@ def _check_within(name: str, lengths: Array, longest: int) -> None:
 
 
 def _padded(targets: Array, lengths: Array) -> tuple[Array, Array]:
-    """Each sequence in a row, and whether the lengths add up to all there is.
+    """Each sequence in a row, and whether the lengths add up to the total.
 
-    A row of what was one after the other is as long as the longest sequence or, where
-    that is traced, as all together; the sequence is followed by the next ones.
+    Rows of concatenated sequences are as long as the longest sequence or, if that is
+    traced, as all together; each sequence is followed by the next ones.
     """
     if targets.ndim == 2:
         return targets, jnp.array(True)
@@ -189,15 +189,15 @@ def _log_likelihoods(
 ) -> Array:
     """The logarithm of the summed probability of all alignments of each sample.
 
-    The state of a sample is where in its target an alignment stands: ``on_blank[k]``,
-    behind k labels, ``on_label[k]``, on the label k. The carry holds the logarithms of
-    their likelihoods so far, over ``exp(scale)``.
+    The state of a sample is the position of an alignment in its target: ``on_blank[k]``
+    is after k labels, ``on_label[k]`` is on label k. The carry holds the logarithms of
+    their likelihoods so far, divided by ``exp(scale)``.
     """
     frames = log_probs.shape[0]
     dtype = log_probs.dtype
     log_probs = jnp.maximum(log_probs, _IMPOSSIBLE)
     # Frames last: whole rows of them are gathered, and scattered by the gradient, which
-    # on a CPU is faster than number by number.
+    # is faster on a CPU than single numbers.
     by_class = log_probs.transpose(1, 2, 0)
     by_label = jax.vmap(
         lambda rows, index: rows.at[index].get(mode="promise_in_bounds")
@@ -206,7 +206,7 @@ def _log_likelihoods(
     is_other = labels != jnp.pad(labels, ((0, 0), (1, 0)))[:, :-1]
 
     def behind(on_blank: Array, on_label: Array) -> Array:
-        """All that has just left the label before, through its blank or without."""
+        """Everything that has just left the previous label, with or without a blank."""
         edge = ((0, 0), (1, 0))
         return _logaddexp(
             on_blank, jnp.pad(on_label, edge, constant_values=_IMPOSSIBLE)
@@ -228,7 +228,7 @@ def _log_likelihoods(
         largest = lax.stop_gradient(
             jnp.maximum(on_blank.max(1), on_label.max(1, initial=_IMPOSSIBLE))
         )
-        # Kahan's sum: after 1000 frames a plain one would have lost the last digit.
+        # Kahan's sum: after 1000 frames, a plain one would have lost the last digit.
         summand = largest - lost
         total = scale + summand
         lost = (total - scale) - summand
@@ -239,7 +239,7 @@ def _log_likelihoods(
             lost,
         ), None
 
-    # Made of all that a frame brings, to vary over the same axes of a device mesh.
+    # Computed from a frame's inputs, so that it varies over the same mesh axes.
     like = by_label.sum(2) + input_lengths[:, None].astype(dtype)
     nowhere = jnp.full_like(like, _IMPOSSIBLE)
     at_start = jnp.pad(nowhere, ((0, 0), (1, 0)))  # behind 0 labels
@@ -265,6 +265,6 @@ def _logaddexp(a: Array, b: Array) -> Array:
 def _logaddexp_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    # The shares add up to 1, and have no rounding of the sum in them.
+    # The shares add up to 1, and do not contain the sum's rounding error.
     share = lax.logistic(primals[0] - primals[1])
     return _logaddexp(*primals), share * tangents[0] + (1 - share) * tangents[1]

@@ -1,4 +1,4 @@
-"""Losses of segmentations: how little of two regions overlaps."""
+"""Losses for segmentation: how little two regions overlap."""
 
 from typing import Any
 
@@ -33,20 +33,20 @@ def dice_loss(
         wrong = alpha * (sum(p) - both) + beta * (sum(target) - both)
         loss = weight * (1 - (both + smooth) / (both + wrong + smooth))
 
-    With both 1/2 it is the Dice loss. More ``alpha`` avoids what is not there, more
-    ``beta`` finds what is.
+    If both are 1/2, it is the Dice loss. A larger ``alpha`` avoids false positives; a
+    larger ``beta`` avoids false negatives.
 
     **Arguments:**
 
-    - ``input``: floats of shape (N, C, d1, ..., dK), logits or with
-      ``apply_softmax=False`` probabilities. Of one class, C = 1, it is ``sigmoid`` that
-      is applied.
+    - ``input``: floats of shape (N, C, d1, ..., dK): logits, or with
+      ``apply_softmax=False`` probabilities. With one class, C = 1, ``sigmoid`` is
+      applied instead.
     - ``target``: numbers in [0, 1] of the same shape, such as a one-hot encoding, or
       labels: integers in [0, C) in shape (N, d1, ..., dK).
     - ``weight``: a factor for each class, (C,), or None.
-    - ``smooth``: what is added so that an empty region does not divide by 0, at least
-      0.
-    - ``alpha``, ``beta``: what wrongly found and wrongly missed places count, at least
+    - ``smooth``: a number of at least 0 that avoids a division by 0 for an empty
+      region.
+    - ``alpha``, ``beta``: the weights of false positives and false negatives, at least
       0.
     - ``apply_softmax``: whether ``input`` are logits.
     - ``ignore_background``: leave out the first class, unless it is the only one.
@@ -55,9 +55,9 @@ def dice_loss(
     **Returns:** an array (N, C), or (N, C - 1) without background, for ``"none"``,
     otherwise a scalar; in the dtype of ``input``.
 
-    **Raises:** `ValueError` if the shapes do not fit, a label, where it can be seen, or
-    a number is out of range or ``reduction`` is unknown; `TypeError` if ``input`` is
-    not of a float dtype.
+    **Raises:** `ValueError` if the shapes do not fit, a known label or a number is out
+    of range, or ``reduction`` is unknown; `TypeError` if ``input`` is not of a float
+    dtype.
 
     **Source:** Milletari, Navab and Ahmadi, "V-Net", 2016,
     [arXiv:1606.04797](https://arxiv.org/abs/1606.04797); Salehi, Erdogmus and
@@ -85,19 +85,19 @@ def generalized_dice_loss(
     ignore_background: bool = False,
     reduction: Reduction = "mean",
 ) -> Array:
-    """`dice_loss` whose classes count by the inverse square of their sizes.
+    """`dice_loss` with classes weighted by the inverse square of their sizes.
 
     ::
 
-        w = 1 / (size**2 + 1e-7)     with the sizes of the classes in the batch
-        loss = w * C / sum(w) * dice_loss
+        w = 1 / (size**2 + 1e-7) with the sizes of the classes in the batch loss = w * C
+        / sum(w) * dice_loss
 
     **Arguments:**
 
     - ``input``, ``target``, ``smooth``, ``apply_softmax``, ``ignore_background``,
-      ``reduction``: as `dice_loss` takes them.
+      ``reduction``: see `dice_loss`.
 
-    **Returns, raises:** as `dice_loss`.
+    **Returns, raises:** see `dice_loss`.
 
     **Source:** Sudre et al., "Generalised Dice overlap as a deep learning loss function
     for highly unbalanced segmentations", 2017,
@@ -118,21 +118,21 @@ def binary_dice_loss(
     apply_sigmoid: bool = True,
     reduction: Reduction = "mean",
 ) -> Array:
-    """`dice_loss` of one region, without an axis of classes.
+    """`dice_loss` of one region, without a class axis.
 
     **Arguments:**
 
-    - ``input``: floats of shape (N, d1, ..., dK), logits or with
+    - ``input``: floats of shape (N, d1, ..., dK): logits, or with
       ``apply_sigmoid=False`` probabilities.
     - ``target``: numbers in [0, 1] of the same shape.
-    - ``smooth``: as `dice_loss` takes it.
+    - ``smooth``: see `dice_loss`.
     - ``apply_sigmoid``: whether ``input`` are logits.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array (N,) for ``"none"``, otherwise a scalar; in the dtype of
     ``input``.
 
-    **Raises:** as `dice_loss`.
+    **Raises:** see `dice_loss`.
     """
     dtype, (x, y) = as_floats(input=input, target=target)
     check_same_shape(input=x, target=y)
@@ -181,7 +181,7 @@ def _not_shared(
     both = jnp.sum(found * true, places)
     surplus = jnp.sum(found * (1 - true), places)
     missed = jnp.sum((1 - found) * true, places)
-    # What keeps the index from 1, and no difference of numbers that are nearly equal.
+    # The distance of the index from 1, without subtracting nearly equal numbers.
     wrong = alpha * surplus + beta * missed
     losses = wrong / (both + wrong + smooth)
     if weight is None:

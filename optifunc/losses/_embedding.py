@@ -1,4 +1,4 @@
-"""Losses of whether two are alike."""
+"""Losses for whether two examples are alike."""
 
 import math
 
@@ -42,7 +42,7 @@ def hinge_embedding_loss(
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes differ, ``reduction`` is unknown, or
-    ``target``, where it can be seen, has another number; `TypeError` if ``input`` is
+    ``target``, if its values are known, has another number; `TypeError` if ``input`` is
     not of a float dtype.
 
     **Source:** Hadsell et al., 2006, "Dimensionality Reduction by Learning an Invariant
@@ -64,7 +64,7 @@ def cosine_embedding_loss(
     margin: Scalar = 0,
     reduction: Reduction = "mean",
 ) -> Array:
-    """How far the angle of two vectors is from what it should be, by its cosine.
+    """How far the cosine of two vectors' angle is from what it should be.
 
     ::
 
@@ -74,7 +74,7 @@ def cosine_embedding_loss(
 
     **Arguments:**
 
-    - ``input1``, ``input2``: floats of one shape, ``(N, D)`` or ``(D,)``.
+    - ``input1``, ``input2``: floats of the same shape, ``(N, D)`` or ``(D,)``.
     - ``target``: of shape ``(N,)`` or ``()``, 1 (alike) or -1.
     - ``margin``: a number.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
@@ -83,8 +83,8 @@ def cosine_embedding_loss(
     in the dtype of ``input1``.
 
     **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
-    ``target``, where it can be seen, has another number; `TypeError` if ``input1`` is
-    not of a float dtype.
+    ``target``, if its values are known, has another number; `TypeError` if ``input1``
+    is not of a float dtype.
     """
     check_number("margin", margin)
     dtype, (x1, x2, y) = as_floats(input1=input1, input2=input2, target=target)
@@ -96,7 +96,7 @@ def cosine_embedding_loss(
         raise ValueError(
             f"target must be of shape {x1.shape[:-1]}, found shape {y.shape}"
         )
-    # Two roots, where the one of a product would overflow.
+    # Two roots, because the root of the product could overflow.
     cosine = jnp.sum(x1 * x2, axis=-1) / (_length(x1) * _length(x2))
     alike = jnp.where(y == 1, 1 - cosine, 0)
     different = jnp.where(y == -1, positive_part(cosine - margin), 0)
@@ -112,16 +112,17 @@ def cosine_similarity(
 
         cos = sum(x * y) / (max(norm(x), eps) * max(norm(y), eps))    along one axis
 
-    It is no loss, and the other way round than one: `cosine_embedding_loss` is.
+    This is not a loss: it is larger for similar vectors. For a loss, see
+    `cosine_embedding_loss`.
 
     **Arguments:**
 
-    - ``input1``, ``input2``: floats of one rank, with sizes that are equal or 1.
+    - ``input1``, ``input2``: floats of the same rank, with sizes that are equal or 1.
     - ``dim``: the axis of the vectors.
-    - ``eps``: the least length that is divided by, at least 0.
+    - ``eps``: the smallest length to divide by, at least 0.
 
     **Returns:** an array without that axis, in the dtype of ``input1``. Its derivative
-    at a vector of zeros is finite for an ``eps`` above 0.
+    at a zero vector is finite if ``eps`` is above 0.
 
     **Raises:** `ValueError` if the shapes do not fit, ``dim`` is not one of their axes
     or ``eps`` is negative; `TypeError` if ``input1`` is not of a float dtype.
@@ -138,7 +139,7 @@ def cosine_similarity(
 
 
 def _at_least(square: Array, eps: Scalar) -> Array:
-    """The square root, and ``eps`` where that is more."""
+    """The larger of the square root and ``eps``."""
     return jnp.maximum(sqrt(square), eps)
 
 

@@ -1,4 +1,4 @@
-"""Losses that a function of scores defines."""
+"""Losses defined by a function of scores."""
 
 from collections.abc import Callable
 
@@ -24,15 +24,15 @@ def fenchel_young_loss(
         loss = max_fun(input) - sum(target * input)
 
     Its gradient is that of ``max_fun`` minus ``target``. With the logarithm of the sum
-    of exponentials, the default, it is the cross-entropy; other functions serve targets
-    that are permutations, trees or paths. Without a term that depends on the target
-    alone, it may be negative.
+    of exponentials, the default, it is the cross-entropy; other functions are for
+    targets that are permutations, trees or paths. It omits a term that depends only on
+    the target, so it may be negative.
 
     **Arguments:**
 
     - ``input``: scores, floats of shape (..., D).
     - ``target``: numbers of the same shape, such as a distribution.
-    - ``max_fun``: a function of one vector (D,) of at least float32, that returns a
+    - ``max_fun``: a function of one vector (D,) of at least float32 that returns a
       scalar.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 

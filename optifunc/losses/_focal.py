@@ -1,4 +1,4 @@
-"""Cross-entropy of a choice between two that looks away from what is easy."""
+"""Cross-entropy for a choice between two that gives less weight to easy examples."""
 
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -18,7 +18,7 @@ def sigmoid_focal_loss(
     gamma: Scalar = 2.0,
     reduction: Reduction = "mean",
 ) -> Array:
-    """Cross-entropy of ``sigmoid(input)``, less of it where the answer is clear.
+    """Cross-entropy of ``sigmoid(input)`` with less weight on easy examples.
 
     ::
 
@@ -31,16 +31,16 @@ def sigmoid_focal_loss(
 
     - ``input``: logits, floats of any shape.
     - ``target``: of the same shape, in [0, 1].
-    - ``alpha``: what targets of 1 count, in [0, 1], where those of 0 count
-      ``1 - alpha``; None: all count 1. (torchvision's default is 0.25.)
-    - ``gamma``: the exponent, at least 0; with 0 the loss is the cross-entropy.
+    - ``alpha``: the weight of targets of 1, in [0, 1]; those of 0 have the weight ``1 -
+      alpha``. None: all have the weight 1. (torchvision's default is 0.25.)
+    - ``gamma``: the exponent, at least 0; with 0, the loss is the cross-entropy.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes differ, ``reduction`` is unknown, or
-    ``target``, ``alpha`` or ``gamma``, where it can be seen, is out of range;
+    ``target``, ``alpha`` or ``gamma``, if its value is known, is out of range;
     `TypeError` if ``input`` is not of a float dtype.
 
     **Source:** Lin et al., "Focal loss for dense object detection", 2017,
@@ -52,7 +52,7 @@ def sigmoid_focal_loss(
     dtype, (x, y) = as_floats(input=input, target=target)
     check_values("target", target, is_probability, "in [0, 1]")
     check_same_shape(input=x, target=y)
-    # Sums of what is not negative, so that nothing cancels.
+    # Sums of nonnegative terms, so that nothing cancels.
     wrong = y * lax.logistic(-x) + (1 - y) * lax.logistic(x)
     losses = power(wrong, gamma) * (y * softplus(-x) + (1 - y) * softplus(x))
     if alpha is not None:

@@ -1,4 +1,4 @@
-"""Losses of scores that are to lead by a margin."""
+"""Losses for scores that should lead by a margin."""
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -14,7 +14,7 @@ from ._reduction import Reduction, reduce
 def hinge_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """How much a score of a label 1 or -1 falls short of a margin of 1.
+    """How far a score falls short of a margin of 1, for labels 1 and -1.
 
     ``loss = max(0, 1 - target * input)``.
 
@@ -28,7 +28,7 @@ def hinge_loss(
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes differ, ``reduction`` is unknown, or
-    ``target``, where it can be seen, has another number; `TypeError` if ``input`` is
+    ``target``, if its values are known, has another number; `TypeError` if ``input`` is
     not of a float dtype.
 
     **Source:** Cortes and Vapnik, "Support-vector networks", 1995.
@@ -43,9 +43,9 @@ def squared_hinge_loss(
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `hinge_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `hinge_loss`.
 
-    **Returns, raises:** as `hinge_loss`.
+    **Returns, raises:** see `hinge_loss`.
     """
     return _of_signs(input, target, 1.0, 2, reduction)
 
@@ -53,13 +53,13 @@ def squared_hinge_loss(
 def perceptron_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """How wrong the sign of a score is: ``loss = max(0, -target * input)``.
+    """How far a score has the wrong sign: ``loss = max(0, -target * input)``.
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `hinge_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `hinge_loss`.
 
-    **Returns, raises:** as `hinge_loss`.
+    **Returns, raises:** see `hinge_loss`.
 
     **Source:** Rosenblatt, "The perceptron", 1958.
     """
@@ -69,13 +69,13 @@ def perceptron_loss(
 def multiclass_hinge_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """How much the score of a class falls short of leading all others by 1.
+    """How far the score of a class falls short of leading all others by 1.
 
     ::
 
         loss = max(0, max_{c != target} 1 + x[c] - x[target])
 
-    `multi_margin_loss` adds up the shortfalls instead, over the classes.
+    `multi_margin_loss` sums the shortfalls over the classes instead.
 
     **Arguments:**
 
@@ -83,13 +83,12 @@ def multiclass_hinge_loss(
     - ``target``: integers in [0, C), in shape () or (N,).
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
-    **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum; in
-    the dtype of ``input``. The gradient of scores that are equal is shared between
-    them.
+    **Returns:** for ``"none"``, a loss for each label, otherwise their mean or sum; in
+    the dtype of ``input``. Equal scores share the gradient.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    a label out of range or an unknown ``reduction``. A label out of range under `jit`,
-    which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, a label out
+    of range or an unknown ``reduction``. Under `jit`, where labels cannot be checked,
+    one out of range makes the loss and its gradient NaN.
 
     **Source:** Crammer and Singer, "On the algorithmic implementation of multiclass
     kernel-based vector machines", 2001.
@@ -100,13 +99,13 @@ def multiclass_hinge_loss(
 def multiclass_perceptron_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """By how much another class leads: ``loss = max(x) - x[target]``.
+    """How far another class leads: ``loss = max(x) - x[target]``.
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `multiclass_hinge_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `multiclass_hinge_loss`.
 
-    **Returns, raises:** as `multiclass_hinge_loss`.
+    **Returns, raises:** see `multiclass_hinge_loss`.
 
     **Source:** Collins, "Discriminative training methods for hidden Markov models",
     2002.
@@ -117,9 +116,9 @@ def multiclass_perceptron_loss(
 def as_scores_and_labels(
     input: ArrayLike, target: ArrayLike
 ) -> tuple[jnp.dtype, Array, Array, Array]:
-    """The dtype, the scores (.., C), the labels, and which score is that of each.
+    """The dtype, the scores (.., C), the labels, and which score belongs to each.
 
-    **Raises:** as `multiclass_hinge_loss`.
+    **Raises:** see `multiclass_hinge_loss`.
     """
     dtype, (scores,) = as_floats(input=input)
     check_scores("input", scores)

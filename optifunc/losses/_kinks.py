@@ -1,4 +1,4 @@
-"""Functions with a kink, where their derivative is torch's."""
+"""Functions with a kink, at which their derivative is torch's."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,7 @@ from jax import Array
 
 from .._numerics import Scalar
 
-# What keeps torch from dividing by 0: a constant of float32, for float64 numbers too.
+# Keeps torch from dividing by 0: a float32 constant, for float64 numbers, too.
 EPSILON = float(np.float32(1e-12))
 
 

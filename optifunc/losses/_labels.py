@@ -1,4 +1,4 @@
-"""Class labels and lengths: integers, seen where they can be."""
+"""Class labels and lengths: integers, checked if they are known."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,8 +14,8 @@ from ._arguments import check_values, is_traced
 def as_integers(name: str, value: Any) -> Array:
     """An argument of labels or lengths, as JAX's default integers.
 
-    **Raises:** `TypeError` if it is not of an integer dtype, `ValueError` if an array
-    of NumPy or a list has a number beyond that dtype.
+    **Raises:** `TypeError` if it does not have an integer dtype, `ValueError` if a
+    NumPy array or a list has a number beyond that dtype.
     """
     default = jnp.iinfo(jnp.result_type(int))
     array: Any = value if isinstance(value, Array) else np.asarray(value)
@@ -30,16 +30,16 @@ def as_integers(name: str, value: Any) -> Array:
     with evaluated(value):
         labels = jnp.asarray(array)
         if jnp.iinfo(labels.dtype).max > default.max:
-            # Unsigned: what would turn negative is no label either way.
+            # Unsigned: a number that would turn negative is not a label anyway.
             labels = jnp.minimum(labels, jnp.asarray(default.max, labels.dtype))
         # A uint8 could not be compared with an `ignore_index` of -100.
         return labels.astype(default.dtype)
 
 
 def evaluated(*values: Any) -> AbstractContextManager[None]:
-    """Compute at once, within a traced function too, if none of ``values`` is traced.
+    """Compute immediately, even in a traced function, if none of ``values`` is traced.
 
-    So that what is known of labels and lengths stays known, to be checked.
+    So known labels and lengths stay known and can be checked.
     """
     return nullcontext() if is_traced(*values) else jax.ensure_compile_time_eval()
 
@@ -62,7 +62,7 @@ def check_labels(
 def check_scores(name: str, scores: Array) -> None:
     """Check the scores of one sample's or several samples' classes.
 
-    **Raises:** `ValueError` for another rank, or no class.
+    **Raises:** `ValueError` for another rank, or if there are no classes.
     """
     if scores.ndim not in (1, 2) or scores.shape[-1] == 0:
         raise ValueError(
@@ -78,10 +78,10 @@ def in_range(labels: Array, classes: int) -> Array:
 def nan_unless(
     valid: Array, losses: Array, scores: Array, axis: int | tuple[int, ...]
 ) -> Array:
-    """``losses``, but NaN, and NaN the gradient of ``scores``, where not ``valid``.
+    """``losses`` with NaN where not ``valid``, also for the gradient of ``scores``.
 
-    What is computed from a label out of range, which nobody could see, must not pass
-    for a loss. Each has its scores along ``axis``.
+    A value computed from a label out of range, which could not be checked, must not
+    look like a loss. Each loss has its scores along ``axis``.
     """
     doubtful = jnp.where(jnp.expand_dims(valid, axis), 0, scores)
     factor = jnp.where(valid, 1, jnp.nan).astype(scores.dtype)

@@ -1,4 +1,4 @@
-"""Losses of distributions: negative log-likelihoods, and a divergence of two."""
+"""Losses for distributions: negative log-likelihoods, and a divergence of two."""
 
 import math
 from typing import Literal
@@ -27,7 +27,7 @@ def poisson_nll_loss(
     eps: Scalar = 1e-8,
     reduction: Reduction = "mean",
 ) -> Array:
-    """Negative log-likelihood of counts, which are Poisson distributed.
+    """Negative log-likelihood of Poisson-distributed counts.
 
     ::
 
@@ -36,7 +36,7 @@ def poisson_nll_loss(
         loss += target * log(target) - target + log(2 * pi * target) / 2
                 where target > 1, if full
 
-    The last is Stirling's approximation of ``log(target!)``.
+    The last term is Stirling's approximation of ``log(target!)``.
 
     **Arguments:**
 
@@ -44,7 +44,7 @@ def poisson_nll_loss(
       any shape.
     - ``target``: counts of the same shape.
     - ``log_input``, ``full``: as above.
-    - ``eps``: a small number, so that ``log(0)`` is not met.
+    - ``eps``: a small number that avoids ``log(0)``.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** an array of the shape of ``input`` for ``"none"``, otherwise a scalar;
@@ -59,7 +59,7 @@ def poisson_nll_loss(
     losses = jnp.exp(x) - y * x if log_input else x - y * jnp.log(x + eps)
     if full:
         is_large = y > 1
-        n = jnp.where(is_large, y, 1)  # no logarithm of 0, nor a derivative of it
+        n = jnp.where(is_large, y, 1)  # avoids the logarithm of 0 and its derivative
         stirling = n * jnp.log(n) - n + 0.5 * jnp.log(2 * math.pi * n)
         losses = losses + jnp.where(is_large, stirling, 0)
     return reduce(losses, reduction).astype(dtype)
@@ -73,7 +73,7 @@ def gaussian_nll_loss(
     eps: Scalar = 1e-6,
     reduction: Reduction = "mean",
 ) -> Array:
-    """Negative log-likelihood of numbers, which are normally distributed.
+    """Negative log-likelihood of normally distributed numbers.
 
     ::
 
@@ -81,14 +81,15 @@ def gaussian_nll_loss(
         loss = (log(v) + (input - target)**2 / v) / 2
         loss += log(2 * pi) / 2, if full
 
-    The bound ``eps`` is without derivative: below it ``var`` has the gradient of ``v``.
+    The bound ``eps`` is not differentiated: below it, ``var`` gets the gradient of
+    ``v``.
 
     **Arguments:**
 
     - ``input``: expectations, floats of any shape.
-    - ``target``: numbers of the same shape, or of size 1 in some dimensions.
-    - ``var``: variances, at least 0: a number, or of the shape of ``input``, or of that
-      without the last dimension, or with size 1 in one of them.
+    - ``target``: numbers of the same shape, or with size 1 in some dimensions.
+    - ``var``: variances, at least 0: a number, or an array with the shape of ``input``,
+      without the last dimension, or with size 1 in one dimension.
     - ``full``, ``eps``: as above.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
@@ -96,7 +97,7 @@ def gaussian_nll_loss(
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes do not fit, ``reduction`` is unknown, or
-    ``var``, where it can be seen, is negative; `TypeError` if ``input`` is not of a
+    ``var``, if its values are known, is negative; `TypeError` if ``input`` is not of a
     float dtype.
 
     **Source:** Nix and Weigend, 1994, "Estimating the mean and variance of the target
@@ -144,8 +145,8 @@ def kl_div(
         loss = exp(target) * (target - input), if log_target
 
     ``0 * log(0)`` is 0, and so is its derivative. The reduction ``"batchmean"`` is the
-    sum over the size of the first dimension: the divergence. ``"mean"``, the default as
-    in torch, divides by the number of classes besides.
+    sum divided by the size of the first dimension: the divergence. ``"mean"``, the
+    default as in torch, also divides by the number of classes.
 
     **Arguments:**
 
@@ -180,14 +181,14 @@ def generalized_kl_div(
 
         loss = target * (log(target) - input) - target + exp(input)
 
-    Each element is 0 where ``target`` is ``exp(input)`` and positive elsewhere, which
-    holds of `kl_div` only for the sum of two distributions.
+    Each element is 0 where ``target`` is ``exp(input)`` and positive elsewhere. For
+    `kl_div`, this holds only for the sum over two distributions.
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``, ``log_target``: as `kl_div` takes them.
+    - ``input``, ``target``, ``reduction``, ``log_target``: see `kl_div`.
 
-    **Returns, raises:** as `kl_div`.
+    **Returns, raises:** see `kl_div`.
 
     **Source:** Boyd and Vandenberghe, "Convex Optimization", 2004, page 90.
     """

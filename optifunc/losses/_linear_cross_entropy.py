@@ -1,9 +1,9 @@
 """Cross-entropy of a linear classifier whose logits never exist as a whole.
 
-Classes come in blocks. For each sample a pass over the blocks keeps the largest logit
-so far, the sum of exponentials relative to it, and the sums that the targets ask for.
-The pass is a scan whose body is computed again for the derivative, so that what is kept
-of a block is its carry alone.
+Classes are processed in blocks. For each sample, a pass over the blocks keeps the
+largest logit so far, the sum of exponentials relative to it, and the sums that the
+targets need. The pass is a scan whose body is recomputed for the derivative, so only
+its carry is kept for each block.
 """
 
 from functools import partial
@@ -39,32 +39,31 @@ def linear_cross_entropy(
 
         loss = cross_entropy(input @ linear_weight.T + linear_bias, target, ...)
 
-    Of N samples and C classes no array of N x C numbers is made, neither for the loss
-    nor for its derivatives, but one of N x ``block_size``. The derivatives compute the
-    logits once more; they are exact, of any order, backwards and forwards.
+    With N samples and C classes, neither the loss nor its derivatives create an array
+    of N x C numbers, but only one of N x ``block_size``. The derivatives recompute the
+    logits; they are exact, of any order, in reverse and forward mode.
 
     **Arguments:**
 
-    - ``input``: samples, floats in shape (D,) or (N, D).
+    - ``input``: samples, floats of shape (D,) or (N, D).
     - ``linear_weight``: the classifier, (C, D), or (C, d1, ..., dK, D) for samples (N,
       D) with K-dimensional targets.
-    - ``target``: class labels, integers in shape (), (N,) or (N, d1, ..., dK); or class
-      probabilities in shape (C,), (N, C) or (N, C, d1, ..., dK).
-    - ``linear_bias``: in the shape of ``linear_weight`` without D, or (C,); or None.
+    - ``target``: class labels, integers of shape (), (N,) or (N, d1, ..., dK); or class
+      probabilities of shape (C,), (N, C) or (N, C, d1, ..., dK).
+    - ``linear_bias``: of the shape of ``linear_weight`` without D, or (C,); or None.
     - ``weight``: a factor for each class, (C,), or None.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``, as in `cross_entropy`.
-    - ``ignore_index``: the label whose samples cost nothing and do not count (None:
-      -100).
+    - ``ignore_index``: the label whose samples are left out (None: -100).
     - ``label_smoothing``: in [0, 1].
-    - ``block_size``: how many classes are in a block. One that divides C saves a copy
-      of ``linear_weight``. (torch's ``options`` choose blocks of samples.)
+    - ``block_size``: the number of classes in a block. A divisor of C saves a copy of
+      ``linear_weight``. (torch's ``options`` choose blocks of samples.)
 
-    **Returns:** as `cross_entropy`, in the dtype of ``input``. It is computed in
-    float32 at least.
+    **Returns:** see `cross_entropy`; in the dtype of ``input``. It is computed in at
+    least float32.
 
-    **Raises:** as `cross_entropy`; `ValueError` too if the shapes do not fit or
-    ``block_size`` is below 1. A label out of range under `jit`, which cannot be seen,
-    makes the loss and its gradient NaN.
+    **Raises:** see `cross_entropy`; also `ValueError` if the shapes do not fit or
+    ``block_size`` is below 1. Under `jit`, where labels cannot be checked, one out of
+    range makes the loss and its gradient NaN.
     """
     check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
     check_integer("block_size", block_size, at_least=1)
@@ -104,7 +103,7 @@ def linear_cross_entropy(
 
 
 class _Columns(NamedTuple):
-    """What has an entry for each class, the first axis. ``None``: all the same."""
+    """Arrays with an entry for each class along the first axis; ``None``: constant."""
 
     matrix: Array  # [C, places * D]
     bias: Array | None  # [C, places]
@@ -131,14 +130,14 @@ def _over_blocks(
 ) -> _Sums:
     classes = len(columns.matrix)
     places = columns.matrix.shape[1] // x.shape[1]
-    # Of the kind that the sums will be: spread over devices as the arguments are.
+    # Like the sums later: spread over devices like the arguments.
     zero = 0 * lax.stop_gradient(x[:, :1] + _as_like(columns.matrix[:1, :1], x))
     zero = jnp.broadcast_to(zero, (len(x), places))
     if targets is not None:
         zero = zero + (0 * targets).astype(x.dtype)
     lowest = jnp.full_like(zero, jnp.finfo(x.dtype).min / 4)
     sums = _Sums(lowest, zero, zero, zero, zero)
-    # Of the logits of a block nothing is kept for the derivative.
+    # Nothing of a block's logits is kept for the derivative.
     body = jax.checkpoint(
         partial(_with_block, x, targets, smoothing, classes), prevent_cse=False
     )
@@ -164,9 +163,9 @@ def _as_like(corner: Array, x: Array) -> Array:
 
 
 def _size_of_blocks(classes: int, most: int) -> int:
-    """The greatest size that divides ``classes``, unless it is less than half of most.
+    """The largest size that divides ``classes``, unless it is below half the maximum.
 
-    Blocks that leave a rest are cut out of the classifier, which copies it.
+    If blocks leave a remainder, they are sliced from the classifier, which copies it.
     """
     most = min(most, classes)
     sizes = range(most, most // 2, -1)

@@ -1,4 +1,4 @@
-"""Losses of the order of a list."""
+"""Losses for the order of a list."""
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +16,14 @@ def ranking_softmax_loss(
     weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Array:
-    """The cross-entropy of a list's relevances and the softmax of its scores.
+    """The cross-entropy between a list's relevances and the softmax of its scores.
 
     ::
 
         loss = -sum(weight * target * log_softmax(input))    over the items of a list
 
     Items that ``where`` leaves out count in neither. A list without items costs 0 and
-    does not count in the mean; the mean of no list is 0.
+    does not count in the mean; the mean over no lists is 0.
 
     **Arguments:**
 
@@ -55,7 +55,7 @@ def ranking_softmax_loss(
     check_same_shape(input=scores, target=relevance, weight=factor, where=is_item)
     if factor is not None:
         relevance = relevance * factor
-    # A list without items is computed as one of equal scores, whose gradient is finite.
+    # Treat a list without items like one with equal scores, whose gradient is finite.
     has_items = jnp.any(is_item, -1)
     is_absent = ~is_item & has_items[..., None]
     scores = jnp.where(is_item, scores, 0)

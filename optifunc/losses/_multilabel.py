@@ -1,4 +1,4 @@
-"""Losses of several classes at once."""
+"""Losses for several classes at once."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from ._softplus import softplus
 def multilabel_margin_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """The hinge loss of each class that is a target against each that is not.
+    """The hinge loss of each target class against each other class.
 
     ::
 
@@ -22,18 +22,18 @@ def multilabel_margin_loss(
 
     **Arguments:**
 
-    - ``input``: floating point, scores x in shape (C,) or (N, C).
-    - ``target``: integers in the shape of ``input``: a sample's classes, each in [0,
-      C), then -1; what comes after the first -1 is not used, but must be in [-1, C)
-      too. A class that is listed twice counts twice.
+    - ``input``: floating-point scores x of shape (C,) or (N, C).
+    - ``target``: integers with the shape of ``input``: a sample's classes, each in [0,
+      C), then -1; numbers after the first -1 are not used, but must also be in [-1, C).
+      A class that is listed twice counts twice.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each sample, otherwise their mean or sum, in
-    the dtype of ``input``. At a kink the gradient is that of the flat side, 0.
+    the dtype of ``input``. At a kink, the gradient is that of the flat side, 0.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    a label out of range or an unknown ``reduction``. A label out of range under `jit`,
-    which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, a label out
+    of range or an unknown ``reduction``. Under `jit`, where labels cannot be checked,
+    one out of range makes the loss and its gradient NaN.
     """
     dtype, (scores,) = as_floats(input=input)
     check_scores("input", scores)
@@ -49,7 +49,7 @@ def multilabel_margin_loss(
     is_listed = lax.cummin(labels, axis) >= 0  # nothing negative up to here
 
     def is_class(labels: Array, is_listed: Array) -> Array:
-        """Of one label for each sample: which class it is, if it is listed."""
+        """Which class the label of each sample is, if it is listed."""
         label = lax.broadcasted_iota(labels.dtype, scores.shape, axis)
         return (labels[..., None] == label) & is_listed[..., None]
 
@@ -64,13 +64,13 @@ def multilabel_margin_loss(
     def of_label(label: tuple[Array, Array]) -> Array:
         is_this = is_class(*label)
         score = jnp.sum(scores, axis, keepdims=True, where=is_this)
-        # In this order: where scores are large its rounding decides the side of the
+        # The order matters: for large scores, its rounding decides the side of the
         # kink.
         excess = jnp.broadcast_to(1 - score, scores.shape) + scores
         is_against = is_this.any(axis, keepdims=True) & ~is_target
         return jnp.sum(jnp.where(is_against & (excess > 0), excess, 0), axis)
 
-    # Some at once: all would take memory of C^2 for each sample.
+    # A few at a time: all would take memory of C^2 for each sample.
     losses = lax.map(of_label, each_label, batch_size=32).sum(0) / classes
     losses = nan_unless(is_label(labels).all(axis), losses, scores, axis)
     return reduce(losses, reduction).astype(dtype)
@@ -82,7 +82,7 @@ def multilabel_soft_margin_loss(
     weight: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Array:
-    """The mean over classes of a binary cross-entropy for each, from logits.
+    """The mean over classes of their binary cross-entropies, from logits.
 
     ::
 
@@ -91,9 +91,9 @@ def multilabel_soft_margin_loss(
 
     **Arguments:**
 
-    - ``input``: floating point, logits x in shape (..., C).
-    - ``target``: real numbers y in the same shape, 1 for a class that holds and 0 for
-      another one.
+    - ``input``: floating-point logits x of shape (..., C).
+    - ``target``: real numbers y of the same shape, 1 for a class that applies and 0 for
+      one that does not.
     - ``weight``: factors that broadcast to that shape, (C,) for instance, or None.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 

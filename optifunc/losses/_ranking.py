@@ -1,4 +1,4 @@
-"""Losses of which of two is nearer, or ranked higher."""
+"""Losses for which of two is closer, or ranked higher."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def margin_ranking_loss(
     margin: Scalar = 0,
     reduction: Reduction = "mean",
 ) -> Array:
-    """How much two scores fall short of being ranked as they should, by a margin.
+    """How far two scores fall short of the right order with a margin.
 
     ::
 
@@ -31,8 +31,8 @@ def margin_ranking_loss(
     **Arguments:**
 
     - ``input1``, ``input2``: scores, floats.
-    - ``target``: 1 where ``input1`` should be the higher one, -1 where ``input2``; the
-      three have one rank, and sizes that are equal or 1.
+    - ``target``: 1 where ``input1`` should be higher, -1 where ``input2`` should be;
+      the three have the same rank, and sizes that are equal or 1.
     - ``margin``: a number.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
@@ -58,7 +58,7 @@ def triplet_margin_loss(
     swap: bool = False,
     reduction: Reduction = "mean",
 ) -> Array:
-    """How much farther the positive example is than the negative one, with a margin.
+    """How much farther away the positive example is than the negative, with a margin.
 
     ::
 
@@ -67,15 +67,15 @@ def triplet_margin_loss(
         far = min(far, distance(positive, negative)),    if swap
         loss = max(0, margin + distance(anchor, positive) - far)
 
-    The derivative of the distance is 0 where it is 0, and where a difference is 0.
+    The derivative of the distance is 0 where the distance or a difference is 0.
 
     **Arguments:**
 
     - ``anchor``, ``positive``, ``negative``: floats of shape ``(N, D)``, ``(D,)`` or
-      any of one rank, with sizes that are equal or 1.
+      any other common rank, with sizes that are equal or 1.
     - ``margin``: a number above 0.
-    - ``p``: a Python number, at least 0 (the number of differences that are not 0) or
-      infinite (the largest one).
+    - ``p``: a Python number, at least 0 (the number of nonzero differences) or infinite
+      (the largest difference).
     - ``eps``: a number.
     - ``swap``: whether the anchor and the positive example may change places.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
@@ -93,7 +93,7 @@ def triplet_margin_loss(
     check_number("margin", margin, above=0)
     check_number("eps", eps)
     if not is_number(p):
-        raise TypeError(f"p must be a number and no array, found {p!r}")
+        raise TypeError(f"p must be a number and not an array, found {p!r}")
     check_range("p", p, at_least=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
     _check_vectors(anchor=a, positive=x, negative=y)
@@ -115,13 +115,13 @@ def triplet_margin_with_distance_loss(
 
     **Arguments:**
 
-    - ``anchor``, ``positive``, ``negative``: of one rank, and otherwise as the function
-      takes them.
+    - ``anchor``, ``positive``, ``negative``: of the same rank, and otherwise as the
+      function requires.
     - ``distance_function``: a function of two arrays of at least float32; without it,
       the Euclidean distance of `triplet_margin_loss`.
-    - ``margin``, ``swap``, ``reduction``: as `triplet_margin_loss` takes them.
+    - ``margin``, ``swap``, ``reduction``: see `triplet_margin_loss`.
 
-    **Returns, raises:** as `triplet_margin_loss`.
+    **Returns, raises:** see `triplet_margin_loss`.
     """
     check_number("margin", margin, above=0)
     dtype, (a, x, y) = as_floats(anchor=anchor, positive=positive, negative=negative)
@@ -135,7 +135,7 @@ def triplet_margin_with_distance_loss(
 
 def _check_vectors(*, anchor: Array, positive: Array, negative: Array) -> None:
     if anchor.ndim == 0:
-        raise ValueError("anchor must have 1 dimension at least, found a scalar")
+        raise ValueError("anchor must have at least 1 dimension, found a scalar")
     check_compatible(anchor=anchor, positive=positive, negative=negative)
 
 
@@ -164,8 +164,8 @@ def _distance(x: Array, y: Array, *, p: float, eps: Scalar) -> Array:
         return largest[..., 0]
     if p == 0:
         return jnp.sum(sizes != 0, axis=-1, dtype=sizes.dtype)
-    # A norm of large numbers, to a large power, would overflow. The scale cancels out,
-    # and so it may be a constant.
+    # A large power of large numbers would overflow. The scale cancels out, so it can be
+    # a constant.
     is_scale = jnp.isfinite(largest) & (largest > 0)
     scale = lax.stop_gradient(jnp.where(is_scale, largest, 1))
     total = jnp.sum(power(sizes / scale, p), axis=-1)

@@ -1,4 +1,4 @@
-"""From the loss of each element or sample to what is asked for."""
+"""Reducing the losses of elements or samples."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -21,7 +21,7 @@ def reduce(losses: Array, reduction: Reduction) -> Array:
 
 
 def reduce_weighted(losses: Array, weights: Array, reduction: Reduction) -> Array:
-    """`reduce` of losses that have their weights; the mean is over the sum of these."""
+    """`reduce` for weighted losses; the mean is divided by the sum of the weights."""
     if reduction == "mean":
         return jnp.sum(losses) / jnp.sum(weights)
     return reduce(losses, reduction)

@@ -1,4 +1,4 @@
-"""Losses of the difference between a prediction and a number."""
+"""Losses for the difference between a prediction and a number."""
 
 import math
 
@@ -59,9 +59,9 @@ def mse_loss(
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``, ``weight``: as `l1_loss` takes them.
+    - ``input``, ``target``, ``reduction``, ``weight``: see `l1_loss`.
 
-    **Returns, raises:** as `l1_loss`.
+    **Returns, raises:** see `l1_loss`.
     """
     dtype, (x, y, w) = as_floats(input=input, target=target, weight=weight)
     check_same_shape(input=x, target=y, weight=w)
@@ -85,10 +85,10 @@ def smooth_l1_loss(
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `l1_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `l1_loss`.
     - ``beta``: a number or scalar array, at least 0.
 
-    **Returns, raises:** as `l1_loss`; `ValueError` too if ``beta`` is negative.
+    **Returns, raises:** see `l1_loss`; also `ValueError` if ``beta`` is negative.
 
     **Source:** Girshick, 2015, "Fast R-CNN".
     """
@@ -116,16 +116,16 @@ def huber_loss(
         d = abs(input - target)
         loss = weight * (d**2 / 2 if d < delta else delta * (d - delta / 2))
 
-    Unlike that of `l1_loss`, and as in torch, the weighted mean is ``sum(loss)`` over
+    As in torch, but unlike in `l1_loss`, the weighted mean is ``sum(loss)`` divided by
     the number of elements.
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `l1_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `l1_loss`.
     - ``delta``: a number or scalar array, above 0.
-    - ``weight``: as `l1_loss` takes it.
+    - ``weight``: see `l1_loss`.
 
-    **Returns, raises:** as `l1_loss`; `ValueError` too if ``delta`` is not above 0.
+    **Returns, raises:** see `l1_loss`; also `ValueError` if ``delta`` is not above 0.
 
     **Source:** Huber, 1964, "Robust Estimation of a Location Parameter".
     """
@@ -142,14 +142,15 @@ def log_cosh_loss(
 ) -> Array:
     """Squared error near 0, absolute error away from it, and smooth.
 
-    ``loss = log(cosh(input - target))``, which is near ``d**2 / 2`` for small
-    differences ``d`` and ``abs(d) - log(2)`` for large ones, to rounding for both.
+    ``loss = log(cosh(input - target))``, which is close to ``d**2 / 2`` for small
+    differences ``d`` and to ``abs(d) - log(2)`` for large ones; accurate to rounding
+    for both.
 
     **Arguments:**
 
-    - ``input``, ``target``, ``reduction``: as `l1_loss` takes them.
+    - ``input``, ``target``, ``reduction``: see `l1_loss`.
 
-    **Returns, raises:** as `l1_loss`.
+    **Returns, raises:** see `l1_loss`.
 
     **Source:** Chen et al., "Log hyperbolic cosine loss improves variational
     auto-encoder", 2019.
@@ -172,9 +173,9 @@ _log_cosh.defjvps(lambda tangent, _, x: tangent * jnp.tanh(x))
 
 
 def _split(difference: Array, width: Scalar) -> tuple[Array, Array, Array]:
-    """Which are less than ``width`` from 0; these, and the distances of the others.
+    """Which are closer than ``width`` to 0; these, and the distances of the others.
 
-    Both are 0 where they do not count, so that nothing there makes a gradient NaN.
+    Both are 0 where they do not apply, so that nothing there makes a gradient NaN.
     """
     is_near = jnp.abs(difference) < width
     near = jnp.where(is_near, difference, 0)

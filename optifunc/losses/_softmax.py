@@ -1,4 +1,4 @@
-"""Relatives of the cross-entropy of a softmax."""
+"""Variants of the cross-entropy of a softmax."""
 
 from typing import Any
 
@@ -28,18 +28,18 @@ def poly_loss(
 
     **Arguments:**
 
-    - ``input``: logits, floats in shape (C,), (N, C) or (N, C, d1, ..., dK).
-    - ``target``: class labels, integers in [0, C) in that shape without C; or class
-      probabilities in the shape of ``input``.
-    - ``epsilon``: how much of the term is added, at least -1.
+    - ``input``: logits, floats of shape (C,), (N, C) or (N, C, d1, ..., dK).
+    - ``target``: class labels, integers in [0, C) of that shape without C; or class
+      probabilities with the shape of ``input``.
+    - ``epsilon``: the coefficient of the term, at least -1.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each distribution, otherwise their mean or
     sum; in the dtype of ``input``.
 
-    **Raises:** `TypeError` for dtypes other than these; `ValueError` for other shapes,
-    a label or an ``epsilon`` out of range or an unknown ``reduction``. A label out of
-    range under `jit`, which cannot be seen, makes the loss and its gradient NaN.
+    **Raises:** `TypeError` for other dtypes; `ValueError` for other shapes, a label or
+    an ``epsilon`` out of range or an unknown ``reduction``. Under `jit`, where labels
+    cannot be checked, one out of range makes the loss and its gradient NaN.
 
     **Source:** Leng et al., "PolyLoss: a polynomial expansion perspective of
     classification loss functions", 2022,
@@ -48,7 +48,7 @@ def poly_loss(
     check_number("epsilon", epsilon, at_least=-1)
     dtype, x, shares, is_valid, axis = _distributions(input, target)
     log_p = jax.nn.log_softmax(x, axis)
-    # 1 - p, without losing its digits as p comes near 1.
+    # 1 - p, without cancellation for p near 1.
     losses = jnp.sum(shares * (-log_p - epsilon * jnp.expm1(log_p)), axis)
     return reduce(nan_unless(is_valid, losses, x, axis), reduction).astype(dtype)
 
@@ -56,21 +56,21 @@ def poly_loss(
 def safe_softmax_cross_entropy(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """`cross_entropy` that also takes logits of minus infinity: classes that cannot be.
+    """`cross_entropy` that accepts logits of minus infinity, for impossible classes.
 
     ``loss = -sum(target * log_softmax(input))``, where ``0 * log(0)`` is 0. The
     gradient is ``softmax(input) * sum(target) - target``, which is 0 for such a class.
-    (With `cross_entropy` of probabilities both are NaN, as in torch.)
+    (With `cross_entropy` of probabilities, both are NaN, as in torch.)
 
     **Arguments:**
 
-    - ``input``: logits, floats in shape (C,), (N, C) or (N, C, d1, ..., dK); finite or
-      minus infinity, and not all of a distribution infinite.
-    - ``target``: as `poly_loss` takes it. Of a class that cannot be, a target above 0
-      costs infinitely much.
+    - ``input``: logits, floats of shape (C,), (N, C) or (N, C, d1, ..., dK); finite or
+      minus infinity, but not all infinite for one distribution.
+    - ``target``: see `poly_loss`. For an impossible class, a target above 0 has an
+      infinite loss.
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
-    **Returns, raises:** as `poly_loss`.
+    **Returns, raises:** see `poly_loss`.
     """
     dtype, x, shares, is_valid, axis = _distributions(input, target)
     log_p = jax.nn.log_softmax(x, axis)

@@ -13,5 +13,5 @@ def softplus(x: Array) -> Array:
 
 @softplus.defjvp
 def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # `exp(x - softplus(x))`, JAX's own slope, is off by 1e-6 in float32 near x = 15.
+    # JAX's own slope, `exp(x - softplus(x))`, is off by 1e-6 in float32 near x = 15.
     return softplus(primals[0]), lax.logistic(primals[0]) * tangents[0]

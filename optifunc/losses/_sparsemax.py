@@ -1,4 +1,4 @@
-"""Losses of sparsemax, the projection of scores onto the simplex."""
+"""Losses for sparsemax, the projection of scores onto the simplex."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from ._reduction import Reduction, reduce
 def sparsemax_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """Logistic loss that is 0 from a margin of 1 on, for two classes.
+    """Logistic loss for two classes that is 0 beyond a margin of 1.
 
     ::
 
@@ -34,7 +34,7 @@ def sparsemax_loss(
     in the dtype of ``input``.
 
     **Raises:** `ValueError` if the shapes differ, ``reduction`` is unknown, or
-    ``target``, where it can be seen, has another number; `TypeError` if ``input`` is
+    ``target``, if its values are known, has another number; `TypeError` if ``input`` is
     not of a float dtype.
 
     **Source:** Martins and Astudillo, "From softmax to sparsemax", 2016; Blondel,
@@ -51,7 +51,7 @@ def sparsemax_loss(
 def multiclass_sparsemax_loss(
     input: ArrayLike, target: ArrayLike, reduction: Reduction = "mean"
 ) -> Array:
-    """The loss whose gradient is sparsemax minus the label, as softmax is in another.
+    """The loss whose gradient is sparsemax minus the one-hot label.
 
     ::
 
@@ -62,14 +62,14 @@ def multiclass_sparsemax_loss(
 
     **Arguments:**
 
-    - ``input``: scores x, floats in shape (C,) or (N, C).
-    - ``target``: integers in [0, C), in shape () or (N,).
+    - ``input``: scores x, floats of shape (C,) or (N, C).
+    - ``target``: integers in [0, C), of shape () or (N,).
     - ``reduction``: ``"none"``, ``"mean"`` or ``"sum"``.
 
     **Returns:** for ``"none"`` a loss for each label, otherwise their mean or sum; in
     the dtype of ``input``.
 
-    **Raises:** as `multiclass_hinge_loss`.
+    **Raises:** see `multiclass_hinge_loss`.
 
     **Source:** Martins and Astudillo, "From softmax to sparsemax: a sparse model of
     attention and multi-label classification", 2016,

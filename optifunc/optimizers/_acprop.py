@@ -24,9 +24,8 @@ class ScaleByAcpropState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_var``: likewise of the squares of what they differ from the average by.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_var``: the same for their squared differences from the average.
     """
 
     step: Shared
@@ -49,7 +48,7 @@ def _acprop(
 ) -> tuple[Array, Array, Array]:
     root = jnp.where(is_first > 0, 1, sqrt(exp_avg_var / correction))
     divisor = root + eps
-    # An average of 0 goes with gradients of 0 so far.
+    # An average of 0 means that all gradients so far were 0.
     direction = jnp.where(divisor > 0, updates / jnp.where(divisor > 0, divisor, 1), 0)
     exp_avg_var = second_moment(exp_avg_var, updates - exp_avg, weight2) + eps_root
     return direction, first_moment(exp_avg, updates, weight1), exp_avg_var
@@ -128,8 +127,8 @@ def acprop(
         m = betas[0] * m + (1 - betas[0]) * g
         u = -lr * (d + weight_decay * p)
 
-    The divisor does not depend on the gradient that it divides, and the mean only
-    serves to find the variance: there is no momentum.
+    The divisor does not depend on the gradient that it divides, and the mean is used
+    only for the variance: there is no momentum.
 
     **Arguments:**
 
@@ -138,17 +137,16 @@ def acprop(
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps_root``: added to the variance at each step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAcpropState`, its trees in the parameters' shapes and dtypes. In
-    float16 a variance may round to 0, and with the default ``eps`` the step after it is
-    infinite: raise ``eps`` there.
+    float16, a variance may round to 0; with the default ``eps``, the step after it is
+    infinite, so raise ``eps``.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

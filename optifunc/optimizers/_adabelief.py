@@ -31,9 +31,8 @@ class ScaleByAdabeliefState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_var``: likewise of the squares of their distances from it.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_var``: the same for their squared distances from it.
     """
 
     step: Shared
@@ -135,7 +134,7 @@ def adabelief(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdaBelief: Adam whose steps are large where gradients are as expected.
+    """AdaBelief: Adam with large steps where gradients are as expected.
 
     ::
 
@@ -147,10 +146,10 @@ def adabelief(
         d = n / (sqrt(s / (1 - betas[1]^t)) + eps)
         u = -lr * (d + weight_decay * p)
 
-    ``eps_root`` is added to what is kept, in every step, and so limits how far ``s``
-    can fall: to ``eps_root / (1 - betas[1])``. Where a gradient stays the same, ``s``
-    does fall, and the steps grow without another limit; that is the method. The paper
-    has 1e-8 for both numbers for images and 1e-16 for language.
+    ``eps_root`` is added to the stored average in every step, which limits how far
+    ``s`` can fall: to ``eps_root / (1 - betas[1])``. If a gradient stays the same,
+    ``s`` does fall, and nothing else limits the growth of the steps; that is the
+    method. The paper uses 1e-8 for both numbers for images, and 1e-16 for language.
 
     **Arguments:**
 
@@ -160,22 +159,22 @@ def adabelief(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps_root``: added to the variance in every step.
     - ``nesterov``: look ahead by one step of the mean.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdabeliefState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
 
     **Source:** Zhuang et al., "AdaBelief Optimizer: Adapting Stepsizes by the Belief in
     Observed Gradients", 2020, [arXiv:2010.07468](https://arxiv.org/abs/2010.07468). The
-    rectification that the authors' package has in addition is left out.
+    additional rectification in the authors' package is left out.
     """
     return assemble(
         scale_by_adabelief(betas, eps, eps_root, nesterov),

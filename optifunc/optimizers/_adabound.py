@@ -33,9 +33,8 @@ class StepByAdaboundState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``max_exp_avg_sq``: the largest of these so far; None without ``amsbound``.
     """
 
@@ -72,13 +71,13 @@ def _adabound(
 class step_by_adabound(GradientTransformation):
     """AdaBound's step.
 
-    The rule: see `adabound`. The learning rate is an argument because it is inside the
-    bounds.
+    The rule: see `adabound`. The learning rate is an argument because the bounds depend
+    on it.
 
     **Arguments:**
 
     - ``lr``, ``betas``, ``eps``, ``final_lr``, ``gamma``, ``amsbound``: see `adabound`.
-    - ``base_lr``: the value of ``lr`` that ``final_lr`` goes with.
+    - ``base_lr``: the value of ``lr`` to which ``final_lr`` corresponds.
 
     **State:** `StepByAdaboundState`.
 
@@ -154,7 +153,7 @@ def adabound(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdaBound: Adam whose step sizes are bounded, and end as those of SGD.
+    """AdaBound: Adam with bounded step sizes, which end as SGD's.
 
     ::
 
@@ -169,26 +168,26 @@ def adabound(
 
     **Arguments:**
 
-    - ``lr``: the learning rate of the beginning, Adam's.
+    - ``lr``: the initial learning rate, Adam's.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, before its correction.
     - ``weight_decay``: L2 penalty.
-    - ``final_lr``: the learning rate of the end, that of SGD with momentum.
-    - ``gamma``: how fast the bounds close; they are near each other after a few times
-      ``1 / gamma`` steps.
+    - ``final_lr``: the final learning rate, that of SGD with momentum.
+    - ``gamma``: how fast the bounds close; they are close to each other after a few
+      times ``1 / gamma`` steps.
     - ``amsbound``: divide by the largest second moment so far.
-    - ``base_lr``: the value of ``lr`` that ``final_lr`` goes with: where ``lr`` is a
-      half of it, so is the final one. By default it is ``lr``; it is needed if that is
-      a schedule, and stays what it is if ``lr`` is replaced later.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``base_lr``: the value of ``lr`` to which ``final_lr`` corresponds: if ``lr`` is
+      half of it, the final learning rate is halved, too. The default is ``lr``. It is
+      required if that is a schedule, and does not change if ``lr`` is replaced later.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByAdaboundState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range and for a ``base_lr`` that is
     missing.
@@ -200,7 +199,7 @@ def adabound(
         if is_schedule(lr):
             raise ValueError(
                 "adabound needs base_lr, the learning rate that final_lr goes with, "
-                f"where lr is a schedule, found lr={lr!r}"
+                f"if lr is a schedule, found lr={lr!r}"
             )
         base_lr = lr
     return assemble(

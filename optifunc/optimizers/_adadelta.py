@@ -23,7 +23,7 @@ class ScaleByAdadeltaState(NamedTuple):
     **Fields:**
 
     - ``square_avg``: for each parameter the average of the squared gradients.
-    - ``acc_delta``: likewise of the squared steps, before the learning rate.
+    - ``acc_delta``: the same for the squared steps, before the learning rate.
     """
 
     square_avg: Annotated[NonNegative, Keeps("rho")]
@@ -46,7 +46,7 @@ def _adadelta(
 
 @transformation
 class scale_by_adadelta(GradientTransformation):
-    """Scale gradients to the size of the updates that were made before.
+    """Scale gradients to the size of previous updates.
 
     The rule: see `adadelta`.
 
@@ -108,21 +108,20 @@ def adadelta(
 
     **Arguments:**
 
-    - ``lr``: the learning rate, which scales the steps but not what is remembered of
-      them.
+    - ``lr``: the learning rate, which scales the steps but not their average.
     - ``rho``: decay rate of both averages, in [0, 1].
     - ``eps``: added inside both roots.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdadeltaState`, its trees in the parameters' shapes and dtypes.
-    (torch also counts steps there, and does not use the count.)
+    (torch also counts steps there, but does not use the count.)
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

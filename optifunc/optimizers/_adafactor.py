@@ -27,12 +27,12 @@ class StepByAdafactorState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``row_var``: for each parameter that is factored its row variances, the last axis
-      (or the largest) reduced to 1; None for the others.
-    - ``col_var``: likewise the column variances, the last but one axis (or the second
+    - ``row_var``: the row variances of each factored parameter, with the last axis (or
+      the largest) reduced to 1; None for the others.
+    - ``col_var``: the column variances, with the second to last axis (or the second
       largest) reduced to 1.
-    - ``variance``: for each other parameter its variances; None for those factored.
-    - ``exp_avg``: for each parameter the average of its steps; None without momentum.
+    - ``variance``: the variances of each other parameter; None for factored ones.
+    - ``exp_avg``: the average of each parameter's steps; None without momentum.
     """
 
     step: Shared
@@ -53,7 +53,7 @@ def root_mean_square(x: Array) -> Array:
 
 
 class _Form(NamedTuple):
-    """What is structure and no number."""
+    """The parts that are structure instead of numbers."""
 
     factored: bool
     min_dim_size_to_factor: int
@@ -105,13 +105,13 @@ def _adafactor(
         row_var = lerp(row_var, _mean_along(squares, axes[0]), weight)
         col_var = lerp(col_var, _mean_along(squares, axes[1]), weight)
         total = jnp.maximum(_mean_along(row_var, axes[1]), eps1)
-        # Divided before the product, which could leave the range of float32.
+        # Divide before the product, which could exceed the range of float32.
         estimate = row_var / jnp.where(total > 0, total, 1) * col_var
     else:
         assert variance is not None
         estimate = variance = lerp(variance, squares, weight)
     estimate = jnp.maximum(estimate, eps1_squared)
-    # An estimate of 0 (its floor, too, may round to 0) goes with a gradient of 0.
+    # An estimate of 0 (its floor may also round to 0) means that the gradient is 0.
     direction = jnp.where(
         estimate > 0, updates * lax.rsqrt(jnp.where(estimate > 0, estimate, 1)), 0
     )
@@ -148,7 +148,7 @@ class step_by_adafactor(GradientTransformation):
     """Adafactor's step.
 
     The rule: see `adafactor`. The learning rate is an argument because it bounds the
-    relative step size: no factor after the transformation could stand for it.
+    relative step size: no factor after the transformation could replace it.
 
     **Arguments:**
 
@@ -336,11 +336,12 @@ def adafactor(
         u = -s - lr * weight_decay * p
 
     ``RMS`` is the root of the mean of the squares of a leaf's elements, and ``s'`` the
-    ``s`` of the step before. As in torch, parameters of two or more axes are factored,
-    along the last two, whatever their sizes; the axes before them are those of a batch.
+    ``s`` of the previous step. As in torch, parameters with two or more axes are
+    factored along the last two, whatever their sizes; the axes before them are batch
+    axes.
 
-    What comes by keyword changes the rule in the ways that are usual in JAX. These are
-    all that `optax.adafactor` with its defaults needs::
+    Keyword arguments change the rule in ways that are common in JAX. The following make
+    it equal to `optax.adafactor` with its defaults::
 
         of.adafactor(
             lr,
@@ -357,28 +358,29 @@ def adafactor(
     - ``lr``: the largest relative step size.
     - ``beta2_decay``: the power of ``t``, at most 0, with which the newest squares are
       weighted.
-    - ``eps``: the floor of the variances, and of a parameter's size. A first one of
-      None is the machine epsilon of the dtype of the **first** leaf of the parameters,
-      for all of them, as in torch.
+    - ``eps``: the floor of the variances, and of a parameter's size. If the first one
+      is None, it is the machine epsilon of the dtype of the **first** leaf of the
+      parameters, for all of them, as in torch.
     - ``d``: the RMS of ``s`` above which it is clipped, at least 1; None: no clipping.
     - ``weight_decay``: decoupled decay, scaled by ``lr`` itself.
     - ``factored``: False keeps all variances of all parameters.
-    - ``min_dim_size_to_factor``: factor only parameters whose two axes have this size.
+    - ``min_dim_size_to_factor``: factor only parameters whose two axes are at least
+      this long.
     - ``factored_axes``: ``"last"``, or ``"largest"`` for the two largest axes.
     - ``multiply_by_parameter_scale``: False leaves ``max(eps[1], RMS(p))`` out of
       ``a``: ``lr`` is then a step size like Adam's.
     - ``relative_step``: False leaves ``1 / sqrt(t)`` out of ``a``: ``lr`` is the step
-      size, which a schedule may bring down.
-    - ``momentum``: how much of the average of steps is kept, in [0, 1); it is not
-      corrected for starting at 0 (the number 0: no average).
+      size, for which you can use a schedule.
+    - ``momentum``: the decay rate of the average of steps, in [0, 1); the average is
+      not debiased (the number 0: no average).
     - ``momentum_dtype``: the dtype of that average; None: the parameters'.
-    - ``decay_offset``: counts ``t`` from this step on in ``w``, for a run that goes on
-      from another's state.
-    - ``beta2_cap``: the most of the old variances that is kept, such as 0.999: ``w`` is
-      at least ``1 - beta2_cap``.
-    - ``add_eps``: add ``eps[0]`` to ``g^2`` instead of taking it as a floor.
+    - ``decay_offset``: the step from which ``t`` is counted in ``w``, for a run that
+      continues from another's state.
+    - ``beta2_cap``: the largest weight of the old variances, such as 0.999: ``w`` is at
+      least ``1 - beta2_cap``.
+    - ``add_eps``: add ``eps[0]`` to ``g^2`` instead of using it as a floor.
     - ``scale_weight_decay``: False leaves ``lr`` out of the decay.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -26,7 +26,7 @@ class ScaleByAdagradState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``sum``: for each parameter the sum of the squared gradients.
+    - ``sum``: the sum of each parameter's squared gradients.
     """
 
     step: Shared
@@ -126,18 +126,17 @@ def adagrad(
         d = g / (sqrt(s) + eps),  or with eps_in_sqrt  g / sqrt(s + eps)
         u = -lr / (1 + (t - 1) * lr_decay) * d
 
-    By default ``eps`` stands outside the root, as in torch. With ``eps=0`` a gradient
+    By default, ``eps`` is outside the root, as in torch. With ``eps=0``, a gradient
     that has always been 0 gives 0/0.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``lr_decay``: how it falls with the steps.
+    - ``lr_decay``: how fast it decays with the steps.
     - ``weight_decay``: L2 penalty.
-    - ``initial_accumulator_value``: where the sum starts; of a schedule its first value
-      counts.
+    - ``initial_accumulator_value``: the initial sum; for a schedule, its first value.
     - ``eps``: added to the root.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``eps_in_sqrt``: add ``eps`` inside the root, as optax does (where it is 1e-7, and
       the sum starts at 0.1).
@@ -145,10 +144,10 @@ def adagrad(
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdagradState`, ``sum`` in the parameters' shapes and dtypes. Of a
-    complex parameter both parts start at ``initial_accumulator_value``.
+    complex parameter, both parts start at ``initial_accumulator_value``.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

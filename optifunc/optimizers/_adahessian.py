@@ -1,4 +1,4 @@
-"""AdaHessian: Adam with the Hessian's diagonal for the gradient's squares."""
+"""AdaHessian: Adam with the Hessian's diagonal in place of squared gradients."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
@@ -36,9 +36,8 @@ class ScaleByAdahessianState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_hessian_diag_sq``: likewise of the squared estimates of the Hessian's
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_hessian_diag_sq``: the same for the squared estimates of the Hessian's
       diagonal.
     """
 
@@ -75,7 +74,7 @@ def _adahessian(
     exp_avg = first_moment(exp_avg, updates, weight)
     size = sqrt(exp_hessian_diag_sq / square_correction)
     if hessian_power is not None:
-        # The logarithm of 0 would spoil the derivative by the exponent.
+        # The logarithm of 0 would break the derivative with respect to the exponent.
         size = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** hessian_power, 0)
     return exp_avg / correction / (size + eps), exp_avg
 
@@ -111,7 +110,7 @@ class scale_by_adahessian(GradientTransformation):
 
     def init(self, params: PyTree) -> ScaleByAdahessianState:
         check_inexact(params, "params")
-        # Raw data and not a typed key: it can be saved like any other array.
+        # Raw data, not a typed key, so that it can be saved like any other array.
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleByAdahessianState(
             step=jnp.zeros((), jnp.int32),
@@ -175,7 +174,7 @@ class scale_by_adahessian(GradientTransformation):
 
         if self.num_samples == 1:
             return sample(key)
-        # One after another: each takes the memory of a gradient.
+        # One after another, because each needs the memory of a gradient.
         samples = lax.map(sample, jax.random.split(key, self.num_samples))
         return jax.tree.map(lambda x: jnp.mean(x, axis=0), samples)
 
@@ -205,11 +204,11 @@ def adahessian(
         d = m / (1 - betas[0]^t) / (sqrt(v / (1 - betas[1]^n))^hessian_power + eps)
         u = -lr * (d + weight_decay * p)
 
-    ``H`` is the Hessian of ``value_fn``, ``z`` a tree of random signs, new in each
-    sample, and ``n`` the number of estimates so far.
+    ``H`` is the Hessian of ``value_fn``, ``z`` is a tree of new random signs for each
+    sample, and ``n`` is the number of estimates so far.
 
-    ``value_fn``, an extra argument of `update`, is the loss as a function of the
-    parameters alone, on the batch of the gradients::
+    ``value_fn``, an extra argument of `update`, is the loss as a function of only the
+    parameters, on the batch of the gradients::
 
         def value_fn(params):
             return loss(params, batch)
@@ -224,22 +223,22 @@ def adahessian(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the averages of gradients and of squared estimates, each
       in [0, 1).
-    - ``eps``: is added to the divisor, above 0.
+    - ``eps``: added to the divisor, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``hessian_power``: how much the curvature counts, in (0, 1]; 1 is Newton's step.
-    - ``update_interval``: how many steps use one estimate.
-    - ``num_samples``: products with the Hessian in one estimate.
+    - ``update_interval``: the number of steps that use one estimate.
+    - ``num_samples``: the number of products with the Hessian per estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
-    The numbers may be arrays or schedules, but for ``update_interval`` and
-    ``num_samples``.
+    All numbers except ``update_interval`` and ``num_samples`` may be arrays or
+    schedules.
 
     **State:** `ScaleByAdahessianState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a count or a
     ``seed`` that is not an integer; at `update` `TypeError` if ``value_fn`` is missing,

@@ -27,11 +27,11 @@ class ScaleByAdalomoState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_sq_row``, ``exp_avg_sq_col``: for each parameter of two or more axes the
-      averages of the squares' means, over the last axis and over the one before it;
+    - ``exp_avg_sq_row``, ``exp_avg_sq_col``: for each parameter with two or more axes,
+      the averages of the squares' means over the last axis and over the one before it;
       None for the others.
-    - ``exp_avg_sq``: for each parameter of fewer axes the average of the squares; None
-      for the others.
+    - ``exp_avg_sq``: the average of the squares for each parameter with fewer axes;
+      None for the others.
     """
 
     step: Shared
@@ -148,7 +148,7 @@ def adalomo(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdaLomo: steps like Adafactor's, each as long as the parameter is large.
+    """AdaLomo: steps like Adafactor's, in proportion to the parameter's size.
 
     ::
 
@@ -163,24 +163,23 @@ def adalomo(
         u = -lr * max(eps[1], RMS(p)) * (d + weight_decay * p)
 
     ``RMS`` is the root of the mean of the squares of a leaf's elements. A step changes
-    each leaf by the share ``lr`` at most. Axes before the last two are those of a
-    batch.
+    each leaf by at most the fraction ``lr``. Axes before the last two are batch axes.
 
-    The authors update each parameter in the middle of the backward pass, where its
-    gradient can be dropped at once. That saves memory in the training step, not here:
-    what a jitted step of JAX frees in between is for its compiler to decide.
+    The authors update each parameter in the middle of the backward pass, so that its
+    gradient can be freed immediately. That saves memory in the training step, but not
+    here: the compiler of a jitted JAX step decides what is freed when.
 
     **Arguments:**
 
     - ``lr``: the learning rate, in units of a parameter's size.
-    - ``eps``: what is added to the squares, above 0, and the least that counts as a
-      parameter's size, so that parameters that begin at 0 can move.
+    - ``eps``: the number added to the squares, above 0, and a lower bound on a
+      parameter's size, so that parameters that start at 0 can move.
     - ``clip_threshold``: the RMS of ``d`` above which it is clipped.
     - ``decay_rate``: the power of ``t``, at most 0, with which the newest squares are
       weighted.
     - ``weight_decay``: decoupled decay, in units of the step size
       ``lr * max(eps[1], RMS(p))``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

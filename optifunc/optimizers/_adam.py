@@ -34,9 +34,8 @@ class ScaleByAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``max_exp_avg_sq``: the largest of these so far; None without ``amsgrad``.
     """
 
@@ -83,10 +82,10 @@ class scale_by_adam(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``amsgrad``, ``nesterov``: see `adam`.
-    - ``eps_root``: added inside the root, after the correction of what is there (None:
-      nothing), as optax does where derivatives are taken through an update.
+    - ``eps_root``: added inside the root, after the correction (None: nothing), as
+      optax does for derivatives through an update.
     - ``by_modulus``: divide both parts of a complex element by the root of the mean of
-      ``|g|^2``, as optax does; False: each part by that of its own.
+      ``|g|^2``, as optax does; False: divide each part by its own.
 
     **State:** `ScaleByAdamState`.
 
@@ -126,7 +125,7 @@ class scale_by_adam(GradientTransformation):
         check_option(self, "amsgrad", state.max_exp_avg_sq, state.exp_avg)
         beta1, beta2 = self.betas
         step = increment(state.step)
-        # Both corrections go to the scalars, where they cost nothing.
+        # Both corrections are applied to scalars, where they cost nothing.
         root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
         scale = root_correction2 / one_minus_power(beta1, step)
         grad_scale = None
@@ -167,7 +166,7 @@ def adam(
     decoupled_weight_decay: bool = False,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.Adam`: steps of a size that does not depend on the gradients'.
+    """`torch.optim.Adam`: steps whose size does not depend on that of the gradients.
 
     ::
 
@@ -182,28 +181,28 @@ def adam(
         d = d + weight_decay * p                              (decoupled decay)
         u = -lr * d
 
-    The maximum of amsgrad is taken over ``v`` before its correction, as in torch.
+    With amsgrad, the maximum is taken over ``v`` before its correction, as in torch.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
-    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` what `adamw`
-      does.
+    - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
+      `adamw`.
     - ``amsgrad``: divide by the largest second moment so far.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
-    - ``nesterov``: look ahead by one more step of the mean, as optax's ``nadam`` does;
-      torch's, which is `nadam`, lets the momentum grow.
+    - ``nesterov``: look ahead by one more step of the mean, like optax's ``nadam``
+      does; torch's, which is `nadam`, lets the momentum grow.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
@@ -233,10 +232,10 @@ def adamw(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.AdamW`: Adam, with weight decay apart from the moments.
+    """`torch.optim.AdamW`: Adam with weight decay separate from the moments.
 
-    The rule: see `adam`, with decoupled decay. Biases and the scales of normalizations
-    are better left without it::
+    The rule: see `adam`, with decoupled decay. Biases and normalization scales are
+    better left out::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -246,13 +245,13 @@ def adamw(
     **Arguments:**
 
     - ``lr``, ``betas``, ``eps``: see `adam`.
-    - ``weight_decay``: the share of a parameter that a step takes away, in units of the
+    - ``weight_decay``: the fraction of a parameter that a step removes, in units of the
       learning rate.
     - ``amsgrad``, ``mask``, ``maximize``: see `adam`.
 
     **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

@@ -1,4 +1,4 @@
-"""Adam with an arc tangent for its division."""
+"""Adam with an arctangent in place of its division."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -27,7 +27,7 @@ from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
 
-# What is left of a leaf's elements is not enlarged by more than the inverse of this.
+# The remaining elements of a leaf are scaled up by at most the inverse of this.
 LEAST_SHARE = 1e-5
 
 
@@ -37,9 +37,8 @@ class ScaleByAdamAtan2State(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -63,7 +62,7 @@ def _adam_atan2(
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     root = stretch * sqrt(exp_avg_sq)
-    # Without a gradient so far the angle is 0; its derivative there is undefined.
+    # If all gradients so far were 0, the angle is 0; its derivative is undefined.
     is_none = (exp_avg == 0) & (root == 0)
     angle = jnp.arctan2(exp_avg, jnp.where(is_none, 1, root))
     if is_cautious:
@@ -116,7 +115,7 @@ class scale_by_adam_atan2(GradientTransformation):
     ) -> tuple[PyTree, ScaleByAdamAtan2State]:
         beta1, beta2 = self.betas
         step = increment(state.step)
-        # The angle depends on the moments' ratio alone: one factor corrects both.
+        # The angle depends only on the moments' ratio: one factor corrects both.
         correction = one_minus_power(beta1, step)
         factor = self.cautious_factor
         stretch = self.b * correction / jnp.sqrt(one_minus_power(beta2, step))
@@ -159,8 +158,9 @@ def adam_atan2(
         u = -lr * (d + weight_decay * p)
         u = -lr * (d + weight_decay * p  where d * p > 0)     (cautious_wd)
 
-    Where Adam's quotient is small ``d`` is ``a / b`` times it; no element exceeds
-    ``a * pi / 2``. The default makes a steady gradient a step of about ``lr``.
+    Where Adam's quotient is small, ``d`` is ``a / b`` times the quotient; no element
+    exceeds ``a * pi / 2``. By default, a steady gradient leads to steps of about
+    ``lr``.
 
     **Arguments:**
 
@@ -169,27 +169,26 @@ def adam_atan2(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``a``: the factor of the angle, above 0.
     - ``b``: the factor of the root, above 0.
-    - ``cautious_wd``: leave decay out for elements that the step does not move towards
-      0.
-    - ``cautious_factor``: what is left of an element of ``d`` that goes against the
-      gradient, in [0, 1]; the mean of each leaf's factors is brought to 1. The number
-      1: all of it.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``cautious_wd``: decay only elements that the step moves toward 0. -
+      ``cautious_factor``: the factor of elements of ``d`` that go against the gradient,
+      in [0, 1]; the factors of each leaf are normalized to a mean of 1. The number 1
+      disables this.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdamAtan2State`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
 
     **Source:** Everett et al., "Scaling Exponents Across Parameterizations and
-    Optimizers", 2024, [arXiv:2407.05872](https://arxiv.org/abs/2407.05872); what is
-    cautious: as in the package adam-atan2-pytorch.
+    Optimizers", 2024, [arXiv:2407.05872](https://arxiv.org/abs/2407.05872); the
+    cautious options: the package adam-atan2-pytorch.
     """
     is_bold = is_number(cautious_factor) and cautious_factor == 1
     direction: list[Any] = [

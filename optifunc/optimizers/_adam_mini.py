@@ -32,10 +32,9 @@ class ScaleByAdamMiniState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: for each parameter an array with one number a block, likewise the
-      average of the mean squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: for each parameter, an array with one number per block: the
+      average of the mean squares, from 0 and not debiased.
     """
 
     step: Shared
@@ -132,7 +131,7 @@ class scale_by_adam_mini(GradientTransformation):
         return counts
 
     def _by_name(self, name: str, leaf: Any) -> tuple[int, ...]:
-        """The blocks of the paper, by the names that layers usually have."""
+        """The blocks of the paper, based on the usual names of layers."""
         shape, name = jnp.shape(leaf), name.lower()
         if "bias" in name:
             return shape
@@ -164,7 +163,7 @@ class scale_by_adam_mini(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
-        # Of another shape, the gradient could not be cut into the blocks.
+        # A gradient with another shape could not be divided into the blocks.
         check_shapes(updates, state.exp_avg, ("updates", "exp_avg"))
         updates, *trees = _adam_mini(
             updates,
@@ -201,18 +200,18 @@ def adam_mini(
         d = (m / (1 - betas[0]^t)) / (sqrt(v / (1 - betas[1]^t)) + eps)
         u = -lr * (d + weight_decay * p)
 
-    It has half of the state of AdamW. A block is what has a dense part of the Hessian
-    of its own. By default that is, by the parameter's path:
+    It has half of the state of AdamW. A block corresponds to a dense block of the
+    Hessian. By default, the parameter's path determines the blocks:
 
-    - each element, where the path contains ``bias``;
-    - the whole of any other vector, such as the scale of a normalization;
-    - a row, which is a token's, where it contains ``embed``;
-    - with ``n_heads`` the weights of a head, where it contains ``query``, ``q_proj``,
+    - each element, if the path contains ``bias``;
+    - the whole of any other vector, such as a normalization scale;
+    - a row, that is, a token, if the path contains ``embed``;
+    - with ``n_heads``, the weights of a head, if it contains ``query``, ``q_proj``,
       ``wq``, ``key``, ``k_proj`` or ``wk``;
     - the weights of one output of any other matrix or kernel.
 
-    Other blocks are said by a function that returns how many there are along each axis
-    of a leaf. In Flax's attention heads are an axis::
+    To use other blocks, pass a function that returns their number along each axis of a
+    leaf. In Flax's attention, heads are an axis::
 
         def blocks(path, leaf):
             if "query" in path or "key" in path:
@@ -225,17 +224,17 @@ def adam_mini(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``. The authors leave out
-      biases and normalizations, by ``mask`` here.
+      biases and normalizations; use ``mask`` for that.
     - ``blocks``: a function of ``(path, leaf)``; None: as above. The counts that it
-      returns divide the leaf's shape; equal to it, each element is a block.
-    - ``n_heads``: how many heads queries have; None: they are as other matrices.
-    - ``n_kv_heads``: how many heads keys have; None: ``n_heads``.
-    - ``output_axis``: the axis that counts a kernel's outputs, along which heads lie.
-      It is the last in JAX's libraries; give 0 for torch's layout.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+      returns must divide the leaf's shape; if they equal it, each element is a block.
+    - ``n_heads``: the number of query heads; None: treat them like other matrices.
+    - ``n_kv_heads``: the number of key heads; None: ``n_heads``.
+    - ``output_axis``: the axis of a kernel's outputs, along which heads are arranged.
+      It is the last in JAX's libraries; use 0 for torch's layout.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByAdamMiniState`, in the parameters' dtypes.
 

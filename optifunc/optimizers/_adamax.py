@@ -24,8 +24,7 @@ class ScaleByAdamaxState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_inf``: the decaying maximum of their size.
     """
 
@@ -129,7 +128,7 @@ def adamax(
     - ``eps``: added to the gradient's size.
     - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
       `adamw`.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
 
@@ -137,8 +136,8 @@ def adamax(
 
     **State:** `ScaleByAdamaxState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

@@ -31,8 +31,7 @@ class ScaleByAdamuonState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_sq``: the average of the orthogonalized averages' squares.
     """
 
@@ -45,7 +44,7 @@ class ScaleByAdamuonState(NamedTuple):
 def _normalized_elements(
     updates: Array, exp_avg_sq: Array, *, weight: Array, correction: Array, eps: Array
 ) -> tuple[Array, Array]:
-    """Matrices whose elements have one size, with an RMS of 0.2 altogether."""
+    """Matrices with elements of equal size and an RMS of 0.2."""
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight)
     updates /= sqrt(exp_avg_sq / correction) + eps
     *_, rows, columns = updates.shape
@@ -56,7 +55,7 @@ def _normalized_elements(
 
 @transformation
 class scale_by_adamuon(GradientTransformation):
-    """Average the gradients, orthogonalize the averages, make their elements alike.
+    """Average gradients, orthogonalize the averages, and equalize their elements.
 
     The rule: see `adamuon`.
 
@@ -157,7 +156,7 @@ def adamuon(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Muon whose steps are divided, element by element, by their size so far.
+    """Muon whose steps are divided elementwise by their average size so far.
 
     ::
 
@@ -167,9 +166,9 @@ def adamuon(
         N = O / (sqrt(v / (1 - betas[1]^t)) + eps)
         u = -lr * (0.2 * N / RMS(N) + weight_decay * p)
 
-    The RMS of a step is that of Adam's, whose learning rates serve here.
+    The RMS of a step equals that of Adam, so you can use Adam's learning rates.
 
-    Like `muon` it is for matrices inside a network alone: see `label_matrices`.
+    Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
     **Arguments:**
 
@@ -177,19 +176,18 @@ def adamuon(
     - ``betas``: decay rates of the mean and of the mean square, each in [0, 1).
     - ``eps``: keeps the divisors away from 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``sign``: orthogonalize the signs of the mean, as the paper does. Implementations
-      that leave this out orthogonalize the mean.
-    - ``ns_coefficients``: see `linalg.orthogonalize`, also
+    - ``sign``: orthogonalize the signs of the mean, as the paper does. Some
+      implementations orthogonalize the mean instead.
+    - ``ns_coefficients``: see `linalg.orthogonalize` and
       `linalg.polar_express_coefficients`.
     - ``ns_steps``, ``ns_dtype``: see `linalg.orthogonalize`.
-    - ``output_axis``: the axis, or a tuple of axes, that counts the outputs, which says
-      what the matrix of a kernel with more than two axes is.
-    - ``batch_axes``: how many of the first axes count matrices, each of which is
-      treated by itself.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``output_axis``: the axis of the outputs, or a tuple of axes, which defines the
+      matrix of a kernel with more than two axes.
+    - ``batch_axes``: the number of leading axes that index separate matrices.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but ``ns_steps`` may be an array or a schedule.
+    All numbers except ``ns_steps`` may be arrays or schedules.
 
     **State:** `ScaleByAdamuonState`, in the parameters' shapes and dtypes. On a mesh
     with explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).

@@ -32,11 +32,10 @@ class ScaleByAdanState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_diff``: likewise of the differences of successive gradients.
-    - ``exp_avg_sq``: likewise of the squares of the gradients that look ahead.
-    - ``neg_pre_grad``: the last gradient with the other sign, as in the authors' code.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_diff``: the same for the differences of successive gradients.
+    - ``exp_avg_sq``: the same for the squares of the gradients that look ahead.
+    - ``neg_pre_grad``: the negative of the last gradient, as in the authors' code.
     """
 
     step: Shared
@@ -77,7 +76,7 @@ def _adan(
 
 @transformation
 class scale_by_adan(GradientTransformation):
-    """Means of gradients and of their differences, divided by the size of both.
+    """Means of gradients and of their differences, divided by their size.
 
     The rule: see `adan`.
 
@@ -164,12 +163,12 @@ def adan(
         u = -lr * (d + weight_decay * p)                      (no_prox)
 
     with ``k = difference_weight``, by default ``betas[1]``, as in the authors' code.
-    optax has ``1 - betas[1]``, ``eps_root=1e-8`` and ``no_prox=True``: with the same
-    betas another trajectory.
+    optax has ``1 - betas[1]``, ``eps_root=1e-8`` and ``no_prox=True``, which gives
+    another trajectory for the same betas.
 
     **Arguments:**
 
-    - ``lr``: the learning rate. Larger ones than Adam's are usual.
+    - ``lr``: the learning rate, usually larger than Adam's.
     - ``betas``: decay rates of the mean, of the differences and of the squares, each in
       [0, 1).
     - ``eps``: added to the root, after its correction.
@@ -177,15 +176,15 @@ def adan(
     - ``no_prox``: decoupled decay as in `adamw`, instead of the proximal one.
     - ``eps_root``: added inside the root.
     - ``difference_weight``: how far gradients look ahead; None: ``betas[1]``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdanState`, its four trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

@@ -37,8 +37,8 @@ class ScaleByAdemamixState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg_fast``: for each parameter the fast average of the gradients, from 0 and
       without correction; None if ``betas[0]`` is the number 0.
-    - ``exp_avg_slow``: likewise the slow one.
-    - ``exp_avg_sq``: likewise the average of their squares.
+    - ``exp_avg_slow``: the slow one.
+    - ``exp_avg_sq``: the average of their squares.
     """
 
     step: Shared
@@ -73,9 +73,9 @@ def _ademamix(
 
 
 def _half_life(beta: Scalar) -> Array:
-    """After how many steps a decay has halved, in units of ``log(0.5)``.
+    """The half-life of a decay in steps, in units of ``log(0.5)``.
 
-    1e-8 is the authors', who so give 0 a half-life too.
+    1e-8 is the authors', which also gives 0 a half-life.
     """
     complement = as_scalar(beta - 1) + 1e-8
     least = jnp.finfo(complement.dtype).epsneg
@@ -120,7 +120,7 @@ class scale_by_ademamix(GradientTransformation):
     def __post_init__(self) -> None:
         check_length("betas", self.betas, 3)
         if is_zero(self.betas[0]):
-            # Structure, also where the numbers are made arrays later.
+            # This is structure, even if the numbers become arrays later.
             object.__setattr__(self, "betas", (None, *self.betas[1:]))
         for i, beta in enumerate(self.betas):
             if beta is not None:
@@ -191,7 +191,7 @@ def ademamix(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdEMAMix: Adam that also remembers gradients of ten thousand steps ago.
+    """AdEMAMix: Adam that also remembers gradients from ten thousand steps ago.
 
     ::
 
@@ -208,32 +208,32 @@ def ademamix(
         1 / log(b3) = (1 - t / T) / log(betas[0]) + t / T / log(betas[2])
 
     (with 1e-8 added to ``betas`` in the logarithms, as the authors do). The slow
-    average is not corrected for its start at 0. optax has the same rule with
-    ``alpha=5.0`` and schedules in place of the warm-ups, which may be given here, too.
+    average is not debiased. optax has the same rule with ``alpha=5.0`` and schedules in
+    place of the warm-ups, which also work here.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the fast average, of the squares and of the slow
-      average, each in [0, 1). Where the first is the number 0, the gradient itself is
+      average, each in [0, 1). If the first is the number 0, the gradient itself is
       used, and the fast average is not kept.
     - ``alpha``: how much the slow average counts, at least 0; 4 to 10 in the paper.
-    - ``beta3_warmup``: over how many updates the slow average becomes slow; None: it
-      is so from the start.
-    - ``alpha_warmup``: over how many updates it comes to count; None: it does so from
-      the start. Without warm-ups a large ``alpha`` may diverge early; the paper has
+    - ``beta3_warmup``: the number of updates over which ``b3`` grows to ``betas[2]``;
+      None: no warm-up.
+    - ``alpha_warmup``: the number of updates over which ``a`` grows to ``alpha``; None:
+      no warm-up. Without warm-ups, a large ``alpha`` may diverge early; in the paper,
       both last for the whole run.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the lengths of the warm-ups may be an array or a schedule.
+    All numbers except the lengths of the warm-ups may be arrays or schedules.
 
     **State:** `ScaleByAdemamixState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a warm-up that
     is not an integer, and at `update` `ValueError` if there is decay and ``params`` is

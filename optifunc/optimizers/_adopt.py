@@ -36,9 +36,9 @@ class ScaleByAdoptState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the divided gradients, from 0 and
-      without correction.
-    - ``exp_avg_sq``: likewise of the squared gradients, from the first of them.
+    - ``exp_avg``: the average of each parameter's divided gradients, from 0 and not
+      debiased.
+    - ``exp_avg_sq``: the same for the squared gradients, from the first one.
     """
 
     step: Shared
@@ -47,7 +47,7 @@ class ScaleByAdoptState(NamedTuple):
 
 
 def fourth_root(step: Array) -> Array:
-    """ADOPT's bound of a divided gradient."""
+    """ADOPT's bound on a divided gradient."""
     return step**0.25
 
 
@@ -87,8 +87,8 @@ class scale_by_adopt(GradientTransformation):
     **Arguments:**
 
     - ``betas``, ``eps``, ``clip_lambda``, ``nesterov``: see `adopt`.
-    - ``weight_decay``: decay that begins with the second step, as its moments do; in
-      units of the learning rate that comes after.
+    - ``weight_decay``: decay that begins with the second step, like the moments; in
+      units of the learning rate that is applied afterward.
     - ``mask``: see `adopt`.
 
     **State:** `ScaleByAdoptState`.
@@ -98,7 +98,7 @@ class scale_by_adopt(GradientTransformation):
 
     betas: tuple[Value, Value] = (0.9, 0.9999)
     eps: Value = 1e-6
-    # By a factory: as an attribute of the class it would be taken for a method.
+    # With a factory, because a function as a class attribute would become a method.
     clip_lambda: Clipping | None = static(default_factory=lambda: fourth_root)
     nesterov: bool = static(default=False)
     weight_decay: Value = 0.0
@@ -165,7 +165,7 @@ def adopt(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """ADOPT: Adam's division without the last gradient in it, which always converges.
+    """ADOPT: Adam's division without the latest gradient, which always converges.
 
     ::
 
@@ -179,29 +179,29 @@ def adopt(
         u = -lr * d
         v = betas[1] * v + (1 - betas[1]) * g^2               (after the step)
 
-    The first step only measures the gradients: it moves nothing.
+    The first step only measures the gradients and does not move the parameters.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the mean and of the squares, each in [0, 1).
-    - ``eps``: the least divisor.
-    - ``clip_lambda``: the bound of an element of ``x``, a function of the number of
-      steps before; by default its fourth root. None: no bound, as in the first version
-      of the paper; an early gradient near 0 is then a large step. It is static: a
-      function that is created again triggers recompilation.
+    - ``eps``: the smallest divisor.
+    - ``clip_lambda``: the bound on an element of ``x``, a function of the number of
+      previous steps; by default, its fourth root. None: no bound, as in the first
+      version of the paper; an early gradient near 0 is then a large step. It is static:
+      a newly created function triggers recompilation.
     - ``weight_decay``: L2 penalty, or with ``decouple`` a decay in units of ``lr``.
     - ``decouple``: keep the decay out of the moments.
     - ``nesterov``: look ahead by one more step of the mean.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAdoptState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a
     ``clip_lambda`` that is no function, and at `update` `ValueError` if there is decay
@@ -210,7 +210,7 @@ def adopt(
     **Source:** Taniguchi et al., "ADOPT: Modified Adam Can Converge with Any beta2 with
     the Optimal Rate", 2024, [arXiv:2411.02853](https://arxiv.org/abs/2411.02853).
     """
-    # Decoupled decay is inside, where it knows the first step.
+    # Decoupled decay is inside, where the first step is known.
     inside = (weight_decay, mask) if decouple else ()
     return assemble(
         scale_by_adopt(betas, eps, clip_lambda, nesterov, *inside),

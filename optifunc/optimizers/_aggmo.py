@@ -22,7 +22,7 @@ class ScaleByAggmoState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum_buffer``: for each parameter a tuple of buffers, one for each of
+    - ``momentum_buffer``: a tuple of buffers for each parameter, one for each of
       ``betas``.
     """
 
@@ -115,23 +115,23 @@ def aggmo(
         b_i = betas[i] * b_i + g
         u = -lr * (the mean of all b_i)
 
-    The buffers damp each other's oscillations, and so the largest decay rate may be
-    nearer to 1 than with a single buffer.
+    The buffers damp each other's oscillations, so the largest decay rate can be closer
+    to 1 than with a single buffer.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``betas``: how much of each buffer is kept, in [0, 1). Their number is that of the
-      buffers; the authors' choice for ``K`` of them is ``1 - 0.1^i`` for ``i`` from 0.
+    - ``betas``: the decay rate of each buffer, in [0, 1). There are as many buffers as
+      rates; the authors' choice for ``K`` of them is ``1 - 0.1^i`` for ``i`` from 0.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByAggmoState`, its buffers in the parameters' shapes and dtypes.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range.
 

@@ -33,11 +33,11 @@ class StepByAmosState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_sq``: for each parameter a number, the average of the gradient's mean
-      square, from 0 and without correction.
-    - ``decay``: for each parameter a number, which slows its steps and its decay down.
-    - ``exp_avg``: for each parameter the average of the steps; None if ``momentum`` is
-      the number 0.
+    - ``exp_avg_sq``: a number for each parameter, the average of the gradient's mean
+      square, from 0 and not debiased.
+    - ``decay``: a number for each parameter, which slows down its steps and its decay.
+    - ``exp_avg``: the average of each parameter's steps; None if ``momentum`` is the
+      number 0.
     """
 
     step: Shared
@@ -80,7 +80,7 @@ def _amos(
 
 
 def _expected_size(shape: tuple[int, ...], input_axis: int) -> float:
-    """The size that a trained parameter's elements are expected to have."""
+    """The expected size of a trained parameter's elements."""
     if len(shape) < 2:
         return 0.5
     return math.sqrt((2 if len(shape) == 2 else 1) / max(shape[input_axis], 1))
@@ -183,9 +183,9 @@ def amos(
     input_axis: int = -2,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Amos: Adam-like steps whose size and decay fall as theory says they should.
+    """Amos: Adam-like steps whose size and decay decrease as derived from a theory.
 
-    For each leaf, whose elements are expected to be of the size ``eta`` in the end::
+    For each leaf, whose elements are expected to have the size ``eta`` in the end::
 
         q = mean(g^2)
         v = beta * v + (1 - beta) * q
@@ -197,10 +197,10 @@ def amos(
         m = momentum * m + (1 - momentum) * s
         u = -m
 
-    ``v`` and ``b`` are one number a leaf. ``b`` grows with the steps done and takes the
-    place of a schedule: the learning rate stays, after a warm-up at most. Weight decay
-    is ``y``, and follows from the learning rate. ``eta`` is 0.5 for vectors and
-    scalars, ``sqrt(2 / inputs)`` for matrices and ``sqrt(1 / inputs)`` for kernels of
+    ``v`` and ``b`` are one number per leaf. ``b`` grows with the steps and replaces a
+    schedule: the learning rate is constant, except for an optional warm-up. The weight
+    decay is ``y``, which follows from the learning rate. ``eta`` is 0.5 for vectors and
+    scalars, ``sqrt(2 / inputs)`` for matrices and ``sqrt(1 / inputs)`` for kernels with
     more axes.
 
     **Arguments:**
@@ -211,8 +211,8 @@ def amos(
     - ``extra_l2``: subtracted from the decay ``y``, at least 0.
     - ``c``, ``d``: how fast the decay and the steps slow down, at least 0.
     - ``eps``: added to the mean square, above 0.
-    - ``input_axis``: the axis that counts the inputs of matrices and kernels. It is the
-      last but one in JAX's libraries; give 1 for torch's layout.
+    - ``input_axis``: the axis of the inputs of matrices and kernels. It is the second
+      to last in JAX's libraries; use 1 for torch's layout.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -224,7 +224,7 @@ def amos(
     complex parameters and for sparse gradients.
 
     **Source:** Tian and Parikh, "Amos: An Adam-style Optimizer with Adaptive Weight
-    Decay towards Model-Oriented Scale", 2022,
+    Decay toward Model-Oriented Scale", 2022,
     [arXiv:2210.11693](https://arxiv.org/abs/2210.11693); ``eta`` and the signs as in
     [pytorch_optimizer](https://github.com/kozistr/pytorch_optimizer).
     """

@@ -27,7 +27,7 @@ from ._assemble import assemble
 from ._factory import factory
 from ._projections import Projector
 
-# A step may be longer than the one before it by this factor.
+# A step may be longer than the previous one by this factor.
 _GROWTH = 1.01
 
 
@@ -38,12 +38,12 @@ class ScaleByApolloState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run; None with ``proj="svd"``.
-    - ``exp_avg``: for each parameter the average of the projected gradients, from 0 and
-      without correction.
-    - ``exp_avg_sq``: likewise of their squares.
-    - ``projection``: for each parameter that is projected the matrix that does it, in
-      float32 at least; None for the others.
-    - ``last_norm``: for each of these the norm of its last direction, at first 0; None
+    - ``exp_avg``: the average of each parameter's projected gradients, from 0 and not
+      debiased.
+    - ``exp_avg_sq``: the same for their squares.
+    - ``projection``: the projection matrix of each projected parameter, in at least
+      float32; None for the others.
+    - ``last_norm``: the norm of the last direction of each of these, initially 0; None
       for the others, and for all with ``disable_nl``.
     """
 
@@ -90,7 +90,7 @@ def _apollo(
     if last_norm is not None:
         norm = _norm_along(direction, None).reshape(())
         growth = jnp.maximum(norm / (last_norm + 1e-8), _GROWTH) / _GROWTH
-        # A step of length 0 would hold all steps after it near 0.
+        # A step of length 0 would keep all later steps near 0.
         limit = jnp.where(last_norm > 0, growth, 1)
         direction, last_norm = direction / limit, norm / limit
     if not scale_front:
@@ -104,7 +104,7 @@ def _norm_along(matrix: Array, axis: int | None) -> Array:
 
 @transformation
 class scale_by_apollo(GradientTransformation):
-    """Scale gradients as Adam scales their projections to few dimensions.
+    """Scale gradients as Adam scales their low-dimensional projections.
 
     The rule: see `apollo`.
 
@@ -155,7 +155,7 @@ class scale_by_apollo(GradientTransformation):
 
         key = None
         if self.proj == "random":
-            # Raw data and not a typed key: it can be saved like any other array.
+            # Raw data, not a typed key, so that it can be saved like any other array.
             key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleByApolloState(
             step=jnp.zeros((), jnp.int32),
@@ -226,7 +226,7 @@ def apollo(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """APOLLO: SGD whose step sizes are those of AdamW on a projection of the gradients.
+    """APOLLO: SGD with the step sizes of AdamW on a projection of the gradients.
 
     ::
 
@@ -241,14 +241,14 @@ def apollo(
         u = -lr * d
         u = u - lr * weight_decay * (p + u)
 
-    A channel is what lies along the projected axis: a column of a matrix with fewer
-    rows than columns, else a row. ``y'`` is the ``y`` of the step before. A matrix of
-    ``n x m`` numbers, ``n <= m``, keeps two moments of ``rank * m`` numbers and a
-    projection of ``n * rank``, and yet moves in all its dimensions. Matrices of no
-    more than ``rank`` rows or columns and parameters that are no matrices are those of
+    A channel extends along the projected axis: a column of a matrix with fewer rows
+    than columns, else a row. ``y'`` is the ``y`` of the previous step. A matrix of ``n
+    x m`` numbers, ``n <= m``, keeps two moments of ``rank * m`` numbers and a
+    projection of ``n * rank``, but moves in all its dimensions. Matrices with at most
+    ``rank`` rows or columns and parameters that are not matrices are updated as in
     `adamw`, with this ``eps``.
 
-    APOLLO-Mini has one dimension and one factor a matrix::
+    APOLLO-Mini has one dimension and one factor per matrix::
 
         of.apollo(1e-2, rank=1, scale=128, scale_type="tensor")
 
@@ -257,28 +257,28 @@ def apollo(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, before its correction.
-    - ``weight_decay``: decay of what the step arrives at, in units of ``lr``.
-    - ``rank``: how many dimensions are kept.
-    - ``update_proj_gap``: after how many steps there is a new projection.
-    - ``scale``: its root is a factor of what is projected.
+    - ``weight_decay``: decay of the parameters after the step, in units of ``lr``.
+    - ``rank``: the number of dimensions to keep.
+    - ``update_proj_gap``: the number of steps between new projections.
+    - ``scale``: its root is a factor of the projected gradients.
     - ``proj``: ``"random"``, or ``"svd"`` for the gradient's first singular vectors.
     - ``proj_type``: ``"std"`` projects the shorter side, ``"reverse_std"`` the longer
       one, ``"left"`` the rows, ``"right"`` the columns.
     - ``scale_type``: ``"channel"``, or ``"tensor"`` for the norms of whole matrices.
     - ``scale_front``: apply ``scale`` before the growth of norms is limited.
     - ``disable_nl``: do not limit it.
-    - ``seed``: of the random projections, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``seed``: the seed of the random projections, which `init` reads.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByApolloState`, its moments in the parameters' dtypes.
 
     **Raises:** `ValueError` for a number out of range, an unknown name of a kind and,
     at `update`, a gradient of another shape or a missing ``params`` if there is decay;
-    `TypeError` for a count that is no integer, for complex parameters and for sparse
-    gradients.
+    `TypeError` for a count that is not an integer, for complex parameters and for
+    sparse gradients.
 
     **Source:** Zhu, Zhang, Cong, Liu and others, "APOLLO: SGD-like Memory, AdamW-level
     Performance", 2024, [arXiv:2412.05270](https://arxiv.org/abs/2412.05270).

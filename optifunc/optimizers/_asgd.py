@@ -26,7 +26,7 @@ class StepByAsgdState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``eta``: float32 [] as in torch, the step size of the next update.
     - ``mu``: float32 [], the weight of the next iterate in the average.
-    - ``ax``: for each parameter the average of the iterates.
+    - ``ax``: the average of each parameter's iterates.
     """
 
     step: Shared
@@ -52,7 +52,7 @@ def asgd_step_size(step: Array, lr: Scalar, lambd: Scalar, alpha: Scalar) -> Arr
 
 @transformation
 class step_by_asgd(GradientTransformation):
-    """Descend with a falling step size, and average the iterates.
+    """Descend with a decreasing step size, and average the iterates.
 
     The rule: see `asgd`.
 
@@ -80,7 +80,7 @@ class step_by_asgd(GradientTransformation):
     def init(self, params: PyTree) -> StepByAsgdState:
         return StepByAsgdState(
             step=jnp.zeros((), jnp.int32),
-            # A copy: the state may be donated, the transformation stays.
+            # A copy, because the state may be donated but not the transformation.
             eta=jnp.array(as_scalar(self.lr), jnp.float32, copy=True),
             mu=jnp.ones((), jnp.float32),
             ax=zeros_like(params),
@@ -126,27 +126,27 @@ def asgd(
         eta = lr / (1 + lambd * lr * t)^alpha,  mu = 1 / max(1, t - t0)
 
     The average ``ax`` is kept in the state and never written to the parameters. The
-    step size is computed one step ahead, as in torch: a changed ``lr`` acts one update
-    late, and the first update uses ``lr`` itself.
+    step size is computed one step ahead, as in torch: a changed ``lr`` takes effect one
+    update late, and the first update uses ``lr`` itself.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``lambd``: decay of the parameters and of the step size.
-    - ``alpha``: power of its fall.
-    - ``t0``: the step at which averaging starts (until then ``ax`` is the last
+    - ``alpha``: power of the decay of the step size.
+    - ``t0``: the step at which averaging starts (until then, ``ax`` is the last
       iterate).
     - ``weight_decay``: L2 penalty.
     - ``maximize``: climb instead of descending.
-    - ``mask``: which parameters have the L2 penalty, as `assemble` takes it; None: all
-      of them. ``lambd`` concerns all.
+    - ``mask``: which parameters have the L2 penalty, see `assemble`; None: all of them.
+      ``lambd`` applies to all.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByAsgdState`: ``ax`` in the parameters' shapes and dtypes, ``eta``
-    and ``mu`` in float32 as in torch, whatever the parameters are.
+    and ``mu`` in float32 as in torch, for any dtype of the parameters.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a negative ``lr`` or ``weight_decay``, for NaN, and at
     `update` if ``params`` is missing.

@@ -1,4 +1,4 @@
-"""An optimizer, put together from its parts."""
+"""An optimizer, assembled from its parts."""
 
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -50,56 +50,56 @@ def assemble(
         u = -lr * d
         u = u - lr * weight_decay * (p + u)                   (after)
 
-    All factories of this library are written with it::
+    All factories in this library use it::
 
         tx = of.assemble(
             of.scale_by_adam(), lr=1e-3, weight_decay=0.1, decay="cautious"
         )
 
-    Coupled decay is an L2 penalty, a part of the gradient. Decoupled, a step takes away
-    the share ``lr * weight_decay`` of a parameter; cautious decay does so only for
-    elements that the step does not move away from 0. With independent decay the share
-    is ``weight_decay`` at the peak of the learning rate and ``lr / peak_lr *
-    weight_decay`` elsewhere, so that a good value, such as 1e-5, does not depend on the
-    learning rate. Corrected decay is decoupled at the peak and falls with the square of
-    the learning rate, as is right for weights before a normalization; `partition` gives
-    the others another decay. Decay after the step is decoupled decay of what the step
-    arrives at.
+    Coupled decay is an L2 penalty, a part of the gradient. With decoupled decay, a step
+    removes the fraction ``lr * weight_decay`` of a parameter; cautious decay does so
+    only for elements that the step does not move away from 0. With independent decay,
+    the fraction is ``weight_decay`` at the peak of the learning rate and ``lr /
+    peak_lr * weight_decay`` elsewhere, so a good value, such as 1e-5, does not depend
+    on the learning rate. Corrected decay is decoupled at the peak and falls with the
+    square of the learning rate, which is right for weights before a normalization; use
+    `partition` for a different decay of the others. Decay after the step is decoupled
+    decay of the new parameters.
 
-    A cautious *direction* is another thing than cautious decay: it leaves out what goes
-    against the gradient; see `cautious`, which also has other ways to enlarge the rest.
+    A cautious *direction* differs from cautious decay: it leaves out elements that go
+    against the gradient. See `cautious`, which also has other ways to scale the rest.
 
-    Biases and the scales of normalizations are better left without decay. Equinox's
-    convolutions have biases with several axes, so that a mask needs their names, too::
+    Biases and normalization scales are better left out of the decay. Equinox's
+    convolutions have biases with several axes, so a mask also needs their names::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
 
     **Arguments:**
 
-    - ``direction``: transformations, ours or optax's, one after another. None of them:
-      the gradient itself.
-    - ``lr``: the learning rate; None if the last transformation contains it, as
-      ``step_by_...`` do.
-    - ``weight_decay``: how strongly parameters are drawn towards 0.
+    - ``direction``: transformations, ours or optax's, one after another. If there are
+      none, the direction is the gradient.
+    - ``lr``: the learning rate; None if the last transformation contains it, as with
+      ``step_by_...``.
+    - ``weight_decay``: how strongly parameters are pulled toward 0.
     - ``decay``: ``"coupled"``, ``"decoupled"``, ``"cautious"``, ``"independent"``,
       ``"corrected"`` or ``"after"``.
-    - ``peak_lr``: the largest learning rate, for independent and corrected decay. By
-      default it is ``lr``; it is needed if that is a schedule, and stays what it is if
+    - ``peak_lr``: the largest learning rate, for independent and corrected decay. The
+      default is ``lr``. It is required if that is a schedule, and does not change if
       ``lr`` is replaced later.
-    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
+    - ``mask``: which parameters decay, as in `masked`; None: all of them.
     - ``maximize``: climb instead of descending.
     - ``cautious``: wrap the direction in `cautious`. The decay stays outside.
 
     **State:** a tuple with a state for each member of the chain. The decay and the
-    learning rate have none, and what would do nothing (a ``weight_decay`` that is the
-    number 0) is left out.
+    learning rate have none, and parts that would do nothing (a ``weight_decay`` that is
+    the number 0) are left out.
 
     **Returns:** a `chain`.
 
     **Raises:** `ValueError` for a number out of range, an unknown ``decay``, a
-    ``peak_lr`` that is missing or has no use, and if the decay is not coupled although
-    ``lr`` is None; at `update` if there is decay and ``params`` is missing.
+    ``peak_lr`` that is missing or unused, and if the decay is not coupled although
+    ``lr`` is None; at `update`, if there is decay and ``params`` is missing.
 
     **Source:** decoupled: Loshchilov and Hutter, 2019,
     [arXiv:1711.05101](https://arxiv.org/abs/1711.05101), which also proposes a decay
@@ -110,7 +110,7 @@ def assemble(
     check_choice("decay", decay, get_args(Decay))
     if peak_lr is not None and decay not in _NEED_PEAK:
         raise ValueError(
-            f"peak_lr is for decay='independent' or 'corrected' only, found {decay=}"
+            f"peak_lr is only for decay='independent' or 'corrected', found {decay=}"
         )
     if cautious:
         whole = direction[0] if len(direction) == 1 else chain(*direction)

@@ -1,4 +1,4 @@
-"""The average of the gradients that optimizers of matrices begin with."""
+"""The average of the gradients with which matrix optimizers begin."""
 
 from jax import Array
 
@@ -16,7 +16,7 @@ def average_gradients(
     gradient_share: Array,
     nesterov: bool,
 ) -> tuple[Array, Array]:
-    """A direction, and the average of the gradients that it is made of."""
+    """A direction, and the average of the gradients from which it is computed."""
     momentum_buffer = first_moment(momentum_buffer, updates, weight)
     direction = average_share * momentum_buffer
     if nesterov:

@@ -24,14 +24,14 @@ class ScaleByCameState(NamedTuple):
 
     **Fields:**
 
-    - ``exp_avg``: for each parameter the average of the clipped directions.
-    - ``exp_avg_sq_row``, ``exp_avg_sq_col``: for each parameter of two or more axes the
-      averages of the squares' means, over the last axis and over the one before it;
+    - ``exp_avg``: the average of each parameter's clipped directions.
+    - ``exp_avg_sq_row``, ``exp_avg_sq_col``: for each parameter with two or more axes,
+      the averages of the squares' means over the last axis and over the one before it;
       None for the others.
-    - ``exp_avg_res_row``, ``exp_avg_res_col``: the same of the squared distances of the
-      directions from their average.
-    - ``exp_avg_sq``: for each parameter of fewer axes the average of the squares; None
-      for the others.
+    - ``exp_avg_res_row``, ``exp_avg_res_col``: the same for the squared distances of
+      the directions from their average.
+    - ``exp_avg_sq``: the average of the squares for each parameter with fewer axes;
+      None for the others.
     """
 
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
@@ -166,7 +166,7 @@ def came(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Adafactor with momentum, slowed where a step differs from the average of steps.
+    """Adafactor with momentum, slowed where a step differs from the average step.
 
     ::
 
@@ -182,8 +182,8 @@ def came(
         R', C', U = the same of e, with betas[2]                 (two or more axes)
         u = -lr * (m / sqrt(U) + weight_decay * p),  U = 1 with fewer axes
 
-    No average is corrected for starting at 0, so that the first steps are larger than
-    ``lr`` by a factor of about ten: let the learning rate warm up.
+    No average is debiased, so the first steps are larger than ``lr`` by a factor of
+    about ten: use a warm-up.
 
     **Arguments:**
 
@@ -193,7 +193,7 @@ def came(
     - ``betas``: decay rates of the mean, of the squares, and of the squared distances,
       each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -23,12 +23,12 @@ class StepByCocobState(NamedTuple):
 
     **Fields:**
 
-    - ``scale``: for each element the largest size of its gradients, from ``eps``.
+    - ``scale``: the largest size of each element's gradients, from ``eps``.
     - ``grad_norm_sum``: the sum of these sizes.
     - ``reward``: what was won by following the gradients.
     - ``subgradients``: the negative sum of the gradients.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     """
 
@@ -68,7 +68,7 @@ def _cocob(
 
 @transformation
 class step_by_cocob(GradientTransformation):
-    """Steps to where a gambler would stand who bets on the signs of the gradients.
+    """Steps to the wealth of a gambler who bets on the signs of the gradients.
 
     The rule: see `cocob`.
 
@@ -150,25 +150,25 @@ def cocob(
         C = C - g
         p = p0 + C / (L * max(G + L, alpha * L)) * (L + R)
 
-    where ``p0`` are the parameters at the beginning, ``L`` begins as ``eps`` and all
-    else as 0. There is no learning rate: ``lr`` scales the gradients and, but for
-    ``eps``, changes nothing. It must stand last in a chain, as it sets the parameters
-    to where they belong.
+    where ``p0`` are the initial parameters, ``L`` starts as ``eps``, and everything
+    else as 0. There is no learning rate: ``lr`` scales the gradients and, except for
+    ``eps``, changes nothing. It must be the last member of a chain, because it sets the
+    parameters directly.
 
     **Arguments:**
 
-    - ``lr``: what the gradients are multiplied with; leave it 1.
+    - ``lr``: the factor of the gradients; leave it at 1.
     - ``alpha``: how small the first bets are.
-    - ``eps``: the first bound of the gradients.
+    - ``eps``: the initial bound of the gradients.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByCocobState`: six numbers a parameter.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

@@ -30,11 +30,11 @@ class StepByDadaptAdagradState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
     - ``gsq_weighted``: the sum of the steps' squares, weighted as they are divided.
     - ``alphak``: for each parameter the sum of the gradients' squares, from 1e-6.
     - ``sk``: for each parameter the sum of the steps before their division.
-    - ``p0``: the parameters at the beginning.
+    - ``p0``: the initial parameters.
     """
 
     step: Shared
@@ -138,29 +138,28 @@ def dadapt_adagrad(
         d = max(d, min(N / |s|_1, d * growth_rate))
         u = (1 - momentum) * (p0 - s / (sqrt(a) + eps) - p)
 
-    where ``p0`` are the parameters at the beginning.
-    ``d`` begins as ``d0``, and sums and norms are over all parameters. The learning
-    rate stays 1, or is a schedule that ends at 0. ``of.find_in_state(state, "d")`` is
-    the estimate. Use it in one piece for all parameters: in a `partition`, each label
-    has an estimate of its own.
+    where ``p0`` are the initial parameters. ``d`` starts as ``d0``, and sums and norms
+    are over all parameters. Leave the learning rate at 1, or use a schedule that ends
+    at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use one optimizer for
+    all parameters: in a `partition`, each label has its own estimate.
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
-    - ``momentum``: how much of its place a parameter keeps in a step, in [0, 1).
+    - ``lr``: the factor of the estimate.
+    - ``momentum``: the weight of a parameter's old value in a step, in [0, 1).
     - ``weight_decay``: L2 penalty.
     - ``eps``: added to the root.
-    - ``d0``: the first estimate, too small rather than too large.
-    - ``growth_rate``: by what factor ``d`` may grow in one step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdagradState`, its trees in the parameters' shapes and
-    at least in float32.
+    **State:** `StepByDadaptAdagradState`, its trees in the parameters' shapes and in at
+    least float32.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing.

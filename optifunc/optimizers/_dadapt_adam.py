@@ -41,12 +41,12 @@ class StepByDadaptAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
     - ``numerator_weighted``: the average of products of gradients and ways gone.
     - ``exp_avg``: for each parameter the average of the steps, from 0 and without
       correction.
-    - ``exp_avg_sq``: likewise of the gradients' squares.
-    - ``s``: likewise of the steps, for longer; its size is the estimate's denominator.
+    - ``exp_avg_sq``: the same for the gradients' squares.
+    - ``s``: the same for the steps, for longer; its size is the estimate's denominator.
     - ``decay``: the decay's state.
     """
 
@@ -91,7 +91,7 @@ class step_by_dadapt_adam(Wrapper):
 
     **Arguments:**
 
-    - ``decay``: what adds decoupled decay to a direction, such as
+    - ``decay``: the transformation that adds decoupled decay to a direction, such as
       `add_decayed_weights`.
     - ``lr``, ``betas``, ``eps``, ``use_bias_correction``, ``d0``, ``growth_rate``: see
       `dadapt_adam`.
@@ -198,29 +198,29 @@ def dadapt_adam(
     ``use_bias_correction`` the rule is that of optax's ``dadapt_adamw``. `prodigy`
     estimates more boldly.
 
-    Use it in one piece for all parameters: in a `partition`, each label has an estimate
-    of its own.
+    Use one optimizer for all parameters: in a `partition`, each label has its own
+    estimate.
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
+    - ``lr``: the factor of the estimate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: L2 penalty, or with ``decouple`` decoupled decay, in units of
       the step size.
     - ``decouple``: keep the decay out of the moments.
     - ``use_bias_correction``: Adam's correction of moments that start at 0.
-    - ``d0``: the first estimate, too small rather than too large.
-    - ``growth_rate``: by what factor ``d`` may grow in one step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdamState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptAdamState`, its trees in the parameters' shapes and in at
+    least float32.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

@@ -28,11 +28,11 @@ class StepByDadaptAdanState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
     - ``gsq_weighted``: the average of the steps' squares, weighted as they are divided.
     - ``exp_avg``: for each parameter the average of the gradients, each times the step
       size of its time, from 0 and without correction.
-    - ``exp_avg_diff``: likewise of the differences of successive gradients.
+    - ``exp_avg_diff``: the same for the differences of successive gradients.
     - ``exp_avg_sq``: the average of the squares of the gradients that look ahead.
     - ``s``: the average of the steps before their division.
     - ``previous_grad``: the last gradient.
@@ -229,31 +229,30 @@ def dadapt_adan(
         p = (p - (m + betas[1] * v) / r) / (1 + dlr * weight_decay)
         p = (1 - dlr * weight_decay) * p - (m + betas[1] * v) / r     (no_prox)
 
-    The averages are not corrected for their start at 0.
-    ``d`` begins as ``d0``, and sums and norms are over all parameters. The learning
-    rate stays 1, or is a schedule that ends at 0. ``of.find_in_state(state, "d")`` is
-    the estimate. Use it in one piece for all parameters: in a `partition`, each label
-    has an estimate of its own.
+    The averages are not corrected for their start at 0. ``d`` starts as ``d0``, and
+    sums and norms are over all parameters. Leave the learning rate at 1, or use a
+    schedule that ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use
+    one optimizer for all parameters: in a `partition`, each label has its own estimate.
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
+    - ``lr``: the factor of the estimate.
     - ``betas``: decay rates of the averages of gradients, of their differences and of
       the squares, each in [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: decoupled decay, in units of the step size.
     - ``no_prox``: subtract the decay, and do not divide by it.
-    - ``d0``: the first estimate, too small rather than too large.
-    - ``growth_rate``: by what factor ``d`` may grow in one step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptAdanState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptAdanState`, its trees in the parameters' shapes and in at
+    least float32.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing.

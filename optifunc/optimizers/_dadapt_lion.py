@@ -28,7 +28,7 @@ class StepByDadaptLionState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
     - ``numerator_weighted``: the average of products of signs and ways gone.
     - ``exp_avg``: for each parameter the average of the gradients, each times the step
       size of its time.
@@ -73,7 +73,7 @@ class step_by_dadapt_lion(Wrapper):
 
     **Arguments:**
 
-    - ``decay``: what adds decoupled decay to a direction, such as
+    - ``decay``: the transformation that adds decoupled decay to a direction, such as
       `add_decayed_weights`.
     - ``lr``, ``betas``, ``d0``, ``growth_rate``: see `dadapt_lion`.
 
@@ -160,29 +160,28 @@ def dadapt_lion(
         d = max(d, min(N / ((1 - b) * |s|_1), d * growth_rate))
 
     where ``N`` is computed with the old ``s``. In the sign, ``m`` has the step size in
-    it and ``g`` has not, as in the authors' code.
-    ``d`` begins as ``d0``, and sums and norms are over all parameters. The learning
-    rate stays 1, or is a schedule that ends at 0. ``of.find_in_state(state, "d")`` is
-    the estimate. Use it in one piece for all parameters: in a `partition`, each label
-    has an estimate of its own.
+    it and ``g`` has not, as in the authors' code. ``d`` starts as ``d0``, and sums and
+    norms are over all parameters. Leave the learning rate at 1, or use a schedule that
+    ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use one optimizer
+    for all parameters: in a `partition`, each label has its own estimate.
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
+    - ``lr``: the factor of the estimate.
     - ``betas``: how much of the average is in the sign, and how much of it is kept,
       each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of the step size.
-    - ``d0``: the first estimate, too small rather than too large.
-    - ``growth_rate``: by what factor ``d`` may grow in one step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptLionState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptLionState`, its trees in the parameters' shapes and in at
+    least float32.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is

@@ -26,11 +26,11 @@ class StepByDadaptSgdState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
     - ``numerator_weighted``: the sum of products of gradients and ways gone.
     - ``g0_norm``: the norm of the first gradient that is not 0; 0 before it.
     - ``s``: for each parameter the sum of the steps.
-    - ``p0``: the parameters at the beginning.
+    - ``p0``: the initial parameters.
     """
 
     step: Shared
@@ -128,28 +128,28 @@ def dadapt_sgd(
         d = max(d, min(2 * N / ||s||, d * growth_rate))
         u = (1 - momentum) * (p0 - s - p)
 
-    where ``g_1`` is the first gradient and ``p0`` are the parameters at the beginning.
-    ``d`` begins as ``d0``, and sums and norms are over all parameters. The learning
-    rate stays 1, or is a schedule that ends at 0. ``of.find_in_state(state, "d")`` is
-    the estimate. Use it in one piece for all parameters: in a `partition`, each label
-    has an estimate of its own.
+    where ``g_1`` is the first gradient and ``p0`` are the initial parameters. ``d``
+    starts as ``d0``, and sums and norms are over all parameters. Leave the learning
+    rate at 1, or use a schedule that ends at 0. ``of.find_in_state(state, "d")``
+    returns the estimate. Use one optimizer for all parameters: in a `partition`, each
+    label has its own estimate.
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
-    - ``momentum``: how much of its place a parameter keeps in a step, in [0, 1).
+    - ``lr``: the factor of the estimate.
+    - ``momentum``: the weight of a parameter's old value in a step, in [0, 1).
     - ``weight_decay``: L2 penalty.
-    - ``d0``: the first estimate, too small rather than too large.
-    - ``growth_rate``: by what factor ``d`` may grow in one step.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByDadaptSgdState`, its trees in the parameters' shapes and at least
-    in float32.
+    **State:** `StepByDadaptSgdState`, its trees in the parameters' shapes and in at
+    least float32.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing.

@@ -37,8 +37,8 @@ class ScaleByDionState(NamedTuple):
 
     - ``momentum``: for each parameter the sum of the gradients, less the part of it
       that was used.
-    - ``Q``: for each parameter the right factors of the last step, of shape
-      ``[..., inputs, rank]``, in float32 at least.
+    - ``Q``: for each parameter the right factors of the last step, of shape ``[...,
+      inputs, rank]``, in at least float32.
     """
 
     momentum: PerParameter
@@ -120,7 +120,7 @@ class scale_by_dion(GradientTransformation):
                 jnp.shape(leaf), self.output_axis, self.batch_axes
             )
             shape = (*batch, inputs, self._rank(outputs, inputs))
-            # The same numbers in every dtype.
+            # The same numbers for every dtype.
             noise = jax.random.normal(key, shape, jnp.float32)
             return noise.astype(compute_dtype(leaf.dtype))
 
@@ -206,7 +206,7 @@ def dion(
     the place of Muon's products of the whole matrix. With a small rank it costs less
     than those, and what the step leaves out stays in ``M`` until its turn comes.
 
-    Like `muon` it is for matrices inside a network alone: see `label_matrices`.
+    Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
     **Arguments:**
 
@@ -218,12 +218,11 @@ def dion(
     - ``rank_multiple_of``: round the rank up to a multiple of this number.
     - ``eps``: added to the norms of columns.
     - ``seed``: an integer of at least 0, from which `init` draws ``Q``.
-    - ``output_axis``: the axis, or a tuple of axes, that counts the outputs. It is the
-      last in the kernels of JAX's libraries; give 0 for torch's layout. All others but
+    - ``output_axis``: the axis of the outputs, or a tuple of axes. It is the last in
+      the kernels of JAX's libraries; use 0 for torch's layout. All other axes except
       ``batch_axes`` are inputs.
-    - ``batch_axes``: how many of the first axes count matrices, each of which is
-      treated by itself.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``batch_axes``: the number of leading axes that index separate matrices.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number but those of the rank may be an array or a schedule.

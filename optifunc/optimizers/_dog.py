@@ -34,8 +34,8 @@ class StepByDogState(NamedTuple):
     - ``sum_sq``: likewise the sum of the gradients' squared norms.
     - ``distances``: with ``layerwise`` the distance of each parameter, else None.
     - ``sums_sq``: likewise the sums.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     """
 
@@ -182,10 +182,10 @@ def dog(
         S = S + ||g||^2
         u = -lr * r / sqrt(S + eps) * g
 
-    where ``p0`` are the parameters at the beginning and the norms are over all
-    parameters together, with ``layerwise`` (L-DoG) over each by itself. ``r`` begins
-    as ``reps_rel * (1 + ||p0||)``, or as ``init_distance``, or such that the first step
-    is ``-lr * init_eta * g``.
+    where ``p0`` are the initial parameters and the norms are over all parameters
+    together, with ``layerwise`` (L-DoG) over each by itself. ``r`` begins as
+    ``reps_rel * (1 + ||p0||)``, or as ``init_distance``, or such that the first step is
+    ``-lr * init_eta * g``.
 
     The step size needs no tuning but the iterates need averaging: evaluate
     `ema_parameters` or `average_parameters`, which `eval_params` finds::
@@ -194,21 +194,21 @@ def dog(
 
     **Arguments:**
 
-    - ``lr``: what the step size is multiplied with; leave it 1.
+    - ``lr``: the factor of the step size; leave it at 1.
     - ``reps_rel``: the first distance, relative to the parameters' norm.
     - ``init_distance``: the first distance itself, in place of ``reps_rel``.
     - ``init_eta``: the size of the first step, in place of both.
     - ``eps``: added to the sum of squares.
     - ``weight_decay``: L2 penalty.
     - ``layerwise``: a distance and a sum for each parameter.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByDogState`: two numbers a parameter.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range, for both ``init_distance`` and
     ``init_eta``, and at `update` if ``params`` is missing.

@@ -25,8 +25,8 @@ class StepByDowgState(NamedTuple):
 
     - ``estim_sq_dist``: a float scalar, the largest squared distance so far.
     - ``weighted_sq_norm_grads``: the weighted sum of the gradients' squared norms.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     """
 
@@ -108,24 +108,24 @@ def dowg(
         W = W + r2 * ||g||^2
         u = -lr * r2 / (sqrt(W) + eps) * g
 
-    where ``p0`` are the parameters at the beginning and the norms are over all
-    parameters together. Early gradients weigh less than in `dog`, so that the steps
-    adapt more boldly.
+    where ``p0`` are the initial parameters and the norms are over all parameters
+    together. Early gradients weigh less than in `dog`, so that the steps adapt more
+    boldly.
 
     **Arguments:**
 
-    - ``lr``: what the step size is multiplied with; leave it 1.
+    - ``lr``: the factor of the step size; leave it at 1.
     - ``init_estim_sq_dist``: the first ``r2``; None: ``eps``.
     - ``eps``: added to the root.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByDowgState`: two numbers a parameter.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

@@ -56,7 +56,7 @@ def joined_blocks(blocks: list[Array], shape: tuple[int, ...], largest: int) -> 
 
 
 def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:
-    """A factor to begin with, in float32 at least."""
+    """A factor to begin with, in at least float32."""
     dtype = compute_dtype(jnp.result_type(leaf))
     return scale * jnp.eye(size, dtype=dtype)
 

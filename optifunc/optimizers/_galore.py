@@ -26,11 +26,11 @@ class ScaleByGaloreState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the projected gradients, from 0 and
-      without correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's projected gradients, from 0 and not
+      debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``projection``: for each parameter that is projected the matrix that does it, in
-      float32 at least; None for the others.
+      at least float32; None for the others.
     """
 
     step: Shared
@@ -180,24 +180,24 @@ def galore(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, before its correction.
     - ``weight_decay``: decay of what the step arrives at, in units of ``lr``.
-    - ``rank``: how many dimensions are kept.
+    - ``rank``: the number of dimensions to keep.
     - ``update_proj_gap``: after how many steps the projection is recomputed.
     - ``scale``: the factor of what is projected.
     - ``proj_type``: ``"std"`` projects the shorter side, ``"reverse_std"`` the longer
       one, as `optax.contrib.galore` does, whose ``scale`` is 1 (the moments are then
       smaller, and the projection is larger); ``"left"`` the rows, ``"right"`` the
       columns.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByGaloreState`, its moments in the parameters' dtypes.
 
     **Raises:** `ValueError` for a number out of range, an unknown ``proj_type`` and, at
     `update`, a gradient of another shape or a missing ``params`` if there is decay;
-    `TypeError` for a count that is no integer, for complex parameters and for sparse
-    gradients.
+    `TypeError` for a count that is not an integer, for complex parameters and for
+    sparse gradients.
 
     **Source:** Zhao, Zhang, Chen, Wang, Anandkumar and Tian, "GaLore: Memory-Efficient
     LLM Training by Gradient Low-Rank Projection", 2024,

@@ -146,10 +146,10 @@ def gpa_adamw(
         x = eval_interp_coeff * x + (1 - eval_interp_coeff) * z
         y = train_interp_coeff * x + (1 - train_interp_coeff) * z
 
-    The parameters that the training holds are ``y``; evaluate ``x``, which
-    `eval_params` returns. In comparison with `schedule_free_adamw` the average forgets
-    at a constant rate, so that a schedule of the learning rate is of use, and there is
-    a first moment. It replaces the two loops of DiLoCo by one.
+    Training holds the parameters ``y``; evaluate ``x``, which `eval_params` returns. In
+    comparison with `schedule_free_adamw` the average forgets at a constant rate, so
+    that a schedule of the learning rate is of use, and there is a first moment. It
+    replaces the two loops of DiLoCo by one.
 
     **Arguments:**
 
@@ -159,7 +159,7 @@ def gpa_adamw(
     - ``weight_decay``: decoupled decay of ``z``, in units of the learning rate.
     - ``train_interp_coeff``: how near ``y`` is to the average, above 0 and at most 1.
     - ``eval_interp_coeff``: how much of the average is kept, in [0, 1).
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -167,7 +167,7 @@ def gpa_adamw(
     **State:** `StepByGpaState`, and in it `ScaleByAdamState`: three numbers a
     parameter.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

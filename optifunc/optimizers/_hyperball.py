@@ -21,7 +21,7 @@ class StepByHyperballState(NamedTuple):
 
     **Fields:**
 
-    - ``radius``: for each parameter its norm at the beginning, in float32 at least.
+    - ``radius``: for each parameter its norm at the beginning, in at least float32.
     """
 
     radius: PerParameter

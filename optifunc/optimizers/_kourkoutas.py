@@ -45,9 +45,8 @@ class ScaleByKourkoutasState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``grad_ema``: for each parameter a number, the average of its layer's norms.
     - ``weight_sum``: for each parameter a number, what the weights of the squares so
       far add up to; None unless ``bias_correction`` is ``"exact"``.
@@ -289,10 +288,10 @@ def kourkoutas(
     - ``warmup_steps``: for how many updates the rate is held halfway.
     - ``layers``: a tree of names, or a function of ``(path, leaf)``: leaves with one
       name are a layer, and have one norm. None: each leaf is a layer.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the count may be an array or a schedule.
+    All numbers except the count may be arrays or schedules.
 
     **State:** `ScaleByKourkoutasState`.
 

@@ -35,9 +35,9 @@ class ScaleByKronState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``update_counter``: int32 [], those since the factors were last updated.
     - ``key``: uint32 [2], the key of the whole run.
-    - ``momentum_buffer``: for each parameter the average of the gradients, from 0.
+    - ``momentum_buffer``: the average of each parameter's gradients, from 0.
     - ``Q``: for each parameter a list with, for each axis, an upper triangular matrix
-      or, as a vector, a diagonal one; in float32 at least.
+      or, as a vector, a diagonal one; in at least float32.
     """
 
     step: Shared
@@ -291,7 +291,7 @@ class scale_by_kron(GradientTransformation):
         if probes is None:
             key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
             keys = jax.random.split(jax.random.fold_in(key, state.step), len(grads))
-            # The same numbers in every dtype.
+            # The same numbers for every dtype.
             probes = [
                 jax.random.normal(k, x.shape, jnp.float32)
                 for k, x in zip(keys, grads, strict=True)
@@ -389,7 +389,7 @@ def kron(
       more axes.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByKronState`. Each factor is whole on each device.
 

@@ -32,8 +32,8 @@ def lamb(
         u = -lr * norm(p) / norm(d) * d,  or  -lr * d  where a norm is 0
 
     The norms are those of whole leaves. A step changes each of them by the fraction
-    ``lr``, whatever the scale of its gradients. Biases and the scales of normalizations
-    are better left out of both the decay and the scaling::
+    ``lr``, whatever the scale of its gradients. Biases and normalization scales are
+    better left out of both the decay and the scaling::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -46,7 +46,7 @@ def lamb(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, a part of what is scaled.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``trust_ratio_mask``: which updates are scaled, likewise.
     - ``maximize``: climb instead of descending.
 

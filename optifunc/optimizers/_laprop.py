@@ -201,15 +201,15 @@ def laprop(
     - ``centered``: divide by the deviation from the mean.
     - ``steps_before_using_centered``: how many steps still divide by the root of the
       mean square.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number but ``steps_before_using_centered`` may be an array or a schedule.
 
     **State:** `StepByLapropState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a
     ``steps_before_using_centered`` that is not an integer, and at `update`

@@ -37,8 +37,8 @@ def lars(
 
     The norms are those of whole leaves. The learning rate is inside the buffer, so that
     a schedule acts on what comes in and not on what is there: with a constant ``lr``
-    this is the same as outside. Biases and the scales of normalizations are better left
-    out of both the decay and the scaling::
+    this is the same as outside. Biases and normalization scales are better left out of
+    both the decay and the scaling::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -48,13 +48,13 @@ def lars(
     **Arguments:**
 
     - ``lr``: the learning rate. Recipes have values of 1 and more.
-    - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
+    - ``momentum``: the weight of the old buffer (the number 0: no buffer).
     - ``weight_decay``: L2 penalty, a part of what is scaled.
     - ``trust_coefficient``: the size of a step with ``lr=1`` as a part of the
       parameter's.
     - ``eps``: added to the norm of the gradient.
     - ``nesterov``: look ahead.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``trust_ratio_mask``: which gradients are scaled, likewise.
     - ``maximize``: climb instead of descending.
 

@@ -26,8 +26,7 @@ class ScaleByLionState(NamedTuple):
 
     **Fields:**
 
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     """
 
     exp_avg: Annotated[PerParameter, Keeps("betas", 1)]
@@ -141,7 +140,7 @@ def lion(
     - ``smooth_beta``: how steep the smooth mode is at 0.
     - ``peak_lr``: the largest learning rate, for ``decoupled_weight_decay``, as
       `assemble` takes it; None: ``lr``, which then must not be a schedule.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -149,8 +148,8 @@ def lion(
     **State:** `ScaleByLionState`, in the parameters' shapes and dtypes. In bfloat16 the
     mean loses most of what a step adds to it (a share of 0.01 by default).
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, for an unknown ``mode``, for a
     ``peak_lr`` that is missing or has no use, and at `update` if there is decay and

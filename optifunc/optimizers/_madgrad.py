@@ -28,7 +28,7 @@ class StepByMadgradState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``grad_sum_sq``: for each parameter the weighted sum of the squared gradients.
-    - ``s``: likewise of the gradients.
+    - ``s``: the same for the gradients.
     - ``x0``: a copy of the parameters at the beginning; None without ``averaging``.
     """
 
@@ -165,15 +165,15 @@ def madgrad(
     - ``weight_decay``: L2 penalty. Values for SGD are too large here; often none is
       needed.
     - ``eps``: added to the root, and to the learning rate.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByMadgradState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

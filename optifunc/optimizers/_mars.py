@@ -33,7 +33,7 @@ class ScaleByMarsState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: for each parameter the average of the corrected gradients, from 0 and
       without correction for it.
-    - ``exp_avg_sq``: likewise of their squares; None unless ``mars_type`` is
+    - ``exp_avg_sq``: the same for their squares; None unless ``mars_type`` is
       ``"mars-adamw"``.
     - ``last_grad``: the last gradient, at first 0; None unless ``is_approx``.
     """
@@ -44,7 +44,7 @@ class ScaleByMarsState(NamedTuple):
     last_grad: PerParameter | None
 
 
-# A complex leaf is a pair of real ones, whose norm is one.
+# A complex leaf is a pair of real ones, with a common norm.
 @elementwise(outputs=3, static=("mars_type", "ns_dtype"))
 def _mars(
     updates: Array,
@@ -106,7 +106,7 @@ class scale_by_mars(GradientTransformation):
             raise ValueError(
                 f"ns_dtype must be a real floating point dtype, found {self.ns_dtype!r}"
             )
-        # One form of each dtype, so that equal transformations compile once.
+        # A canonical form of each dtype, so that equal transformations compile once.
         object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
 
     def init(self, params: PyTree) -> ScaleByMarsState:
@@ -235,7 +235,7 @@ def mars(
     - ``mars_type``: ``"mars-adamw"``, ``"mars-lion"`` or ``"mars-shampoo"``. The last
       takes matrices alone; see `linalg.orthogonalize`.
     - ``ns_dtype``: the dtype of the orthogonalization.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

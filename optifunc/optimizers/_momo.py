@@ -179,7 +179,7 @@ class step_by_momo(GradientTransformation):
         return StepByMomoState(
             step=jnp.zeros((), jnp.int32),
             loss_avg=as_scalar(0),
-            # A copy: the state may be donated, the transformation stays.
+            # A copy, because the state may be donated but not the transformation.
             lb=jnp.array(as_scalar(self.lower_bound), copy=True),
             grad_dot_w=scalars_like(params),
             grad_avg=zeros_like(params),
@@ -276,15 +276,15 @@ def momo(
       value is not known.
     - ``divide_step``: let the decay divide the step by ``k``, too, as the authors do;
       False: the parameters alone, as optax does.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: to a gain, whose negative is ``value``.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByMomoState`, ``grad_avg`` in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing or ``value`` is not a scalar; `TypeError` if ``value`` is missing.

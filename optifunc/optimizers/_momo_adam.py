@@ -47,7 +47,7 @@ class StepByMomoAdamState(NamedTuple):
       of its gradients with the values at which they were taken, likewise.
     - ``grad_avg``: for each parameter the average of the gradients, from 0 and without
       correction.
-    - ``grad_avg_sq``: likewise of their squares.
+    - ``grad_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -113,7 +113,7 @@ class step_by_momo_adam(GradientTransformation):
         return StepByMomoAdamState(
             step=jnp.zeros((), jnp.int32),
             loss_avg=as_scalar(0),
-            # A copy: the state may be donated, the transformation stays.
+            # A copy, because the state may be donated but not the transformation.
             lb=jnp.array(as_scalar(self.lower_bound), copy=True),
             grad_dot_w=scalars_like(params),
             grad_avg=zeros_like(params),
@@ -217,7 +217,7 @@ def momo_adam(
 
     **Raises:** what `momo` does.
 
-    **Source:** that of `momo`.
+    **Source:** see `momo`.
     """
     return assemble(
         step_by_momo_adam(

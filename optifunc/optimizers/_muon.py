@@ -55,8 +55,8 @@ class ScaleByMuonState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
-      without correction.
+    - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
+      debiased.
     - ``step``: with ``bias_correction`` int32 [], updates done so far; else None.
     """
 
@@ -108,7 +108,7 @@ class scale_by_muon(GradientTransformation):
         if not callable(self.adjust_lr_fn):
             check_choice("adjust_lr_fn", self.adjust_lr_fn, tuple(_FACTORS))
         check_axes(self.output_axis, self.batch_axes)
-        # One form of each dtype, so that equal transformations compile once.
+        # A canonical form of each dtype, so that equal transformations compile once.
         object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
 
     def init(self, params: PyTree) -> ScaleByMuonState:
@@ -248,7 +248,7 @@ def muon(
       iteration its own.
     - ``adjust_lr_fn``: the factor: None, ``"original"`` (the same),
       ``"match_rms_adamw"``, ``"spectral_norm"``, or a function.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``ns_dtype``: the dtype of the orthogonalization, bfloat16 in torch.
     - ``output_axis``: the axis, or a tuple of axes, that counts the outputs. None: the
       first one, of matrices alone.
@@ -256,11 +256,11 @@ def muon(
       treated by itself: layers that are stacked for a scan, experts.
     - ``preconditioning``: see `linalg.orthogonalize`.
     - ``bias_correction``: divide ``b`` and ``g`` by what they lack for starting at 0,
-      which shifts Nesterov's average towards ``b`` in the first steps.
+      which shifts Nesterov's average toward ``b`` in the first steps.
     - ``adaptive``: multiply ``X`` by the sum of its products with what it was made of,
       so that the step has the size of the gradient (use it with ``bias_correction``).
 
-    Each number but ``ns_steps`` may be an array or a schedule.
+    All numbers except ``ns_steps`` may be arrays or schedules.
 
     **State:** `ScaleByMuonState`, in the parameters' shapes and dtypes. On a mesh with
     explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).

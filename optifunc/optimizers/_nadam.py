@@ -34,9 +34,8 @@ class ScaleByNadamState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``mu_product``: float32 [] as in torch, the product of the momenta so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -180,10 +179,10 @@ def nadam(
     - ``eps``: added to the corrected root.
     - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` the decay of
       `adamw`.
-    - ``momentum_decay``: how fast the momentum grows from half of ``betas[0]`` towards
+    - ``momentum_decay``: how fast the momentum grows from half of ``betas[0]`` toward
       all of it.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -191,8 +190,8 @@ def nadam(
     **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes, and
     the product of the momenta in float32 as in torch, whatever these are.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

@@ -37,8 +37,8 @@ class ScaleByNormuonState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
-      without correction.
+    - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
+      debiased.
     - ``second_momentum_buffer``: for each matrix the average of its rows' mean squares
       after the orthogonalization, one number for each output.
     """
@@ -182,7 +182,7 @@ def normuon(
     sizes, and each row of weights is a neuron. ``N`` has the size of ``O``, so that the
     average ``v`` needs no correction for starting at 0.
 
-    Like `muon` it is for matrices inside a network alone: see `label_matrices`.
+    Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
     **Arguments:**
 
@@ -191,19 +191,18 @@ def normuon(
     - ``momentum``: the share of the old average in the new one, in [0, 1).
     - ``beta2``: the decay rate of the mean squares, in [0, 1).
     - ``nesterov``: average once more with the gradient.
-    - ``ns_coefficients``: see `linalg.orthogonalize`, also
+    - ``ns_coefficients``: see `linalg.orthogonalize` and
       `linalg.polar_express_coefficients`.
     - ``eps``: keeps the divisors away from 0.
     - ``ns_steps``, ``ns_dtype``: see `linalg.orthogonalize`.
-    - ``output_axis``: the axis, or a tuple of axes, that counts the outputs. It is the
-      last in the kernels of JAX's libraries; give 0 for torch's layout. All others but
+    - ``output_axis``: the axis of the outputs, or a tuple of axes. It is the last in
+      the kernels of JAX's libraries; use 0 for torch's layout. All other axes except
       ``batch_axes`` are inputs.
-    - ``batch_axes``: how many of the first axes count matrices, each of which is
-      treated by itself.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``batch_axes``: the number of leading axes that index separate matrices.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but ``ns_steps`` may be an array or a schedule.
+    All numbers except ``ns_steps`` may be arrays or schedules.
 
     **State:** `ScaleByNormuonState`, in the parameters' dtypes. On a mesh with explicit
     axes the matrices must not be sharded (`jax.sharding.reshard` first).

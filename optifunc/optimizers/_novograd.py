@@ -126,7 +126,7 @@ def novograd(
       into the norms.
     - ``grad_averaging``: average the directions instead of adding them up; with the
       default ``betas`` steps are then 20 times smaller.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -58,7 +58,7 @@ class scale_by_optimism(GradientTransformation):
 
     **Raises:** `ValueError` for a number out of range.
 
-    **Source:** that of `optimistic_gradient_descent`.
+    **Source:** see `optimistic_gradient_descent`.
     """
 
     alpha: Value = 1.0
@@ -114,7 +114,7 @@ def optimistic_gradient_descent(
     - ``alpha``: the factor of the gradient, at least 0.
     - ``beta``: the factor of its change, at least 0; 0 is plain gradient descent.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -173,7 +173,7 @@ def optimistic_adam(
     - ``alpha``: the factor of Adam's direction, at least 0.
     - ``beta``: the factor of its change, at least 0.
     - ``nesterov``: Adam's direction with Nesterov's look ahead, see `adam`.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -181,13 +181,13 @@ def optimistic_adam(
     **State:** `ScaleByAdamState` and `ScaleByOptimismState`, their trees in the
     parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
 
-    **Source:** that of `optimistic_gradient_descent`.
+    **Source:** see `optimistic_gradient_descent`.
     """
     return assemble(
         scale_by_adam(betas, eps, nesterov=nesterov),

@@ -142,7 +142,7 @@ def pid(
     - ``weight_decay``: L2 penalty.
     - ``derivative``: the factor of the change.
     - ``integral``: the factor of the sum.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -134,7 +134,7 @@ def polyak_sgd(
     - ``variant``: ``"sps"``, or ``"sps+"`` for no step where the loss is below
       ``f_min``.
     - ``weight_decay``: L2 penalty. The loss should contain it, too.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: to a gain, whose negative is ``value``.
 
     Each number may be an array or a schedule.

@@ -48,15 +48,15 @@ class StepByProdigyState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``d``: a float scalar, the estimate that the learning rate is multiplied with.
-    - ``d_max``: the largest estimate so far, which ``d`` grows towards.
+    - ``d``: a float scalar, the estimate that multiplies the learning rate.
+    - ``d_max``: the largest estimate so far, which ``d`` grows toward.
     - ``d_numerator``: the weighted sum of products of gradients and ways gone.
     - ``exp_avg``: for each parameter the average of the scaled gradients, from 0 and
       without correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg_sq``: the same for their squares.
     - ``s``: their weighted sum, whose size is the estimate's denominator.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     - ``decay``: the decay's state.
     """
@@ -262,14 +262,14 @@ def prodigy(
         d_max = max(d_max, e),  d = min(d_max, d * growth_rate)
         u = -dlr * (m / (sqrt(v) + d * eps) + weight_decay * p)
 
-    where ``p0`` are the parameters at the beginning, ``d`` begins as ``d0``, and ``N``
-    and ``|s|_1`` are sums over all parameters. The learning rate stays 1, or is a
-    schedule that ends at 0, such as ``of.schedules.cosine_annealing(1.0, steps)``.
+    where ``p0`` are the initial parameters, ``d`` begins as ``d0``, and ``N`` and
+    ``|s|_1`` are sums over all parameters. The learning rate stays 1, or is a schedule
+    that ends at 0, such as ``of.schedules.cosine_annealing(1.0, steps)``.
     ``of.find_in_state(state, "d")`` is the estimate. With ``use_bias_correction`` the
     rule is that of optax.
 
-    Use it in one piece for all parameters: in a `partition`, each label has an estimate
-    of its own.
+    Use one optimizer for all parameters: in a `partition`, each label has its own
+    estimate.
 
     The first updates are of the size of ``d0``, which the parameters feel in their last
     digits, if at all. What they lose is kept in the state and counts as a way gone, so
@@ -277,7 +277,7 @@ def prodigy(
 
     **Arguments:**
 
-    - ``lr``: what the estimate is multiplied with.
+    - ``lr``: the factor of the estimate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``beta3``: decay rate of the estimate's sums; None: ``sqrt(betas[1])``.
     - ``eps``: added to the root, in units of ``d``.
@@ -286,19 +286,19 @@ def prodigy(
     - ``use_bias_correction``: Adam's correction of moments that start at 0.
     - ``safeguard_warmup``: let the estimate not depend on ``lr``, for schedules with a
       warm-up.
-    - ``d0``: the first estimate, too small rather than too large.
+    - ``d0``: the initial estimate, which should be too small rather than too large.
     - ``d_coef``: what each estimate is multiplied with; 0.5 to 2 are sensible.
     - ``growth_rate``: by what factor ``d`` may grow in one step, after its first
       growth.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
-    **State:** `StepByProdigyState`, its sums in the parameters' shapes and at least in
+    **State:** `StepByProdigyState`, its sums in the parameters' shapes and in at least
     float32, as the squares of small estimates would be 0 in float16.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

@@ -29,7 +29,7 @@ def _proximal_step(
 
 @transformation
 class step_with_proximal_decay(Stateless):
-    """A step along ``-g``, and then towards 0 by the decay's proximal operator.
+    """A step along ``-g``, and then toward 0 by the decay's proximal operator.
 
     ::
 

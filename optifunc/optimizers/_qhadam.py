@@ -30,9 +30,8 @@ class ScaleByQhadamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -45,8 +44,8 @@ class ScaleByQhmState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
-      without correction.
+    - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
+      debiased.
     """
 
     momentum_buffer: PerParameter
@@ -214,15 +213,15 @@ def qhadam(
     - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` decoupled decay.
     - ``eps``: added to the root.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByQhadamState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.
@@ -268,14 +267,14 @@ def qhm(
     - ``nu``: the share of the average in the direction, in [0, 1]: 0 is `sgd` without
       momentum.
     - ``weight_decay``: L2 penalty.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByQhmState`, in the parameters' shapes and dtypes.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range.
 

@@ -48,14 +48,14 @@ def ranger(
     - ``centralized``: subtract its mean from the gradient of each output unit, in
       leaves of two axes or more, as the second version of Ranger does.
     - ``output_axis``: the axis that counts the output units, see `centralize`.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `LookaheadState` around `ScaleByRadamState`.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing.

@@ -36,7 +36,7 @@ class ScaleByRmspropState(NamedTuple):
     **Fields:**
 
     - ``square_avg``: for each parameter the average of the squared gradients.
-    - ``grad_avg``: likewise of the gradients; None if not ``centered``.
+    - ``grad_avg``: the same for the gradients; None if not ``centered``.
     - ``step``: int32 [], updates done so far; None without ``bias_correction``.
     """
 
@@ -78,7 +78,7 @@ class scale_by_rmsprop(GradientTransformation):
     - ``alpha``, ``eps``, ``centered``, ``initial_scale``, ``eps_in_sqrt``,
       ``bias_correction``: see `rmsprop`.
     - ``by_modulus``: divide both parts of a complex element by the root of the mean of
-      ``|g|^2``, as optax does; False: each part by that of its own.
+      ``|g|^2``, as optax does; False: divide each part by its own.
 
     **State:** `ScaleByRmspropState`.
 
@@ -170,10 +170,10 @@ def rmsprop(
       below 1.
     - ``eps``: added to the root.
     - ``weight_decay``: L2 penalty.
-    - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
+    - ``momentum``: the weight of the old buffer (the number 0: no buffer).
     - ``centered``: divide by the deviation from the mean.
     - ``maximize``: climb instead of descending.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``initial_scale``: where the average of the squares starts; of a schedule its
       first value counts.
     - ``eps_in_sqrt``: add ``eps`` inside the root.
@@ -186,11 +186,11 @@ def rmsprop(
     Each number may be an array or a schedule.
 
     **State:** `ScaleByRmspropState` and, with momentum, `MomentumState`, their trees in
-    the parameters' shapes and dtypes. (torch also counts steps there, and does not use
+    the parameters' shapes and dtypes. (torch also counts steps there, but does not use
     the count.)
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and for ``nesterov`` without
     ``momentum``.

@@ -139,10 +139,10 @@ def rprop(
     Each number may be an array or a schedule.
 
     **State:** `StepByRpropState`, its trees in the parameters' shapes and dtypes.
-    (torch also counts steps there, and does not use the count.)
+    (torch also counts steps there, but does not use the count.)
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, as in torch; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    as in torch; pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

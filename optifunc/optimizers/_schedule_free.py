@@ -25,8 +25,8 @@ class ScaleByCorrectedRmsState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_sq``: for each parameter the average of the gradients' squares, from 0
-      and without correction.
+    - ``exp_avg_sq``: the average of each parameter's squared gradients, from 0 and not
+      debiased.
     """
 
     step: Shared
@@ -54,7 +54,7 @@ class scale_by_corrected_rms(GradientTransformation):
 
     **Arguments:**
 
-    - ``beta2``: how much of the mean square is kept, in [0, 1).
+    - ``beta2``: the decay rate of the mean square, in [0, 1).
     - ``eps``: added to the root.
 
     **State:** `ScaleByCorrectedRmsState`, in the parameters' shapes and dtypes.
@@ -112,7 +112,7 @@ def schedule_free_sgd(
         x = (1 - c) * x + c * z
         y = momentum * x + (1 - momentum) * z
 
-    The parameters that the training holds are ``y``. Evaluate ``x``::
+    Training holds the parameters ``y``. Evaluate ``x``::
 
         tx = of.schedule_free_sgd(1.0)
         ...
@@ -124,19 +124,20 @@ def schedule_free_sgd(
 
     - ``lr``: the learning rate; a good one may be 10 to 50 times that of SGD with
       momentum.
-    - ``momentum``: how near ``y`` is to the average, above 0 and at most 1.
+    - ``momentum``: the weight of the average in ``y``, above 0 and at most 1.
     - ``weight_decay``: L2 penalty, taken at ``y``.
-    - ``warmup_steps``: over how many updates the learning rate grows; 0: none.
+    - ``warmup_steps``: the number of updates over which the learning rate grows; 0:
+      none.
     - ``r``: power of the step in the weights of the average.
     - ``weight_lr_power``: power of the learning rate in these weights.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScheduleFreeState`, ``z`` in the parameters' shapes and dtypes.
 
-    **Complex parameters:** give the conjugate of `jax.grad`'s result, as for `sgd`.
+    **Complex parameters:** pass the conjugate of `jax.grad`'s result, as for `sgd`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.
@@ -181,23 +182,24 @@ def schedule_free_adamw(
         x = (1 - c) * x + c * z
         y = betas[0] * x + (1 - betas[0]) * z
 
-    The interpolation with ``betas[0]`` is in place of a first moment. The
-    parameters that the training holds are ``y``; evaluate ``x``, which `eval_params`
-    returns. See `schedule_free` for what to know of it. This is the authors' rule,
-    which has a corrected second moment where the paper corrects the learning rate.
+    The interpolation with ``betas[0]`` is in place of a first moment. Training holds
+    the parameters ``y``; evaluate ``x``, which `eval_params` returns. See
+    `schedule_free` for details. This is the authors' rule, which has a corrected second
+    moment where the paper corrects the learning rate.
 
     **Arguments:**
 
     - ``lr``: the learning rate; a good one may be 1 to 10 times AdamW's.
-    - ``betas``: how near ``y`` is to the average, above 0; and how much of the mean
-      square is kept. Each is below 1.
+    - ``betas``: the weight of the average in ``y``, above 0; and the decay rate of the
+      mean square. Each is below 1.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of the learning rate.
-    - ``warmup_steps``: over how many updates the learning rate grows; 0: none.
+    - ``warmup_steps``: the number of updates over which the learning rate grows; 0:
+      none.
     - ``r``: power of the step in the weights of the average.
     - ``weight_lr_power``: power of the learning rate in these weights.
     - ``decay_at_z``: let the decay act on ``z`` instead of on ``y``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -205,7 +207,7 @@ def schedule_free_adamw(
     **State:** `ScheduleFreeState`, and in it `ScaleByCorrectedRmsState`: two numbers a
     parameter, as many as `adamw` keeps.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

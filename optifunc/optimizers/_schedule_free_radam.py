@@ -31,8 +31,8 @@ class StepByRectifiedRmsState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_sq``: for each parameter the average of the gradients' squares, from 0
-      and without correction.
+    - ``exp_avg_sq``: the average of each parameter's squared gradients, from 0 and not
+      debiased.
     - ``decay``: the decay's state.
     """
 
@@ -68,7 +68,7 @@ class step_by_rectified_rms(Wrapper):
     - ``decay``: what is done to the direction before it is multiplied by the learning
       rate, such as `add_decayed_weights`.
     - ``lr``: see `schedule_free_radam`.
-    - ``beta2``: how much of the mean square is kept, in [0, 1).
+    - ``beta2``: the decay rate of the mean square, in [0, 1).
     - ``eps``, ``silent_sgd_phase``: see `schedule_free_radam`.
 
     **State:** `StepByRectifiedRmsState`.
@@ -155,28 +155,27 @@ def schedule_free_radam(
         y = betas[0] * x + (1 - betas[0]) * z
 
     In the silent phase, the first four steps of the default ``betas``, nothing moves.
-    Unlike `radam`'s, the limit of ``rho_t`` is 4. The parameters that the training
-    holds are ``y``; evaluate ``x``, which `eval_params` returns. See `schedule_free`
-    for what to know of it.
+    Unlike `radam`'s, the limit of ``rho_t`` is 4. Training holds the parameters ``y``;
+    evaluate ``x``, which `eval_params` returns. See `schedule_free` for details.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``betas``: how near ``y`` is to the average, above 0; and how much of the mean
-      square is kept. Each is below 1.
+    - ``betas``: the weight of the average in ``y``, above 0; and the decay rate of the
+      mean square. Each is below 1.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of the learning rate.
     - ``r``: power of the step in the weights of the average.
     - ``weight_lr_power``: power of the learning rate in these weights.
     - ``silent_sgd_phase``: leave out the steps of gradient descent at the beginning.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScheduleFreeState`, and in it `StepByRectifiedRmsState`.
 
-    **Complex parameters:** as in `adam`.
+    **Complex parameters:** see `adam`.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

@@ -38,8 +38,8 @@ class ScaleByScionState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum_buffer``: for each parameter the average of the gradients, from 0 and
-      without correction.
+    - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
+      debiased.
     """
 
     momentum_buffer: PerParameter
@@ -230,7 +230,7 @@ def scion(
       to it their inputs), or 0 for torch's layout.
     - ``maximize``: climb instead of descending.
 
-    Each number but ``ns_steps`` may be an array or a schedule.
+    All numbers except ``ns_steps`` may be arrays or schedules.
 
     **State:** `ScaleByScionState`, in the parameters' shapes and dtypes. On a mesh with
     explicit axes the matrices must not be sharded (`jax.sharding.reshard` first).

@@ -31,11 +31,11 @@ def sgd(
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``momentum``: how much of the buffer is kept (the number 0: no buffer).
+    - ``momentum``: the weight of the old buffer (the number 0: no buffer).
     - ``dampening``: how much of a gradient is left out of it.
     - ``weight_decay``: L2 penalty.
     - ``nesterov``: look ahead.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

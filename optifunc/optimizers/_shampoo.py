@@ -35,12 +35,12 @@ class ScaleByShampooState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0.
+    - ``exp_avg``: the average of each parameter's gradients, from 0.
     - ``exp_avg_sq``: the sum or the average of their squares; None unless ``grafting``
       is ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
     - ``factor_matrices``: for each parameter a list with, for each of its blocks, a
       list with, for each axis, the sum or the average of the gradient's products with
-      itself over the other axes, in float32 at least.
+      itself over the other axes, in at least float32.
     - ``inv_factor_matrices``: likewise the inverse roots of these, as last computed;
       None with ``eigenvalue_corrected``.
     - ``factor_matrices_eigenvectors``: likewise their eigenvectors, as columns; None
@@ -446,10 +446,10 @@ def shampoo(
     - ``grafting_eps``: added to the root of the squares.
     - ``eigenvalue_corrected``: divide in the eigenbases of the factors; ``eps`` is then
       added to the root, and 1e-8 is more usual.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
     decomposition does. The factors are whole on each device; on a mesh with explicit

@@ -32,7 +32,7 @@ def signum(
     - ``lr``: the learning rate, by which every element moves.
     - ``momentum``: how much of the buffer is kept; 0 is signSGD.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -40,8 +40,8 @@ def signum(
     **State:** `MomentumState`, with ``momentum_buffer`` in the parameters' shapes and
     dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

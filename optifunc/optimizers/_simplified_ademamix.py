@@ -148,7 +148,7 @@ def simplified_ademamix(
     - ``alpha``: how much the last gradient counts beside the sum, at least 0.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -156,8 +156,8 @@ def simplified_ademamix(
     **State:** `ScaleBySimplifiedAdemamixState`, its trees in the parameters' shapes and
     dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

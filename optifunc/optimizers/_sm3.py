@@ -181,7 +181,7 @@ def sm3(
     - ``beta``: decay rate of the squares, in [0, 1]; 1: they are added up.
     - ``eps``: added to the sum of squares, inside the root.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -48,7 +48,7 @@ class StepBySoapState(NamedTuple):
     - ``exp_avg``: for each parameter the average of the gradients, in the eigenbasis.
     - ``exp_avg_sq``: the average of their squares, in the eigenbasis.
     - ``GG``: for each parameter a list with, for each axis, the average of the
-      gradient's products with itself over the other axes, in float32 at least; None for
+      gradient's products with itself over the other axes, in at least float32; None for
       an axis without.
     - ``Q``: likewise the eigenvectors of ``GG``, as columns.
     """
@@ -356,10 +356,10 @@ def soap(
     - ``normalize_grads``: bring the RMS of each leaf's ``D`` to 1.
     - ``correct_bias``: whether to correct the averages for starting at 0.
     - ``one_sided``: only the shortest axis of each leaf has a basis.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
     Under `jax.vmap` every step costs what one with a decomposition does. Gradients that

@@ -29,9 +29,8 @@ class ScaleBySophiaState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``key``: uint32 [2], the key of the whole run.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``hessian``: likewise of the estimates of the Hessian's diagonal.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``hessian``: the same for the estimates of the Hessian's diagonal.
     """
 
     step: Shared
@@ -100,7 +99,7 @@ class scale_by_sophia(GradientTransformation):
         check_whole("seed", self.seed, at_least=0)
 
     def init(self, params: PyTree) -> ScaleBySophiaState:
-        # Raw data and not a typed key: it can be saved like any other array.
+        # Raw data, not a typed key, so that it can be saved like any other array.
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleBySophiaState(
             step=jnp.zeros((), jnp.int32),
@@ -195,15 +194,15 @@ def sophia(
     - ``clip_threshold``: the largest size of an element, above 0; None: no bound.
     - ``update_interval``: how many steps use one estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
     Each number but ``update_interval`` may be an array or a schedule.
 
     **State:** `ScaleBySophiaState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for an
     ``update_interval`` or a ``seed`` that is not an integer; at `update` `TypeError` if

@@ -24,9 +24,8 @@ class ScaleBySophiaGState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
-    - ``hessian``: likewise of the squared gradients of sampled labels.
+    - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
+    - ``hessian``: the same for the squared gradients of sampled labels.
     """
 
     step: Shared
@@ -145,21 +144,21 @@ def sophia_g(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``bs``: the number of samples, such as tokens, of which the loss is the mean. It
       makes the squares an estimate of the curvature and has to be set.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleBySophiaGState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing, or if ``sampled_grad`` has not the structure of the
     gradients.
 
-    **Source:** that of `sophia`.
+    **Source:** see `sophia`.
     """
     return assemble(
         scale_by_sophia_g(betas, rho, bs),

@@ -32,9 +32,9 @@ class ScaleBySpamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients since the last reset,
-      from 0 and without correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients since the last reset, from
+      0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -177,20 +177,19 @@ def spam(
     - ``threshold``: the largest square of an element, in units of its mean square; 0:
       no clipping.
     - ``grad_accu_steps``: from how many steps after a reset on spikes are clipped.
-    - ``update_proj_gap``: after how many steps the moments are reset.
+    - ``update_proj_gap``: the number of steps between resets of the moments.
     - ``warmup_epoch``: the steps of the warm-up after a reset.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleBySpamState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
-    decay and ``params`` is missing; `TypeError` for a count that is no integer.
+    decay and ``params`` is missing; `TypeError` for a count that is not an integer.
 
     **Source:** Huang, Zhu, Jin, Liu and others, "SPAM: Spike-Aware Adam with Momentum
     Reset for Stable LLM Training", 2025,

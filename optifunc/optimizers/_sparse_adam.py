@@ -33,7 +33,7 @@ class ScaleBySparseAdamState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: for each parameter the average of the gradients, dense.
-    - ``exp_avg_sq``: likewise of their squares, dense.
+    - ``exp_avg_sq``: the same for their squares, dense.
     """
 
     step: Shared
@@ -72,7 +72,7 @@ def _map_leaves(function: Any, *trees: PyTree) -> PyTree:
 
 
 def _summed_widely(leaf: Any) -> Any:
-    """A gradient with each index once; its entries are summed in float32 at least."""
+    """A gradient with each index once; its entries are summed in at least float32."""
     data = lax.convert_element_type(leaf.data, compute_dtype(leaf.dtype))
     return summed(with_data(leaf, data))
 

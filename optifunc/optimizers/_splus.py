@@ -38,11 +38,11 @@ class StepBySplusState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, from 0.
-    - ``ema``: for each parameter its average, from 0 and without correction, in float32
-      at least.
+    - ``exp_avg``: the average of each parameter's gradients, from 0.
+    - ``ema``: for each parameter its average, from 0 and without correction, in at
+      least float32.
     - ``sides``: for each parameter a list with, for each axis, the average of the
-      gradient's products with itself over the other axis, in float32 at least; None for
+      gradient's products with itself over the other axis, in at least float32; None for
       an axis without, and no axes for what is no matrix.
     - ``q_sides``: likewise their eigenvectors, as last computed.
     """
@@ -278,10 +278,10 @@ def splus(
       with.
     - ``max_dim``: an axis that is longer has no basis.
     - ``eps``: added to the factors' diagonals.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the counts may be an array or a schedule.
+    All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySplusState`. Under `jax.vmap` every step costs what one with a
     decomposition does. Factors are whole on each device, as those of `soap`.

@@ -26,9 +26,9 @@ class ScaleByStableSpamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients since the last reset,
-      from 0 and without correction.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg``: the average of each parameter's gradients since the last reset, from
+      0 and not debiased.
+    - ``exp_avg_sq``: the same for their squares.
     - ``m_max_t``: for each parameter a number, the average of its largest elements.
     - ``m_norm_t``, ``v_norm_t``: likewise of its norms and of their squares.
     """
@@ -214,18 +214,18 @@ def stable_spam(
     - ``gamma1``: the decay rate of the norms, in [0, 1).
     - ``gamma2``: the decay rate of their squares, in [0, 1).
     - ``theta``: the decay rate of the largest elements, in [0, 1).
-    - ``update_proj_gap``: after how many steps the moments are reset.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``update_proj_gap``: the number of steps between resets of the moments.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but the count may be an array or a schedule.
+    All numbers except the count may be arrays or schedules.
 
     **State:** `ScaleByStableSpamState`, its moments in the parameters' shapes and
     dtypes, and three numbers for each parameter.
 
     **Raises:** `ValueError` for a number out of range, and at `update` for a gradient
     of another shape and if there is decay and ``params`` is missing; `TypeError` for a
-    count that is no integer, for complex parameters and for sparse gradients.
+    count that is not an integer, for complex parameters and for sparse gradients.
 
     **Source:** Huang, Hu, Zhang, Jin and others, "Stable-SPAM: How to Train in 4-Bit
     More Stably than 16-Bit Adam", 2025,

@@ -36,7 +36,7 @@ class ScaleByStableadamwState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: for each parameter the average of the gradients, corrected for its
       start.
-    - ``exp_avg_sq``: likewise of their squares.
+    - ``exp_avg_sq``: the same for their squares.
     """
 
     step: Shared
@@ -176,7 +176,7 @@ def stableadamw(
       ``weight_decay`` of a parameter at ``max_lr``, and a good value is near 1e-5.
     - ``max_lr``: the largest learning rate. By default it is ``lr``; with
       ``decouple_lr`` it is needed if that is a schedule.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -110,8 +110,8 @@ def _narrow(search: Search, trial: Point) -> Search:
     high = select(search.second_is_low, search.first, search.second)
     worse = _is_too_high(search, trial) | (trial.value >= low.value)
     solved = ~worse & _is_flat(search, trial)
-    # Where the function rises from the trial towards the high end, the solution lies
-    # on the other side, towards the old low end.
+    # Where the function rises from the trial toward the high end, the solution lies on
+    # the other side, toward the old low end.
     turned = ~solved & (trial.slope * (high.step_size - low.step_size) >= 0)
     new_low = select(worse, low, trial)
     new_high = select(worse, trial, select(turned, low, high))

@@ -189,19 +189,19 @@ def swats(
 
     - ``lr``: the learning rate of Adam.
     - ``betas``: decay rates of the averages, each in [0, 1).
-    - ``eps``: is added to the divisor, at least 0.
+    - ``eps``: added to the divisor, at least 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``tolerance``: how near the estimate of a step must be to their average, at
       least 0.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleBySwatsState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range.
 

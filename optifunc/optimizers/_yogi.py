@@ -101,7 +101,7 @@ class scale_by_yogi(GradientTransformation):
     ) -> tuple[PyTree, ScaleByYogiState]:
         beta1, beta2 = self.betas
         step = increment(state.step)
-        # Both corrections go to the scalars, where they cost nothing.
+        # Both corrections are applied to scalars, where they cost nothing.
         root_correction2 = jnp.sqrt(one_minus_power(beta2, step))
         updates, *trees = _yogi(
             updates,
@@ -150,15 +150,15 @@ def yogi(
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``initial_accumulator_value``: where the two moments begin.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByYogiState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
     decay and ``params`` is missing.

@@ -1,7 +1,7 @@
-"""Arguments of schedules: numbers and counts, checked where a user gives them.
+"""Arguments of schedules: numbers and counts, checked when a user passes them.
 
-A count (of steps, of cycles) is an integer throughout and never becomes a float
-before its last use: which phase a step belongs to is then exact.
+A count (of steps or cycles) stays an integer until its last use, so the phase that a
+step belongs to is exact.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ Count: TypeAlias = int | Array
 
 
 def concrete(value: Any) -> np.ndarray | None:
-    """The elements of an array, or None where they are not known here and now."""
+    """The elements of an array, or None if they are not known yet."""
     if isinstance(value, jax.core.Tracer):
         return None
     if isinstance(value, Array) and not (
         value.is_fully_addressable or value.is_fully_replicated
     ):
-        return None  # other processes have a part of it
+        return None  # other processes hold a part of it
     is_array = isinstance(value, Array | np.ndarray | np.generic)
     return np.asarray(jax.device_get(value)) if is_array else None
 
@@ -40,7 +40,7 @@ def check_number(name: str, value: Any, **bounds: float) -> None:
 def check_factor(name: str, value: Any, *, instead: str, **bounds: float) -> None:
     """`check_number` for a multiple of ``base``, where users expect a value or a count.
 
-    **Arguments:** ``instead``: what to write for what may have been meant.
+    **Arguments:** ``instead``: what the user may have meant to write.
     """
     try:
         check_number(name, value, **bounds)
@@ -49,7 +49,7 @@ def check_factor(name: str, value: Any, *, instead: str, **bounds: float) -> Non
 
 
 def check_count(name: str, value: Any, *, at_least: int) -> None:
-    """Check a count; of a traced value only that it has an integer dtype.
+    """Check a count; for a traced value, only that it has an integer dtype.
 
     **Raises:** `TypeError` if it is not an integer, `ValueError` if it is too small.
     """
@@ -62,21 +62,21 @@ def check_count(name: str, value: Any, *, at_least: int) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Check a flag: True or False and nothing that only counts as one of them."""
+    """Check that a flag is True or False, not just truthy or falsy."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, found {value!r}")
 
 
 def as_members(name: str, values: Any) -> Any:
-    """Several arguments given together, as a tuple; an array of them as it is.
+    """Several arguments passed together, as a tuple; an array is unchanged.
 
-    **Raises:** `TypeError` for what is neither a sequence nor an array of one axis.
+    **Raises:** `TypeError` for anything but a sequence or an array with one axis.
     """
     if hasattr(values, "dtype") and np.ndim(values) == 1:
         return values
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(
-            f"{name} must be a sequence or an array of one axis, found {values!r}"
+            f"{name} must be a sequence or an array with one axis, found {values!r}"
         )
     return tuple(values)
 

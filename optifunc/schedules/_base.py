@@ -1,4 +1,4 @@
-"""What a schedule is."""
+"""Base classes of schedules."""
 
 import abc
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
@@ -29,26 +29,26 @@ class Schedule(abc.ABC):
 
         **Arguments:**
 
-        - ``step``: an integer, 0 at the first update: a number or a scalar array, also
-          as a float with a whole value.
+        - ``step``: an integer, 0 at the first update: a number or a scalar array, or a
+          float with a whole value.
 
         **Raises:** `TypeError` if ``step`` is not an integer, `ValueError` if it is
-        negative, too large for an integer of JAX's width, or not a scalar. Of a traced
-        value only dtype and shape are checked.
+        negative, too large for JAX's default integer, or not a scalar. For a traced
+        value, only dtype and shape are checked.
         """
 
     def plot(self, steps: int | None = None, *, ax: Any = None) -> Any:
-        """Draw the schedule with matplotlib, as `optifunc.schedules.plot` does.
+        """Plot the schedule with matplotlib, like `optifunc.schedules.plot`.
 
         **Arguments:**
 
-        - ``steps``: how many steps are drawn; None: a tenth more than the schedule's
-          own numbers of steps, or 1000 if it has none.
+        - ``steps``: the number of steps to plot; None: a tenth more than the schedule's
+          own length, or 1000 if it has none.
         - ``ax``: axes to draw into; None: those of a new figure.
 
         **Returns:** the axes.
 
-        **Raises:** `ImportError` without matplotlib.
+        **Raises:** `ImportError` if matplotlib is not installed.
         """
         from ._plot import plot
 
@@ -56,16 +56,16 @@ class Schedule(abc.ABC):
 
 
 class MultiplicativeSchedule(Schedule):
-    """A schedule that is ``base`` times a multiplier which does not depend on it.
+    """A schedule that is ``base`` times a multiplier that does not depend on it.
 
-    Such schedules can be multiplied with each other (`chained`).
+    Such schedules can be multiplied by each other (`chained`).
     """
 
     base: Scalar
 
     @abc.abstractmethod
     def multiplier(self, step: Array) -> Array:
-        """What ``base`` is multiplied by after ``step`` updates.
+        """The factor of ``base`` after ``step`` updates.
 
         **Arguments:**
 
@@ -78,7 +78,7 @@ class MultiplicativeSchedule(Schedule):
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
 def schedule(cls: C) -> C:
-    """Class decorator: a `Schedule` as a value, in the form of `transformation`.
+    """Class decorator that makes a `Schedule` a value, like `transformation`.
 
     **Arguments:**
 
@@ -93,7 +93,7 @@ def schedule(cls: C) -> C:
 
 
 class FractionalStep(NamedTuple):
-    """A step that need not be whole, for callers that know the formulas take it."""
+    """A step that need not be whole, for callers whose formulas allow it."""
 
     step: Array
 
@@ -103,7 +103,7 @@ def as_step(step: Any) -> Array:
 
     A `FractionalStep` stays a float.
 
-    **Raises:** as `Schedule.__call__`.
+    **Raises:** see `Schedule.__call__`.
     """
     if isinstance(step, FractionalStep):
         return step.step
@@ -130,9 +130,9 @@ def _is_integer(array: Any) -> bool:
 
 
 def _whole(known: Any, step: Any) -> int:
-    """A step that is known, given as ``step``, as an int."""
+    """A known ``step`` as an int."""
     number = known.item() if hasattr(known, "item") else known
-    # A NaN equals nothing, and an infinity leaves no remainder but NaN.
+    # NaN equals nothing, and the remainder of infinity is NaN.
     if number % 1 != 0:
         raise TypeError(f"step must be an integer, found {step!r}")
     largest = jnp.iinfo(jnp.result_type(int)).max

@@ -10,22 +10,24 @@ from ._base import MultiplicativeSchedule, schedule
 
 @schedule
 class constant(MultiplicativeSchedule):
-    """Constant; on demand reduced at first: `torch.optim.lr_scheduler.ConstantLR`.
+    """Constant, optionally reduced at first: `torch.optim.lr_scheduler.ConstantLR`.
 
     ``constant(0.1)`` is 0.1 throughout. (As a hyperparameter, the number 0.1 itself
     does the same.) With a ``factor`` or ``total_iters``::
 
         value(t) = base * factor   for t < total_iters,   base afterwards
 
-    As in torch, ``total_iters=0`` stays at ``base * factor``. With ``factor=0`` torch's
-    scheduler fails at ``total_iters``; here the value is ``base`` from there on.
+    As in torch, ``total_iters=0`` stays at ``base * factor``. With ``factor=0``,
+    torch's scheduler fails at ``total_iters``; here, the value is ``base`` from there
+    on.
 
     **Arguments:**
 
     - ``base``: the value, a number.
-    - ``factor``: what it is multiplied by at first, in [0, 1] (``None``: torch's 1/3 if
+    - ``factor``: its initial factor, in [0, 1] (``None``: torch's 1/3 if
       ``total_iters`` is given, otherwise 1).
-    - ``total_iters``: for how many updates, an integer (``None``: torch's 5).
+    - ``total_iters``: the number of updates with the factor, an integer (``None``:
+      torch's 5).
 
     **Raises:** `ValueError` if ``factor`` or ``total_iters`` is out of range,
     `TypeError` if ``total_iters`` is not an integer.

@@ -19,8 +19,8 @@ class cosine_annealing(Schedule):
 
         value(t) = eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2
 
-    As in torch, the value rises again after ``T_max`` updates and is back at ``base``
-    after ``2 * T_max``. `warmup_cosine` and `from_to` stay down.
+    As in torch, the value rises again after ``T_max`` updates and returns to ``base``
+    after ``2 * T_max``. `warmup_cosine` and `from_to` stay at their final value.
 
     **Arguments:**
 
@@ -48,7 +48,7 @@ class cosine_annealing(Schedule):
         return self._between(self.base, self.eta_min, as_step(step))
 
     def multiplier(self, step: Array) -> Array:
-        """What ``base`` is multiplied by if ``eta_min`` is 0.
+        """The factor of ``base`` if ``eta_min`` is 0.
 
         **Arguments:**
 
@@ -64,22 +64,22 @@ class cosine_annealing(Schedule):
 
 @schedule
 class cosine_annealing_warm_restarts(Schedule):
-    """Down along a cosine, again and again, each time more slowly.
+    """Repeated decay along a cosine, with longer and longer cycles.
 
     It is `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`::
 
         value(t) = eta_min + (base - eta_min) * (1 + cos(pi * T_cur / T_i)) / 2
 
-    ``T_cur`` are the updates since the last restart, and run ``i`` (from 0) is
-    ``T_i = T_0 * T_mult**i`` updates long (which must fit into an integer of JAX's
-    width).
+    ``T_cur`` is the number of updates since the last restart, and cycle ``i`` (from 0)
+    is ``T_i = T_0 * T_mult**i`` updates long (which must fit into JAX's default
+    integer).
 
     **Arguments:**
 
     - ``base``: the value at a restart.
-    - ``T_0``: the length of the first run, an integer.
-    - ``T_mult``: how many times longer each run is than the one before, an integer.
-    - ``eta_min``: the value that each run tends to.
+    - ``T_0``: the length of the first cycle, an integer.
+    - ``T_mult``: the ratio of the lengths of successive cycles, an integer.
+    - ``eta_min``: the value that each cycle approaches.
 
     **Raises:** `ValueError` if ``T_0`` or ``T_mult`` is below 1, `TypeError` if it is
     not an integer.
@@ -108,13 +108,13 @@ class cosine_annealing_warm_restarts(Schedule):
 
 
 def _last_restart(t: Array, times: Array) -> tuple[Array, Array]:
-    """When the last run not after ``t`` began, and its length, if the first has 1.
+    """Start and length of the last cycle that began by ``t``, if the first has 1.
 
-    After ``n`` runs that is at ``1 + times + ... + times**(n-1)``.
+    After ``n`` cycles, the start is ``1 + times + ... + times**(n-1)``.
     """
     growing = jnp.maximum(times, 2)
-    # The number of runs by a logarithm, which rounding can put off by one at a
-    # restart; so it begins one too low and the last runs are counted in integers.
+    # The number of cycles is computed with a logarithm, which rounding can move by one
+    # at a restart; so it starts one too low, and integers count the last cycles.
     ratio = as_scalar(growing)
     runs = jnp.log1p(as_scalar(t) * (ratio - 1)) / jnp.log(ratio)
     length = growing ** as_count(jnp.maximum(jnp.floor(runs) - 1, 0))

@@ -1,9 +1,9 @@
 """The curves that schedules are made of, without cancellation.
 
-A value between two others is a sum ``start * left + end * done`` of two weights, each
-computed to rounding from whole numbers of steps. In float32 the usual
-``(1 + cos(pi * t / T)) / 2`` loses its digits as ``t`` comes near ``T``;
-``sin(pi / 2 * (T - t) / T)**2`` is the same and loses none.
+A value between two others is a weighted sum ``start * left + end * done``, with weights
+computed to rounding from whole numbers of steps. In float32, the usual ``(1 + cos(pi *
+t / T)) / 2`` loses its digits as ``t`` approaches ``T``; ``sin(pi / 2 * (T - t) /
+T)**2`` is the same and loses none.
 """
 
 import math
@@ -18,7 +18,7 @@ Curve: TypeAlias = Literal["linear", "cosine", "sqrt", "square"]
 
 
 def fractions(done: Array, left: Array) -> tuple[Array, Array]:
-    """``left`` and ``done`` as fractions of their sum; ``(1, 0)`` where that is 0."""
+    """``left`` and ``done`` as fractions of their sum; ``(1, 0)`` if that is 0."""
     done, left = as_scalar(done), as_scalar(left)
     total = done + left
     is_empty = total == 0
@@ -36,8 +36,8 @@ def between(
 ) -> Array:
     """The value ``done`` steps after ``start`` and ``left`` steps before ``end``.
 
-    With ``"cosine"`` along half a wave; with ``"sqrt"``, the way left is
-    ``1 - sqrt(done)``, and with ``"square"`` ``1 - done**2``.
+    With ``"cosine"``, along half a wave; with ``"sqrt"``, the remaining fraction is ``1
+    - sqrt(done)``, and with ``"square"``, ``1 - done**2``.
     """
     from_start, to_end = fractions(done, left)
     if curve == "cosine":
@@ -54,7 +54,7 @@ def between(
 def power_between(
     start: Scalar, end: Scalar, from_start: Array, to_end: Array, power: Scalar
 ) -> Array:
-    """Where ``from_start**power`` of the way from ``start`` to ``end`` is left."""
+    """The point at which ``from_start**power`` of the way to ``end`` remains."""
     exponent = as_scalar(power)
     left = jnp.power(from_start, exponent)
     # 1 - (1 - p)**power, which would lose its digits while p is small.
@@ -66,7 +66,7 @@ def power_between(
 def geometric_between(
     start: Scalar, end: Scalar, from_start: Array, to_end: Array
 ) -> Array:
-    """From ``start`` to ``end`` by equal factors, computed from the nearer of them."""
+    """From ``start`` to ``end`` by equal factors, computed from the nearer end."""
     log_ratio: Any
     if is_number(start) and is_number(end):
         log_ratio = math.log(abs(float(end))) - math.log(abs(float(start)))
@@ -78,9 +78,9 @@ def geometric_between(
 
 
 def geometric(ratio: Scalar, count: Array) -> Array:
-    """``ratio**count`` for a ``ratio`` and an integer ``count`` not below 0."""
+    """``ratio**count`` for a ``ratio`` and an integer ``count`` of at least 0."""
     if is_number(ratio) and ratio > 0:
-        # The logarithm is taken in float64. A ratio of 0.999 rounded to float32 would
-        # be off by 3e-4 in its 10,000th power.
+        # The logarithm is taken in float64: the 10,000th power of a ratio of 0.999,
+        # rounded # to float32, would be off by 3e-4.
         return jnp.exp(as_scalar(count) * math.log(ratio))
     return lax.pow(as_scalar(ratio), as_scalar(count))

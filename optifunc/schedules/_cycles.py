@@ -1,4 +1,4 @@
-"""Schedules that begin again, and one that comes to its end."""
+"""Schedules that repeat, and one that ends another."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -19,13 +19,13 @@ from ._warmup import warmup_cosine
 
 @schedule
 class repeated(Schedule):
-    """A schedule again and again.
+    """A periodically repeated schedule.
 
     ::
 
         value(t) = gamma**(t // period) * schedule(t % period)
 
-    Warmup, plateau and decay in each cycle, which makes a usable model at the end of
+    With warmup, plateau and decay in each cycle, there is a usable model at the end of
     each (WSD-S)::
 
         of.schedules.repeated(of.schedules.warmup_stable_decay(1e-3, 10, 70, 20), 100)
@@ -34,8 +34,7 @@ class repeated(Schedule):
 
     - ``schedule``: a schedule or a function of the step.
     - ``period``: the number of steps of a cycle, an integer.
-    - ``gamma``: what each cycle is multiplied by compared to the one before, a number
-      not below 0.
+    - ``gamma``: the factor of each cycle relative to the previous one, at least 0.
 
     **Raises:** `ValueError` if ``period`` is below 1 or ``gamma`` is negative;
     `TypeError` if ``schedule`` is not a schedule or ``period`` not an integer.
@@ -60,7 +59,7 @@ class repeated(Schedule):
 
 @schedule
 class cooldown(Schedule):
-    """A schedule that is left at some step, to come down to its end.
+    """A schedule that is followed up to some step and then decays to its end.
 
     ::
 
@@ -72,7 +71,7 @@ class cooldown(Schedule):
              = p**2                         "square"
 
     with ``p = (t - begin) / steps``, at most 1. It may begin at any checkpoint of a run
-    that has no end of its own::
+    without a fixed end::
 
         endless = of.schedules.inverse_square_root(1e-3, 100)
         of.schedules.cooldown(endless, begin=9000, steps=1000)
@@ -80,14 +79,14 @@ class cooldown(Schedule):
     **Arguments:**
 
     - ``schedule``: a schedule or a function of the step.
-    - ``begin``: the step at which it is left, an integer.
+    - ``begin``: the step at which the decay begins, an integer.
     - ``steps``: the number of steps from there to ``end_value``, an integer.
     - ``end_value``: the value afterwards.
     - ``curve``: ``"linear"``, ``"cosine"``, ``"sqrt"`` or ``"square"``.
 
     **Raises:** `ValueError` if ``begin`` is negative, ``steps`` is below 1 or ``curve``
-    is unknown; `TypeError` if ``schedule`` is not a schedule or a number of steps not
-    an integer.
+    is unknown; `TypeError` if ``schedule`` is not a schedule or a number of steps is
+    not an integer.
 
     **Source:** Zhai et al. (2022), "Scaling vision transformers", arXiv:2106.04560;
     Hägele et al. (2024), "Scaling laws and compute-optimal training beyond fixed
@@ -109,7 +108,7 @@ class cooldown(Schedule):
 
     def __call__(self, step: Any) -> Array:
         t, begin, steps = as_step(step), as_count(self.begin), as_count(self.steps)
-        # Up to its beginning this is the schedule itself, and from there on constant.
+        # The schedule itself up to `begin`, and constant from there on.
         value = as_scalar(self.schedule(jnp.minimum(t, begin)))
         done = jnp.clip(t - begin, 0, steps)
         return between(value, self.end_value, done, steps - done, self.curve)
@@ -122,12 +121,11 @@ def sgdr(
     initial_value: Scalar = 0.0,
     end_value: Scalar = 0.0,
 ) -> sequential:
-    """Cosines one after the other, each with a warmup and a peak of its own.
+    """Cosines one after the other, each with its own warmup and peak.
 
-    Of cycle ``i`` it is ``warmup_cosine(peaks[i], warmup_steps[i], lengths[i], ...)``.
-    Cycles that are all alike, but for a factor, are `repeated`; those of torch, without
-    warmup and each some times longer than the one before, are
-    `cosine_annealing_warm_restarts`.
+    Cycle ``i`` is ``warmup_cosine(peaks[i], warmup_steps[i], lengths[i], ...)``. For
+    cycles that differ only by a factor, use `repeated`; for torch's, without warmup and
+    with lengths that grow by a factor, use `cosine_annealing_warm_restarts`.
 
     **Arguments:**
 
@@ -153,7 +151,7 @@ def sgdr(
     )
     if not len(tops) == len(sizes) == len(warmups) > 0:
         raise ValueError(
-            "peaks, lengths and warmup_steps must be of one length, 1 at least, found "
+            "peaks, lengths and warmup_steps must have one length, at least 1, found "
             f"{len(tops)}, {len(sizes)} and {len(warmups)}"
         )
     cycles = [

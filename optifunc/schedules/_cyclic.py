@@ -32,7 +32,7 @@ class cyclic(Schedule):
 
     with ``size = step_size_up + step_size_down`` and ``t' = t % size``. The momentum
     that torch cycles against the learning rate is the same schedule with the bounds
-    exchanged::
+    swapped::
 
         tx = of.sgd(
             lr=of.schedules.cyclic(1e-3, 0.1, step_size_up=500),
@@ -44,15 +44,15 @@ class cyclic(Schedule):
     - ``base_lr``: the value at the start of each cycle.
     - ``max_lr``: the value at its top.
     - ``step_size_up``: the number of updates on the way up, an integer.
-    - ``step_size_down``: the same on the way down (``None``: as up; 0: the value falls
-      at once).
+    - ``step_size_down``: the number on the way down (``None``: the same; 0: the value
+      drops immediately).
     - ``mode``: ``"triangular"``, ``"triangular2"`` or ``"exp_range"``, as above;
       ignored if there is a ``scale_fn``.
-    - ``gamma``: the base of the power in ``"exp_range"``, a number not below 0.
+    - ``gamma``: the base of the power in ``"exp_range"``, at least 0.
     - ``scale_fn``: a function of the cycle's number (from 1) or of the step, which it
       receives as an integer scalar that may be traced; used instead of ``mode``.
-    - ``scale_mode``: whether ``scale_fn`` is a function of the ``"cycle"`` or of the
-      step (``"iterations"``).
+    - ``scale_mode``: whether ``scale_fn`` is a function of the ``"cycle"`` or the step
+      (``"iterations"``).
 
     **Raises:** `ValueError` for an unknown mode, a ``step_size_up`` below 1, a negative
     ``step_size_down`` or a negative ``gamma``; `TypeError` for a step size that is not

@@ -1,4 +1,4 @@
-"""Decays: along a line or a power, and geometrically."""
+"""Decays: linear, by a power, and geometric."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from ._curves import between, fractions, geometric
 
 @schedule
 class linear(MultiplicativeSchedule):
-    """Along a line, then constant: `torch.optim.lr_scheduler.LinearLR`.
+    """Linear, then constant: `torch.optim.lr_scheduler.LinearLR`.
 
     ::
 
@@ -30,7 +30,7 @@ class linear(MultiplicativeSchedule):
         value(t) = base * (start_factor * (1 - p) + end_factor * p)
 
     As in torch, ``total_iters=0`` stays at ``base * start_factor``. The factors are
-    multiples of ``base``; a line from one value to another is `from_to`.
+    multiples of ``base``; for a line from one value to another, use `from_to`.
 
     **Arguments:**
 
@@ -53,7 +53,7 @@ class linear(MultiplicativeSchedule):
         check_number("base", self.base)
         start, end = self.start_factor, self.end_factor
         instead = (
-            "for a value that goes from a to b in n steps write "
+            "for a value that goes from a to b in n steps, write "
             "of.schedules.from_to(a, b, n)"
         )
         check_factor("start_factor", start, above=0, at_most=1, instead=instead)
@@ -73,7 +73,7 @@ class linear(MultiplicativeSchedule):
 
 @schedule
 class polynomial(MultiplicativeSchedule):
-    """Down to 0 along a power: `torch.optim.lr_scheduler.PolynomialLR`.
+    """Decay to 0 by a power: `torch.optim.lr_scheduler.PolynomialLR`.
 
     ::
 
@@ -85,7 +85,7 @@ class polynomial(MultiplicativeSchedule):
 
     - ``base``: the value at step 0, a number.
     - ``total_iters``: the step at which the value is 0, an integer.
-    - ``power``: 1 for a line, greater to decay faster at first; a number.
+    - ``power``: 1 for linear decay, greater to decay faster at first; a number.
 
     **Raises:** `ValueError` if ``total_iters`` or ``power`` is negative, `TypeError` if
     ``total_iters`` is not an integer.
@@ -115,14 +115,14 @@ class exponential(MultiplicativeSchedule):
 
         value(t) = base * gamma**t
 
-    In float32 the relative error is ``1e-7 * (1 + t * abs(log(gamma)))`` for a Python
-    number ``gamma``. A ``gamma`` that is an array of float32 has been rounded before,
-    which adds ``t * 6e-8``.
+    In float32, the relative error is ``1e-7 * (1 + t * abs(log(gamma)))`` for a Python
+    number ``gamma``. A ``gamma`` that is a float32 array is already rounded, which adds
+    ``t * 6e-8``.
 
     **Arguments:**
 
     - ``base``: the value at step 0, a number.
-    - ``gamma``: the ratio of each value to the one before, a number not below 0.
+    - ``gamma``: the ratio of each value to the previous one, at least 0.
 
     **Raises:** `ValueError` if ``gamma`` is negative or NaN.
     """
@@ -149,8 +149,8 @@ class step(MultiplicativeSchedule):
     **Arguments:**
 
     - ``base``: the value at step 0, a number.
-    - ``step_size``: how many updates there are between two decays, an integer.
-    - ``gamma``: what the value is multiplied by, a number not below 0.
+    - ``step_size``: the number of updates between two decays, an integer.
+    - ``gamma``: the factor of the value, at least 0.
 
     **Raises:** `ValueError` if ``step_size`` is below 1 or ``gamma`` is negative,
     `TypeError` if ``step_size`` is not an integer.
@@ -180,9 +180,9 @@ class multi_step(MultiplicativeSchedule):
     **Arguments:**
 
     - ``base``: the value before the first milestone, a number.
-    - ``milestones``: integers in any order (one given twice counts twice, as in torch),
+    - ``milestones``: integers in any order (a repeated one counts twice, as in torch),
       a sequence or an integer array.
-    - ``gamma``: what the value is multiplied by at each, a number not below 0.
+    - ``gamma``: the factor of the value at each, at least 0.
 
     **Raises:** `ValueError` if a milestone or ``gamma`` is negative, `TypeError` if a
     milestone is not an integer.

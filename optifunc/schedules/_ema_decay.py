@@ -1,4 +1,4 @@
-"""Decays of moving averages that rise during a run."""
+"""Decay rates of moving averages that rise during a run."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from ._base import Schedule, as_step, schedule
 
 @schedule
 class ema_decay_warmup(Schedule):
-    """The decay of an average that forgets its beginning: it rises from 0.
+    """A decay rate that rises from 0, for an average that forgets its beginning.
 
     ::
 
@@ -22,20 +22,20 @@ class ema_decay_warmup(Schedule):
         f(s) = 1 - (1 + s / inv_gamma)**-power  for "power"
              = (1 + s) / (10 + s)               for "ratio"
 
-    and 0 for ``t <= start``, where the average is a copy of the parameters. For
+    and 0 for ``t <= start``, where the average is a copy of the parameters. Use it for
     `ema_parameters`, with the same ``start``.
 
     **Arguments:**
 
     - ``decay``: the largest value, in [0, 1].
-    - ``form``: ``"power"``, as diffusers with ``use_ema_warmup``, ema-pytorch and
-      timm; or ``"ratio"``, as diffusers without it. TensorFlow's ``num_updates`` is the
-      ratio without the copy at first.
+    - ``form``: ``"power"``, as in diffusers with ``use_ema_warmup``, ema-pytorch and
+      timm; or ``"ratio"``, as in diffusers without it. TensorFlow's ``num_updates`` is
+      the ratio without the initial copy.
     - ``inv_gamma``: the scale of ``t``, above 0.
     - ``power``: how fast it rises, above 0: 2/3 for runs of a million steps, 3/4 for
       shorter ones.
-    - ``min_decay``: the least value after ``start``, in [0, 1].
-    - ``start``: how many updates to let pass first, an integer.
+    - ``min_decay``: the smallest value after ``start``, in [0, 1].
+    - ``start``: the number of updates to skip first, an integer.
 
     **Raises:** `ValueError` for a number out of range or an unknown ``form``,
     `TypeError` if ``start`` is not an integer.
@@ -72,24 +72,25 @@ class ema_decay_warmup(Schedule):
 
 @schedule
 class ema_half_life(Schedule):
-    """The decay of an average in which parameters count half as much after a while.
+    """The decay rate of an average with a given half-life.
 
     ::
 
         value(t) = 0.5**(batch_size / min(half_life, rampup_ratio * seen))
         seen = (t + 1) * batch_size
 
-    Said in examples, it means the same whatever the batch size. Early in a run the
-    half-life is a part of the examples seen so far, so that the average forgets its
-    beginning. For `ema_parameters`.
+    In units of examples, the half-life does not depend on the batch size. Early in a
+    run, it is a fraction of the examples seen so far, so the average forgets its
+    beginning. Use it for `ema_parameters`.
 
     **Arguments:**
 
-    - ``half_life``: how many examples later a parameter counts half, above 0.
-    - ``batch_size``: how many examples an update sees, above 0; with 1, ``half_life``
+    - ``half_life``: the number of examples after which a parameter counts half, above
+      0.
+    - ``batch_size``: the number of examples per update, above 0; with 1, ``half_life``
       is a number of updates.
-    - ``rampup_ratio``: the largest half-life as a part of the examples seen, above 0;
-      infinite: ``half_life`` from the beginning.
+    - ``rampup_ratio``: the largest half-life as a fraction of the examples seen, above
+      0; infinite: ``half_life`` from the beginning.
 
     **Raises:** `ValueError` for a number out of range.
 
@@ -117,16 +118,16 @@ class ema_half_life(Schedule):
 
 @schedule
 class power_ema_decay(Schedule):
-    """The decay of a power-function average: ``value(t) = (1 - 1/(t+1))**(gamma+1)``.
+    """The decay rate of a power-function average: ``(1 - 1/(t+1))**(gamma+1)``.
 
-    The average then has weights that go like ``(step / t)**gamma``: it covers the same
-    part of the run at all times. For `ema_parameters`; `post_hoc_ema` makes any other
-    such average of a few.
+    The average's weights are proportional to ``(step / t)**gamma``, so it always covers
+    the same fraction of the run. Use it for `ema_parameters`; `post_hoc_ema` computes
+    any other such average from a few.
 
     **Arguments:**
 
-    - ``gamma``: the exponent of the weights, at least 0; `power_ema_gamma` has that of
-      a relative width.
+    - ``gamma``: the exponent of the weights, at least 0; `power_ema_gamma` computes it
+      from a relative width.
 
     **Raises:** `ValueError` if ``gamma`` is negative.
 
@@ -141,7 +142,7 @@ class power_ema_decay(Schedule):
 
     def __call__(self, step: Any) -> Array:
         t = as_scalar(as_step(step))
-        # log(1 - 1/(t + 1)), to rounding also for a large t.
+        # log(1 - 1/(t + 1)), accurate to rounding even for a large t.
         shrinkage = -jnp.log1p(1 / jnp.maximum(t, 1))
         value = jnp.exp((as_scalar(self.gamma) + 1) * shrinkage)
         return jnp.where(t > 0, value, 0)
@@ -149,14 +150,14 @@ class power_ema_decay(Schedule):
 
 @schedule
 class polynomial_ema_decay(Schedule):
-    """The decay of a polynomial average: ``value(t) = 1 - (gamma+1) / (t+1 + gamma)``.
+    """The decay rate of a polynomial average: ``1 - (gamma+1) / (t+1 + gamma)``.
 
-    With 0 the average is the plain mean; the larger ``gamma``, the more the last
-    parameters count. For `ema_parameters`.
+    With ``gamma=0``, the average is the plain mean; the larger ``gamma``, the more the
+    latest parameters count. Use it for `ema_parameters`.
 
     **Arguments:**
 
-    - ``gamma``: the degree, at least 0; `dog` is used with 8.
+    - ``gamma``: the degree, at least 0; for `dog`, use 8.
 
     **Raises:** `ValueError` if ``gamma`` is negative.
 

@@ -18,7 +18,7 @@ Way: TypeAlias = Literal["linear", "cosine", "exponential", "power"]
 
 @schedule
 class from_to(Schedule):
-    """From one value to another in a given number of steps, and constant afterwards.
+    """From one value to another in a given number of steps, and constant afterward.
 
     ::
 
@@ -29,19 +29,19 @@ class from_to(Schedule):
                  = end + (start - end) * (1 - p)**power             "power"
 
     It is exactly ``start`` at step 0 and exactly ``end`` from ``steps`` on; with 0
-    steps it is ``end`` throughout. A linear warmup from 0, and a momentum that rises
-    from 0.5 to 0.9::
+    steps, it is always ``end``. For example, a linear warmup from 0, and a momentum
+    that rises from 0.5 to 0.9::
 
         of.adamw(lr=of.schedules.from_to(0.0, 1e-3, steps=500))
         of.sgd(1e-2, momentum=of.schedules.from_to(0.5, 0.9, steps=10))
 
-    To continue with another schedule, join both with `sequential`. In `linear`, which
-    is torch's, start and end are multiples of a base.
+    To continue with another schedule, join the two with `sequential`. In `linear`,
+    which is torch's, start and end are multiples of a base.
 
     **Arguments:**
 
     - ``start``: the value at step 0.
-    - ``end``: the value at ``steps`` and afterwards.
+    - ``end``: the value at ``steps`` and afterward.
     - ``steps``: the number of steps between them, an integer.
     - ``curve``: ``"linear"``, ``"cosine"``, ``"exponential"`` or ``"power"``.
     - ``power``: the exponent of ``"power"``, above 0; greater than 1 to change faster
@@ -81,7 +81,7 @@ class from_to(Schedule):
         steps = as_count(self.steps)
         done = jnp.minimum(as_step(step), steps)
         if self.curve == "linear" or self.curve == "cosine":
-            # Backwards: of 0 steps none is left.
+            # Counted backward: with 0 steps, none is left.
             return between(self.end, self.start, steps - done, done, self.curve)
         to_end, from_start = fractions(steps - done, done)
         if self.curve == "exponential":
@@ -99,11 +99,11 @@ def _check_same_sign(start: Any, end: Any) -> None:
         if np.any(np.asarray(known) == 0):
             raise ValueError(
                 f"{name} must not be 0 with curve='exponential', found {value!r}: no "
-                "factor leads from or to 0; give a small number or take another curve"
+                "factor leads from or to 0; use a small number or another curve"
             )
         signs[name] = np.sign(known)
     if len(signs) == 2 and np.any(signs["start"] != signs["end"]):
         raise ValueError(
             "start and end must have the same sign with curve='exponential', "
-            f"found {start!r} and {end!r}; take another curve"
+            f"found {start!r} and {end!r}; use another curve"
         )

@@ -16,7 +16,7 @@ from ._base import MultiplicativeSchedule, Schedule, as_step, schedule
 class from_function(Schedule):
     """A function of the step as a schedule: ``value(t) = function(t)``.
 
-    A function given as a hyperparameter is turned into one of these, so that a
+    A function passed as a hyperparameter is converted to one of these, so that a
     transformation that holds it can be an argument of a jitted function.
 
     **Arguments:**
@@ -38,7 +38,7 @@ class from_function(Schedule):
 
 
 def as_schedule(value: Any) -> Any:
-    """``value``; a function that is not a `Schedule` yet is made one."""
+    """``value``; a function that is not yet a `Schedule` becomes one."""
     if callable(value) and not isinstance(value, Schedule):
         return from_function(value)
     return value
@@ -51,20 +51,20 @@ def _check_function(name: str, function: Any) -> None:
 
 @schedule
 class lambda_(Schedule):
-    """A factor given as a function: `torch.optim.lr_scheduler.LambdaLR`.
+    """A factor that is a function: `torch.optim.lr_scheduler.LambdaLR`.
 
     ::
 
         value(t) = base * lr_lambda(t)
 
-    The name ends in an underscore because ``lambda`` is a keyword of Python.
+    The name ends in an underscore because ``lambda`` is a Python keyword.
 
     **Arguments:**
 
     - ``base``: the value that ``lr_lambda`` multiplies, a number.
     - ``lr_lambda``: a function of the step, which it receives as an integer scalar that
-      may be traced (so ``jnp.where``, not ``if``). It is part of the schedule's
-      structure: another function means another compilation.
+      may be traced (so use ``jnp.where``, not ``if``). It is part of the schedule's
+      structure: changing it triggers recompilation.
 
     **Raises:** `TypeError` if ``lr_lambda`` is not callable.
     """
@@ -82,23 +82,23 @@ class lambda_(Schedule):
 
 @schedule
 class multiplicative(MultiplicativeSchedule):
-    """A product of given factors: `torch.optim.lr_scheduler.MultiplicativeLR`.
+    """A product of factors: `torch.optim.lr_scheduler.MultiplicativeLR`.
 
     ::
 
         value(t) = base * lr_lambda(1) * lr_lambda(2) * ... * lr_lambda(t)
 
-    The factors are known only to ``lr_lambda``, so the value at ``t`` costs ``t`` calls
-    in a compiled loop, and a run of ``n`` updates costs ``n**2 / 2`` of them; where the
-    product has a closed form, give it to `lambda_`. The value can be differentiated
-    in ``base`` (which stands outside the loop), but not in reverse mode in what
-    ``lr_lambda`` closes over.
+    Only ``lr_lambda`` knows the factors, so the value at ``t`` costs ``t`` calls in a
+    compiled loop, and a run of ``n`` updates costs ``n**2 / 2`` of them; if the product
+    has a closed form, use `lambda_` instead. The value can be differentiated with
+    respect to ``base`` (which is outside the loop), but not in reverse mode with
+    respect to what ``lr_lambda`` closes over.
 
     **Arguments:**
 
     - ``base``: the value at step 0, a number.
     - ``lr_lambda``: a function from the step, as in `lambda_`, to the ratio of the
-      value there to the one before.
+      value there to the previous one.
 
     **Raises:** `TypeError` if ``lr_lambda`` is not callable.
     """

@@ -13,7 +13,7 @@ from ._warmup import warmed_up
 
 @schedule
 class inverse_decay(Schedule):
-    """Down with the inverse of the step, to an end in a given number of steps.
+    """Decay with the inverse of the step to a value in a given number of steps.
 
     ::
 
@@ -53,7 +53,7 @@ class inverse_decay(Schedule):
 
 @schedule
 class power(Schedule):
-    """Down with a power of what training has seen: the power scheduler.
+    """Decay with a power of the number of examples seen: the power scheduler.
 
     ::
 
@@ -61,16 +61,16 @@ class power(Schedule):
                                                           for t < warmup_steps
                  = min(base, amplitude * (t * per_step)**exponent)
 
-    The rate depends on the number of examples or tokens alone, and not on the length of
-    the run. A decay at the end of it is a `cooldown`. The article sets ``amplitude`` to
-    a constant times the batch size.
+    The rate depends only on the number of examples or tokens, not on the length of the
+    run. For a decay at the end, use `cooldown`. The article sets ``amplitude`` to a
+    constant times the batch size.
 
     **Arguments:**
 
     - ``base``: the largest value.
-    - ``amplitude``: what the power is multiplied by, above 0.
+    - ``amplitude``: the factor of the power, above 0.
     - ``exponent``: a number, negative to decay.
-    - ``per_step``: how many examples or tokens there are in an update, above 0.
+    - ``per_step``: the number of examples or tokens per update, above 0.
     - ``warmup_steps``: the length of the warmup, an integer.
     - ``initial_value``: the value at step 0 of a warmup.
 
@@ -98,7 +98,7 @@ class power(Schedule):
 
     def __call__(self, step: Any) -> Array:
         t = as_step(step)
-        # At step 0 nothing has been seen, and a negative power is infinite.
+        # At step 0, nothing has been seen, and a negative power is infinite.
         seen = as_scalar(jnp.maximum(t, 1)) * as_scalar(self.per_step)
         decayed = as_scalar(self.amplitude) * jnp.power(seen, as_scalar(self.exponent))
         base = as_scalar(self.base)

@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after another, and multiplied."""
+"""Schedules composed of schedules: one after another, and multiplied."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ def _check_schedules(schedules: Any) -> tuple[Schedule, ...]:
     for i, member in enumerate(members):
         if not isinstance(member, Schedule):
             raise TypeError(
-                f"schedules[{i}] must be a schedule, found {member!r}; for a number "
-                "throughout write of.schedules.constant(number)"
+                f"schedules[{i}] must be a schedule, found {member!r}; for a constant "
+                "number, write of.schedules.constant(number)"
             )
     return members
 
@@ -36,7 +36,7 @@ class sequential(Schedule):
         value(t) = schedules[i](t - milestones[i-1])
                    for milestones[i-1] <= t < milestones[i]
 
-    Each counts its steps from its milestone and has its own base. (In torch all share
+    Each counts its steps from its milestone and has its own base. (In torch, all share
     the optimizer's; and a ``MultiplicativeLR`` that is not the first continues from the
     last value before its milestone, times ``lr_lambda(0)``, which a pure function of
     the step cannot know.) All schedules are evaluated at each step.
@@ -46,8 +46,8 @@ class sequential(Schedule):
     - ``schedules``: a sequence of schedules or functions of the step.
     - ``milestones``: increasing integers, one fewer than schedules.
 
-    **Raises:** `ValueError` without schedules, for another number of milestones and
-    for milestones that are negative or do not increase; `TypeError` for a member that
+    **Raises:** `ValueError` if there are no schedules, the number of milestones is
+    wrong, or milestones are negative or do not increase; `TypeError` for a member that
     is not a schedule and a milestone that is not an integer.
     """
 
@@ -87,17 +87,18 @@ class chained(Schedule):
     Only schedules that are a multiple of their base can be chained: `constant`,
     `linear`, `exponential`, `step`, `multi_step`, `multiplicative`, `polynomial`,
     `piecewise_constant`, `piecewise_interpolated`, `cosine_annealing` with
-    ``eta_min=0.0``, and other chains of them. After the ``T_max`` of a cosine torch's
-    chain has multiplied by 0 and begins again without the other factors; this one
-    keeps them.
+    ``eta_min=0.0``, and other chains of them. After the ``T_max`` of a cosine, torch's
+    chain has multiplied by 0 and restarts without the other factors; this one keeps
+    them.
 
     **Arguments:**
 
     - ``schedules``: a sequence of schedules with the same base. (If bases are arrays,
       that of the first is used.)
 
-    **Raises:** `ValueError` without schedules, for one that is not a multiple of its
-    base and for bases that differ; `TypeError` for a member that is not a schedule.
+    **Raises:** `ValueError` if there are no schedules, for one that is not a multiple
+    of its base and for bases that differ; `TypeError` for a member that is not a
+    schedule.
     """
 
     schedules: Sequence[Schedule]
@@ -111,7 +112,7 @@ class chained(Schedule):
                 if not is_zero(member.eta_min):
                     raise ValueError(
                         f"schedules[{i}] must be a multiple of its base, found a "
-                        f"cosine with eta_min={member.eta_min!r}; give the number 0.0 "
+                        f"cosine with eta_min={member.eta_min!r}; use the number 0.0 "
                         "or join schedules with sequential"
                     )
             elif not isinstance(member, MultiplicativeSchedule):

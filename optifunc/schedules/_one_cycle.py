@@ -20,7 +20,7 @@ CURVES: dict[Anneal, Curve] = {"cos": "cosine", "linear": "linear"}
 
 @schedule
 class one_cycle(Schedule):
-    """Up to a maximum, then far down: `torch.optim.lr_scheduler.OneCycleLR`.
+    """Up to a maximum, then down to nearly 0: `torch.optim.lr_scheduler.OneCycleLR`.
 
     With ``initial = max_lr / div_factor``, ``final = initial / final_div_factor`` and
     ``n = total_steps``::
@@ -30,14 +30,14 @@ class one_cycle(Schedule):
 
     or, with ``three_phase``, ``max_lr -> initial`` until ``t = 2 * pct_start * n - 2``
     and then ``initial -> final``. At ``t = n``, which torch reaches after the last
-    update, the last phase is extrapolated as it is there (along a line, to below
-    ``final``). Later steps, an error in torch, have the value ``final``. A phase that
-    begins where it ends, for which torch divides by 0, is over at once: with
-    ``pct_start * n == 1`` the value at step 0 is ``max_lr``. The momentum that torch
-    cycles at the same time is `one_cycle_momentum`.
+    update, the last phase is extrapolated as in torch (linearly, to below ``final``).
+    Later steps, an error in torch, have the value ``final``. A phase of length 0, for
+    which torch divides by 0, is skipped: with ``pct_start * n == 1``, the value at step
+    0 is ``max_lr``. For the momentum that torch cycles at the same time, see
+    `one_cycle_momentum`.
 
-    With ``timing="optax"`` the phases end at ``int(pct_start * n)`` and at ``n``; with
-    ``three_phase`` the middle one at ``int(pct_final * n)``. optax's
+    With ``timing="optax"``, the phases end at ``int(pct_start * n)`` and at ``n``; with
+    ``three_phase``, the middle one ends at ``int(pct_final * n)``. optax's
     ``cosine_onecycle_schedule(n, peak)`` and ``linear_onecycle_schedule(n, peak)``
     are::
 
@@ -53,15 +53,14 @@ class one_cycle(Schedule):
       ``epochs * steps_per_epoch``).
     - ``epochs``, ``steps_per_epoch``: the factors of ``total_steps``, used only if that
       is not given.
-    - ``pct_start``: the part of the steps that rises, in [0, 1].
+    - ``pct_start``: the fraction of the steps in which the value rises, in [0, 1].
     - ``anneal_strategy``: ``"cos"`` or ``"linear"``.
     - ``div_factor``: ``max_lr / initial``, a number above 0.
     - ``final_div_factor``: ``initial / final``, a number above 0.
     - ``three_phase``: whether there are three phases instead of two, a bool.
     - ``timing``: where the phases end, as in ``"torch"`` or in ``"optax"``.
-    - ``pct_final``: the part of the steps that is over when the last of three phases
-      begins, in [0, 1] and not below ``pct_start``; None: 0.85. Only for optax's
-      timing.
+    - ``pct_final``: the fraction of the steps after which the last of three phases
+      begins, in [0, 1] and at least ``pct_start``; None: 0.85. Only for optax's timing.
 
     **Raises:** `ValueError` if an argument is out of range or the number of steps is
     not given, `TypeError` if it is not an integer or ``three_phase`` is not a bool.
@@ -98,7 +97,7 @@ class one_cycle(Schedule):
 
 @schedule
 class one_cycle_momentum(Schedule):
-    """The momentum to go with `one_cycle`: down as the learning rate goes up, and back.
+    """The momentum for `one_cycle`: falls as the learning rate rises, and back.
 
     With the same ``n = total_steps``::
 
@@ -106,7 +105,7 @@ class one_cycle_momentum(Schedule):
         base_momentum -> max_momentum   until t = n - 1, or 2 * pct_start * n - 2
                                         with three_phase, and constant afterwards
 
-    It serves any hyperparameter in [0, 1), such as the first of Adam's ``betas``::
+    Use it for any hyperparameter in [0, 1), such as the first of Adam's ``betas``::
 
         betas=(of.schedules.one_cycle_momentum(0.85, 0.95, total_steps=10_000), 0.999)
 
@@ -118,7 +117,7 @@ class one_cycle_momentum(Schedule):
       ``anneal_strategy``, ``three_phase``, ``timing``, ``pct_final``: as in
       `one_cycle`.
 
-    **Raises:** as `one_cycle`.
+    **Raises:** see `one_cycle`.
     """
 
     base_momentum: Scalar = 0.85
@@ -185,7 +184,7 @@ def _at_phase(
     ends = _ends_of_phases(cycle, total_steps)
     starts = (jnp.zeros_like(t), *ends[:-1])
     curve = CURVES[cycle.anneal_strategy]
-    # How far rounding may have moved an end; a phase this short begins where it ends.
+    # How far rounding may have moved an end; a phase this short has length 0.
     slack = 4 * jnp.finfo(t.dtype).eps * as_scalar(total_steps)
     value = levels[-1]
     for i in reversed(range(len(ends))):
@@ -210,6 +209,6 @@ def _ends_of_phases(
 
 
 def _part(fraction: Scalar, count: Array) -> Array:
-    """The product, rounded down, but up from where rounding has put it just below."""
+    """The product, rounded down, unless rounding put it just below an integer."""
     product = as_scalar(fraction) * as_scalar(count)
     return jnp.floor(product + 4 * jnp.finfo(product.dtype).eps * product)

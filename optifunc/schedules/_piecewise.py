@@ -1,4 +1,4 @@
-"""Values in pieces: constant ones, and ones with a curve in between."""
+"""Piecewise values: constant, or with a curve in between."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
@@ -23,14 +23,14 @@ Interpolation: TypeAlias = Literal["linear", "cosine"]
 
 
 def _check_pieces(pieces: "piecewise_constant | piecewise_interpolated") -> None:
-    """Check the fields that both have, and make tuples of sequences."""
+    """Check the fields that both have, and convert sequences to tuples."""
     check_number("base", pieces.base)
     boundaries = as_members("boundaries", pieces.boundaries)
     scales = as_members("scales", pieces.scales)
     check_milestones("boundaries", boundaries, increasing=True)
     if len(boundaries) != len(scales):
         raise ValueError(
-            "boundaries and scales must be equally many, "
+            "boundaries and scales must have the same length, "
             f"found {len(boundaries)} and {len(scales)}"
         )
     if isinstance(scales, tuple):
@@ -60,11 +60,11 @@ class piecewise_constant(MultiplicativeSchedule):
 
     - ``base``: the value at the start.
     - ``boundaries``: increasing integers, a sequence or an integer array.
-    - ``scales``: as many numbers, each relative to the value before.
+    - ``scales``: as many numbers, each relative to the previous value.
 
-    **Raises:** `ValueError` if boundaries and scales are not equally many, if
-    boundaries do not increase, or if one of either is negative; `TypeError` if a
-    boundary is not an integer.
+    **Raises:** `ValueError` if boundaries and scales differ in length, if boundaries do
+    not increase, or if one of either is negative; `TypeError` if a boundary is not an
+    integer.
     """
 
     base: Scalar
@@ -83,17 +83,17 @@ class piecewise_interpolated(MultiplicativeSchedule):
     """Along a curve from each boundary to the next, and constant after the last.
 
     The value is ``base`` at 0 and ``base * scales[0] * ... * scales[i]`` at
-    ``boundaries[i]``; in between it follows a line or half a wave of the cosine.
+    ``boundaries[i]``; in between, it follows a line or half a cosine wave.
 
     **Arguments:**
 
     - ``base``: the value at the start.
     - ``boundaries``: strictly increasing integers, a sequence or an integer array.
-    - ``scales``: as many numbers, each relative to the value at the boundary before.
+    - ``scales``: as many numbers, each relative to the value at the previous boundary.
     - ``interpolation``: ``"linear"`` or ``"cosine"``.
 
-    **Raises:** as `piecewise_constant`, and `ValueError` for an unknown
-    ``interpolation`` and for a boundary given twice.
+    **Raises:** see `piecewise_constant`; also `ValueError` for an unknown
+    ``interpolation`` and for a repeated boundary.
     """
 
     base: Scalar
@@ -116,7 +116,7 @@ class piecewise_interpolated(MultiplicativeSchedule):
         starts = jnp.concatenate([jnp.zeros_like(ends, shape=(1,)), ends])
         piece = jnp.sum(ends <= step)
         last = ends.shape[0]
-        # After the last boundary: 0 steps on the way from its level to the same one.
+        # After the last boundary: 0 steps from its level to the same level.
         upper = jnp.minimum(piece + 1, last)
         left = jnp.where(piece < last, starts[upper] - step, 0)
         done = jnp.where(piece < last, step - starts[piece], 0)

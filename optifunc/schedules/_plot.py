@@ -1,4 +1,4 @@
-"""Schedules drawn."""
+"""Plots of schedules."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from ._base import Schedule
 from ._constant import constant
 from ._function import as_schedule
 
-# More points than a picture has columns.
+# More points than a plot has columns.
 _MOST_POINTS = 2000
 
 
@@ -26,7 +26,7 @@ def plot(
     ax: Any = None,
     label: str | None = None,
 ) -> Any:
-    """Draw one or several schedules over the steps.
+    """Plot one or several schedules against the steps.
 
     ::
 
@@ -35,17 +35,17 @@ def plot(
     **Arguments:**
 
     - ``schedules``: a schedule, or a dict of schedules by the names that the legend
-      shows. A function of the step or a number serves as one.
-    - ``steps``: how many steps are drawn; None: a tenth more than the schedules' own
-      numbers of steps, and 1000 for schedules without any.
-    - ``ax``: axes of matplotlib to draw into; None: those of a new figure.
+      shows. A function of the step or a number also works.
+    - ``steps``: the number of steps to plot; None: a tenth more than the schedules' own
+      lengths, or 1000 for schedules without any.
+    - ``ax``: matplotlib axes to draw into; None: those of a new figure.
     - ``label``: the name of a single schedule in a legend, or None.
 
-    **Returns:** the axes, of matplotlib.
+    **Returns:** the matplotlib axes.
 
-    **Raises:** `ImportError` without matplotlib, which is part of the extra
-    ``examples``; `TypeError` for what is not a schedule; `ValueError` for no schedule
-    or if ``steps`` is below 1.
+    **Raises:** `ImportError` if matplotlib, which is part of the ``examples`` extra, is
+    not installed; `TypeError` for anything but a schedule; `ValueError` if there are no
+    schedules or ``steps`` is below 1.
     """
     named = dict(schedules) if isinstance(schedules, Mapping) else {label: schedules}
     if not named:
@@ -86,7 +86,7 @@ def _as_schedule(name: Any, value: Any) -> Schedule:
 
 
 def _span(value: Any) -> int:
-    """How many steps a schedule speaks of: its counts added up, but for a total."""
+    """The length of a schedule: the sum of its counts, excluding a total."""
     if is_number(value) and not isinstance(value, bool):
         return int(value) if isinstance(value, int | np.integer) else 0
     if hasattr(value, "dtype"):

@@ -13,7 +13,7 @@ from ._warmup import check_warmup, steps_of_decay, warmed_up
 
 @schedule
 class rex(Schedule):
-    """Down slowly at first and fast at the end, after a warmup: REX.
+    """Decay slowly at first and fast at the end, after a warmup: REX.
 
     ::
 

@@ -26,7 +26,7 @@ def check_warmup(cycle: Any) -> None:
 def warmed_up(
     value: Array, base: Scalar, initial_value: Scalar, warmup_steps: Count, step: Array
 ) -> Array:
-    """``value``, after a line from ``initial_value`` up to ``base``."""
+    """``value``, after a linear warmup from ``initial_value`` to ``base``."""
     left = as_count(warmup_steps) - step
     return jnp.where(left > 0, between(initial_value, base, step, left), value)
 
@@ -34,7 +34,7 @@ def warmed_up(
 def steps_of_decay(
     step: Array, warmup_steps: Count, total_steps: Count
 ) -> tuple[Array, Array]:
-    """Steps of the decay after a warmup that are done, and that are left."""
+    """The numbers of decay steps after a warmup that are done and left."""
     begin, end = as_count(warmup_steps), as_count(total_steps)
     step = jnp.clip(step, begin, end)
     return step - begin, end - step
@@ -42,7 +42,7 @@ def steps_of_decay(
 
 @schedule
 class warmup_cosine(Schedule):
-    """Up along a line, down along a cosine, and constant afterwards.
+    """Linear warmup, cosine decay, and constant afterward.
 
     ::
 
@@ -90,7 +90,7 @@ class warmup_cosine(Schedule):
 
 @schedule
 class warmup_linear(Schedule):
-    """Up along a line, down along a line, and constant afterwards.
+    """Linear warmup, linear decay, and constant afterward.
 
     ::
 
@@ -132,7 +132,7 @@ class warmup_linear(Schedule):
 
 @schedule
 class warmup_stable_decay(Schedule):
-    """Up along a line, constant for most of the run, and down at its end.
+    """Linear warmup, constant for most of the run, and decay at its end.
 
     ::
 
@@ -194,7 +194,7 @@ class warmup_stable_decay(Schedule):
 
 @schedule
 class inverse_square_root(Schedule):
-    """Up along a line, down with the inverse square root of the step.
+    """Linear warmup, then decay with the inverse square root of the step.
 
     ::
 
@@ -202,14 +202,14 @@ class inverse_square_root(Schedule):
                                                           for t < warmup_steps
                  = base * sqrt(timescale / (timescale + t - warmup_steps))
 
-    With the default ``timescale`` this is ``base * sqrt(warmup_steps / t)``.
+    With the default ``timescale``, this is ``base * sqrt(warmup_steps / t)``.
 
     **Arguments:**
 
     - ``base``: the value at the peak.
     - ``warmup_steps``: the length of the warmup, an integer.
-    - ``timescale``: how many steps after the warmup the value is ``base / sqrt(2)``, a
-      number above 0 (``None``: ``warmup_steps``).
+    - ``timescale``: the number of steps after the warmup at which the value is ``base /
+      sqrt(2)``, above 0 (``None``: ``warmup_steps``).
     - ``initial_value``: the value at step 0.
 
     **Raises:** `ValueError` if ``warmup_steps`` is negative, or 0 without a

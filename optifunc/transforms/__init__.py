@@ -1,4 +1,4 @@
-"""Building blocks that hold no other transformation: one file an idea."""
+"""Building blocks that hold no other transformation, one file per idea."""
 
 from ._averaging import (
     AverageState as AverageState,

@@ -27,7 +27,7 @@ class AverageState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``average``: for each parameter its average.
+    - ``average``: the average of each parameter.
     """
 
     step: Shared
@@ -40,8 +40,8 @@ class EmaParametersState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``weight``: float [], of parameters, not counting the initial ones, in the
-      average: ``1 - decay_1 * ... * decay_t``.
+    - ``weight``: float [], the total weight in the average of parameters other than the
+      initial ones: ``1 - decay_1 * ... * decay_t``.
     - ``average``: for each parameter its average.
     """
 
@@ -52,14 +52,14 @@ class EmaParametersState(NamedTuple):
 
 @elementwise()
 def moved_average(average: Array, params: Array, *, weight: Array) -> Array:
-    """Every average moves by this, those of `optim.swa_utils` too."""
+    """The step of every average, including those of `optim.swa_utils`."""
     return lerp(average, params, weight)
 
 
 def _average_after(
     updates: PyTree, average: PyTree, params: PyTree | None, weight: Any, name: str
 ) -> PyTree:
-    """The average, moved towards the parameters that the updates lead to."""
+    """The average, moved toward the updated parameters."""
     params = apply_updates(require_params(params, average, name), updates)
     return moved_average(average, params, weight=weight)
 
@@ -77,12 +77,13 @@ def update_ema(params: PyTree, average: PyTree, decay: Any) -> PyTree:
     **Arguments:**
 
     - ``params``: the new parameters.
-    - ``average``: the average so far (the target network), a tree of the same structure
-      and shapes.
-    - ``decay``: how much of the average is kept, in [0, 1]: a number or a scalar array.
+    - ``average``: the average so far (the target network), a tree with the same
+      structure and shapes.
+    - ``decay``: the weight of the old average, in [0, 1]: a number or a scalar array.
 
-    **Returns:** the new average, in the dtypes of ``average``, computed in float32 at
-    least. With a ``decay`` of 0 it is ``params``, with 1 it is ``average``, exactly.
+    **Returns:** the new average, in the dtypes of ``average``, computed in at least
+    float32. With a ``decay`` of 0, it is exactly ``params``; with 1, exactly
+    ``average``.
 
     **Raises:** `ValueError` if ``decay`` is out of range or the trees differ.
     """
@@ -96,7 +97,7 @@ def _copied_when_due(target: Array, params: Array, *, is_due: Array) -> Array:
 
 
 def periodic_update(params: PyTree, target: PyTree, step: Any, period: Any) -> PyTree:
-    """A copy of the parameters that is renewed every ``period`` steps.
+    """A copy of the parameters that is updated every ``period`` steps.
 
     ``params`` if ``step`` is a multiple of ``period``, else ``target``: the target
     network of DQN.
@@ -104,8 +105,8 @@ def periodic_update(params: PyTree, target: PyTree, step: Any, period: Any) -> P
     **Arguments:**
 
     - ``params``: the new parameters.
-    - ``target``: the copy so far, a tree of the same structure and shapes.
-    - ``step``: the number of the step, an integer or a scalar array of them.
+    - ``target``: the current copy, a tree with the same structure and shapes.
+    - ``step``: the number of the step, an integer or an integer scalar array.
     - ``period``: an integer of at least 1.
 
     **Returns:** the new copy, in the dtypes of ``target``.
@@ -127,32 +128,33 @@ class ema_parameters(GradientTransformation):
         a_1 = p_1
         a_t = decay * a_{t-1} + (1 - decay) * p_t
 
-    where ``p_t`` are the parameters after update ``t``, so it must stand last in a
-    chain. This is `torch.optim.swa_utils.AveragedModel` with
-    ``get_ema_multi_avg_fn(decay)``, updated after every step. In `accumulate_gradients`
-    an update is one of the inner transformation.
+    where ``p_t`` are the parameters after update ``t``, so it must be the last member
+    of a chain. This is `torch.optim.swa_utils.AveragedModel` with
+    ``get_ema_multi_avg_fn(decay)``, updated after every step. In
+    `accumulate_gradients`, it counts updates of the inner transformation.
 
     ``decay`` may be a schedule: `schedules.ema_decay_warmup` for a decay that rises
-    from 0, `schedules.ema_half_life` for one that is said in examples,
-    `schedules.power_ema_decay` for averages over a fixed part of the run,
+    from 0, `schedules.ema_half_life` for a half-life in examples,
+    `schedules.power_ema_decay` for averages over a fixed fraction of the run,
     `schedules.from_to` for a teacher.
 
     **Arguments:**
 
-    - ``decay``: how much of the average is kept, in [0, 1].
-    - ``every``: average at every such update, from ``start`` on, an integer.
-    - ``start``: how many updates to let pass; until then the average is a copy.
+    - ``decay``: the weight of the old average, in [0, 1].
+    - ``every``: the number of updates between averaging steps, from ``start`` on, an
+      integer.
+    - ``start``: the number of updates to skip; until then, the average is a copy.
     - ``debias``: whether to average from 0 and divide by the sum of the weights, so
-      that the first parameters count no more than the others: ``a_t`` is then
-      ``sum_i w_i p_i / sum_i w_i`` with ``w_i = (1 - decay_i) * decay_{i+1} * ...``.
+      that the first parameters count no more than the others: ``a_t`` is then ``sum_i
+      w_i p_i / sum_i w_i`` with ``w_i = (1 - decay_i) * decay_{i+1} * ...``.
     - ``dtype``: the dtype of the averages of real parameters, by default each
-      parameter's. An average in bfloat16 stands still if ``decay`` is near 1: there,
-      take float32.
+      parameter's. A bfloat16 average stops moving if ``decay`` is near 1; use float32
+      in that case.
 
     **State:** `EmaParametersState`; ``average`` has the shapes and dtypes of the
     parameters, and is a copy of them before the first update.
 
-    **Raises:** `ValueError` if a number is out of range or ``dtype`` is no float,
+    **Raises:** `ValueError` if a number is out of range or ``dtype`` is not a float,
     `TypeError` if ``every`` or ``start`` is not an integer, and `ValueError` at
     `update` if ``params`` is missing.
     """
@@ -170,7 +172,7 @@ class ema_parameters(GradientTransformation):
         object.__setattr__(self, "dtype", checked_float("dtype", self.dtype))
 
     def init(self, params: PyTree) -> EmaParametersState:
-        # Also a copy where the conversion changes nothing.
+        # A copy even if the conversion changes nothing.
         average = in_dtype_or_complex(copied(params), self.dtype)
         zero = jnp.zeros((), jnp.result_type(float))
         return EmaParametersState(jnp.zeros((), jnp.int32), zero, average)
@@ -210,13 +212,13 @@ class average_parameters(GradientTransformation):
         a_t = p_t                                       for t <= start + 1
         a_t = a_{t-1} + (p_t - a_{t-1}) / (t - start)   after
 
-    where ``p_t`` are the parameters after update ``t``, so it must stand last in a
-    chain. This is `torch.optim.swa_utils.AveragedModel`, updated after every step from
-    ``start`` on.
+    where ``p_t`` are the parameters after update ``t``, so it must be the last member
+    of a chain. This is `torch.optim.swa_utils.AveragedModel`, updated after every step
+    from ``start`` on.
 
     **Arguments:**
 
-    - ``start``: how many updates to let pass before the mean begins.
+    - ``start``: the number of updates to skip before the mean begins.
 
     **State:** `AverageState`; ``average`` has the shapes and dtypes of the parameters.
 

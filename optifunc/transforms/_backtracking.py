@@ -24,8 +24,8 @@ class BacktrackingLinesearchInfo(NamedTuple):
     **Fields:**
 
     - ``num_linesearch_steps``: int32 [], evaluations.
-    - ``decrease_error``: float [], by how much the decrease falls short of what is
-      demanded; infinite where the function is not finite.
+    - ``decrease_error``: float [], how far the decrease falls short of the required
+      one; infinite where the function is not finite.
     - ``failed``: bool [], whether that is more than ``atol``.
     """
 
@@ -72,52 +72,54 @@ class scale_by_backtracking_linesearch(GradientTransformation):
             f(p + t*u) <= (1 + rtol) * f(p) + slope_rtol * t * <u, g> + atol
         u = t * u
 
-    It stands after a direction or an optimizer and chooses its learning rate. Updates
-    that point uphill, as ``scale_by_...`` give them, are turned round first, so that
-    ``scale_by_learning_rate`` has no place before it::
+    It follows a direction or an optimizer and chooses its learning rate. Updates that
+    point uphill, like those of ``scale_by_...``, are negated first, so do not put
+    ``scale_by_learning_rate`` before it::
 
         tx = of.chain(of.scale_by_adam(), of.scale_by_backtracking_linesearch())
         updates, state = tx.update(
             grads, state, params, value=loss, grad=grads, value_fn=loss_fn
         )
 
-    - ``value_fn``: the function to minimize. What it takes besides the parameters is
-      found among the other extra arguments of the update, by name.
+    - ``value_fn``: the function to minimize. Its arguments other than the parameters
+      are taken from the extra arguments of the update, by name.
     - ``value``, ``grad``: its value and gradient at ``params``. They are computed if
-      they are not given. See also `value_and_grad_from_state`.
+      you do not pass them. See also `value_and_grad_from_state`.
 
-    The first search begins with ``t = 1``. A search fails if no step within
-    ``max_backtracking_steps`` reductions meets the condition, and says so in
-    ``state.info.failed``. The last step is taken all the same, unless the function is
-    not finite there: then the parameters stay, and the next search begins with
+    The first search starts with ``t = 1``. A search fails if no step within
+    ``max_backtracking_steps`` reductions meets the condition; then
+    ``state.info.failed`` is True. The last step is taken anyway, unless the function is
+    not finite there: then the parameters do not change, and the next search starts with
     ``max_learning_rate``.
 
     **Arguments:**
 
-    - ``max_backtracking_steps``: most reductions of one search, at least 0.
-    - ``slope_rtol``: the share of the first slope that must be realized, in (0, 1).
-    - ``decrease_factor``: what a step that is too long is multiplied by, in (0, 1).
-    - ``increase_factor``: how much longer than the last step the first one tried is,
-      at least 1; infinite: it is ``max_learning_rate`` each time.
+    - ``max_backtracking_steps``: the maximum number of reductions per search, at least
+      0.
+    - ``slope_rtol``: the fraction of the initial slope that must be realized, in (0,
+      1).
+    - ``decrease_factor``: the factor of a step that is too long, in (0, 1).
+    - ``increase_factor``: the ratio of the first trial step to the last step taken, at
+      least 1; infinite: it is ``max_learning_rate`` each time.
     - ``max_learning_rate``: the longest step, above 0.
-    - ``atol``, ``rtol``: by how much the value may rise, absolutely and as a share of
-      it, at least 0: for a loss with noise.
+    - ``atol``, ``rtol``: how much the value may rise, absolutely and relative to it, at
+      least 0, for a noisy loss.
     - ``store_grad``: keep the gradient at the end of the step, for
       `value_and_grad_from_state`. It costs one more evaluation, which the next step
       saves.
 
     **State:** `ScaleByBacktrackingLinesearchState`.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` for a number out of range; at `update` `TypeError` if
+    **Raises:** `ValueError` for a number out of range; at `update`, `TypeError` if
     ``value_fn`` is missing, and `ValueError` if ``params`` is missing or trees differ
     in structure or shape.
 
     **Source:** Vaswani et al., "Painless Stochastic Gradient: Interpolation,
     Line-Search, and Convergence Rates", 2019,
-    [arXiv:1905.09997](https://arxiv.org/abs/1905.09997); in the form that optax has.
+    [arXiv:1905.09997](https://arxiv.org/abs/1905.09997); in optax's form.
     """
 
     max_backtracking_steps: Value = 30
@@ -172,7 +174,7 @@ class scale_by_backtracking_linesearch(GradientTransformation):
             "scale_by_backtracking_linesearch",
         )
         end = self._search(line, state.learning_rate)
-        # Nothing that is not finite reaches the parameters.
+        # Non-finite values never reach the parameters.
         step_size = jnp.where(jnp.isinf(end.error), 0, end.step_size)
         return line.update(step_size), ScaleByBacktrackingLinesearchState(
             learning_rate=step_size,

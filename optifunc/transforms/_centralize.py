@@ -28,15 +28,15 @@ def _centralized(updates: Array, *, output_axis: int, axis_name: AxisName) -> Ar
 
 @transformation
 class centralize(Stateless):
-    """Subtract from each output unit's gradient its mean: ``u = g - mean(g)``.
+    """Subtract the mean from each output unit's gradient: ``u = g - mean(g)``.
 
-    The mean is over all axes but ``output_axis``, in leaves of two axes or more;
-    scalars and vectors stay as they are.
+    The mean is over all axes but ``output_axis``, in leaves with two or more axes;
+    scalars and vectors do not change.
 
     **Arguments:**
 
-    - ``output_axis``: the axis that counts a kernel's output units. It is the last in
-      the kernels of JAX's libraries; give 0 for torch's layout.
+    - ``output_axis``: the axis of a kernel's output units. It is the last in the
+      kernels of JAX's libraries; use 0 for torch's layout.
     - ``axis_name``: the axis of the mesh over which the other axes of leaves are split,
       inside `jax.shard_map`. Without it, each device subtracts the mean of its part.
 

@@ -28,8 +28,8 @@ def _clipped(updates: Array, *, max_value: Array) -> Array:
 class clip(Stateless):
     """Clip each element: ``u = min(max(g, -max_value), max_value)``.
 
-    This is `torch.nn.utils.clip_grad_value_`. Of a complex element the real and the
-    imaginary part are clipped, each by itself. It serves sparse leaves too.
+    This is `torch.nn.utils.clip_grad_value_`. The real and imaginary parts of a complex
+    element are clipped separately. It also works for sparse leaves.
 
     **Arguments:**
 
@@ -51,29 +51,29 @@ class clip(Stateless):
 
 @transformation
 class clip_by_global_norm(Stateless):
-    """Shorten the updates, all leaves together, to ``max_norm`` where they are longer.
+    """Scale down the updates to ``max_norm`` if their global norm is larger.
 
     ::
 
         u = g * min(1, max_norm / (norm(g) + eps)),    norm(g) = global_norm(g)
 
-    This is `torch.nn.utils.clip_grad_norm_`. optax has ``eps=0``; the two differ by
-    the fraction ``1e-6 / norm(g)`` of an update, which matters for a ``max_norm`` near
-    1e-6 only. The derivative at ``g = 0`` is that of leaving ``g`` as it is. The
-    norm is accumulated in float32 at least; sparse leaves count their elements.
+    This is `torch.nn.utils.clip_grad_norm_`. optax has ``eps=0``; the two differ by the
+    fraction ``1e-6 / norm(g)`` of an update, which matters only for a ``max_norm`` near
+    1e-6. The derivative at ``g = 0`` is that of the identity. The norm is accumulated
+    in at least float32; sparse leaves count their elements.
 
-    Where the norm is not finite, the updates are torch's. An infinite norm makes finite
-    elements 0 and infinite ones NaN (``0 * inf``); a norm is also infinite if the sum
-    of squares overflows, and then all updates are 0. A norm that is NaN makes all
-    updates NaN, and so does an infinite norm if ``max_norm`` is infinite. To leave such
-    updates out, put `skip_not_finite` around the whole chain.
+    If the norm is not finite, the updates are those of torch. An infinite norm makes
+    finite elements 0 and infinite ones NaN (``0 * inf``); the norm is also infinite if
+    the sum of squares overflows, and then all updates are 0. A NaN norm makes all
+    updates NaN, and so does an infinite norm if ``max_norm`` is infinite. To skip such
+    updates, put `skip_not_finite` around the whole chain.
 
     **Arguments:**
 
     - ``max_norm``: the largest norm, at least 0; infinite: no clipping.
     - ``eps``: added to the norm, at least 0.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device takes the norm of its
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the norm of its
       part.
 
     **State:** ``()``.
@@ -119,13 +119,13 @@ def _clipped_by_rms(updates: Array, *, threshold: Array, axis_name: AxisName) ->
 class clip_by_block_rms(Stateless):
     """Bound the root mean square of each leaf: ``u = g / max(1, rms(g) / threshold)``.
 
-    The mean is over all elements of a leaf, accumulated in float32 at least.
+    The mean is over all elements of a leaf, accumulated in at least float32.
 
     **Arguments:**
 
     - ``threshold``: the largest root mean square, above 0.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device takes the mean of its
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the mean of its
       part.
 
     **State:** ``()``.
@@ -152,7 +152,7 @@ class clip_by_block_rms(Stateless):
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes that one unit's weights extend over, in JAX's layouts of kernels."""
+    """The axes of one unit's weights, in JAX's kernel layouts."""
     if sum(size != 1 for size in shape) <= 1:
         return tuple(range(len(shape)))
     if len(shape) <= 3:
@@ -161,7 +161,7 @@ def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(range(len(shape) - 1))
     raise ValueError(
         f"adaptive_grad_clip knows no units for a leaf of shape {shape}: it has more "
-        "than 5 axes; give axis"
+        "than 5 axes; pass axis"
     )
 
 
@@ -197,26 +197,26 @@ class adaptive_grad_clip(Stateless):
         u = g                  where norm(g) < m
             g * m / norm(g)    elsewhere
 
-    with the norms of one unit each. A unit is: a whole scalar or vector (also one with
-    further axes of length 1); a column of a matrix, and what lies along axis 0 of an
-    array of 3 axes; all weights of an output channel in a kernel of 4 or 5 axes, whose
-    channels are the last axis.
+    with the norms of single units. A unit is a whole scalar or vector (even with
+    additional axes of length 1); a column of a matrix, or the elements along axis 0 of
+    an array with 3 axes; or all weights of an output channel in a kernel with 4 or 5
+    axes, where channels are the last axis.
 
     **Arguments:**
 
     - ``clipping``: the largest ratio of the two norms, above 0.
-    - ``eps``: the least that counts as the norm of a unit's weights, above 0, so that
-      weights that start at 0 can move.
-    - ``axis``: the axis or axes that the norms are taken over, for other layouts than
+    - ``eps``: a lower bound on the norm of a unit's weights, above 0, so that weights
+      that start at 0 can move.
+    - ``axis``: the axis or axes over which norms are taken, for layouts other than
       those above (torch has the output first).
     - ``axis_name``: the axis of the mesh over which units are split, inside
-      `jax.shard_map`: those axes of a leaf that the norms are taken over. Without it,
-      each device takes the norms of its part.
+      `jax.shard_map`, along the axes of a leaf over which norms are taken. Without it,
+      each device uses the norms of its part.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` if ``clipping`` or ``eps`` is not positive; at `update` if
-    ``params`` is missing, or for a leaf of more than 5 axes without ``axis``.
+    ``params`` is missing, or for a leaf with more than 5 axes without ``axis``.
 
     **Source:** Brock, De, Smith and Simonyan, "High-performance large-scale image
     recognition without normalization", 2021,

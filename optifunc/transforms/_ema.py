@@ -22,7 +22,7 @@ class EmaState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``ema``: for each parameter the average of its updates, not debiased.
+    - ``ema``: the average of each parameter's updates, not debiased.
     """
 
     step: Shared
@@ -46,20 +46,20 @@ class ema(GradientTransformation):
         m = decay * m + (1 - decay) * g
         u = m / (1 - decay**t)  with debias,  else  m
 
-    The average of parameters is `ema_parameters`; momentum, in which the gradients
-    have the weight 1, is `momentum`.
+    For an average of parameters, see `ema_parameters`; for momentum, in which gradients
+    have the weight 1, see `momentum`.
 
     **Arguments:**
 
-    - ``decay``: how much of the average is kept, in [0, 1).
+    - ``decay``: the weight of the old average, in [0, 1).
     - ``debias``: whether to divide by the sum of the weights so far.
     - ``accumulator_dtype``: the dtype of the average of real leaves, by default each
       parameter's.
 
     **State:** `EmaState`.
 
-    **Raises:** `ValueError` if ``decay`` is out of range or ``accumulator_dtype`` is no
-    float.
+    **Raises:** `ValueError` if ``decay`` is out of range or ``accumulator_dtype`` is
+    not a float.
     """
 
     decay: Value = 0.9

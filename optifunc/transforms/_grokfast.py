@@ -24,8 +24,8 @@ class GrokfastEmaState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``average``: for each parameter the average of the gradients, which starts as the
-      first of them.
+    - ``average``: the average of each parameter's gradients, which starts as the first
+      one.
     """
 
     step: Shared
@@ -42,21 +42,21 @@ def _with_average(
 
 @transformation
 class grokfast_ema(GradientTransformation):
-    """Add to the gradients their exponential average, scaled.
+    """Add a multiple of their exponential average to the gradients.
 
     ::
 
         h_1 = g_1,  h_t = alpha * h_{t-1} + (1 - alpha) * g_t
         u = g + lamb * h
 
-    What a model learns late, after it has memorized its data, is said to lie in the
-    slowly changing part of the gradients. It stands before an optimizer::
+    According to the authors, what a model learns late, after it has memorized its data,
+    is in the slowly changing part of the gradients. Put it before an optimizer::
 
         of.chain(of.grokfast_ema(), of.adamw(1e-3, weight_decay=1.0))
 
     **Arguments:**
 
-    - ``alpha``: how much of the average is kept, in [0, 1).
+    - ``alpha``: the weight of the old average, in [0, 1).
     - ``lamb``: the factor of the average.
 
     **State:** `GrokfastEmaState`, in the parameters' shapes and dtypes.
@@ -99,7 +99,7 @@ class GrokfastMaState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``window``: for each parameter an array whose first axis has the last
+    - ``window``: for each parameter, an array whose first axis has the last
       ``window_size`` gradients, the newest at ``(step - 1) % window_size``.
     """
 
@@ -123,7 +123,7 @@ def _with_window(
 
 @transformation
 class grokfast_ma(GradientTransformation):
-    """Add to the gradients the mean of the last ones, scaled.
+    """Add a multiple of the mean of recent gradients to the gradients.
 
     ::
 
@@ -134,15 +134,15 @@ class grokfast_ma(GradientTransformation):
 
     **Arguments:**
 
-    - ``window_size``: how many gradients are kept.
+    - ``window_size``: the number of gradients to keep.
     - ``lamb``: the factor of the mean.
     - ``filter_type``: ``"mean"`` or ``"sum"``.
-    - ``warmup``: wait until the window is full; False: take those that there are.
+    - ``warmup``: wait until the window is full; False: use the available gradients.
 
     **State:** `GrokfastMaState`, in the parameters' dtypes.
 
-    **Raises:** `ValueError` or `TypeError` for a ``window_size`` that is no integer of
-    at least 1, an unknown ``filter_type`` and sparse gradients.
+    **Raises:** `ValueError` or `TypeError` for a ``window_size`` that is not an integer
+    of at least 1, an unknown ``filter_type`` and sparse gradients.
 
     **Source:** Lee, Kang, Kim and Lee, "Grokfast: Accelerated Grokking by Amplifying
     Slow Gradients", 2024, [arXiv:2405.20233](https://arxiv.org/abs/2405.20233).

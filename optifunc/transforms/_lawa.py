@@ -1,4 +1,4 @@
-"""The mean of the latest parameters, of which one is kept every few updates."""
+"""The mean of the latest snapshots of the parameters."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class LawaParametersState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``snapshots``: for each parameter an array whose first axis has the last
+    - ``snapshots``: for each parameter, an array whose first axis has the last
       ``window`` snapshots, the newest at ``(step // every - 1) % window``.
     """
 
@@ -41,7 +41,7 @@ def _mean_of_snapshots(
     params: Array, snapshots: Array, *, count: Array, window: int
 ) -> Array:
     stored = jnp.clip(count, 1, window).astype(snapshots.dtype)
-    # What is not stored yet is 0.
+    # Missing snapshots are 0.
     return jnp.where(count > 0, jnp.sum(snapshots, 0) / stored, params)
 
 
@@ -54,9 +54,10 @@ class lawa_parameters(GradientTransformation):
         a_t = mean of p_s, p_{s - every}, ..., p_{s - (window - 1) * every}
         s   = the last multiple of every that is at most t
 
-    where ``p_t`` are the parameters after update ``t``, so it must stand last in a
-    chain. Until there are ``window`` snapshots the mean is of those that there are, and
-    before the first one it is the parameters themselves. `eval_params` returns it.
+    where ``p_t`` are the parameters after update ``t``, so it must be the last member
+    of a chain. Until there are ``window`` snapshots, it is the mean of those that
+    exist, and before the first one, it is the parameters themselves. `eval_params`
+    returns it.
 
     It keeps ``window`` copies of the parameters; ``state_dtype(of.lawa_parameters(...),
     jnp.bfloat16)`` halves them. `ema_parameters` keeps one copy, and never forgets
@@ -64,9 +65,9 @@ class lawa_parameters(GradientTransformation):
 
     **Arguments:**
 
-    - ``window``: how many snapshots are averaged, an integer of at least 1.
-    - ``every``: how many updates lie between two of them, an integer of at least 1; in
-      the paper it is an epoch.
+    - ``window``: the number of snapshots to average, an integer of at least 1.
+    - ``every``: the number of updates between two snapshots, an integer of at least 1;
+      in the paper, an epoch.
 
     **State:** `LawaParametersState`; snapshots have the parameters' dtypes.
 
@@ -113,7 +114,7 @@ class lawa_parameters(GradientTransformation):
         place = (step // self.every - 1) % self.window
 
         def stored(snapshots: Array, param: Array) -> Array:
-            # One of them alone is read and written, in whatever dtype they are kept.
+            # Only one of them is read and written, in whatever dtype they are kept.
             old = lax.dynamic_index_in_dim(snapshots, place, 0, keepdims=False)
             param = lax.convert_element_type(param, snapshots.dtype)
             chosen = jnp.where(is_due, param, old)
@@ -125,11 +126,11 @@ class lawa_parameters(GradientTransformation):
 
 
 def _check_shapes(params: PyTree, snapshots: PyTree) -> None:
-    """Check that snapshots are of such parameters."""
+    """Check that the snapshots match the parameters."""
     kept = flatten_like(snapshots, params, ("the snapshots", "params"))
     for (path, leaf), array in zip(leaves_with_names(params), kept, strict=True):
         if jnp.shape(leaf) != jnp.shape(array)[1:]:
             raise ValueError(
-                f"params must have the shapes that init was given: at {path!r} it was "
+                f"params must have the shapes that init saw: at {path!r} it was "
                 f"{jnp.shape(array)[1:]}, found {jnp.shape(leaf)}"
             )

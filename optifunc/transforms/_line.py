@@ -1,4 +1,4 @@
-"""A function along the line of an update, for searches, and what a search leaves."""
+"""A function along the line of an update, for searches, and their stored results."""
 
 import dataclasses
 import inspect
@@ -24,7 +24,7 @@ class Point(NamedTuple):
     step_size: Array
     value: Array  # phi
     slope: Array  # phi'
-    grad: Any  # of the function; None where nobody needs it
+    grad: Any  # of the function; None if not needed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +68,8 @@ def line_along(
 ) -> Line:
     """The line downhill along ``updates``.
 
-    What is not known at ``params``, the value or the gradient, is computed. Arguments
-    that ``value_fn`` has besides the parameters are found in ``extra`` by name.
+    The value or gradient at ``params`` is computed if it is not known. Arguments of
+    ``value_fn`` other than the parameters are taken from ``extra`` by name.
     """
     params = jax.tree.map(strongly_typed, require_params(params, params, name))
     function = partial(value_fn, **_own_arguments(value_fn, extra))
@@ -106,10 +106,10 @@ def _own_arguments(
 def value_and_grad_from_state(
     value_fn: Callable[..., Any],
 ) -> Callable[..., tuple[Array, PyTree]]:
-    """`jax.value_and_grad` that takes what a line search has left in the state.
+    """`jax.value_and_grad` that reuses the results of a line search from the state.
 
-    A search ends where it has evaluated the function, so the next step need not do it
-    again::
+    A search ends at a point where it has evaluated the function, so the next step need
+    not repeat that::
 
         tx = of.chain(of.scale_by_lbfgs(), of.scale_by_zoom_linesearch())
         value_and_grad = of.value_and_grad_from_state(loss)
@@ -120,21 +120,20 @@ def value_and_grad_from_state(
         )
         params = of.apply_updates(params, updates)
 
-    That is right if the loss is the same function in each step, without batches, and if
-    nothing stands after the search in the chain. Where the state has no finite value,
-    as before the first step, ``value_fn`` is evaluated. The state of optax's searches
-    is read, too, if the parameters are real.
+    This is correct only if the loss is the same function in each step, without batches,
+    and the search is the last member of the chain. If the state has no finite value, as
+    before the first step, ``value_fn`` is evaluated. This also works with the state of
+    optax's searches, if the parameters are real.
 
     **Arguments:**
 
-    - ``value_fn``: the loss, a function of the parameters with a real scalar as its
-      value.
+    - ``value_fn``: the loss, a function of the parameters that returns a real scalar.
 
     **Returns:** a function ``(params, *args, state, **kwargs)`` that returns the value
     and the gradient; ``args`` and ``kwargs`` go to ``value_fn``. The gradient of a
-    complex parameter is the conjugate of `jax.grad`'s, as transformations take it.
-    The function raises `ValueError` for a state that does not hold exactly one search,
-    or one that keeps no gradient or that of some of the parameters.
+    complex parameter is the conjugate of `jax.grad`'s, as transformations expect. The
+    function raises `ValueError` for a state that does not contain exactly one search,
+    or if the search keeps no gradient or only that of some of the parameters.
 
     **Source:** the function of the same name in optax.
     """
@@ -185,7 +184,7 @@ def _search_in(state: PyTree, params: PyTree) -> Any:
     kept: Any = jax.tree.structure(found[0].grad)
     if kept != jax.tree.structure(params):
         raise ValueError(
-            "the line search keeps the gradient of some of the parameters, and all of "
-            "it is needed; call jax.value_and_grad"
+            "the line search keeps the gradient of only some of the parameters, but "
+            "the whole gradient is needed; call jax.value_and_grad"
         )
     return found[0]

@@ -22,7 +22,7 @@ class MomentumState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``momentum_buffer``: for each parameter the accumulated updates.
+    - ``momentum_buffer``: the accumulated updates of each parameter.
     """
 
     step: Shared
@@ -56,8 +56,8 @@ class momentum(GradientTransformation):
 
     **Arguments:**
 
-    - ``momentum``: how much of the buffer is kept, at least 0.
-    - ``dampening``: how much of an update is left out of the buffer.
+    - ``momentum``: the weight of the old buffer, at least 0.
+    - ``dampening``: the fraction of an update that is left out of the buffer.
     - ``nesterov``: look ahead by one more step of the buffer.
 
     **State:** `MomentumState`; ``momentum_buffer`` has the shapes and dtypes of the

@@ -31,12 +31,12 @@ class NoiseState(NamedTuple):
 
 @elementwise()
 def with_noise(updates: Array, noise: Array, *, deviation: Array) -> Array:
-    """Updates with standard noise, as large as its deviation."""
+    """Updates plus standard noise times a deviation."""
     return updates + deviation * noise
 
 
 def _standard_normal(key: Array, leaf: Any) -> Array:
-    """Noise in float32 whatever the leaf's dtype, so that it is the same for all."""
+    """Noise in float32 for any dtype of the leaf, so that it is the same for all."""
     if not jnp.iscomplexobj(leaf):
         return jax.random.normal(key, np.shape(leaf), jnp.float32)
     parts = jax.random.normal(key, (2, *np.shape(leaf)), jnp.float32)
@@ -44,14 +44,14 @@ def _standard_normal(key: Array, leaf: Any) -> Array:
 
 
 def first_noise_state(seed: Value) -> NoiseState:
-    """The state of what draws noise, before the first update."""
-    # Raw data and not a typed key: it can be saved like any other array.
+    """The state of a transformation that draws noise, before the first update."""
+    # Raw data, not a typed key, so that it can be saved like any other array.
     key = jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
     return NoiseState(key, jnp.zeros((), jnp.int32))
 
 
 def standard_normal_like(tree: PyTree, state: NoiseState) -> PyTree:
-    """Noise of variance 1 for each leaf, other noise in every step."""
+    """Noise of variance 1 for each leaf, different in every step."""
     key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
     leaves, treedef = jax.tree.flatten(tree)
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(leaves))
@@ -63,8 +63,8 @@ class add_noise(GradientTransformation):
     """Add Gaussian noise that fades: ``u = g + N(0, eta / (1 + t)**gamma)``.
 
     ``t`` counts the updates from 0. Both parts of a complex element get noise of that
-    variance. The noise depends on the seed, the step and a leaf's place and shape
-    alone, not on its dtype.
+    variance. The noise depends only on the seed, the step and a leaf's position and
+    shape, not on its dtype.
 
     **Arguments:**
 

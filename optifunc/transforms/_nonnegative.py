@@ -18,8 +18,9 @@ def _kept_nonnegative(updates: Array, params: Array) -> Array:
 class keep_params_nonnegative(Stateless):
     """Keep the parameters at 0 or above: ``u = -p`` where ``p + g < 0``, else ``g``.
 
-    It must stand last in a chain, after the learning rate. Parameters that begin below
-    0 go to 0 in the first update. Of complex parameters both parts stay non-negative.
+    It must be the last member of a chain, after the learning rate. Parameters that
+    start below 0 go to 0 in the first update. Both parts of complex parameters stay
+    nonnegative.
 
     **State:** ``()``.
 

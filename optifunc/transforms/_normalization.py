@@ -21,27 +21,27 @@ from ._scaling import _scaled
 
 @transformation
 class normalize_by_update_norm(Stateless):
-    """Bring the updates, all leaves together, to one length.
+    """Scale the updates to a given global norm.
 
     ::
 
         u = scale_factor * g / (norm(g) + eps),    norm(g) = global_norm(g)
 
-    Updates of 0 stay 0, also with ``eps=0``. For one length a leaf, put
-    `scale_by_trust_ratio` or `clip_by_block_rms` there.
+    Updates of 0 stay 0, even with ``eps=0``. For a separate norm per leaf, use
+    `scale_by_trust_ratio` or `clip_by_block_rms`.
 
     **Arguments:**
 
-    - ``scale_factor``: the length, at least 0.
+    - ``scale_factor``: the norm, at least 0.
     - ``eps``: added to the norm, at least 0.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device
-      takes the norm of its part.
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the norm of its
+      part.
 
     **State:** ``()``.
 
-    **Raises:** `ValueError` if a number is negative, `TypeError` if ``axis_name`` is no
-    name.
+    **Raises:** `ValueError` if a number is negative, `TypeError` if ``axis_name`` is
+    not a name.
 
     **Source:** the normalized gradient of Hazan, Levy and Shalev-Shwartz, "Beyond
     convexity: stochastic quasi-convex optimization", 2015,
@@ -105,22 +105,22 @@ class scale_by_param_block_norm(Stateless):
 
         u = max(norm(p), min_scale) * g
 
-    The norm is Euclidean, of a whole leaf, and accumulated in float32 at least.
+    The norm is the Euclidean norm of a whole leaf, accumulated in at least float32.
 
     **Arguments:**
 
-    - ``min_scale``: the least that counts as a norm, at least 0, so that parameters
-      that begin at 0 can move.
+    - ``min_scale``: a lower bound on the norm, at least 0, so that parameters that
+      start at 0 can move.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device
-      takes the norm of its part.
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the norm of its
+      part.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` if ``min_scale`` is negative, and at `update` if ``params``
-    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is no name.
+    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is not a name.
 
-    **Source:** optax's transformation of this name.
+    **Source:** optax's transformation of the same name.
     """
 
     min_scale: Value = 1e-3
@@ -142,20 +142,20 @@ class scale_by_param_block_rms(Stateless):
 
         u = max(rms(p), min_scale) * g
 
-    The mean is of a whole leaf, accumulated in float32 at least.
+    The mean is over a whole leaf, accumulated in at least float32.
 
     **Arguments:**
 
-    - ``min_scale``: the least that counts as a root mean square, at least 0, so that
-      parameters that begin at 0 can move.
+    - ``min_scale``: a lower bound on the root mean square, at least 0, so that
+      parameters that start at 0 can move.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device
-      takes the mean of its part.
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the mean of its
+      part.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` if ``min_scale`` is negative, and at `update` if ``params``
-    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is no name.
+    is missing; `TypeError` for a sparse leaf and an ``axis_name`` that is not a name.
 
     **Source:** the relative step size of Shazeer and Stern, "Adafactor: adaptive
     learning rates with sublinear memory cost", 2018,

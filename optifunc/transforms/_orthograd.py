@@ -11,7 +11,7 @@ from .._transformation import Stateless, require_params, transformation
 from .._tree import PyTree
 
 
-# A complex leaf is a pair of real ones, whose products are summed together.
+# A complex leaf is a pair of real ones with a common inner product.
 @elementwise()
 def _orthogonal(updates: Array, params: Array, *, eps: Array) -> Array:
     if updates.size <= 1:
@@ -24,7 +24,7 @@ def _orthogonal(updates: Array, params: Array, *, eps: Array) -> Array:
 
 @transformation
 class orthograd(Stateless):
-    """Take the part of each leaf's gradient that is orthogonal to the parameters.
+    """Keep the part of each leaf's gradient that is orthogonal to the parameters.
 
     ::
 
@@ -32,7 +32,7 @@ class orthograd(Stateless):
         u = o * norm(g) / (norm(o) + eps)
 
     A step along the parameters scales a model's outputs and, late in training, lowers
-    the loss by that alone. It stands before an optimizer. A leaf of one number has no
+    the loss by nothing else. Put it before an optimizer. A leaf with one number has no
     orthogonal part and keeps its gradient.
 
     **Arguments:**

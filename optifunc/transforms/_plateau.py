@@ -1,4 +1,4 @@
-"""Smaller updates where the loss no longer falls."""
+"""Smaller updates when the loss no longer falls."""
 
 import dataclasses
 import math
@@ -25,11 +25,11 @@ class ReduceOnPlateauState(NamedTuple):
 
     **Fields:**
 
-    - ``scale``: float [], what the next updates are multiplied by.
+    - ``scale``: float [], the factor of the next updates.
     - ``best``: float [], the best loss so far.
     - ``num_bad_epochs``: int32 [], plateau steps since then.
     - ``cooldown_counter``: int32 [], plateau steps left of the cooldown.
-    - ``total``: float [], the sum of the losses of the plateau step under way.
+    - ``total``: float [], the sum of the losses of the current plateau step.
     - ``losses``: int32 [], their number.
     """
 
@@ -45,40 +45,41 @@ class ReduceOnPlateauState(NamedTuple):
 class reduce_on_plateau(GradientTransformation):
     """Reduce the updates when the loss has stopped falling: ``u = scale * g``.
 
-    After an optimizer it is `torch.optim.lr_scheduler.ReduceLROnPlateau`: the learning
-    rate in force is ``scale`` times the optimizer's own. ``scale`` starts at 1. The
-    loss is read from the extra argument ``value``::
+    After an optimizer, it is `torch.optim.lr_scheduler.ReduceLROnPlateau`: the
+    effective learning rate is ``scale`` times the optimizer's own. ``scale`` starts
+    at 1. The loss is read from the extra argument ``value``::
 
         tx = of.chain(of.sgd(lr=0.1), of.reduce_on_plateau(min_scale=1e-3))
         updates, state = tx.update(grads, state, params, value=loss)
 
-    After every ``every`` updates the mean of their losses makes one plateau step, in
-    torch's order of tests: it is better than the best so far, or one more bad one; in
-    the cooldown no bad one counts; after more than ``patience`` bad ones
-    ``scale = max(scale * factor, min_scale)``, unless that is less than ``eps``
-    smaller, and a cooldown begins. As in a PyTorch loop, which steps the optimizer
-    first, the scale so found holds from the next update on. NaN is never better.
+    After every ``every`` updates, the mean of their losses makes one plateau step, with
+    torch's order of tests. The mean is either better than the best so far or counts as
+    bad, except during the cooldown. After more than ``patience`` bad ones, ``scale =
+    max(scale * factor, min_scale)``, unless the change is less than ``eps``, and a
+    cooldown begins. As in a PyTorch loop, which steps the optimizer first, the new
+    scale applies from the next update on. NaN is never better.
 
     **Arguments:**
 
     - ``mode``: ``"min"`` for a loss, ``"max"`` for a score.
-    - ``factor``: what the scale is multiplied by, in [0, 1).
-    - ``patience``: how many bad plateau steps are let pass.
-    - ``threshold``: what is better must be so by this much.
-    - ``threshold_mode``: whether that is meant absolutely, ``"abs"``, or in parts of
-      the best, ``"rel"`` (of its signed value, as in torch: with a negative best loss
-      a slightly worse one passes for better).
-    - ``cooldown``: how many plateau steps after a reduction are not counted as bad.
+    - ``factor``: the factor of the scale, in [0, 1).
+    - ``patience``: the number of bad plateau steps to tolerate.
+    - ``threshold``: the minimal improvement that counts.
+    - ``threshold_mode``: whether the threshold is absolute, ``"abs"``, or relative to
+      the best loss, ``"rel"`` (to its signed value, as in torch: with a negative best
+      loss, a slightly worse one counts as better).
+    - ``cooldown``: the number of plateau steps after a reduction that do not count as
+      bad.
     - ``min_scale``: the smallest scale, in [0, 1]; torch's ``min_lr`` divided by the
       learning rate.
-    - ``eps``: the least reduction of the scale; torch's ``eps`` divided by the learning
-      rate.
-    - ``every``: how many updates make one plateau step.
+    - ``eps``: the smallest reduction of the scale; torch's ``eps`` divided by the
+      learning rate.
+    - ``every``: the number of updates per plateau step.
 
     **State:** `ReduceOnPlateauState`.
 
     **Raises:** `ValueError` for an argument out of range, `TypeError` for a count that
-    is not an integer; at `update` `TypeError` if ``value`` is missing and `ValueError`
+    is not an integer; at `update`, `TypeError` if ``value`` is missing and `ValueError`
     if it is not a scalar.
     """
 

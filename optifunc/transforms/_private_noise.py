@@ -1,4 +1,4 @@
-"""Differentially private gradients: clipping of single examples, and noise."""
+"""Differentially private gradients: clipping single examples, and noise."""
 
 from typing import Any
 
@@ -25,27 +25,27 @@ def clip_per_example(
 
         sum_i g_i * min(1, max_norm / norm(g_i))
 
-    Gradients of single examples come from ``jax.vmap`` of a gradient::
+    Use ``jax.vmap`` of a gradient to get the gradients of single examples::
 
         grads = jax.vmap(jax.grad(loss_fn), in_axes=(None, 0))(params, examples)
         total, clipped = of.clip_per_example(grads, 1.0)
 
-    An example whose norm is not finite counts as 0, so that none moves the sum by more
+    An example whose norm is not finite counts as 0, so no example moves the sum by more
     than ``max_norm``.
 
     **Arguments:**
 
     - ``grads``: a tree of arrays with the examples along their first axis.
     - ``max_norm``: the largest norm of one example's gradient, at least 0.
-    - ``by``: ``"global"``: the norm is of all leaves together. ``"leaf"``: of each
-      leaf by itself, whose bound is ``max_norm / sqrt(number of leaves)``; ``"size"``:
-      the same with ``max_norm * sqrt(size of the leaf / size of all)``. With all three
-      the whole is at most ``max_norm`` long.
+    - ``by``: ``"global"``: the norm of all leaves together. ``"leaf"``: the norm of
+      each leaf, with the bound ``max_norm / sqrt(number of leaves)``; ``"size"``: the
+      same with ``max_norm * sqrt(size of the leaf / size of all)``. With all three, the
+      global norm is at most ``max_norm``.
 
-    **Returns:** the sum, a tree without the first axis; and a number: how many examples
-    were shortened (by leaf: a tree of such numbers), int32.
+    **Returns:** the sum, a tree without the first axis; and the number of examples that
+    were scaled down (by leaf: a tree of such numbers), int32.
 
-    **Raises:** `ValueError` for leaves with other numbers of examples or an unknown
+    **Raises:** `ValueError` for leaves with different numbers of examples or an unknown
     ``by``.
 
     **Source:** Abadi et al., "Deep learning with differential privacy", 2016,
@@ -137,23 +137,23 @@ class privatize(GradientTransformation):
             updates, state = tx.update(total, state, params)
             return of.apply_updates(params, updates), state
 
-    The sum of a batch may be taken in parts by
-    ``of.accumulate_gradients(tx, every, reduction="sum")``, which adds noise once.
+    To sum a batch in parts, use ``of.accumulate_gradients(tx, every,
+    reduction="sum")``, which adds noise once.
 
-    **What it does and does not account for.** Each sum of clipped gradients is released
-    by the Gaussian mechanism with the noise multiplier given; that is all. It does not
-    compute epsilon and delta, for which use an accountant with ``noise_multiplier``,
-    the sampling rate and the number of updates. An accountant of Poisson sampling
-    requires that batches are drawn so, and that ``batch_size`` is the expected size,
-    not the size drawn. Data-dependent choices (of hyperparameters, of when to stop,
-    a reported loss, statistics of batch normalization) are outside. The noise comes
-    from JAX's Threefry generator in float32 with a seed that must be secret and used
-    for one run alone: it is not a cryptographically secure source, and floating-point
-    attacks on it are not defended against.
+    **What it does and does not cover.** Each sum of clipped gradients is released by
+    the Gaussian mechanism with the given noise multiplier; that is all. It does not
+    compute epsilon and delta: for these, use an accountant with ``noise_multiplier``,
+    the sampling rate and the number of updates. An accountant for Poisson sampling
+    requires that batches are drawn that way, and that ``batch_size`` is the expected
+    size, not the actual size. Data-dependent choices (hyperparameters, when to stop, a
+    reported loss, statistics of batch normalization) are not covered. The noise comes
+    from JAX's Threefry generator in float32, with a seed that must be secret and used
+    for only one run: it is not a cryptographically secure source, and there is no
+    protection against floating-point attacks.
 
     **Arguments:**
 
-    - ``max_norm``: the bound that the examples were clipped to, at least 0.
+    - ``max_norm``: the bound to which the examples were clipped, at least 0.
     - ``noise_multiplier``: the standard deviation of the noise in units of
       ``max_norm``, at least 0.
     - ``batch_size``: the (expected) number of examples in the sum, above 0.

@@ -26,15 +26,15 @@ def _way(goal: Array, params: Array) -> Array:
 class project(Stateless):
     """Make the step end in a set, by projection: ``u = projection(p + u) - p``.
 
-    It stands at the end of a chain::
+    Put it at the end of a chain::
 
         tx = of.chain(of.sgd(0.1), of.project(of.projections.simplex))
         tx = of.chain(of.adam(), of.project(of.projections.l2_ball, {"scale": 3.0}))
 
-    The parameters that it sees count as one vector, also where the projection is onto a
-    ball; `masked` and `partition` choose which these are. After `apply_updates` they
-    are in the set to rounding. Updates of parameters that are narrower than float32 are
-    in float32, so that their sum is rounded once.
+    The parameters that it sees count as one vector, even if the projection is onto a
+    ball; select them with `masked` or `partition`. After `apply_updates`, they are in
+    the set up to rounding. Updates of parameters narrower than float32 are in float32,
+    so that the sum is rounded once.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""QK-Clip: attention logits bounded by the sizes of queries' and keys' weights."""
+"""QK-Clip: bounds attention logits by scaling the weights of queries and keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def _rescaled(updates: Array, params: Array, scale: Array) -> Array:
 
 @transformation
 class qk_clip(GradientTransformation):
-    """Shrink the weights of queries and keys of heads whose logits were too large.
+    """Shrink the query and key weights of heads whose logits were too large.
 
     ::
 
@@ -40,8 +40,8 @@ class qk_clip(GradientTransformation):
         p + u = (p + u) * gamma^(1 - alpha)                  (key)
         p + u = (p + u) * gamma                              (query_rotary)
 
-    where ``S`` is a head's largest logit in this step. It goes **last** in a chain, as
-    it scales what the step arrives at::
+    where ``S`` is a head's largest logit in this step. Put it **last** in a chain,
+    because it scales the parameters after the step::
 
         tx = of.chain(of.muon(0.02, output_axis=-1), of.qk_clip())
         updates, state = tx.update(
@@ -50,24 +50,24 @@ class qk_clip(GradientTransformation):
 
     ``update`` needs the extra argument ``max_logits``: a dict from the paths of
     attention layers to arrays ``[heads]`` of the largest logits, over the batch and all
-    pairs of positions, after the division by the root of the head's size. The kernels
-    and biases of a layer are the leaves whose path goes on with a name in ``roles``:
-    ``"layers.0.attention.query.kernel"``. Where several heads of queries share a key,
-    neighbors do, and the key is scaled for the one with the largest logit.
+    pairs of positions, after the division by the root of the head size. The kernels and
+    biases of a layer are the leaves whose path continues with a name in ``roles``:
+    ``"layers.0.attention.query.kernel"``. If several query heads share a key, they must
+    be adjacent, and the key is scaled for the one with the largest logit.
 
     **Arguments:**
 
-    - ``threshold``: the largest logit to leave as it is, above 0.
+    - ``threshold``: the largest logit to leave unchanged, above 0.
     - ``alpha``: the queries' share of the scaling, in [0, 1].
     - ``roles``: a dict from names in paths to ``"query"``, ``"key"`` or
-      ``"query_rotary"``, the part of a query with a rotation of its own whose key all
+      ``"query_rotary"``, the part of a query with a separate rotation whose key all
       heads share. That key has no role.
-    - ``head_axis``: the axis that counts heads, or heads times their sizes. Flax's
-      kernels ``[inputs, heads, size]`` have -2; give -1 for ``[inputs, heads * size]``
-      and 0 for torch's layout.
-    - ``key_heads``: the number of keys' heads, if queries share them and the axis
-      counts their sizes, too. None: as many as the axis has, at most those of the
-      queries.
+    - ``head_axis``: the axis of heads, or heads times head size. Flax's kernels
+      ``[inputs, heads, size]`` have -2; use -1 for ``[inputs, heads * size]`` and 0 for
+      torch's layout.
+    - ``key_heads``: the number of key heads, if queries share them and the axis
+      includes the head size. None: the size of the axis, but at most the number of
+      query heads.
 
     **State:** ``()``.
 
@@ -143,7 +143,7 @@ class qk_clip(GradientTransformation):
         return "", None
 
     def _scale(self, path: str, leaf: Array, role: str, logits: Array) -> Array:
-        """What a leaf is multiplied by, along its axis of heads."""
+        """The factors of a leaf along its head axis."""
         if logits.ndim != 1:
             raise ValueError(
                 f"max_logits must be an array [heads] for each layer, found shape "
@@ -152,7 +152,7 @@ class qk_clip(GradientTransformation):
         axis, axes = self.head_axis, np.ndim(leaf)
         size = np.shape(leaf)[axis] if -axes <= axis < axes else 0
         heads = len(logits)
-        # A head without a logit, or with a negative one, is left as it is.
+        # A head without a logit, or with a negative one, does not change.
         gamma = jnp.where(
             logits > self.threshold,
             lax.convert_element_type(self.threshold, logits.dtype) / logits,
@@ -165,7 +165,7 @@ class qk_clip(GradientTransformation):
         if size == 0 or heads % len(gamma) or size % len(gamma):
             raise ValueError(
                 f"{heads} heads do not fit axis {axis} of the leaf of shape "
-                f"{np.shape(leaf)} at {path!r}; give head_axis, and key_heads where "
+                f"{np.shape(leaf)} at {path!r}; pass head_axis, and key_heads if "
                 "queries share keys"
             )
         power = {"query": self.alpha, "key": 1 - self.alpha, "query_rotary": 1.0}[role]

@@ -49,9 +49,9 @@ class scale(Stateless):
 
 @transformation
 class negate(Stateless):
-    """Turn the updates round: ``u = -g``.
+    """Negate the updates: ``u = -g``.
 
-    At the start of a chain it is torch's ``maximize``.
+    At the start of a chain, it is torch's ``maximize``.
 
     **State:** ``()``.
     """
@@ -64,7 +64,7 @@ class negate(Stateless):
 class scale_by_learning_rate(Stateless):
     """Turn a direction of ascent into a step of descent: ``u = -lr * g``.
 
-    It stands last in an optimizer's chain.
+    It is the last member of an optimizer's chain.
 
     **Arguments:**
 
@@ -88,7 +88,7 @@ class scale_by_learning_rate(Stateless):
 class scale_by_sign(Stateless):
     """Keep only the sign of each element: ``u = sign(g)``, 0 where ``g`` is 0.
 
-    Of a complex element it keeps the signs of the real and of the imaginary part.
+    For a complex element, it keeps the signs of the real and imaginary parts.
 
     **State:** ``()``.
     """

@@ -1,4 +1,4 @@
-"""What passes a point of a chain, kept in the state."""
+"""The updates at one point of a chain, kept in the state."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ def _itself(updates: PyTree) -> PyTree:
 
 @transformation
 class snapshot(GradientTransformation):
-    """Keep what passes this point of a chain, by name; leave the updates alone.
+    """Keep the updates at this point of a chain, by name; leave them unchanged.
 
     ::
 
@@ -34,18 +34,19 @@ class snapshot(GradientTransformation):
         ...
         direction = of.find_in_state(state, "direction")
 
-    `monitor` compares what comes in with what goes out.
+    `monitor` compares the input with the output.
 
     **Arguments:**
 
-    - ``name``: what the measurement is called, for `find_in_state`.
+    - ``name``: the name of the measurement, for `find_in_state`.
     - ``measure``: a function of the updates that returns an array or a tree of arrays,
       by default the updates themselves (which doubles their memory). It is static: a
-      function that is created again triggers recompilation.
+      newly created function triggers recompilation.
 
     **State:** `SnapshotState`, whose measurement is 0 before the first update.
 
-    **Raises:** `TypeError` if ``name`` is not a string or ``measure`` no function.
+    **Raises:** `TypeError` if ``name`` is not a string or ``measure`` is not a
+    function.
     """
 
     name: str = static()
@@ -58,7 +59,7 @@ class snapshot(GradientTransformation):
             raise TypeError(f"measure must be a function, found {self.measure!r}")
 
     def init(self, params: PyTree) -> SnapshotState:
-        # Of the form of a measurement, so that the state can go through a scan.
+        # In the form of a measurement, so that the state can go through a scan.
         form = self.measure(zeros_like(params))
         return SnapshotState({self.name: zeros_like(form)})
 
@@ -69,5 +70,5 @@ class snapshot(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, SnapshotState]:
-        # A copy, as the state may be donated and the updates not.
+        # A copy, because the state may be donated and the updates not.
         return updates, SnapshotState({self.name: copied(self.measure(updates))})

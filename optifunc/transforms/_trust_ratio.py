@@ -21,7 +21,7 @@ def trust_ratio(
     eps: Array,
     axis_name: AxisName = None,
 ) -> Array:
-    """What brings an update to the size of its parameter; 1 if either of them is 0."""
+    """The factor that scales an update to its parameter's size; 1 if either is 0."""
 
     def norm(leaf: Array) -> Array:
         square = sum_over_devices(squared_norm(leaf), axis_name)
@@ -56,20 +56,20 @@ class scale_by_trust_ratio(Stateless):
         a = max(norm(p), min_norm),  b = max(norm(g), min_norm)
         u = trust_coefficient * a / (b + eps) * g,  or  g  where a or b is 0
 
-    The norms are Euclidean, each of a whole leaf, and accumulated in float32 at least.
-    `lamb` and `lars` are made with it. Biases and the scales of normalizations are
-    better left as they are::
+    The norms are Euclidean norms of whole leaves, accumulated in at least float32.
+    `lamb` and `lars` are built with it. It is better to leave out biases and
+    normalization scales::
 
         of.masked(of.scale_by_trust_ratio(), lambda path, leaf: leaf.ndim > 1)
 
     **Arguments:**
 
-    - ``min_norm``: the least that counts as a norm, so that parameters that begin at 0
-      move by no more than that.
-    - ``trust_coefficient``: the size of an update as a part of its parameter's.
+    - ``min_norm``: a lower bound on the norms, so that parameters that start at 0 move
+      by no more than that.
+    - ``trust_coefficient``: the ratio of an update's size to its parameter's.
     - ``eps``: added to the norm of the update.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device takes the norms of its
+      `jax.shard_map`; see `global_norm`. Without it, each device uses the norms of its
       part.
 
     **State:** ``()``.
@@ -77,7 +77,7 @@ class scale_by_trust_ratio(Stateless):
     **Complex parameters:** the norm counts the magnitudes of the elements.
 
     **Raises:** `ValueError` for a negative number, and at `update` if ``params`` is
-    missing; `TypeError` for a sparse leaf and an ``axis_name`` that is no name.
+    missing; `TypeError` for a sparse leaf and an ``axis_name`` that is not a name.
 
     **Source:** You, Gitman and Ginsburg, "Large Batch Training of Convolutional
     Networks", 2017, [arXiv:1708.03888](https://arxiv.org/abs/1708.03888).

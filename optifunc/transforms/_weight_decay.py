@@ -31,7 +31,7 @@ def _decayed(
 
 @transformation
 class add_decayed_weights(Stateless):
-    """Add the parameters, scaled.
+    """Add a multiple of the parameters.
 
     ::
 
@@ -39,10 +39,10 @@ class add_decayed_weights(Stateless):
         u = g + weight_decay * p  where g * p >= 0,  else  g  (cautious)
         u = g + weight_decay / peak_lr * p                    (with peak_lr)
 
-    Before the moments of an optimizer this is L2 regularization, as in
-    `torch.optim.Adam`; between them and `scale_by_learning_rate` it is decoupled
-    decay, as in `torch.optim.AdamW`. `assemble` puts it where it belongs. For some of
-    the parameters only::
+    Before the moments of an optimizer, this is L2 regularization, as in
+    `torch.optim.Adam`; between them and `scale_by_learning_rate`, it is decoupled
+    decay, as in `torch.optim.AdamW`. `assemble` puts it in the right place. To decay
+    only some of the parameters::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -53,8 +53,8 @@ class add_decayed_weights(Stateless):
 
     - ``weight_decay``: the factor, at least 0.
     - ``cautious``: leave out the elements that a step along ``-g`` moves away from 0.
-    - ``peak_lr``: with it ``weight_decay`` is the share of a parameter that one step
-      takes away at this learning rate, and at a lower one proportionally less.
+    - ``peak_lr``: if given, ``weight_decay`` is the fraction of a parameter that one
+      step removes at this learning rate; at a lower one, proportionally less.
     - ``strict``: with ``cautious``, leave out the elements where ``g`` is 0, too.
 
     **Raises:** `ValueError` if ``weight_decay`` is negative or NaN, if ``peak_lr`` is
@@ -77,7 +77,7 @@ class add_decayed_weights(Stateless):
         if self.peak_lr is not None:
             check_range("peak_lr", self.peak_lr, above=0)
         if self.strict and not self.cautious:
-            raise ValueError("strict=True is for cautious=True only")
+            raise ValueError("strict=True is only for cautious=True")
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         params = require_params(params, updates, "add_decayed_weights")

@@ -17,7 +17,8 @@ def _without_nans(updates: Array) -> Array:
 class zero_nans(Stateless):
     """Replace NaN by 0: ``u = 0`` where ``g`` is NaN, ``g`` elsewhere.
 
-    Infinite elements stay. Each part of a complex element is treated by itself.
+    Infinite elements do not change. Both parts of a complex element are treated
+    separately.
 
     **State:** ``()``.
     """

@@ -16,8 +16,8 @@ from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, select
 from ._line import Line, Point, line_along
 
-# The share of the bracket that a trial must keep from its ends: by the cubic, and by
-# the parabola. Else the bracket is halved.
+# The minimal distance of a trial from the ends of the bracket, as a fraction of it: for
+# the cubic and for the parabola. Otherwise, the bracket is halved.
 CUBIC_MARGIN, PARABOLA_MARGIN = 0.2, 0.1
 
 
@@ -27,11 +27,11 @@ class ZoomLinesearchInfo(NamedTuple):
     **Fields:**
 
     - ``num_linesearch_steps``: int32 [], evaluations of value and gradient.
-    - ``decrease_error``: float [], by how much the step taken misses the condition on
-      the value; infinite where the function is not finite.
-    - ``curvature_error``: float [], by how much it misses the one on the slope.
+    - ``decrease_error``: float [], how far the step misses the condition on the value;
+      infinite where the function is not finite.
+    - ``curvature_error``: float [], how far it misses the condition on the slope.
     - ``failed``: bool [], whether ``decrease_error`` is more than ``tol``. A step that
-      misses the condition on the slope alone lowers the value all the same.
+      misses only the condition on the slope still lowers the value.
     """
 
     num_linesearch_steps: Shared
@@ -58,7 +58,7 @@ class ScaleByZoomLinesearchState(NamedTuple):
 
 
 class _Bracket(NamedTuple):
-    """Two ends, of which the low one is the better, and a third point to bend by."""
+    """Two ends, the low one being better, and a third point for interpolation."""
 
     low: Point
     high: Point
@@ -66,7 +66,7 @@ class _Bracket(NamedTuple):
 
 
 class _Zoom(NamedTuple):
-    """Where a search stands. Only ``last`` and ``safe`` have gradients."""
+    """The state of a search. Only ``last`` and ``safe`` have gradients."""
 
     step_size: Array  # the step to evaluate next
     last: Point  # the last trial
@@ -82,14 +82,14 @@ def _without_grad(point: Point) -> Point:
 
 
 def _middle(bracket: _Bracket) -> Array:
-    """The next trial in a bracket: of the cubic, the parabola, or the middle."""
+    """The next trial in a bracket: from the cubic, the parabola, or the middle."""
     low, high = bracket.low, bracket.high
     ends = low.step_size, high.step_size
     left, right = jnp.minimum(*ends), jnp.maximum(*ends)
 
     def is_inside(step_size: Array, margin: float) -> Array:
         space = margin * (right - left)
-        # Not so for NaN.
+        # False for NaN.
         return (step_size > left + space) & (step_size < right - space)
 
     cubic, parabola = _cubic_trial(bracket), _parabolic_trial(low, high)
@@ -109,13 +109,13 @@ def _cubic_trial(bracket: _Bracket) -> Array:
     """The minimum of the cubic through ``low``, with its slope, and the other two."""
     low, high, third = bracket
     x, z = high.step_size - low.step_size, third.step_size - low.step_size
-    # What the values leave after the tangent, divided by the squares, is linear.
+    # The values minus the tangent, divided by the squares, are linear.
     over_x = (high.value - low.value - low.slope * x) / (x * x)
     over_z = (third.value - low.value - low.slope * z) / (z * z)
     third_order = (over_x - over_z) / (x - z)
     second_order = over_x - third_order * x
     root = jnp.sqrt(second_order * second_order - 3 * third_order * low.slope)
-    # The same number twice; of a parabola only the first has a value.
+    # The same number twice; for a parabola, only the first has a value.
     change = jnp.where(
         second_order > 0,
         -low.slope / (second_order + root),
@@ -134,15 +134,15 @@ class scale_by_zoom_linesearch(GradientTransformation):
         |<u, g(p + t*u)>| <= curv_rtol * |<u, g>| + tol       (flat enough)
         u = t * u
 
-    First the step is lengthened until two trials must enclose such a point, then the
+    First, the step is lengthened until two trials must enclose such a point. Then the
     interval between them is narrowed, by cubic interpolation where that is safe. Near a
-    minimum, where values no longer tell apart, the slope serves instead of the first
-    condition (Hager and Zhang): ``<u, g(p + t*u)> <= (2 * slope_rtol - 1) * <u, g>``,
-    if the value has risen by no more than ``approx_dec_rtol * |f(p)|``.
+    minimum, where values can no longer be distinguished, a condition on the slope
+    replaces the first one (Hager and Zhang): ``<u, g(p + t*u)> <= (2 * slope_rtol -
+    1) * <u, g>``, if the value has risen by no more than ``approx_dec_rtol * |f(p)|``.
 
-    It stands after a direction or an optimizer and chooses its learning rate. Updates
-    that point uphill, as ``scale_by_...`` give them, are turned round first, so that
-    ``scale_by_learning_rate`` has no place before it::
+    It follows a direction or an optimizer and chooses its learning rate. Updates that
+    point uphill, like those of ``scale_by_...``, are negated first, so do not put
+    ``scale_by_learning_rate`` before it::
 
         search = of.scale_by_zoom_linesearch(initial_guess_strategy="one")
         tx = of.chain(of.scale_by_lbfgs(), search)
@@ -150,45 +150,47 @@ class scale_by_zoom_linesearch(GradientTransformation):
             grads, state, params, value=loss, grad=grads, value_fn=loss_fn
         )
 
-    - ``value_fn``: the function to minimize. What it takes besides the parameters is
-      found among the other extra arguments of the update, by name.
+    - ``value_fn``: the function to minimize. Its arguments other than the parameters
+      are taken from the extra arguments of the update, by name.
     - ``value``, ``grad``: its value and gradient at ``params``. They are computed if
-      they are not given; `value_and_grad_from_state` takes them from the state.
+      you do not pass them; `value_and_grad_from_state` takes them from the state.
 
     A search that ends before both conditions hold takes the best step with enough
-    decrease. If there is none, ``state.info.failed`` is True: the last step is taken
-    all the same, unless the function is not finite there; then the parameters stay, and
-    the next search begins with 1.
+    decrease. If there is none, ``state.info.failed`` is True. The last step is then
+    taken anyway, unless the function is not finite there; in that case, the parameters
+    do not change, and the next search starts with 1.
 
     **Arguments:**
 
-    - ``max_linesearch_steps``: most evaluations of one search, at least 1.
+    - ``max_linesearch_steps``: the maximum number of evaluations per search, at least
+      1.
     - ``max_learning_rate``: the longest step, above 0; None: no limit.
     - ``tol``: tolerance of both conditions, at least 0.
-    - ``increase_factor``: by how much the step is lengthened at a time, above 1.
+    - ``increase_factor``: the factor by which the step is lengthened at a time, above
+      1.
     - ``slope_rtol``: see above, in (0, 1).
     - ``curv_rtol``: see above, above 0, and above ``slope_rtol`` so that such steps
-      exist. Infinite: the first condition alone.
-    - ``approx_dec_rtol``: see above, at least 0; None: the first condition as it is.
+      exist. Infinite: only the first condition.
+    - ``approx_dec_rtol``: see above, at least 0; None: always use the first condition.
     - ``stepsize_precision``: an interval of this width or less, in units of the step
       size, is not narrowed further, if a step with enough decrease is known; at
       least 0.
-    - ``initial_guess_strategy``: the first step tried: ``"keep"``, the last step, for
-      gradient descent; ``"one"``, 1, for L-BFGS and other directions of Newton's kind.
+    - ``initial_guess_strategy``: the first trial step: ``"keep"``, the last step, for
+      gradient descent; ``"one"``, 1, for L-BFGS and other Newton-like directions.
 
     **State:** `ScaleByZoomLinesearchState`.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own; give the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters;
+    pass the conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` for a number out of range; at `update` `TypeError` if
+    **Raises:** `ValueError` for a number out of range; at `update`, `TypeError` if
     ``value_fn`` is missing, and `ValueError` if ``params`` is missing or trees differ
     in structure or shape.
 
     **Source:** Nocedal and Wright, "Numerical Optimization", 2006, algorithms 3.5 and
     3.6; Hager and Zhang, "Algorithm 851: CG_DESCENT", ACM Trans. Math. Softw. 32, 2006,
-    [doi:10.1145/1132973.1132979](https://doi.org/10.1145/1132973.1132979); in the form
-    that optax has.
+    [doi:10.1145/1132973.1132979](https://doi.org/10.1145/1132973.1132979); in optax's
+    form.
     """
 
     max_linesearch_steps: Value = 20
@@ -274,7 +276,7 @@ class scale_by_zoom_linesearch(GradientTransformation):
         return jnp.minimum(step_size, as_scalar(self.max_learning_rate))
 
     def _decrease_error(self, start: Point, trial: Point) -> Array:
-        """By how much the condition on the value is missed."""
+        """How far the condition on the value is missed."""
         share = as_scalar(self.slope_rtol)
         risen = trial.value - start.value
         error = risen - share * trial.step_size * start.slope
@@ -285,20 +287,20 @@ class scale_by_zoom_linesearch(GradientTransformation):
         return jnp.where(jnp.isnan(error), jnp.inf, jnp.maximum(error, 0))
 
     def _curvature_error(self, start: Point, trial: Point) -> Array:
-        """By how much the condition on the slope is missed."""
+        """How far the condition on the slope is missed."""
         allowed = as_scalar(self.curv_rtol) * jnp.abs(start.slope)
         error = jnp.abs(trial.slope) - allowed
         return jnp.where(jnp.isnan(error), jnp.inf, jnp.maximum(error, 0))
 
     def _advance(self, start: Point, search: _Zoom, trial: Point) -> _Zoom:
-        """Take in a trial: end the search, or choose the next step."""
+        """Process a trial: end the search, or choose the next step."""
         decrease_error = self._decrease_error(start, trial)
         curvature_error = self._curvature_error(start, trial)
         too_high = decrease_error > 0
         has_decrease = decrease_error <= as_scalar(self.tol)
         solved = has_decrease & (curvature_error <= as_scalar(self.tol))
 
-        # Among the trials that lengthen the step the last one counts.
+        # Among the trials that lengthen the step, the last one counts.
         is_best = has_decrease & (~search.zooming | (trial.value < search.safe.value))
         safe = select(is_best, trial, search.safe)
         trials = search.trials + 1
@@ -340,7 +342,7 @@ class scale_by_zoom_linesearch(GradientTransformation):
         point = select(known_safe & ~last_solves, end.safe, end.last)
         decrease_error = self._decrease_error(line.start, point)
         curvature_error = self._curvature_error(line.start, point)
-        # Nothing that is not finite reaches the parameters.
+        # Non-finite values never reach the parameters.
         outside = jnp.isinf(decrease_error)
         taken = select(outside, line.start, point)
         return line.update(taken.step_size), ScaleByZoomLinesearchState(
@@ -357,13 +359,13 @@ class scale_by_zoom_linesearch(GradientTransformation):
 
 
 def _opened(search: _Zoom, trial: Point, too_high: Array) -> tuple[Array, _Bracket]:
-    """Whether the last two trials enclose a solution, and they as a bracket."""
+    """Whether the last two trials enclose a solution, and their bracket."""
     previous = _without_grad(search.last)
     too_high |= (trial.value >= previous.value) & (search.trials > 0)
     turned = ~too_high & (trial.slope >= 0)
     low = select(turned, trial, previous)
     high = select(turned, previous, trial)
-    # There is no third point yet: the cubic is undefined, and the parabola serves.
+    # There is no third point yet: the cubic is undefined, so use the parabola.
     return too_high | turned, _Bracket(low, high, low)
 
 
@@ -371,8 +373,8 @@ def _narrowed(search: _Zoom, trial: Point, too_high: Array) -> _Bracket:
     """The bracket with the trial as one of its ends."""
     low, high, _ = search.bracket
     too_high |= trial.value >= low.value
-    # Where the function rises from the trial towards the high end, the solution lies
-    # on the other side, towards the old low end.
+    # If the function rises from the trial toward the high end, the solution is on the #
+    # other side, toward the old low end.
     turned = ~too_high & (trial.slope * (high.step_size - low.step_size) >= 0)
     return _Bracket(
         low=select(too_high, low, trial),

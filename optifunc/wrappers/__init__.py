@@ -1,4 +1,4 @@
-"""Transformations that hold others: one file an idea."""
+"""Transformations that hold others, one file per idea."""
 
 from ._accumulate import (
     AccumulationState as AccumulationState,

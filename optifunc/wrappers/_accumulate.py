@@ -26,8 +26,8 @@ class AccumulationState(NamedTuple):
 
     - ``micro_step``: int32 [], gradients accumulated since the last inner update.
     - ``step``: int32 [], inner updates done so far.
-    - ``accumulated``: for each parameter the mean or sum of these gradients; of no
-      meaning where ``micro_step`` is 0.
+    - ``accumulated``: the mean or sum of these gradients for each parameter;
+      meaningless if ``micro_step`` is 0.
     - ``inner``: the inner transformation's state.
     """
 
@@ -41,9 +41,9 @@ class AccumulationState(NamedTuple):
 def _accumulated(
     updates: Array, accumulated: Array, *, count: Array, reduction: str
 ) -> tuple[Array, Array]:
-    # Not `0 * accumulated`, which would keep an infinity of an earlier update.
+    # Not `0 * accumulated`, which would keep an infinity from an earlier update.
     before = jnp.where(count > 1, accumulated, 0)
-    # A running mean does not overflow where a sum of float16 would.
+    # A running mean does not overflow where a float16 sum would.
     change = (updates - before) / count if reduction == "mean" else updates
     return before + change, before + change
 
@@ -54,23 +54,23 @@ class accumulate_gradients(Wrapper):
 
     ::
 
-        u, inner = inner.update(mean(g_1, ..., g_every))    at every last micro-batch
-        u = 0, inner as it is                               at the others
+        u, inner = inner.update(mean(g_1, ..., g_every)) at every last micro-batch u =
+        0, inner unchanged at the others
 
-    The inner transformation is computed only where it is due; it sees the ``params``
-    and extra arguments of that micro-batch. With the mean, ``every`` micro-batches of
-    one size give the step of one batch as large as all of them.
+    The inner transformation is computed only when it is due; it sees the ``params`` and
+    extra arguments of that micro-batch. With the mean, ``every`` micro-batches of equal
+    size give the step of one batch that contains all of them.
 
     **Arguments:**
 
     - ``inner``: a transformation.
-    - ``every``: an integer, or a schedule of it, which is evaluated at the number of
-      inner updates done.
+    - ``every``: an integer, or a schedule, which is evaluated at the number of inner
+      updates done.
     - ``reduction``: ``"mean"`` or ``"sum"``.
-    - ``accumulator_dtype``: the dtype to accumulate real leaves in. By default that is
-      each parameter's, and at least float32, as the mean of many bfloat16 gradients
-      would lose what it is taken for; complex leaves keep theirs. The inner
-      transformation gets the result in the gradients' dtypes.
+    - ``accumulator_dtype``: the dtype to accumulate real leaves in. By default, it is
+      each parameter's, but at least float32, because a bfloat16 mean of many gradients
+      would be too inaccurate; complex leaves keep theirs. The inner transformation gets
+      the result in the gradients' dtypes.
 
     **State:** `AccumulationState`.
 

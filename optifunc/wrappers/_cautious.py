@@ -25,7 +25,7 @@ class CautiousState(NamedTuple):
     inner: State
 
 
-# Pairs of reals for complex leaves, whose share is that of both parts together.
+# Pairs of reals for complex leaves; the share is that of both parts together.
 @elementwise(static=("added", "normalization"))
 def _aligned(
     updates: Array,
@@ -57,12 +57,12 @@ class cautious(Wrapper):
         u = k * u / max(mean(k), floor)          (normalization="mean")
         u = k * u * size / (sum(k) + 1)          (normalization="count")
 
-    Momentum may point where the loss would rise at once; what is left of a step does
-    not, and is enlarged by the share that was left out. Mean, sum and size are those of
-    a leaf. An element where ``u * g`` is 0 is left out.
+    Momentum may point in a direction in which the loss rises. The remaining part of a
+    step does not, and is scaled up to make up for the elements left out. Mean, sum and
+    size are those of a leaf. An element where ``u * g`` is 0 is left out.
 
-    Weight decay is not to be masked: it belongs behind the wrapper, where
-    ``cautious=True`` of `assemble` has it::
+    Weight decay should not be masked: it belongs after the wrapper, where
+    ``cautious=True`` of `assemble` puts it::
 
         of.assemble(of.scale_by_adam(), lr=1e-3, weight_decay=0.1, cautious=True)
 
@@ -71,9 +71,9 @@ class cautious(Wrapper):
     - ``inner``: a transformation.
     - ``direction``: whether the updates of ``inner`` are a direction, to be subtracted
       (those of ``scale_by_...``), and not a step, to be added (those of optimizers).
-    - ``normalization``: ``"mean"``; ``"count"``, as the authors have it for Lion; or
-      None, which enlarges nothing.
-    - ``floor``: the least share to divide by, above 0.
+    - ``normalization``: ``"mean"``; ``"count"``, which the authors use for Lion; or
+      None, which does not scale.
+    - ``floor``: the smallest mean to divide by, above 0.
 
     **State:** `CautiousState`.
 

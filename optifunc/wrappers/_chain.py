@@ -19,18 +19,19 @@ from ._wrapper import Wrapper
 class chain(Wrapper):
     """Apply transformations one after another: ``u = f_n(... f_2(f_1(g)))``.
 
-    A member with a schedule for a hyperparameter follows it, with a step counter of its
-    own (`scheduled`). Every member receives the same ``params`` and the same extra
+    A member with a schedule for a hyperparameter follows it, with its own step counter
+    (`scheduled`). Every member receives the same ``params`` and the same extra
     arguments.
 
     **Arguments:**
 
     - ``members``: transformations of this library, optax's, or any objects with
-      ``init`` and ``update``. Without members a chain is `identity`.
-    - ``named``: the same with names, instead of by position.
+      ``init`` and ``update``. Without members, a chain is `identity`.
+    - ``named``: the same by name instead of by position.
 
-    **State:** of ``chain(a, b)`` a tuple of their states; of ``chain(clip=a, adam=b)``
-    a dict, so that a state is addressed by name: ``state["adam"].exp_avg``.
+    **State:** for ``chain(a, b)``, a tuple of their states; for ``chain(clip=a,
+    adam=b)``, a dict, so that you can look up a state by name:
+    ``state["adam"].exp_avg``.
 
     **Raises:** `TypeError` for a member that is not a transformation, or if some
     members are named and others are not; `ValueError` at `update` for the state of
@@ -45,9 +46,9 @@ class chain(Wrapper):
         if members and named:
             raise TypeError(
                 f"chain takes members by position or by name, found {len(members)} "
-                f"by position besides {sorted(named)}"
+                f"by position and {sorted(named)} by name"
             )
-        # JAX would sort the keys of a plain dict, and the order has a meaning.
+        # JAX would sort the keys of a plain dict, but the order matters.
         own = OrderedDict(named) if named else members
         object.__setattr__(self, "members", own)
         self.__post_init__()

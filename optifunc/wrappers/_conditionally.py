@@ -1,4 +1,4 @@
-"""Updates that are made only under a condition."""
+"""Updates that depend on a condition."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ def update_with_either(
 ) -> tuple[PyTree, tuple[State, State]]:
     """Update with the first transformation if ``condition``, else with the second.
 
-    The other one is not run and its state stays as it is.
+    The other one is not run and its state does not change.
     """
 
     def in_dtype(new: Any, old: Any) -> Any:
@@ -59,7 +59,7 @@ def update_or_skip(
     params: PyTree | None,
     extra: dict[str, Any],
 ) -> tuple[PyTree, State]:
-    """Update if ``condition``; else the updates are 0 and the state stays as it is."""
+    """Update if ``condition``; else the updates are 0 and the state is unchanged."""
     both = (tx, set_to_zero()), (state, ())
     updates, (state, _) = update_with_either(condition, *both, updates, params, extra)
     return updates, state
@@ -81,7 +81,7 @@ class ConditionalState(NamedTuple):
 
 @transformation
 class conditionally(Wrapper):
-    """Apply a transformation where a condition holds, and another where it does not.
+    """Apply one transformation if a condition holds, and another if it does not.
 
     ``u, inner = inner.update(g)`` if ``condition(t, **extra)``, else
     ``u, otherwise = otherwise.update(g)``, where ``t`` counts the updates from 0. The
@@ -92,10 +92,10 @@ class conditionally(Wrapper):
     **Arguments:**
 
     - ``inner``: a transformation.
-    - ``condition``: a function of the step (an int32 scalar) and of those extra
-      arguments of `update` that it names. It returns a bool scalar. It is static: a
-      function that is created again triggers recompilation.
-    - ``otherwise``: another transformation; by default the updates stay as they are.
+    - ``condition``: a function of the step (an int32 scalar) and of the extra arguments
+      of `update` that it names; returns a bool scalar. It is static: a newly created
+      function triggers recompilation.
+    - ``otherwise``: another transformation; by default, the updates do not change.
 
     **State:** `ConditionalState`.
 

@@ -1,4 +1,4 @@
-"""From the state of a transformation to that of the same one in a wrapper, and back."""
+"""Converting a transformation's state to that of a wrapped one, and back."""
 
 import itertools
 from typing import Any
@@ -29,24 +29,25 @@ def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> S
         state = of.convert_state(state, wrapped, params)
         state = of.convert_state(state, tx, params)      # and back
 
-    Each field is taken from the field of that name, in the dtype or the codes that
-    ``tx`` has for it. If several have the name, it is that whose path has the longest
-    common end. What only a wrapper has (``master``, ``kahan_comp``, ``lower``) starts
-    at its initial value, which for master weights are ``params``; what only the old
-    wrapper had is dropped. To leave master weights without loss, go on with them as
-    parameters: ``of.find_in_state(state, "master")``.
+    Each field is taken from the field with the same name and converted to the dtype or
+    codes of ``tx``. If several have the name, the one whose path has the longest common
+    suffix is used. Fields that only a wrapper has (``master``, ``kahan_comp``,
+    ``lower``) start at their initial values, which for master weights is ``params``;
+    fields that only the old wrapper had are dropped. To stop using master weights
+    without loss, continue with them as parameters: ``of.find_in_state(state,
+    "master")``.
 
     **Arguments:**
 
-    - ``state``: a state, of a transformation of this library or of optax.
-    - ``tx``: the transformation that goes on.
+    - ``state``: the state of a transformation of this library or of optax.
+    - ``tx``: the transformation that continues the run.
     - ``params``: the parameters, as ``tx`` will see them.
 
     **Returns:** a state of ``tx``.
 
     **Raises:** `ValueError` if ``tx`` without its wrappers needs a field that ``state``
-    lacks, if ``state`` without its wrappers has one that ``tx`` lacks, if the fields of
-    one name cannot be told apart, and for an array of another shape.
+    lacks, if ``state`` without its wrappers has one that ``tx`` lacks, if fields with
+    the same name are ambiguous, and for an array with another shape.
     """
     initial = tx.init(params)
     found = state_fields(state, params)
@@ -75,13 +76,13 @@ def convert_state(state: State, tx: GradientTransformation, params: PyTree) -> S
         )
         raise ValueError(
             f"{wrong}; convert_state changes the wrappers around a transformation, "
-            "and not the transformation"
+            "not the transformation"
         )
     return new
 
 
 def _fields_of_wrappers(state: State) -> set[str]:
-    """The names of fields beside a field that holds another transformation's state."""
+    """The names of fields next to one that holds another transformation's state."""
     names: set[str] = set()
 
     def visit(node: Any) -> bool:
@@ -96,7 +97,7 @@ def _fields_of_wrappers(state: State) -> set[str]:
 
 
 def _match(field: Field, candidates: list[Field]) -> Field | None:
-    """The candidate of the same path, or else of the longest common end."""
+    """The candidate with the same path, or else with the longest common suffix."""
 
     def common(other: Field) -> int:
         pairs = zip(_names(field), _names(other), strict=False)
@@ -126,7 +127,7 @@ def _names(field: Field) -> list[str]:
 
 
 def _converted_field(value: PyTree, like: PyTree, name: str) -> PyTree:
-    """The arrays of ``value`` in the dtypes, or the codes, of ``like``."""
+    """The arrays of ``value`` in the dtypes, or codes, of ``like``."""
 
     def convert(old: Any, x: Any) -> Any:
         if np.shape(x) != np.shape(old):

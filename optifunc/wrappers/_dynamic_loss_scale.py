@@ -1,4 +1,4 @@
-"""A loss that is scaled so that gradients of float16 neither vanish nor overflow."""
+"""A loss scale with which float16 gradients neither vanish nor overflow."""
 
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ class DynamicLossScaleState(NamedTuple):
 
     **Fields:**
 
-    - ``scale``: float32 [], what the next loss is multiplied by.
+    - ``scale``: float32 [], the factor of the next loss.
     - ``growth_tracker``: int32 [], steps since the scale last changed.
     - ``skipped``: int32 [], steps skipped so far.
     - ``inner``: the inner transformation's state.
@@ -43,14 +43,13 @@ class dynamic_loss_scale(Wrapper):
 
     ::
 
-        g is finite:      u, inner = inner.update(float32(g) / scale, inner)
-                          growth_interval times in a row: scale *= growth_factor
-        g is not finite:  u = 0, inner stays
-                          scale *= backoff_factor
+        g is finite: u, inner = inner.update(float32(g) / scale, inner) growth_interval
+                          times in a row: scale *= growth_factor g is not finite: u = 0,
+                          inner unchanged scale *= backoff_factor
 
-    float16 ends at 65504, and below 6e-8 there is only 0: gradients of a network vanish
-    in it. Those of the loss times a large number do not. `scale_loss` reads that number
-    from the state::
+    The largest float16 number is 65504, and numbers below 6e-8 become 0, so a network's
+    gradients can vanish. Those of the loss times a large number do not. `scale_loss`
+    reads that number from the state::
 
         tx = of.dynamic_loss_scale(of.master_weights(of.adamw(1e-3)))
 
@@ -61,35 +60,35 @@ class dynamic_loss_scale(Wrapper):
         grads, loss = jax.grad(scaled_loss, has_aux=True)(params, state, batch)
         updates, state = tx.update(grads, state, params)
 
-    The stateful optimizers scale the loss by themselves: ``backward`` and
+    The stateful optimizers scale the loss automatically: ``backward`` and
     ``compile_step`` of ``of.optim.AdamW(params).wrap(of.dynamic_loss_scale)`` take the
-    loss as it is.
+    unscaled loss.
 
-    What is divided is kept in float32, and the inner transformation sees that: what
-    clips, and what keeps wide parameters (`master_weights`, `kahan`), belongs inside.
-    ``state.skipped`` counts the steps that were left out; some at the start of a run
-    are normal, as the first scale is meant to be too large. bfloat16 has the range of
-    float32 and needs no scale.
+    The inner transformation sees the divided gradients in float32. Clipping, and
+    wrappers that keep wide parameters (`master_weights`, `kahan`), belong inside.
+    ``state.skipped`` counts the skipped steps. A few at the start of a run are normal,
+    because the first scale is meant to be too large. bfloat16 has the range of float32
+    and needs no scale.
 
-    Extra arguments, such as ``value``, are passed on as they are, and are those of the
-    loss that is not scaled.
+    Extra arguments, such as ``value``, are passed on unchanged, and are those of the
+    unscaled loss.
 
     **Arguments:**
 
     - ``inner``: a transformation.
     - ``init_scale``: the first scale, above 0, which `init` reads.
-    - ``growth_factor``: what the scale is multiplied by after ``growth_interval`` steps
-      without a skipped one, above 1. A scale that would be infinite stays.
-    - ``backoff_factor``: what it is multiplied by after a skipped step, in (0, 1).
+    - ``growth_factor``: the factor of the scale after ``growth_interval`` steps without
+      a skipped one, above 1. The scale does not grow to infinity.
+    - ``backoff_factor``: its factor after a skipped step, in (0, 1).
     - ``growth_interval``: an integer of at least 1.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device looks at its part, and
-      their scales may differ.
+      `jax.shard_map`; see `global_norm`. Without it, each device checks only its part,
+      and their scales may differ.
 
     **State:** `DynamicLossScaleState`.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` if
-    ``growth_interval`` is not an integer or ``axis_name`` is no name.
+    ``growth_interval`` is not an integer or ``axis_name`` is not a name.
 
     **Source:** `torch.amp.GradScaler`; Micikevicius et al., "Mixed precision training",
     2018, [arXiv:1710.03740](https://arxiv.org/abs/1710.03740).
@@ -151,35 +150,35 @@ class dynamic_loss_scale(Wrapper):
 
 
 def _unscaled(updates: PyTree, scale: Array) -> PyTree:
-    """Gradients divided by ``scale``, in float32 at least."""
+    """Gradients divided by ``scale``, in at least float32."""
 
     def divide(leaf: Any) -> Any:
         if is_sparse(leaf):
             return type(leaf)((divide(leaf.data), leaf.indices), shape=leaf.shape)
-        # A quotient is right where the inverse of a large scale would be 0.
+        # A division is right even if the inverse of a large scale would be 0.
         return leaf / lax.convert_element_type(scale, leaf_dtype(leaf))
 
     return jax.tree.map(divide, widened(updates), is_leaf=is_sparse)
 
 
 def scale_loss(loss: Any, state: State) -> Array:
-    """The loss times the scale of `dynamic_loss_scale`, for its gradient to be taken.
+    """The loss times the scale of `dynamic_loss_scale`, to be differentiated.
 
     **Arguments:**
 
-    - ``loss``: a number or an array; of float16 and bfloat16 the result is in float32.
-    - ``state``: a state in which there is one `DynamicLossScaleState`, at any depth.
+    - ``loss``: a number or an array; for float16 and bfloat16, the result is float32.
+    - ``state``: a state that contains one `DynamicLossScaleState`, at any depth.
 
-    **Returns:** ``loss * state.scale``. Compute a loss in float32: the gradient of one
-    in float16 starts with the scale itself, which may be infinite in it.
+    **Returns:** ``loss * state.scale``. Compute the loss in float32: the gradient of a
+    float16 loss starts with the scale itself, which may be infinite in float16.
 
-    **Raises:** `KeyError` if the state holds none.
+    **Raises:** `KeyError` if the state contains none.
     """
     return times_scale(loss, find_in_state(state, DynamicLossScaleState).scale)
 
 
 def times_scale(loss: Any, scale: Any) -> Array:
-    """``loss * scale``, at least in float32."""
+    """``loss * scale``, in at least float32."""
     loss = jnp.asarray(loss)
     dtype = compute_dtype(loss.dtype)
     product: Array = lax.convert_element_type(loss, dtype) * lax.convert_element_type(

@@ -50,7 +50,7 @@ class Layout:
         return f"Layout({len(self.shapes)} leaves, max_size={self.max_size})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy of a structure differs from it if a module of Equinox is in it.
+        # A copy of a structure differs from it if it contains an Equinox module.
         return Layout.of, (self.tree, self.max_size)
 
     def __hash__(self) -> int:
@@ -73,7 +73,7 @@ class Layout:
 
     @cached_property
     def tree(self) -> PyTree:
-        """The tree of shapes and dtypes that this is the layout of."""
+        """The tree of shapes and dtypes that has this layout."""
         leaves = map(jax.ShapeDtypeStruct, self.shapes, self.dtypes)
         return self.treedef.unflatten(leaves)
 
@@ -140,10 +140,10 @@ class FlattenState(RelaidState):
 def _relaid(
     change: Callable[[PyTree], PyTree], before: PyTree, field: Field, value: Any
 ) -> Any:
-    """``change(value)`` of a field that is per parameter; of shapes, its shapes.
+    """``change(value)`` for a per-parameter field; for shapes, the resulting shapes.
 
-    Where the field has several arrays for each leaf of ``before``, each is changed by
-    itself.
+    If the field has several arrays for each leaf of ``before``, each is changed
+    separately.
     """
     if not field.role.is_per_parameter:
         return value
@@ -162,20 +162,21 @@ def _relaid(
 
 @transformation
 class flatten(Wrapper):
-    """Let a transformation see the small leaves of a tree as one vector a dtype.
+    """Let a transformation see the small leaves of a tree as one vector per dtype.
 
     ``join(u), inner = inner.update(join(g), inner, join(params))``, where ``join``
-    lays all leaves of one dtype end to end. A step over hundreds of small leaves spends
-    most of its time on passing arrays; here the state consists of a few. It takes
-    longer to compile, as each leaf is cut from another place of the vector::
+    concatenates all leaves of the same dtype. A step over hundreds of small leaves
+    spends most of its time on passing arrays; with this wrapper, the state has only a
+    few. It takes longer to compile, because each leaf is cut from a different place in
+    the vector::
 
         of.flatten(of.adamw(1e-3), max_size=4096)
 
-    Right for transformations that treat each element by itself (Adam, momentum, weight
-    decay) or all of them together (`clip_by_global_norm`), not for those that look at
-    the shape or path of a leaf (Muon, Adafactor, `clip_by_block_rms`, `masked`). The
-    vector does not keep the shardings of its parts. Leaves are joined by their
-    parameters' dtypes.
+    Use it for transformations that treat each element independently (Adam, momentum,
+    weight decay) or all of them together (`clip_by_global_norm`), not for those that
+    depend on the shape or path of a leaf (Muon, Adafactor, `clip_by_block_rms`,
+    `masked`). The vector does not keep the shardings of its parts. Leaves are joined by
+    their parameters' dtypes.
 
     **Arguments:**
 
@@ -184,14 +185,14 @@ class flatten(Wrapper):
       joined. An extra argument that is a function of the parameters (``value_fn``) is
       called with parameters that are not joined; one with the structure and shapes of
       the parameters, as optax's ``grad``, is joined.
-    - ``max_size``: join leaves of at most this many elements and leave larger ones as
-      they are, which costs less than copying them into a vector; ``None`` joins all.
+    - ``max_size``: join leaves of at most this many elements and leave larger ones
+      alone, which costs less than copying them into a vector; ``None`` joins all.
 
     **State:** `FlattenState`. A stateful optimizer's ``state_dict`` has its parts by
     parameter.
 
     **Raises:** `TypeError` or `ValueError` if ``max_size`` is not an integer of at
-    least 0; in `update` `TypeError` if a leaf to be joined is sparse, and `ValueError`
+    least 0; in `update`, `TypeError` if a leaf to be joined is sparse, and `ValueError`
     if ``updates`` or ``params`` differ in structure or shapes from what `init` saw.
     """
 
@@ -205,7 +206,7 @@ class flatten(Wrapper):
         if any(isinstance(held, quantized) for held in transformations_in(self)):
             raise ValueError(
                 "flatten holds quantized, whose blocks would run across parameters; "
-                "leave flatten out: small parameters are not quantized anyway"
+                "remove flatten: small parameters are not quantized anyway"
             )
 
     def init(self, params: PyTree) -> FlattenState:

@@ -1,4 +1,4 @@
-"""Updates with the size of one and the sign of the other."""
+"""Updates with the magnitude of the update and the sign of the gradient."""
 
 from typing import Any, NamedTuple
 
@@ -37,8 +37,9 @@ class grams(Wrapper):
 
         u = -sign(g) * |inner(g)|                (sign(g) * |inner(g)| for a direction)
 
-    Momentum says how far to go, and the present gradient where. An element whose
-    gradient is 0 stays. Weight decay belongs behind the wrapper::
+    Momentum determines how far to go, and the current gradient in which direction. An
+    element whose gradient is 0 does not change. Weight decay belongs after the
+    wrapper::
 
         direction = of.grams(of.scale_by_adam(), direction=True)
         of.assemble(direction, lr=1e-3, weight_decay=0.1)

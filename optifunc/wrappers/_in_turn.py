@@ -1,8 +1,8 @@
 """An update of quantized state that decodes one array after another.
 
-XLA is free to decode all of them first, and on a CPU it does, as more can then run at
-the same time: the whole state in float32, which keeping it in 8 bits was to avoid. Here
-an array is decoded when it has its turn, after those before it have been encoded.
+XLA is free to decode all of them first, and does so on a CPU to run more at the same
+time. The whole state is then in float32, which 8-bit state is meant to avoid. Here, an
+array is decoded when it is its turn, after the previous ones have been encoded.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ from .._tree import PyTree
 
 Update = Callable[[State], tuple[PyTree, State]]
 
-# Into how many turns, about, the numbers of a state are divided. Each costs that the
-# next one waits, and on a mesh a message of one number.
+# The approximate number of turns for a state. Each makes the next one wait, and on a
+# mesh costs a message of one number.
 _TURNS = 24
 
 
 def updated_in_turn(update: Update, state: State) -> tuple[PyTree, State]:
-    """``update(numbers)`` of the numbers that a quantized state stands for.
+    """``update(numbers)`` with the numbers that a quantized state represents.
 
     **Arguments:**
 
@@ -58,7 +58,7 @@ def updated_in_turn(update: Update, state: State) -> tuple[PyTree, State]:
 
 
 def _runs_at_once(stored: Sequence[QuantizedArray]) -> bool:
-    """Whether nothing is compiled, or waiting would need what cannot be computed."""
+    """Whether nothing is compiled, or waiting would need an impossible computation."""
     is_compiled = any(isinstance(x.codes, jax.core.Tracer) for x in stored)
     return (
         not is_compiled
@@ -68,8 +68,9 @@ def _runs_at_once(stored: Sequence[QuantizedArray]) -> bool:
 
 
 def _traced(function: Callable[..., Any], stored: Sequence[QuantizedArray]) -> Any:
-    """The jaxpr of a function of numbers, and its results' shapes; None if it does
-    more than to compute them.
+    """The jaxpr of a function of numbers, and its results' shapes.
+
+    None if it does more than compute them.
     """
     shapes = jax.eval_shape(lambda: [dequantize(x) for x in stored])
     closed, results = jax.make_jaxpr(function, return_shape=True)(shapes)
@@ -77,12 +78,12 @@ def _traced(function: Callable[..., Any], stored: Sequence[QuantizedArray]) -> A
 
 
 class _Turns:
-    """The operations of an update, in the order in which results ask for them.
+    """The operations of an update, in the order in which results need them.
 
     **Arguments:**
 
     - ``closed``: the jaxpr of the update, a function of numbers.
-    - ``stored``: the arrays that stand for these numbers.
+    - ``stored``: the arrays that represent these numbers.
     """
 
     def __init__(self, closed: Any, stored: Sequence[QuantizedArray]) -> None:
@@ -126,19 +127,19 @@ class _Turns:
         return structure.unflatten(updates), new
 
     def _note(self, x: QuantizedArray) -> None:
-        """End the turn if enough has been encoded in it, at last ``x``."""
+        """End the turn if enough has been encoded in it, ending with ``x``."""
         self.pending += _code_count(x)
         if self.pending >= self.share:
             self.pending, self.turn = 0, jnp.min(x.scales)
 
     def _waiting(self, x: Array) -> Array:
-        """``x``, which is not known before the last turn has ended.
+        """``x``, made unavailable until the last turn has ended.
 
-        A barrier of XLA's would not do: on a CPU it is gone when the order is chosen.
+        XLA's barrier does not work: on a CPU, it is removed before the order is chosen.
         """
         if self.turn is None:
             return x
-        # A scale is never negative, which no compiler knows.
+        # A scale is never negative, but the compiler does not know that.
         never = self.turn < 0
         return jnp.where(never, jnp.zeros_like(x), x)
 
@@ -174,7 +175,7 @@ class _Turns:
 
 
 def _is_known(x: Any) -> bool:
-    """Whether an operand of a jaxpr is a number that stands in it."""
+    """Whether an operand of a jaxpr is a literal."""
     return hasattr(x, "val")
 
 

@@ -1,4 +1,4 @@
-"""What rounding takes from a step, carried over to the next one."""
+"""Rounding errors of a step, carried over to the next one."""
 
 from typing import Any, NamedTuple
 
@@ -25,8 +25,8 @@ class KahanState(NamedTuple):
 
     **Fields:**
 
-    - ``kahan_comp``: for each narrow parameter what its steps are still to be given, in
-      its dtype.
+    - ``kahan_comp``: the part of its steps that each narrow parameter has not yet
+      received, in its dtype.
     - ``inner``: the inner transformation's state.
     """
 
@@ -40,7 +40,7 @@ def _compensated(param: Array, comp: Array, update: Array) -> tuple[Array, Array
     old, due = (lax.convert_element_type(x, update.dtype) for x in (param, comp))
     due = rounded(due + update, dtype)
     new = rounded(old + due, dtype)
-    # An infinity that stays loses nothing.
+    # An unchanged infinity loses nothing.
     lost = jnp.where(new == old, jnp.zeros_like(old), old - new)
     rest = due + rounded(lost, dtype)
     return new, lax.convert_element_type(rest, dtype)
@@ -48,7 +48,7 @@ def _compensated(param: Array, comp: Array, update: Array) -> tuple[Array, Array
 
 @transformation
 class kahan(NarrowWrapper):
-    """Carry what rounding takes from a step over to the next one (Kahan summation).
+    """Carry rounding errors over to the next step (Kahan summation).
 
     ::
 
@@ -58,16 +58,16 @@ class kahan(NarrowWrapper):
         k = round(k + round(p - q))
         p = q
 
-    where ``round`` is to the parameter's dtype. A parameter of bfloat16 loses a step
-    smaller than 1/512 of it. Here such steps add up in ``k``, at the cost of one more
-    narrow number a parameter, half of what `master_weights` costs. The inner
-    transformation sees float32 and keeps its state in it; a decay is a part of ``u``.
-    Parameters of float32 and wider are left alone::
+    where ``round`` is to the parameter's dtype. A bfloat16 parameter loses steps
+    smaller than 1/512 of it. Here, such steps add up in ``k``, at the cost of one more
+    narrow number per parameter, half the cost of `master_weights`. The inner
+    transformation sees float32 and keeps its state in float32; decay is part of ``u``.
+    Parameters in float32 or wider are left alone::
 
         tx = of.kahan(of.adamw(1e-3))
 
-    The updates for narrow parameters are in float32, and `apply_updates` makes ``q`` of
-    them.
+    The updates for narrow parameters are in float32, and `apply_updates` rounds the
+    result to ``q``.
 
     **Arguments:**
 

@@ -27,8 +27,8 @@ class _MatrixLabels:
 def label_matrices(*others: str, batch_axes: int = 0) -> Callable[[str, Any], str]:
     """Labels for `partition`: ``"matrix"`` for hidden layers, ``"other"`` for the rest.
 
-    Optimizers of matrices are for the kernels inside a network. Biases and scales are
-    told from them by their axes, embeddings and the last layer by their names alone::
+    Matrix optimizers are for the kernels inside a network. Biases and scales are
+    recognized by their number of axes, but embeddings and the last layer only by name::
 
         tx = of.partition(
             {"matrix": of.muon(0.02, output_axis=-1), "other": of.adamw(3e-4)},
@@ -37,11 +37,11 @@ def label_matrices(*others: str, batch_axes: int = 0) -> Callable[[str, Any], st
 
     **Arguments:**
 
-    - ``others``: names that are not those of hidden layers, as patterns of
-      `fnmatch.fnmatchcase` (``"*embed*"``). One fits a leaf if it is the whole dotted
-      path, or one of the names in it.
-    - ``batch_axes``: how many of the first axes do not count, as those of layers that
-      are stacked for a scan.
+    - ``others``: names of layers other than hidden ones, as patterns for
+      `fnmatch.fnmatchcase` (``"*embed*"``). A pattern matches a leaf if it matches the
+      whole dotted path or one of the names in it.
+    - ``batch_axes``: how many leading axes do not count, such as those of layers
+      stacked for a scan.
 
     **Returns:** a function of ``(path, leaf)``.
 

@@ -1,4 +1,4 @@
-"""Learning rates that fall from layer to layer."""
+"""Learning rates that decrease from layer to layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,13 +39,13 @@ class scale_by_depth(Stateless):
 
         u = decay**(deepest - depth) * g
 
-    `layerwise_decay` puts it after an optimizer.
+    `layerwise_decay` applies it after an optimizer.
 
     **Arguments:**
 
-    - ``decay``: the factor from one layer to the one before it, above 0.
-    - ``depth_of``: the depth of each parameter, as `layerwise_decay` takes it.
-    - ``deepest``: the depth whose factor is 1, an integer; deeper leaves have it too.
+    - ``decay``: the factor from one layer to the previous one, above 0.
+    - ``depth_of``: the depth of each parameter, as in `layerwise_decay`.
+    - ``deepest``: the depth whose factor is 1, an integer; also used for deeper leaves.
 
     **State:** ``()``.
 
@@ -83,15 +83,15 @@ def layerwise_decay(
     decay: Hyperparameter,
     depth_of: PyTree | Callable[..., Any],
 ) -> GradientTransformation:
-    """An optimizer whose learning rate falls from the last layer to the first.
+    """An optimizer whose learning rate decreases from the last layer to the first.
 
     ::
 
         lr_of_leaf = lr * decay**(deepest - depth)
 
-    For fine-tuning: the first layers, which are the most general, move the least.
-    The optimizer's updates, weight decay included, are multiplied, which is the same as
-    learning rates in groups for all optimizers that are proportional to ``lr``::
+    Use it for fine-tuning: the first layers, which are the most general, move the
+    least. It scales the optimizer's updates, including weight decay. If these are
+    proportional to ``lr``, this equals separate learning rates for groups::
 
         def depth_of(path, leaf):
             names = path.split(".")  # "block.3.kernel"
@@ -104,10 +104,10 @@ def layerwise_decay(
     **Arguments:**
 
     - ``tx``: a transformation, ours or optax's.
-    - ``params``: the parameters, or a tree of their shapes. They say how deep the
-      deepest layer is, whose learning rate is the optimizer's own.
-    - ``decay``: the factor from one layer to the one before it, above 0. It is a
-      hyperparameter like any other: a schedule, or an array to sweep over.
+    - ``params``: the parameters, or a tree of their shapes. They determine the depth of
+      the deepest layer, whose learning rate is the optimizer's own.
+    - ``decay``: the factor from one layer to the previous one, above 0. It is a
+      hyperparameter like any other: it can be a schedule, or an array to sweep over.
     - ``depth_of``: the depth of each parameter, an integer of at least 0: a tree whose
       leaves may stand for whole subtrees, or a function of ``(path, leaf)`` or of the
       parameters (see `masked`).

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization that takes its second gradient only now and then."""
+"""Sharpness-aware minimization that computes its second gradient only occasionally."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ class LookSamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``gv``: for each parameter the part of the last second gradient that is orthogonal
-      to the first.
+    - ``gv``: for each parameter, the part of the last second gradient that is
+      orthogonal to the first.
     - ``inner``: the inner transformation's state.
     """
 
@@ -41,11 +41,11 @@ class LookSamState(NamedTuple):
     inner: State
 
 
-# A complex leaf is a pair of real ones, whose norm is one.
+# A complex leaf is a pair of real ones with a common norm.
 @elementwise()
 def _orthogonal_part(second: Array, first: Array) -> Array:
     if first.size < 2:
-        # A number has no other direction, and rounding must not be taken for one.
+        # A single number has no other direction, but rounding could look like one.
         return jnp.zeros_like(second)
     square = jnp.sum(first * first)
     share = jnp.sum(second * first) / jnp.where(square > 0, square, 1)
@@ -60,7 +60,7 @@ def _with_part(updates: Array, gv: Array, *, alpha: Array) -> Array:
 
 @transformation
 class look_sam(Wrapper):
-    """`sam`, whose second gradient is taken only at every ``sync_period``-th update.
+    """`sam` with a second gradient only at every ``sync_period``-th update.
 
     ::
 
@@ -69,9 +69,9 @@ class look_sam(Wrapper):
 
         u = inner(g + alpha * ||g|| / (||h|| + 1e-8) * h)     (the others)
 
-    with ``e`` of `sam`. ``h`` is what SAM changes in a gradient; it changes slowly, so
-    that the updates between use the last one. Norms and products are those of a leaf.
-    Such an update costs what one of ``inner`` does::
+    with ``e`` from `sam`. ``h`` is SAM's change of the gradient. It varies slowly, so
+    the updates in between use the last one and cost no more than those of ``inner``.
+    Norms and products are those of a leaf::
 
         tx = of.look_sam(of.sgd(0.1, 0.9), rho=0.1)
 
@@ -84,16 +84,16 @@ class look_sam(Wrapper):
 
     - ``inner``: a transformation: an optimizer.
     - ``rho``: how far away the second gradient is taken, at least 0.
-    - ``sync_period``: every how many updates there is one.
-    - ``alpha``: how much of ``h`` the updates between get, at least 0.
+    - ``sync_period``: the number of updates from one second gradient to the next.
+    - ``alpha``: the weight of ``h`` in the updates in between, at least 0.
     - ``adaptive``: see `sam`.
 
-    **Extra arguments:** ``grad_fn``: as `sam` takes it, with the number 0.
+    **Extra arguments:** ``grad_fn``: as in `sam`, called with the number 0.
 
     **State:** `LookSamState`, ``gv`` in the parameters' shapes and dtypes.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` or `ValueError` if
-    ``sync_period`` is not an integer of at least 1. At `update` `TypeError` if
+    ``sync_period`` is not an integer of at least 1. At `update`, `TypeError` if
     ``grad_fn`` is missing, and `ValueError` if ``params`` is.
 
     **Source:** Liu et al., "Towards Efficient and Scalable Sharpness-Aware

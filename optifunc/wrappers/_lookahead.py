@@ -51,17 +51,17 @@ def _looked_ahead(
 
 @transformation
 class lookahead(Wrapper):
-    """Let slow parameters follow the fast ones of another optimizer from time to time.
+    """Let slow parameters periodically follow the fast ones of another optimizer.
 
     ::
 
         p = p + inner(g)                                      at every update
         s = s + slow_step_size * (p - s),  p = s              at every sync_period-th
 
-    The parameters that the training holds are the fast ones ``p``, and the slow ones
-    ``s`` are in the state, where they begin as a copy of the parameters. So it is a
-    transformation as any other: its update brings ``p`` to where it belongs. The slow
-    ones are to be evaluated, see `eval_params`. It must stand last in a chain::
+    Training holds the fast parameters ``p``. The slow ones ``s`` are in the state and
+    start as a copy of the parameters. So it is a transformation like any other: its
+    update moves ``p`` to the right place. Evaluate the slow ones, see `eval_params`. It
+    must be the last member of a chain::
 
         of.chain(of.clip_by_global_norm(1.0), of.lookahead(of.radam(1e-3)))
 
@@ -69,9 +69,9 @@ class lookahead(Wrapper):
 
     - ``inner``: a transformation whose updates descend: an optimizer.
     - ``sync_period``: an integer of at least 1.
-    - ``slow_step_size``: the share of the way from the slow to the fast parameters, in
-      [0, 1]. With 1 it is the inner optimizer alone.
-    - ``reset_state``: let the inner transformation begin again after each sync.
+    - ``slow_step_size``: the fraction of the distance from the slow to the fast
+      parameters, in [0, 1]. With 1, it is just the inner optimizer.
+    - ``reset_state``: reset the inner transformation's state after each sync.
 
     **State:** `LookaheadState`, ``slow`` in the parameters' shapes and dtypes.
 

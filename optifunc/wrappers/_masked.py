@@ -43,19 +43,19 @@ class masked(Wrapper):
 
         of.masked(of.add_decayed_weights(0.1), lambda path, leaf: "kernel" in path)
 
-    A mask is static: a tree is compared by content, a function by identity, so a
-    function that is created again triggers recompilation. A mask that selects nothing
-    is allowed; if it is a function, `init` warns, as its condition may be misspelled.
+    A mask is static: a tree is compared by content, a function by identity, so a newly
+    created function triggers recompilation. A mask that selects nothing is allowed; if
+    it is a function, `init` warns, because its condition may be wrong.
 
     **Arguments:**
 
     - ``inner``: a transformation, ours or optax's.
     - ``mask``: a pytree of bools, whose leaves may stand for whole subtrees of the
       parameters; a function of ``(path, leaf)`` that returns a bool; or a function of
-      the parameters that returns a pytree of bools, as in optax. The number of
-      arguments without a default tells the two apart. None selects all. ``path`` is
-      dotted (``"encoder.0.kernel"``, also if a Variable of flax.nnx holds the array),
-      and ``leaf`` is the parameter (the update, if `update` is called without
+      the parameters that returns a pytree of bools, as in optax. The two are
+      distinguished by the number of arguments without a default. None selects all.
+      ``path`` is dotted (``"encoder.0.kernel"``, even if a flax.nnx Variable holds the
+      array), and ``leaf`` is the parameter (the update, if `update` is called without
       ``params``).
 
     **State:** `MaskedState`.

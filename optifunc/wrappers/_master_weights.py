@@ -1,4 +1,4 @@
-"""Parameters in float32 behind narrow ones."""
+"""float32 copies of narrow parameters."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class MasterWeightsState(NamedTuple):
 
     **Fields:**
 
-    - ``master``: each narrow parameter as it would be in ``dtype``.
+    - ``master``: the copy of each narrow parameter in ``dtype``.
     - ``inner``: the inner transformation's state.
     """
 
@@ -36,7 +36,7 @@ class MasterWeightsState(NamedTuple):
 
 @transformation
 class master_weights(NarrowWrapper):
-    """Keep each narrow parameter in float32 too, and let it be the rounding of that.
+    """Keep a float32 copy of each narrow parameter, and round the copy.
 
     ::
 
@@ -44,16 +44,16 @@ class master_weights(NarrowWrapper):
         master = master + u
         p = round(master)
 
-    A parameter of bfloat16 has 8 binary digits, so that a step smaller than 1/512 of it
-    changes nothing. Here steps add up in the master weights, and the inner
-    transformation sees float32 gradients and parameters alone: its state is in float32,
-    too. Parameters that are as wide as ``dtype`` have no master and are left alone::
+    A bfloat16 parameter has 8 binary digits, so a step smaller than 1/512 of it changes
+    nothing. Here, steps add up in the master weights. The inner transformation sees
+    only float32 gradients and parameters, so its state is in float32, too. Parameters
+    at least as wide as ``dtype`` have no copy and are left alone::
 
         tx = of.master_weights(of.adamw(1e-3))
 
-    The updates for narrow parameters are in ``dtype``, and `apply_updates` rounds their
-    sum to the new parameter. The master weights belong into checkpoints: rounded
-    parameters do not tell them.
+    The updates for narrow parameters are in ``dtype``, and `apply_updates` rounds the
+    sum to the new parameter. Save the master weights in checkpoints: they cannot be
+    recovered from the rounded parameters.
 
     **Arguments:**
 
@@ -76,7 +76,7 @@ class master_weights(NarrowWrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_floating("dtype", self.dtype)
-        # One form of each dtype, so that equal transformations compile once.
+        # A canonical form of each dtype, so that equal transformations compile once.
         object.__setattr__(self, "dtype", jnp.dtype(self.dtype))
 
     def params_of(self, child: Child, params: PyTree) -> PyTree:

@@ -28,10 +28,10 @@ class MechanizeState(NamedTuple):
 
     **Fields:**
 
-    - ``r``, ``m``, ``v``, ``s``: float [num_betas], for each memory what was won, the
+    - ``r``, ``m``, ``v``, ``s``: float [num_betas], for each memory the winnings, the
       largest product so far, the sum of their squares, and the scale.
-    - ``p0``: the parameters at the beginning.
-    - ``compensation``: what the updates so far have lost when they were added to the
+    - ``p0``: the initial parameters.
+    - ``compensation``: what the updates so far have lost to rounding when added to the
       parameters.
     - ``inner``: the inner transformation's state.
     """
@@ -58,7 +58,7 @@ def _scaled_way(updates: Array, way: Array, *, before: Array, after: Array) -> A
 
 @transformation
 class mechanize(Wrapper):
-    """Find the learning rate of any optimizer: scale the whole way that it has gone.
+    """Find the learning rate of any optimizer by scaling its total displacement.
 
     ::
 
@@ -71,23 +71,24 @@ class mechanize(Wrapper):
         p = p0 - sum(s) * D
 
     for each memory ``b = 1 - 10^-1, 1 - 10^-2, ...`` at once, where ``p0`` are the
-    parameters at the beginning and each ``s`` begins as ``s_init``. Products and norms
-    are over all parameters together. A schedule of the inner optimizer goes on to have
-    its effect; its learning rate need only be of the usual order::
+    initial parameters and each ``s`` starts as ``s_init``. Products and norms are over
+    all parameters together. A schedule of the inner optimizer still applies; its
+    learning rate only needs to have the usual order of magnitude::
 
         tx = of.mechanize(of.adamw(of.schedules.warmup_cosine(1e-3, 500, 10_000)))
 
-    It must stand outermost, as it sets the parameters to where they belong.
+    It must be the outermost transformation, because it sets the parameters directly.
 
     **Arguments:**
 
     - ``inner``: a transformation whose updates descend: an optimizer.
-    - ``weight_decay``: how strongly the scale is drawn to less.
-    - ``eps``: added to what is divided by.
-    - ``s_init``: each scale at the beginning.
-    - ``num_betas``: how many memories.
+    - ``weight_decay``: how strongly the scale is reduced.
+    - ``eps``: added to divisors.
+    - ``s_init``: the initial value of each scale.
+    - ``num_betas``: the number of memories.
 
-    **State:** `MechanizeState`: two numbers a parameter besides the inner state.
+    **State:** `MechanizeState`: two numbers per parameter in addition to the inner
+    state.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params`` is
     missing.

@@ -36,7 +36,7 @@ def _param_norm(params: PyTree, axis_name: AxisName) -> Array:
 
 
 def _update_to_param(updates: PyTree, params: PyTree, axis_name: AxisName) -> Array:
-    """The ratio of two norms, and 0 where the parameters are 0."""
+    """The ratio of two norms, or 0 if the parameters are 0."""
     part, whole = global_norm(updates, axis_name), global_norm(params, axis_name)
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
@@ -47,7 +47,7 @@ def _grad_max(grads: PyTree, axis_name: AxisName) -> Array:
 
 
 def _is_shorter(grads: PyTree, updates: PyTree, axis_name: AxisName) -> Array:
-    """1 if the updates are shorter than what came in, by more than rounding."""
+    """1 if the updates are shorter than the gradients, by more than rounding."""
     before, after = global_norm(grads, axis_name), global_norm(updates, axis_name)
     return as_scalar(after < (1 - 1e-5) * before)
 
@@ -68,8 +68,8 @@ class MonitorState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``measured``: a dict from the names to the measurements of the last update, or
-      their averages.
+    - ``measured``: a dict from names to the measurements of the last update, or their
+      averages.
     - ``inner``: the inner transformation's state.
     """
 
@@ -80,7 +80,7 @@ class MonitorState(NamedTuple):
 
 @elementwise()
 def _moved_measurement(measured: Array, new: Array, *, weight: Array) -> Array:
-    # As `where` and not a sum: what is not finite must not stay.
+    # `where` instead of a sum, because non-finite values must not stay.
     return jnp.where(weight < 1, measured + weight * (new - measured), new)
 
 
@@ -95,37 +95,39 @@ class monitor(Wrapper):
         of.find_in_state(state, "grad_norm")
         of.find_in_state(state, of.MonitorState).measured  # all of them
 
-    The updates are those of ``inner``. The state keeps its structure from `init` on, so
-    that it goes through `jax.lax.scan`, and nothing leaves the device until it is read.
+    The updates are those of ``inner``. The state has the same structure from `init` on,
+    so it works with `jax.lax.scan`, and nothing leaves the device until it is read.
 
     **Arguments:**
 
     - ``inner``: a transformation.
-    - ``measures``: names of the measures below; or a dict from names of your own to
+    - ``measures``: names of the measures below; or a dict from your own names to
       measures. A measure is one of those names, or a function that returns a float
-      array or a tree of them, of whichever of these it names: ``grads`` (what comes
-      in), ``updates`` (what goes out), ``params`` and ``axis_name``.
+      array or a tree of them. It may have these arguments: ``grads`` (the input),
+      ``updates`` (the output), ``params`` and ``axis_name``.
 
         - ``"grad_norm"``, ``"update_norm"``, ``"param_norm"``: global norms;
         - ``"update_to_param"``: the ratio of the last two;
         - ``"grad_max"``: the largest size of an element;
         - ``"clipped"``: 1 if the updates are shorter than the gradients, else 0. With
-          ``decay`` it is the fraction of updates that a clipping ``inner`` shortened.
-    - ``decay``: 0 keeps the last measurement; above, in [0, 1), an exponential moving
-      average of them, debiased.
+                  ``decay``, it is the fraction of updates that a clipping ``inner``
+                  shortened.
+
+    - ``decay``: with 0, keep the last measurement; otherwise, in [0, 1), a debiased
+      exponential moving average.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device measures its part. A
-      function of your own that names it gets it, and None in `init`, which may run
+      `jax.shard_map`; see `global_norm`. Without it, each device measures its part.
+      Your own function receives it if it names it, but None in `init`, which may run
       outside.
 
-    Functions are static: one that is created again triggers recompilation. An update
-    without ``params`` hands None to the measures that name them.
+    Functions are static: a newly created one triggers recompilation. An update without
+    ``params`` passes None to the measures that name them.
 
     **State:** `MonitorState`; measurements are 0 before the first update.
 
     **Raises:** `ValueError` for an unknown measure and ``decay`` out of range,
     `TypeError` for a measure that is neither a name nor a function and for an
-    ``axis_name`` that is no name.
+    ``axis_name`` that is not a name.
     """
 
     inner: GradientTransformation = child()
@@ -164,7 +166,7 @@ class monitor(Wrapper):
         form = self._measure(zeros, zeros, zeros, None)
 
         def nothing(measured: Array) -> Array:
-            # A scalar is shared, and lies where later steps need it.
+            # A scalar is shared, and placed where later steps need it.
             is_scalar = jnp.ndim(measured) == 0
             return jnp.zeros((), measured.dtype) if is_scalar else zeros_for(measured)
 

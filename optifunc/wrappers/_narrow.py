@@ -1,4 +1,4 @@
-"""What the wrappers for narrow parameters share: a step that is taken in float32."""
+"""What the wrappers for narrow parameters share: a step in float32."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from ._wrapper import Wrapper, transformations_in
 
 
 class NarrowWrapper(Wrapper):
-    """Base of wrappers whose inner transformation sees float32 and wider alone.
+    """Base class of wrappers whose inner transformation sees only float32 or wider.
 
-    **Raises:** `ValueError` if one holds another, which would have nothing to do.
+    **Raises:** `ValueError` if one holds another, which would have no effect.
     """
 
     def __post_init__(self) -> None:
@@ -24,8 +24,8 @@ class NarrowWrapper(Wrapper):
         for held in transformations_in(self):
             if isinstance(held, NarrowWrapper):
                 raise ValueError(
-                    f"{type(held).__name__} inside {type(self).__name__} would do "
-                    "nothing, as it sees no narrow parameters; take one of the two"
+                    f"{type(held).__name__} inside {type(self).__name__} would have no "
+                    "effect, because it sees no narrow parameters; use one of the two"
                 )
 
     def params_of(self, child: Child, params: PyTree) -> PyTree:
@@ -41,7 +41,7 @@ def wide_update(
     extra: dict[str, Any],
     dtype: Any = jnp.float32,
 ) -> tuple[PyTree, State]:
-    """The inner update, of arrays that are all wide.
+    """The inner update, with only wide arrays.
 
     **Arguments:**
 
@@ -49,8 +49,8 @@ def wide_update(
       state.
     - ``params``: the parameters.
     - ``wide``: the parameters that the inner transformation sees.
-    - ``extra``: extra arguments. Functions of the parameters get narrow ones.
-    - ``dtype``: what is narrower becomes this.
+    - ``extra``: extra arguments. Functions of the parameters get narrow ones. -
+      ``dtype``: the dtype to which narrower arrays are converted.
     """
 
     def narrowed(tree: PyTree) -> PyTree:
@@ -78,13 +78,13 @@ def check_dense(updates: PyTree, params: PyTree, name: str) -> None:
 
 
 def check_bfloat16(params: PyTree, name: str) -> None:
-    """Check that every narrow parameter is of bfloat16.
+    """Check that every narrow parameter is in bfloat16.
 
-    **Raises:** `TypeError` that names another one.
+    **Raises:** `TypeError` that names a parameter with another dtype.
     """
     for path, leaf in leaves_with_names(params):
         if is_narrow(leaf) and leaf_dtype(leaf) != jnp.bfloat16:
             raise TypeError(
-                f"{name} takes parameters of bfloat16, float32 and wider, found "
-                f"{leaf_dtype(leaf)} at {path!r}; take master_weights or kahan"
+                f"{name} takes parameters in bfloat16, float32 and wider, found "
+                f"{leaf_dtype(leaf)} at {path!r}; use master_weights or kahan"
             )

@@ -1,4 +1,4 @@
-"""Each parameter's updates by the transformation of its label."""
+"""Different transformations for parameters with different labels."""
 
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from ._wrapper import Wrapper
 
 @transformation
 class partition(Wrapper):
-    """Apply to each leaf the transformation of its label.
+    """Apply the transformation of its label to each leaf.
 
     Each transformation sees ``None`` for updates and parameters of other labels, and
     keeps no state for them. With `set_to_zero` this freezes parameters::
@@ -29,14 +29,14 @@ class partition(Wrapper):
             lambda path, leaf: "freeze" if path.startswith("encoder") else "train",
         )
 
-    A label may be that of no leaf. An extra argument that is a function of the
-    parameters (``value_fn``) is handed to each transformation as a function of its own
-    leaves, with the others held where they are.
+    A label may apply to no leaf. An extra argument that is a function of the parameters
+    (``value_fn``) is passed to each transformation as a function of its own leaves,
+    with the others held constant.
 
     **Arguments:**
 
     - ``transformations``: a dict from labels to transformations, ours or optax's. A
-      label that is not a string (a number, an enum's member) counts as its ``str``.
+      label that is not a string (a number, an enum member) is converted by ``str``.
     - ``labels``: a pytree of labels, whose leaves may stand for whole subtrees of the
       parameters; or a function of ``(path, leaf)``, or of the parameters (see
       `masked`).
@@ -58,10 +58,10 @@ class partition(Wrapper):
             raise TypeError(
                 f"transformations must be a dict from labels to them, found {given!r}"
             )
-        # JAX sorts the keys of a dict, which it cannot if they are of several kinds.
+        # JAX sorts the keys of a dict, which fails if they have different types.
         named = type(given)((str(label), tx) for label, tx in given.items())
         if len(named) < len(given):
-            raise ValueError(f"two of the labels {list(given)} have one name")
+            raise ValueError(f"two of the labels {list(given)} have the same name")
         object.__setattr__(self, "transformations", named)
         super().__post_init__()
         choice = static_choice(self.labels, self._check_label)

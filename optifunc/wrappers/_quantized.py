@@ -1,4 +1,4 @@
-"""State in 8 or 4 bits a number."""
+"""State in 8 or 4 bits per number."""
 
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ from ._wrapper import Wrapper
 
 @transformation
 class quantized(Wrapper):
-    """Keep the state of a transformation in 8 or 4 bits a number.
+    """Keep the state of a transformation in 8 or 4 bits per number.
 
     ::
 
@@ -35,42 +35,42 @@ class quantized(Wrapper):
         u, state = inner.update(g, state)
         scale = max |state|,  codes = encode(state / scale)
 
-    The update is that of the inner transformation in float32: rounding enters with the
-    next step. Adam's state takes 2 bytes a parameter, and 8 for every ``block_size``,
+    The update is that of the inner transformation in float32; rounding affects only the
+    next step. Adam's state takes 2 bytes per parameter, plus 8 per ``block_size``,
     instead of 8::
 
         tx = of.quantized(of.adamw(1e-3))
 
-    Quantized is what the state holds of each large parameter in its own shape. Counts,
-    factors and small parameters stay. What is never negative (`NonNegative`, such as a
-    mean of squares) has codes without sign.
+    Only state with the shape of a large parameter is quantized, not counts, factors or
+    the state of small parameters. State that is never negative (`NonNegative`, such as
+    a mean of squares) has unsigned codes.
 
-    A block has one scale. A number that is a million times smaller than the largest of
-    its block becomes 0, and where it is divided by, the step is far too large: that is
-    why a positive one is kept positive. Where rows differ in size, as in embeddings,
-    end blocks with the rows (``by_row``) or leave the parameter out (``mask``).
+    A block has one scale. A number that is a million times smaller than the largest in
+    its block would become 0, and dividing by it would make the step far too large, so
+    positive numbers stay positive. If rows differ in size, as in embeddings, end blocks
+    with the rows (``by_row``) or leave the parameter out (``mask``).
 
     **Arguments:**
 
     - ``inner``: a transformation.
     - ``bits``: 8, 4 or ``"fp8"`` (float8_e4m3fn).
-    - ``block_size``: how many numbers share a scale; None: 256, for 4 bits 128, for
-      companded numbers 32.
+    - ``block_size``: the number of numbers that share a scale; None: 256, for 4 bits
+      128, for companded numbers 32.
     - ``min_size``: parameters with fewer numbers are left out.
-    - ``map``: ``"dynamic"``, the codes of bitsandbytes and torchao; or, of 8 bits,
-      ``"companded"``, those of FlashOptim (of roots of what is never negative), with
-      scales in float16.
-    - ``mask``: which parameters are quantized, as `masked` takes it; None: all.
+    - ``map``: ``"dynamic"``, the codes of bitsandbytes and torchao; or, with 8 bits,
+      ``"companded"``, those of FlashOptim (of square roots for nonnegative numbers),
+      with float16 scales.
+    - ``mask``: which parameters are quantized, as in `masked`; None: all.
     - ``by_row``: end blocks where the last axis ends. Otherwise, blocks run along the
       last axis if it is a multiple of ``block_size``, and over all axes if not.
-    - ``keep_positive``: never round positive numbers to 0 where none is negative.
-      torchao does (``False``).
+    - ``keep_positive``: never round positive numbers to 0 in nonnegative state. torchao
+      does (``False``).
 
     **State:** the inner transformation's, with a `QuantizedArray` in place of each
-    array that is quantized.
+    quantized array.
 
     **Raises:** `ValueError` for unknown ``bits`` or ``map``, for sizes below 1, and at
-    `init` if `flatten` is inside. `flatten` refuses this transformation, too.
+    `init` if `flatten` is inside. `flatten` rejects this transformation, too.
 
     **Source:** Dettmers et al., "8-bit optimizers via block-wise quantization", 2021,
     [arXiv:2110.02861](https://arxiv.org/abs/2110.02861); 4 bits: Li, Chen, and Zhu,
@@ -132,8 +132,8 @@ class quantized(Wrapper):
         state = self.inner.init(params)
         if any(map(_is_relaid, jax.tree.leaves(state, is_leaf=_is_relaid))):
             raise ValueError(
-                "quantized holds flatten, whose state is of joined parameters; leave "
-                "flatten out: small parameters are not quantized anyway"
+                "quantized holds flatten, whose state is of joined parameters; remove "
+                "flatten: small parameters are not quantized anyway"
             )
         chosen = [True] * len(leaves)
         if self.mask is not None:

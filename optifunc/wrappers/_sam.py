@@ -36,9 +36,9 @@ def _ascent(updates: Array, params: Array, *, size: Array, adaptive: bool) -> Ar
 
 
 def perturbation(updates: PyTree, params: PyTree, rho: Any, adaptive: bool) -> PyTree:
-    """The way to the worst point nearby, to first order."""
+    """The displacement to the worst point nearby, to first order."""
     norm = global_norm(_weighed(updates, params) if adaptive else updates)
-    # Without a gradient there is no way up.
+    # Without a gradient, there is no way up.
     size = as_scalar(rho) / (norm + as_scalar(1e-12))
     return _ascent(updates, params, size=size, adaptive=adaptive)
 
@@ -56,15 +56,15 @@ class SamState(NamedTuple):
 
 @transformation
 class sam(Wrapper):
-    """Update with the gradient at the worst point nearby: minima that are flat.
+    """Update with the gradient at the worst nearby point, to find flat minima.
 
     ::
 
         e = rho * g / ||g||,  or adaptive  rho * p^2 * g / ||p * g||
         u = inner(grad_fn(p + e))
 
-    The norm is over all parameters together. An update computes one gradient more, with
-    the same batch, by a function that it is given::
+    The norm is over all parameters together. An update computes another gradient, with
+    the same batch, by calling a function that you pass::
 
         tx = of.sam(of.sgd(0.1, 0.9), rho=0.05)
 
@@ -73,14 +73,15 @@ class sam(Wrapper):
 
         updates, state = tx.update(grad_fn(params, 0), state, params, grad_fn=grad_fn)
 
-    Where no function can be given, `sam_in_turns` does the same in two updates.
+    If you cannot pass a function, `sam_in_turns` does the same in two updates.
 
     **Arguments:**
 
     - ``inner``: a transformation: an optimizer.
-    - ``rho``: how far away, at least 0. For ``adaptive`` ten times as much is usual.
-    - ``adaptive``: relative to the size of each element (ASAM).
-    - ``sync_period``: how many gradients a step takes; with more than two, the way up
+    - ``rho``: the distance of the point, at least 0. With ``adaptive``, ten times as
+      much is usual.
+    - ``adaptive``: whether the distance is relative to the size of each element (ASAM).
+    - ``sync_period``: the number of gradients per step; with more than two, the ascent
       has several steps of length ``rho``.
 
     **Extra arguments:** ``grad_fn``: a function of the parameters and the number of the
@@ -89,7 +90,7 @@ class sam(Wrapper):
     **State:** `SamState`.
 
     **Raises:** `ValueError` for a ``rho`` out of range; `TypeError` or `ValueError` if
-    ``sync_period`` is not an integer of at least 2. At `update` `TypeError` if
+    ``sync_period`` is not an integer of at least 2. At `update`, `TypeError` if
     ``grad_fn`` is missing, and `ValueError` if ``params`` is.
 
     **Source:** Foret et al., "Sharpness-Aware Minimization for Efficiently Improving
@@ -136,7 +137,7 @@ class SamInTurnsState(NamedTuple):
 
     - ``steps_since_sync``: int32 [], 1 while the parameters are at the worst point, and
       0 otherwise.
-    - ``cache``: the parameters before they went there.
+    - ``cache``: the parameters before they moved there.
     - ``inner``: the inner transformation's state.
     """
 
@@ -152,16 +153,16 @@ def _back(updates: Array, cache: Array, params: Array) -> Array:
 
 @transformation
 class sam_in_turns(Wrapper):
-    """`sam` in a training loop as it is: each other update goes to the worst point.
+    """`sam` for an ordinary training loop: every other update goes to the worst point.
 
     ::
 
         u = e,  cache = p                                     at every first update
         u = cache - p + inner(g)                              at every second
 
-    with ``e`` of `sam`. After a first update the parameters that the training holds are
-    perturbed; those to evaluate are then the ones before, see `eval_params`. Give both
-    updates the same batch. It must stand last in a chain.
+    with ``e`` from `sam`. After a first update, the parameters that training holds are
+    perturbed; the ones to evaluate are those before, see `eval_params`. Use the same
+    batch for both updates. It must be the last member of a chain.
 
     **Arguments:**
 

@@ -29,7 +29,7 @@ class ScheduleFreeState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``weight_sum``: a float scalar, the sum of the weights of all iterates so far.
-    - ``lr_max``: likewise, the largest learning rate so far.
+    - ``lr_max``: a float scalar, the largest learning rate so far.
     - ``z``: the inner optimizer's parameters.
     - ``inner``: its state.
     """
@@ -63,7 +63,7 @@ def extrapolated(params: Array, z: Array, *, momentum: Array) -> Array:
 
 @transformation
 class schedule_free(Wrapper):
-    """Average an optimizer's iterates in a way that makes a schedule unnecessary.
+    """Average an optimizer's iterates so that no schedule is needed.
 
     ::
 
@@ -73,14 +73,14 @@ class schedule_free(Wrapper):
         y = momentum * x + (1 - momentum) * z
 
     where ``warmup_t = min(1, t / warmup_steps)`` and ``lr_t`` is ``warmup_t`` times the
-    inner optimizer's learning rate; ``c`` is 0 as long as ``W`` is 0. The parameters
-    that the training holds are ``y``: there the gradients are taken. What is to be
-    evaluated is the average ``x``, see `eval_params`; batch normalization's statistics
-    must be taken again at ``x``. Only ``z`` is stored besides ``y``, as ``x`` follows
-    from the two.
+    inner optimizer's learning rate; ``c`` is 0 as long as ``W`` is 0. Training holds
+    the parameters ``y``, at which the gradients are computed. Evaluate the average
+    ``x``, see `eval_params`; batch normalization's statistics must be recomputed at
+    ``x``. Only ``z`` is stored in addition to ``y``, because ``x`` follows from the
+    two.
 
-    The inner optimizer should have no momentum of its own, as the interpolation is in
-    its place. It must stand last in a chain::
+    The inner optimizer should have no momentum, because the interpolation replaces it.
+    It must be the last member of a chain::
 
         tx = of.schedule_free(of.adamw(1e-3, betas=(0.0, 0.999)), momentum=0.9)
 
@@ -92,9 +92,10 @@ class schedule_free(Wrapper):
     - ``inner``: a transformation whose updates descend: an optimizer.
     - ``momentum``: how near ``y`` is to the average, above 0 and at most 1.
     - ``lr``: the learning rate for the weights. None: that of ``inner``, read from its
-      hyperparameters. It is needed if ``inner`` has none or several of them, as one of
-      optax, or a `partition`; only ratios count.
-    - ``warmup_steps``: over how many updates the inner updates grow to their size.
+      hyperparameters. It is needed if ``inner`` has none or several of them, as with
+      optax's optimizers or a `partition`; only ratios count.
+    - ``warmup_steps``: the number of updates over which the inner updates grow to their
+      full size.
     - ``r``: power of the step in the weights.
     - ``weight_lr_power``: power of the learning rate in the weights.
     - ``at_z``: show the inner optimizer ``z`` as the parameters, instead of ``y``, so
@@ -130,9 +131,9 @@ class schedule_free(Wrapper):
             check_range("lr", self.lr, at_least=0)
         elif "lr" not in (known := current_hyperparameters(self.inner, None)):
             raise ValueError(
-                "schedule_free needs the learning rate of the optimizer in it to weigh "
-                f"its iterates, and found none or several in {sorted(known)}; "
-                "give lr=..., of which only the ratios over time count"
+                "schedule_free needs the learning rate of its optimizer to weight "
+                f"the iterates, and found none or several in {sorted(known)}; "
+                "pass lr=..., for which only ratios over time matter"
             )
 
     def init(self, params: PyTree) -> ScheduleFreeState:

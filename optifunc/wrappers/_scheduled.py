@@ -37,7 +37,7 @@ class scheduled(GradientTransformation):
 
     Before update number ``t`` (counted from 0) each schedule in ``inner`` is replaced
     by its value at ``t``. Chains and all other wrappers, and so every optimizer, do
-    this to what they hold. It is needed only for a single building block::
+    this for their members. You need it only for a single building block::
 
         decay = of.schedules.cosine_annealing(0.1, 1000)
         of.scheduled(of.add_decayed_weights(decay))
@@ -92,7 +92,7 @@ class scheduled(GradientTransformation):
 
 
 def values_at(tx: T, step: Any) -> T:
-    """``tx`` with the values that schedules among its own hyperparameters have."""
+    """``tx`` with the schedules among its own hyperparameters replaced by values."""
     held = child_field_names(type(tx))
     own = (name for name in data_field_names(type(tx)) if name not in held)
     values = {
@@ -108,7 +108,7 @@ def values_at(tx: T, step: Any) -> T:
 
 
 def _is_whole(node: Any) -> bool:
-    """Whether `scheduled` treats ``node`` as one: a schedule, or what has its own."""
+    """Whether `scheduled` treats ``node`` as a unit."""
     evaluates_itself = isinstance(node, GradientTransformation) and (
         type(node).in_force is not GradientTransformation.in_force
     )
@@ -116,7 +116,7 @@ def _is_whole(node: Any) -> bool:
 
 
 def with_schedules(tx: GradientTransformation) -> GradientTransformation:
-    """``tx``, inside `scheduled` if a hyperparameter of its own is a schedule."""
+    """``tx``, inside `scheduled` if one of its own hyperparameters is a schedule."""
     if _is_whole(tx):
         return tx
     held = child_field_names(type(tx))
@@ -129,7 +129,7 @@ def as_transformation(tx: Any) -> GradientTransformation:
 
     **Arguments:**
 
-    - ``tx``: a transformation of this library, which is returned as it is (inside
+    - ``tx``: a transformation of this library, which is returned unchanged (inside
       `scheduled`, if one of its hyperparameters is a schedule), or any object with
       functions ``init(params)`` and ``update(updates, state, params)``, such as an
       optax transformation.
@@ -138,7 +138,7 @@ def as_transformation(tx: Any) -> GradientTransformation:
 
     **Raises:** `TypeError` for anything else.
     """
-    # A subclass that lacks the decorator has no fields: it is a pair of functions.
+    # A subclass without the decorator has no fields: it is a pair of functions.
     if isinstance(tx, GradientTransformation) and dataclasses.is_dataclass(tx):
         return with_schedules(tx)
     init, update = getattr(tx, "init", None), getattr(tx, "update", None)

@@ -19,7 +19,7 @@ from .._tree import (
     path_name,
 )
 
-# Checks the mask or label at a path, and returns it in its one form.
+# Checks the mask or label at a path, and returns it in canonical form.
 Check: TypeAlias = Callable[[str, Any], Any]
 # A tree of bools, a function of (path, leaf), or a function of the tree.
 Mask: TypeAlias = PyTree | Callable[[str, Any], bool] | Callable[[PyTree], PyTree]
@@ -34,7 +34,7 @@ class Selector:
 
     @classmethod
     def of(cls, tree: PyTree, check: Check) -> "Selector":
-        """The tree as a selector, each of its leaves as ``check`` returns it."""
+        """The tree as a selector, with each leaf as ``check`` returns it."""
         values = tuple(check(path, leaf) for path, leaf in leaves_with_names(tree))
         return cls(jax.tree.structure(tree), values)
 
@@ -47,7 +47,7 @@ class Selector:
         return repr(self.tree)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy of a structure differs from it if a module of Equinox is in it.
+        # A copy of a structure differs from it if it contains an Equinox module.
         return Selector._of_checked, (self.tree,)
 
     @property
@@ -55,9 +55,9 @@ class Selector:
         return jax.tree.unflatten(self.treedef, self.leaves)
 
     def values(self, params: PyTree, name: str) -> list[Any]:
-        """One value for each leaf of ``params``; a leaf here serves a subtree there.
+        """One value for each leaf of ``params``; a leaf here can cover a subtree there.
 
-        **Raises:** `ValueError` that says where the two trees do not fit.
+        **Raises:** `ValueError` that says where the two trees do not match.
         """
         try:
             subtrees = self.treedef.flatten_up_to(params)
@@ -92,7 +92,7 @@ class Selector:
 
 
 def is_function(choice: Any) -> bool:
-    """Whether a mask is a function. A tree may be callable too (a module)."""
+    """Whether a mask is a function. A tree (a module) may also be callable."""
     return callable(choice) and jax.tree_util.all_leaves([choice])
 
 
@@ -105,7 +105,7 @@ def static_choice(choice: Any, check: Check) -> Any:
 
 def chosen_values(choice: Any, params: PyTree, name: str, check: Check) -> list[Any]:
     """The mask or label of each leaf of ``params``."""
-    # Also what stands for parameters where a program looks at a state's structure.
+    # Also placeholders for parameters, where a program inspects a state's structure.
     if not jax.tree.leaves(params, is_leaf=is_sparse):
         return []
     if isinstance(choice, Selector):
@@ -119,7 +119,7 @@ def chosen_values(choice: Any, params: PyTree, name: str, check: Check) -> list[
 
 
 def _takes_tree(function: Callable[..., Any]) -> bool:
-    """Whether a function is one of the tree, as in optax, and not of (path, leaf)."""
+    """Whether a function takes the tree, as in optax, instead of (path, leaf)."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
     required = [p for p in parameters if p.kind in kinds and p.default is p.empty]
@@ -127,7 +127,7 @@ def _takes_tree(function: Callable[..., Any]) -> bool:
 
 
 def check_mask(path: str, value: Any) -> bool:
-    """One value of a mask: a bool, or an array of one that is known now."""
+    """One value of a mask: a bool, or an array with one known bool."""
     is_array = isinstance(value, np.ndarray | jax.Array)
     is_known = not isinstance(value, jax.core.Tracer)
     if is_array and is_known and value.shape == () and value.dtype == bool:
@@ -146,8 +146,8 @@ def like(reference: PyTree, leaves: list[Any]) -> PyTree:
 def selected(tree: PyTree, reference: PyTree, name: str, chosen: list[bool]) -> PyTree:
     """``tree`` with ``None`` for each leaf that is not chosen.
 
-    Where the tree is a single array that is not chosen, nothing is left: ``()``, since
-    ``None`` would say that there are no parameters.
+    If the tree is a single array that is not chosen, the result is ``()``, because
+    ``None`` would mean that there are no parameters.
     """
     leaves = flatten_like(tree, reference, (name, "params"))
     kept = [x if keep else None for x, keep in zip(leaves, chosen, strict=True)]

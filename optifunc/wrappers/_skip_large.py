@@ -34,10 +34,10 @@ class SkipLargeState(NamedTuple):
 
 @transformation
 class skip_large_updates(Wrapper):
-    """Skip an update if the gradients, all together, are too long or not finite.
+    """Skip an update if the norm of all gradients is too large or not finite.
 
     ``u, inner = inner.update(g)`` if ``global_norm(g) < max_norm``, else ``u = 0`` and
-    the inner state stays as it is. `clip_by_global_norm` shortens such gradients;
+    the inner state does not change. `clip_by_global_norm` scales down such gradients;
     `skip_outliers` finds the bound itself.
 
     **Arguments:**
@@ -46,13 +46,13 @@ class skip_large_updates(Wrapper):
     - ``max_norm``: the norm from which updates are skipped, at least 0; infinite: only
       those that are not finite. (optax takes its square, ``max_squared_norm``.)
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device
-      decides by the norm of its part, and they may decide differently.
+      `jax.shard_map`; see `global_norm`. Without it, each device decides based on the
+      norm of its part, so they may decide differently.
 
     **State:** `SkipLargeState`.
 
     **Raises:** `ValueError` if ``max_norm`` is negative or NaN, `TypeError` if
-    ``axis_name`` is no name.
+    ``axis_name`` is not a name.
     """
 
     inner: GradientTransformation = child()
@@ -95,8 +95,7 @@ class SkipOutliersState(NamedTuple):
     **Fields:**
 
     - ``skipped``: int32 [], updates skipped so far.
-    - ``norms``, ``losses``: float32 [window], the last ones that were finite, in a
-      ring.
+    - ``norms``, ``losses``: float32 [window], the last finite ones, in a ring buffer.
     - ``norm_count``, ``loss_count``: int32 [], how many were stored in them so far.
     - ``inner``: the inner transformation's state.
     """
@@ -111,31 +110,31 @@ class SkipOutliersState(NamedTuple):
 
 @transformation
 class skip_outliers(Wrapper):
-    """Skip an update whose loss or gradient norm is far above those before it.
+    """Skip an update whose loss or gradient norm is far above previous ones.
 
     ::
 
         skip if  x > mean + sigma * max(std, 1e-6)  or x is not finite
 
-    for ``x`` the global norm of the gradients and, where the update is given
-    ``value``, the loss; mean and (population) standard deviation are of the last
-    ``window`` values before this one, as soon as there are half as many. A skipped
-    update is 0 and leaves the inner state as it is; its values are stored all the same,
-    so that a lasting change of level is accepted. Values that are not finite are not
-    stored.
+    where ``x`` is the global norm of the gradients and, if the update gets ``value``,
+    the loss. Mean and (population) standard deviation are those of the previous
+    ``window`` values, once there are at least half as many. A skipped update is 0 and
+    does not change the inner state, but its values are stored, so that a lasting change
+    of level is accepted. Values that are not finite are not stored.
 
     **Arguments:**
 
     - ``inner``: a transformation.
-    - ``window``: how many values to compare with, an integer of at least 2.
-    - ``sigma``: how many standard deviations above the mean are too far, above 0.
+    - ``window``: the number of values to compare with, an integer of at least 2.
+    - ``sigma``: the number of standard deviations above the mean that counts as an
+      outlier, above 0.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
-      `jax.shard_map`; see `global_norm`. Without it, each device
-      decides by the norm of its part, and they may decide differently. ``value`` must
-      be the same on all devices.
+      `jax.shard_map`; see `global_norm`. Without it, each device decides based on the
+      norm of its part, so they may decide differently. ``value`` must be the same on
+      all devices.
 
-    **Extra arguments:** ``value``, the loss of this update: without it, gradient norms
-    alone are compared.
+    **Extra arguments:** ``value``, the loss of this update: without it, only gradient
+    norms are compared.
 
     **State:** `SkipOutliersState`.
 
@@ -159,7 +158,7 @@ class skip_outliers(Wrapper):
         super().__post_init__()
 
     def init(self, params: PyTree) -> SkipOutliersState:
-        # Each field has a buffer of its own, so that the state can be donated.
+        # Each field has its own buffer, so that the state can be donated.
         return SkipOutliersState(
             skipped=jnp.zeros((), jnp.int32),
             norms=jnp.zeros(self.window, jnp.float32),

@@ -46,14 +46,14 @@ class skip_not_finite(Wrapper):
     """Skip an update if any element of any leaf is infinite or NaN.
 
     ``u, inner = inner.update(g)`` if all of ``g`` is finite, else ``u = 0`` and the
-    inner state stays as it is. ``state.skipped`` says how often that happened.
+    inner state does not change. ``state.skipped`` counts the skipped updates.
 
     **Arguments:**
 
     - ``inner``: a transformation.
-    - ``max_consecutive``: let an update through if this many before it, one after
-      another, were not finite either, so that a run that is lost is seen to be;
-      ``None`` skips without end.
+    - ``max_consecutive``: apply an update anyway if this many consecutive updates
+      before it were not finite either, so that a failed run is noticed; ``None`` always
+      skips.
     - ``axis_name``: the axis of the mesh over which leaves are split, inside
       `jax.shard_map`; see `global_norm`. Without it, each device decides for itself.
 

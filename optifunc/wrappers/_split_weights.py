@@ -1,4 +1,4 @@
-"""float32 parameters in two halves, of which the model sees the upper one."""
+"""float32 parameters in two halves; the model sees the upper one."""
 
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ class SplitWeightsState(NamedTuple):
 
     **Fields:**
 
-    - ``lower``: uint16, for each bfloat16 parameter the lower half of a float32 one.
+    - ``lower``: uint16, the lower half of the float32 number for each bfloat16
+      parameter.
     - ``inner``: the inner transformation's state.
     """
 
@@ -52,7 +53,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
 
 @transformation
 class split_weights(NarrowWrapper):
-    """Keep the lower half of float32 parameters whose upper half is in bfloat16.
+    """Keep the lower halves of float32 parameters whose upper halves are bfloat16.
 
     ::
 
@@ -60,15 +61,15 @@ class split_weights(NarrowWrapper):
         u, inner = inner.update(float32(g), inner, w)
         p | k = w + u
 
-    The steps are those of float32 parameters, exactly, as with `master_weights`, but
-    parameter and state together take 4 bytes instead of 6. The parameter is the float32
-    number cut off, not rounded: it lies nearer to 0 by half a digit on average.
-    Parameters of float32 and wider are left alone::
+    The steps are exactly those of float32 parameters, as with `master_weights`, but
+    parameter and state together take 4 bytes instead of 6. The parameter is the
+    truncated, not rounded, float32 number, which is closer to 0 by half a digit on
+    average. Parameters in float32 or wider are left alone::
 
         tx = of.split_weights(of.adamw(1e-3))
 
-    The updates for bfloat16 parameters are in float32, and `apply_updates` makes the
-    new upper halves of them. The lower halves belong into checkpoints.
+    The updates for bfloat16 parameters are in float32, and `apply_updates` computes the
+    new upper halves from them. Save the lower halves in checkpoints.
 
     **Arguments:**
 
@@ -76,7 +77,7 @@ class split_weights(NarrowWrapper):
 
     **State:** `SplitWeightsState`.
 
-    **Raises:** `TypeError` for narrow parameters of another dtype than bfloat16, and
+    **Raises:** `TypeError` for narrow parameters with a dtype other than bfloat16, and
     for a sparse gradient of one; `ValueError` at `update` if ``params`` is missing.
 
     **Source:** the representation in

@@ -1,4 +1,4 @@
-"""State in another dtype than the parameters have."""
+"""State in a different dtype than the parameters."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -21,27 +21,27 @@ from ._wrapper import Wrapper
 class state_dtype(Wrapper):
     """Keep the state of a transformation in another dtype.
 
-    ``state_dtype(adam(), bfloat16)`` halves Adam's state. What belongs to the
-    parameters is converted, and counts and other shared numbers stay; each update
-    computes in float32 at least and rounds its state once. By field it is what optax
-    calls ``mu_dtype``::
+    ``state_dtype(adam(), bfloat16)`` halves Adam's state. Per-parameter state is
+    converted; counts and other shared numbers are not. Each update computes in at least
+    float32 and rounds its state once. For a single field, it is what optax calls
+    ``mu_dtype``::
 
         tx = of.state_dtype(of.adamw(1e-3), {"exp_avg": jnp.bfloat16})
 
-    The other way round it keeps the state of bfloat16 parameters in float32::
+    It can also keep the state of bfloat16 parameters in float32::
 
         tx = of.state_dtype(of.adamw(1e-3), jnp.float32)
 
-    A mean of squares with a decay of 0.999 stops moving in bfloat16, whose numbers lie
-    1/128 apart: a change of a thousandth is rounded away. Leave ``exp_avg_sq`` in
+    A mean of squares with a decay rate of 0.999 stops moving in bfloat16, whose numbers
+    are 1/128 apart: a change of a thousandth is rounded away. Leave ``exp_avg_sq`` in
     float32.
 
     **Arguments:**
 
     - ``inner``: a transformation.
     - ``dtype``: a real floating-point dtype; or a dict from names of the state's fields
-      (``"exp_avg"``, or a dotted path if several have one name) to dtypes. Fields that
-      it does not name stay as they are. Complex state stays.
+      (``"exp_avg"``, or a dotted path if several have the same name) to dtypes. Other
+      fields do not change, nor does complex state.
 
     **State:** the inner transformation's, in these dtypes.
 

@@ -1,4 +1,4 @@
-"""bfloat16 parameters that are right on average."""
+"""bfloat16 parameters with unbiased rounding."""
 
 import zlib
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ class StochasticRoundingState(NamedTuple):
 
 @transformation
 class stochastic_rounding(NarrowWrapper):
-    """Round new bfloat16 parameters up or down at random, so that the mean is right.
+    """Round new bfloat16 parameters up or down at random, without bias.
 
     ::
 
@@ -50,16 +50,16 @@ class stochastic_rounding(NarrowWrapper):
         p = up(w) with probability (w - down(w)) / (up(w) - down(w)), else down(w)
 
     where ``up`` and ``down`` are the neighbors of ``w`` in bfloat16. A step smaller
-    than 1/512 of a parameter, which rounding to the nearest loses, is taken as a whole
-    digit now and then. That costs no memory, and adds noise of the size of the last
-    digit. The inner transformation sees float32 and keeps its state in it. Parameters
-    of float32 and wider are left alone::
+    than 1/512 of a parameter, which would be lost by rounding to nearest, occasionally
+    becomes a whole digit. This costs no memory, and adds noise the size of the last
+    digit. The inner transformation sees float32 and keeps its state in float32.
+    Parameters in float32 or wider are left alone::
 
         tx = of.stochastic_rounding(of.adamw(1e-3))
 
     The random numbers depend on the seed, the step and a parameter's path and shape,
     not on the sharding or on the other parameters. The updates for bfloat16 parameters
-    are in float32, and `apply_updates` makes the rounded parameters of them.
+    are in float32, and `apply_updates` computes the rounded parameters from them.
 
     **Arguments:**
 
@@ -68,8 +68,8 @@ class stochastic_rounding(NarrowWrapper):
 
     **State:** `StochasticRoundingState`.
 
-    **Raises:** `TypeError` if ``seed`` is not an integer, for narrow parameters of
-    another dtype than bfloat16, and for a sparse gradient of a narrow one; `ValueError`
+    **Raises:** `TypeError` if ``seed`` is not an integer, for narrow parameters with a
+    dtype other than bfloat16, and for a sparse gradient of a narrow one; `ValueError`
     at `update` if ``params`` is missing.
 
     **Source:** Gupta et al., "Deep learning with limited numerical precision", 2015,
@@ -85,7 +85,7 @@ class stochastic_rounding(NarrowWrapper):
 
     def init(self, params: PyTree) -> StochasticRoundingState:
         check_bfloat16(params, "stochastic_rounding")
-        # Raw data and not a typed key: it can be saved like any other array.
+        # Raw data, not a typed key, so that it can be saved like any other array.
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return StochasticRoundingState(
             key, jnp.zeros((), jnp.int32), self.inner.init(widened(params))

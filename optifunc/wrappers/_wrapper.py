@@ -1,4 +1,4 @@
-"""The base of transformations that hold others."""
+"""The base class of transformations that hold others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from ._scheduled import as_transformation
 
 
 class Wrapper(GradientTransformation):
-    """Base of transformations that hold others in fields declared with `child`.
+    """Base class of transformations that hold others in fields declared with `child`.
 
     ::
 
@@ -20,11 +20,11 @@ class Wrapper(GradientTransformation):
             def init(self, params): ...
             def update(self, updates, state, params=None, **extra): ...
 
-    What comes with it: a child may be a transformation of this library or of optax,
-    and its hyperparameters may be schedules. Its state is the field of the same name in
-    this transformation's state (see `GradientTransformation.state_of`), and its
-    hyperparameters can be read and replaced by name. A subclass that defines
-    ``__post_init__`` calls this one's first.
+    A child may be a transformation of this library or of optax, and its hyperparameters
+    may be schedules. Its state is the field of the same name in this transformation's
+    state (see `GradientTransformation.state_of`), and its hyperparameters can be read
+    and replaced by name. A subclass that defines ``__post_init__`` must call this one
+    first.
     """
 
     def __post_init__(self) -> None:

@@ -147,7 +147,7 @@ ONES = np.ones((2, 3))
         ("margin must be above 0", "triplet_margin_loss", 3 * (ONES,), {"margin": 0}),
         ("p must be at least 0", "triplet_margin_loss", 3 * (ONES,), {"p": -1}),
         (
-            "anchor must have 1 dimension at least",
+            "anchor must have at least 1 dimension",
             "triplet_margin_loss",
             (1.0, 1.0, 1.0),
             {},
@@ -246,7 +246,7 @@ def test_no_array_may_be_none(name, arrays, options, expected):
 
 
 def test_the_power_of_a_distance_is_static():
-    with pytest.raises(TypeError, match=r"^p must be a number and no array"):
+    with pytest.raises(TypeError, match=r"^p must be a number and not an array"):
         L.triplet_margin_loss(X, Y, FAR, p=jnp.array(2.0))
 
 

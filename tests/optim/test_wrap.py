@@ -126,7 +126,7 @@ def test_where_a_wrapper_makes_no_sense():
     with pytest.raises(TypeError, match=r"wrapper must be a function .* found True"):
         optimizer.wrap(True)
     with pytest.raises(
-        ValueError, match="master_weights inside kahan would do nothing"
+        ValueError, match="master_weights inside kahan would have no effect"
     ):
         optimizer.wrap(of.master_weights).wrap(of.kahan)
     optimizer.step(grads=grads)

@@ -229,7 +229,7 @@ BAD = [
     (
         lambda: ours.piecewise_constant(1.0, (5,), (0.1, 0.2)),
         ValueError,
-        "equally many, found 1 and 2",
+        "the same length, found 1 and 2",
     ),
     (
         lambda: ours.piecewise_constant(1.0, (5,), (-0.1,)),

@@ -286,7 +286,9 @@ def test_labels_of_every_kind(kernels, others):
 
 
 def test_two_labels_of_one_name_are_refused():
-    with pytest.raises(ValueError, match=r"two of the labels \[0, '0'\] have one name"):
+    with pytest.raises(
+        ValueError, match=r"two of the labels \[0, '0'\] have the same name"
+    ):
         of.partition({0: of.identity(), "0": of.scale(2.0)}, 0)
 
 
