@@ -165,7 +165,8 @@ def draw(curves, path):
     loss.set(title="Training loss", ylim=(0, 1.1 * max(CHANCE, curves[0].loss)))
     for height, note in ((CHANCE, "guessing"), (lowest_loss(), "lowest possible")):
         loss.axhline(height, color="0.4", linestyle=":")
-        loss.text(epochs[-1], height, f"{note}: {height:.2f}", ha="right", va="bottom")
+        text = f"{note}: {height:.2f}"
+        loss.text(epochs[-1], height - 0.03, text, ha="right", va="top")
     right.set_title("Test accuracy")
     right.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
     rate.set_title("Learning rate of the next step")
