@@ -59,7 +59,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.patheffects import withStroke
 from PIL import Image, ImageSequence
 from support import npz, pictures
-from support.landscapes import BACKGROUND, LANDSCAPES
+from support.landscapes import LANDSCAPES, draw_background
 from support.pictures import plt
 from tqdm import tqdm
 
@@ -224,7 +224,11 @@ def draw_comparison(curves, fits, problem, recorded, path):
     for row, part in enumerate(np.atleast_1d(figure.subfigures(rows, 1))):
         names = list(curves)[row * columns : (row + 1) * columns]
         axes = part.subplots(
-            2, columns, sharex="row", sharey="row", height_ratios=(1.5, 1)
+            *(2, columns),
+            sharex="row",
+            sharey="row",
+            squeeze=False,
+            height_ratios=(1.5, 1),
         )
         for name, (losses, points) in zip(names, axes.T, strict=False):
             draw_losses(losses, name, curves, recorded, noise)
@@ -357,28 +361,6 @@ def explore(names):
                 )
                 progress.update()
     return found
-
-
-def draw_background(ax, landscape):
-    left, right, bottom, top = landscape.window
-    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
-    height = np.maximum(landscape.height(x, y), landscape.levels[0])
-    ax.contourf(
-        x,
-        y,
-        height,
-        landscape.levels,
-        cmap=BACKGROUND,
-        norm=landscape.norm,
-        extend="both",
-        antialiased=False,
-    )
-    ax.plot(*landscape.start, "o", color="black", markersize=5)
-    ax.plot(*landscape.minimum, "*", color="gold", markersize=13, markeredgecolor="k")
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    ax.set(xticks=range(-3, 3), yticks=range(-1, 5), xlabel="x", ylabel="y")
-    ax.set(xlim=(left, right), ylim=(bottom, top))
-    ax.grid(visible=False)
 
 
 def draw_paths(title, walks, path):
