@@ -153,8 +153,6 @@ def _cells(row: ParameterRow, schedules: Mapping[str, str]) -> tuple[str, ...]:
         lr = "-"
     elif callable(row.lr):
         lr = schedules[_full(row.lr)[0]]
-    elif np.ndim(row.lr) > 0:
-        lr = f"{np.shape(row.lr)} {leaf_dtype(row.lr)}"
     else:
         lr = f"{_as_number(row.lr)}"
     decayed, frozen = ("yes" if x else "no" for x in (row.decayed, row.frozen))
