@@ -15,6 +15,7 @@ from ._numerics import is_zero
 from ._state import parts_of, state_fields
 from ._transformation import GradientTransformation
 from ._tree import PyTree, leaf_dtype, leaves_with_names
+from .schedules import from_function
 from .transforms._scaling import set_to_zero
 from .wrappers._partition import partition
 from .wrappers._scheduled import as_transformation
@@ -129,8 +130,9 @@ class Description:
 
 def _full(schedule: Any) -> tuple[str, str]:
     """A learning rate that is a function: all of it, and its name."""
-    name = getattr(schedule, "__name__", None)
-    if name is not None:
+    if isinstance(schedule, from_function):
+        function = schedule.function
+        name = getattr(function, "__name__", type(function).__name__)
         return name, name
     return repr(jax.tree.map(_as_number, schedule)), type(schedule).__name__
 
