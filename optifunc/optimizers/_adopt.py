@@ -65,7 +65,7 @@ def _adopt(
     shrinkage: Array,
     nesterov: bool,
 ) -> tuple[Array, Array, Array]:
-    # The last gradient is not in the divisor, and divided by it nearly independent.
+    # The last gradient is not in the divisor, so the two are nearly independent.
     divided = updates / jnp.maximum(sqrt(exp_avg_sq), eps)
     if bound is not None:
         divided = jnp.clip(divided, -bound, bound)

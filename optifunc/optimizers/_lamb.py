@@ -45,9 +45,9 @@ def lamb(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
-    - ``weight_decay``: decoupled decay, a part of what is scaled.
+    - ``weight_decay``: decoupled decay, which is scaled together with the direction.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
-    - ``trust_ratio_mask``: which updates are scaled, likewise.
+    - ``trust_ratio_mask``: which updates are scaled, in the same form.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

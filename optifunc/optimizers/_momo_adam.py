@@ -41,7 +41,7 @@ class StepByMomoAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``loss_avg``: float [], the average of the losses, from 0 and without correction.
+    - ``loss_avg``: float [], the average of the losses, from 0 and not debiased.
     - ``lb``: float [], the lower bound of the loss.
     - ``grad_dot_w``: for each parameter a float [], the average of the inner products
       of its gradients with the values at which they were taken, likewise.
@@ -198,8 +198,8 @@ def momo_adam(
         u = (p - min(lr / b, s) * d) / k - p
         u = p / k - min(lr / b, s) * d - p                    (without divide_step)
 
-    The rest is as in `momo`: inner products are over all parameters together, and
-    `update` needs the loss as ``value``. An adapted bound is divided by ``b``.
+    Otherwise, it works like `momo`: inner products are over all parameters together,
+    and `update` needs the loss as ``value``. An adapted bound is divided by ``b``.
 
     **Arguments:**
 

@@ -35,7 +35,7 @@ class step_with_proximal_decay(Stateless):
 
         u = (p - lr * g) / (1 + lr * weight_decay) - p
 
-    However large the decay is, no parameter changes its sign by it.
+    However large the decay is, it does not change the sign of a parameter.
 
     **Arguments:**
 
