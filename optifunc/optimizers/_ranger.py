@@ -24,7 +24,7 @@ def ranger(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """RAdam whose parameters slow ones follow from time to time.
+    """RAdam with slow parameters that periodically follow its own.
 
     ::
 
@@ -33,7 +33,7 @@ def ranger(
         p = p - lr * (d + weight_decay * p)                   at every update
         s = s + slow_step_size * (p - s),  p = s              at every sync_period-th
 
-    It is `lookahead` of `radam`; the slow parameters ``s`` begin as a copy of the
+    It is `lookahead` of `radam`; the slow parameters ``s`` start as a copy of the
     parameters, and `eval_params` returns them.
 
     **Arguments:**

@@ -28,8 +28,7 @@ def zeros_like_vectors(params: PyTree) -> PyTree:
 
 
 def factored_rsqrt(row: Array, column: Array) -> Array:
-    """The inverse root of each element's estimate from the means of rows and
-    columns."""
+    """The inverse root of each element's estimate from rows and columns."""
     mean = jnp.mean(row, axis=-1, keepdims=True)
     rows = 1 / sqrt(row / mean)
     return rows[..., :, None] * (1 / sqrt(column))[..., None, :]

@@ -43,7 +43,7 @@ def _divided_by_rms(
 
 @transformation
 class scale_by_corrected_rms(GradientTransformation):
-    """Divide by the root of the mean square, corrected for its start at 0.
+    """Divide by the root of the debiased mean square.
 
     ::
 
