@@ -32,7 +32,7 @@ class ScaleBySparseAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, dense.
+    - ``exp_avg``: the average of each parameter's gradients, dense.
     - ``exp_avg_sq``: the same for their squares, dense.
     """
 

@@ -39,8 +39,8 @@ class StepBySplusState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: the average of each parameter's gradients, from 0.
-    - ``ema``: for each parameter its average, from 0 and without correction, in at
-      least float32.
+    - ``ema``: the average of each parameter, from 0 and not debiased, in at least
+      float32.
     - ``sides``: a list for each parameter with, for each axis, the average of the
       gradient's products with itself over the other axis, in at least float32; None for
       an axis without a factor, and no axes for anything but a matrix.

@@ -94,7 +94,7 @@ class scale_by_stableadamw(GradientTransformation):
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
-        # Where a gradient is 0 it is what keeps the quotients finite.
+        # Keeps the quotients finite where a gradient is 0.
         check_range("eps", self.eps, above=0)
         check_range("weight_decay", self.weight_decay, at_least=0)
         if self.max_lr is not None:
@@ -128,7 +128,7 @@ class scale_by_stableadamw(GradientTransformation):
             state.exp_avg,
             state.exp_avg_sq,
             decayed,
-            # Averages with these weights need no correction: the first one is 1.
+            # Averages with these weights are debiased: the first weight is 1.
             weight1=as_scalar(1 - beta1) / one_minus_power(beta1, step),
             weight2=as_scalar(1 - beta2) / one_minus_power(beta2, step),
             eps=self.eps,

@@ -25,7 +25,8 @@ DECREASE = 1e-4
 CURVATURE = 0.9
 # The smallest and largest factors by which a new trial lengthens the step.
 LEAST_GROWTH, MOST_GROWTH = 0.01, 10.0
-# The share of the bracket that a trial must keep from its ends to count as progress.
+# The minimal distance of a trial from the bracket's ends to count as progress,
+# relative.
 MARGIN = 0.1
 # A bracket in which no parameter changes by this much is not divided further.
 SHORTEST = 1e-9
@@ -110,8 +111,8 @@ def _narrow(search: Search, trial: Point) -> Search:
     high = select(search.second_is_low, search.first, search.second)
     worse = _is_too_high(search, trial) | (trial.value >= low.value)
     solved = ~worse & _is_flat(search, trial)
-    # Where the function rises from the trial toward the high end, the solution lies on
-    # the other side, toward the old low end.
+    # If the function rises from the trial toward the high end, the solution is on the
+    # other side, toward the old low end.
     turned = ~solved & (trial.slope * (high.step_size - low.step_size) >= 0)
     new_low = select(worse, low, trial)
     new_high = select(worse, trial, select(turned, low, high))

@@ -129,7 +129,7 @@ def yogi(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Yogi: Adam whose second moment falls no faster than gradients push it.
+    """Yogi: Adam with a second moment that falls only as fast as gradients push it.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Small functions of optax's top level: averages, moments, safe numbers."""
+"""Small functions from optax's top level: averages, moments, safe numbers."""
 
 import jax
 import jax.numpy as jnp
