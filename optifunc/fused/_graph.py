@@ -84,8 +84,8 @@ class Node:
     **Arguments:**
 
     - ``name``: that of the primitive.
-    - ``operands``: what it is applied to.
-    - ``results``: what it computes.
+    - ``operands``: its operands.
+    - ``results``: its results.
     - ``eqn``: the equation of the jaxpr.
     """
 

@@ -39,7 +39,7 @@ class Operation:
     **Arguments:**
 
     - ``name``: that of JAX's primitive.
-    - ``operands``: what it is applied to.
+    - ``operands``: its operands.
     - ``dtype``: of its result.
     - ``options``: other parameters of the primitive, such as an exponent.
     """

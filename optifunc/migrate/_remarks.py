@@ -34,7 +34,7 @@ OF_TORCH: Mapping[str, str] = {
         "optimizer.grads and returns the loss"
     ),
     "parameters": (
-        "parameters: the optimizer takes a tree of arrays; afterwards their current "
+        "parameters: the optimizer takes a tree of arrays; afterward their current "
         "values are in optimizer.params"
     ),
 }

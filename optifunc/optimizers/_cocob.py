@@ -28,8 +28,7 @@ class StepByCocobState(NamedTuple):
     - ``reward``: what was won by following the gradients.
     - ``subgradients``: the negative sum of the gradients.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     scale: NonNegative

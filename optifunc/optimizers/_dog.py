@@ -35,8 +35,7 @@ class StepByDogState(NamedTuple):
     - ``distances``: with ``layerwise``, the distance of each parameter, else None.
     - ``sums_sq``: with ``layerwise``, the sum for each parameter, else None.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     step: Shared

@@ -26,8 +26,7 @@ class StepByDowgState(NamedTuple):
     - ``estim_sq_dist``: a float scalar, the largest squared distance so far.
     - ``weighted_sq_norm_grads``: the weighted sum of the gradients' squared norms.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     estim_sq_dist: Shared

@@ -194,7 +194,8 @@ def laprop(
 
     **Arguments:**
 
-    - ``lr``: the learning rate. In the mean each gradient has that of its own step.
+    - ``lr``: the learning rate. In the mean, each gradient has the rate of its own
+      step.
     - ``betas``: decay rates of the mean and of the squares, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay after the step, in units of ``lr``.

@@ -49,7 +49,7 @@ def lars(
 
     - ``lr``: the learning rate. Recipes have values of 1 and more.
     - ``momentum``: the weight of the old buffer (the number 0: no buffer).
-    - ``weight_decay``: L2 penalty, a part of what is scaled.
+    - ``weight_decay``: L2 penalty, which is scaled together with the gradient.
     - ``trust_coefficient``: the size of a step with ``lr=1`` relative to the
       parameter's.
     - ``eps``: added to the norm of the gradient.

@@ -362,7 +362,7 @@ def lbfgs(
     widest real dtype and at least float32, and ``2 * history_size`` such vectors.
     Donate the state to a jitted function to have it updated in place.
 
-    **Complex parameters:** real and imaginary parts are parameters of their own, as in
+    **Complex parameters:** real and imaginary parts are separate parameters, as in
     torch. ``updates`` is the conjugate of `jax.grad`'s result; ``value_fn`` is
     differentiated accordingly.
 

@@ -84,10 +84,10 @@ class scale_by_lbfgs(GradientTransformation):
     **State:** `ScaleByLbfgsState`: vectors in the parameters' widest real dtype and at
     least float32, and ``2 * memory_size`` such vectors.
 
-    **Complex parameters:** real and imaginary parts are parameters of their own; give
-    the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are separate parameters; pass the
+    conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is no whole
+    **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is not a whole
     number above 0, `ValueError` for other ``pairs``; at `update` `ValueError` if
     ``params`` is missing, if ``updates`` differs from it in structure or shape, or if
     the state is that of other parameters.

@@ -29,8 +29,8 @@ def check_matrices(
 ) -> None:
     """Check that every parameter is a matrix, or can be treated as one.
 
-    **Raises:** `TypeError` for what is not a real array, `ValueError` for too few axes,
-    or (where ``output_axis`` is None) more than two; both name the leaf.
+    **Raises:** `TypeError` for anything but a real array, `ValueError` for too few
+    axes, or (where ``output_axis`` is None) more than two; both name the leaf.
     """
     check_real(params, (name, "parameters"))
     for path, leaf in leaves_with_names(params):

@@ -43,10 +43,9 @@ class StepByMomoAdamState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``loss_avg``: float [], the average of the losses, from 0 and not debiased.
     - ``lb``: float [], the lower bound of the loss.
-    - ``grad_dot_w``: for each parameter a float [], the average of the inner products
-      of its gradients with the values at which they were taken, likewise.
-    - ``grad_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``grad_dot_w``: a float [] for each parameter, the average of the inner products
+      of its gradients with the values at which they were taken, not debiased.
+    - ``grad_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``grad_avg_sq``: the same for their squares.
     """
 

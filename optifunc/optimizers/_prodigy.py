@@ -56,8 +56,7 @@ class StepByProdigyState(NamedTuple):
     - ``exp_avg_sq``: the same for their squares.
     - ``s``: their weighted sum, whose size is the estimate's denominator.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     - ``decay``: the decay's state.
     """
 

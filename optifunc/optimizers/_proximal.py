@@ -41,7 +41,7 @@ class step_with_proximal_decay(Stateless):
 
     - ``lr``: the learning rate.
     - ``weight_decay``: the factor, at least 0.
-    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `masked`; None: all of them.
     """
 
     lr: Value

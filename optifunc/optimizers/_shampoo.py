@@ -430,8 +430,8 @@ def shampoo(
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``betas``: decay rates of the mean, in [0, 1), and of the products, in (0, 1];
-      1 stands for sums.
+    - ``betas``: decay rates of the mean, in [0, 1), and of the products, in (0, 1]; 1
+      means sums.
     - ``eps``: added to the eigenvalues, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``; `assemble` has others.
     - ``beta3``: the weight of the old mean in the average to precondition; None:

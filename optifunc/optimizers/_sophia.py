@@ -178,10 +178,10 @@ def sophia(
 
         updates, state = tx.update(grads, state, params, value_fn=value_fn)
 
-    An estimate costs about as much as two gradients. Where ``h`` is not above 0, as
-    before the first estimate, an element moves by ``lr`` along its sign. `sophia_g`
-    squares the gradients of sampled labels instead. This is optax's form, which
-    corrects the mean for its start.
+    An estimate costs about as much as two gradients. If ``h`` is not above 0, as before
+    the first estimate, an element moves by ``lr`` along its sign. `sophia_g` squares
+    the gradients of sampled labels instead. This is optax's form, which corrects the
+    mean for its start.
 
     **Arguments:**
 

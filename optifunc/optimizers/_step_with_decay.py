@@ -46,7 +46,7 @@ class step_with_decay(Stateless):
     - ``weight_decay``: the factor, at least 0.
     - ``decay``: ``"corrected"`` or ``"after"``.
     - ``peak_lr``: the largest learning rate, above 0; for corrected decay only.
-    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `masked`; None: all of them.
 
     **State:** ``()``.
 

@@ -80,7 +80,7 @@ def _restarted(exp_avg: Array, *, switches: Array) -> Array:
 
 @transformation
 class scale_by_swats(GradientTransformation):
-    """The direction of `swats`, which has the rule.
+    """The direction of `swats`.
 
     **Arguments:**
 

@@ -50,7 +50,7 @@ def state_shardings(tx: GradientTransformation, params: PyTree) -> PyTree:
     **Returns:** a tree like the state, of `jax.sharding.NamedSharding`; see
     `abstract_state`.
 
-    **Raises:** `ValueError` if no parameter lies on a mesh, or if they lie on several.
+    **Raises:** `ValueError` if no parameter is on a mesh, or if they are on several.
     """
     if mesh_of(params) is None:
         raise ValueError(

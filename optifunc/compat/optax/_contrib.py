@@ -185,7 +185,7 @@ def madgrad(
 
 
 def _products_from(gamma: Array, exp_avg: Any) -> Any:
-    """Averaged products by parameter, of which only the sum matters."""
+    """Averaged products by parameter; only their sum matters."""
     zeros: list[Any]
     treedef: Any
     zeros, treedef = jax.tree.flatten(scalars_like(exp_avg))

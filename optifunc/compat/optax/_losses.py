@@ -65,7 +65,7 @@ def masked_like(where: ArrayLike | None, logits: ArrayLike, axis: Any) -> Any:
 
 
 def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """`softmax_cross_entropy` with 0 where a label is 0, whatever the logit."""
+    """`softmax_cross_entropy` with 0 where a label is 0, for any logit."""
     labels, log_p = jnp.asarray(labels), jax.nn.log_softmax(jnp.asarray(logits))
     return -jnp.sum(jnp.where(labels == 0, 0, labels * log_p), axis=-1)
 
