@@ -385,8 +385,8 @@ def kron(
     - ``merge_dims``: treat a leaf with more than two axes as a matrix, of its first or
       last axis against the others, whichever is closer to square.
     - ``seed``: an integer of at least 0, from which `init` makes the key.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: those of two or
-      more axes.
+    - ``mask``: which parameters decay, see `assemble`; None: those with two or more
+      axes.
     - ``maximize``: climb instead of descending.
 
     All numbers except the counts may be arrays or schedules.

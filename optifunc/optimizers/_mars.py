@@ -242,8 +242,8 @@ def mars(
 
     **State:** `ScaleByMarsState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own with one norm; not with ``"mars-shampoo"``.
+    **Complex parameters:** real and imaginary parts are treated as separate
+    parameters with one norm; not with ``"mars-shampoo"``.
 
     **Raises:** `ValueError` for a number out of range, for an unknown ``mars_type``, at
     `init` for a parameter that is not a matrix with ``"mars-shampoo"``, and at `update`

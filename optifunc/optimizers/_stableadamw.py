@@ -184,9 +184,8 @@ def stableadamw(
     **State:** `ScaleByStableadamwState`, its trees in the parameters' shapes and
     dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, except that ``r`` is of both together; give the conjugate of `jax.grad`'s
-    result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    except that they share one ``r``; give the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, for a ``max_lr`` that is missing
     or unused, and at `update` if there is decay and ``params`` is missing.
