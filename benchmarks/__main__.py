@@ -146,7 +146,7 @@ def prepare() -> None:
 
 
 def measure(options: Options, peak: float | None, output: Path) -> Results:
-    """Everything that is asked for; what is done so far is saved after each task."""
+    """Run everything requested; the results so far are saved after each task."""
     results = Results(describe(peak))
     todo = tqdm(tasks(options), unit="task", disable=None)
     for task in todo:

@@ -20,7 +20,7 @@ def largest_difference(
         (np.max(np.abs(found[name] - b) / np.maximum(1, np.abs(b))).item(), name)
         for name, b in expected.items()
     )
-    # NaN is no number to compare with: the largest of all.
+    # NaN compares with nothing, so it counts as the largest difference.
     return max(differences, key=lambda pair: np.nan_to_num(pair[0], nan=np.inf))
 
 

@@ -181,7 +181,7 @@ class Torch(Contender):
 
 
 def chosen(contenders: Mapping[str, T], names: list[str] | None) -> dict[str, T]:
-    """Those that are asked for by name; all, if None is."""
+    """Those requested by name; all if ``names`` is None."""
     return {k: v for k, v in contenders.items() if names is None or k in names}
 
 

@@ -17,6 +17,6 @@ def trim() -> None:
 
 
 def release() -> None:
-    """Forget compiled programs besides."""
+    """Clear the compilation caches too."""
     jax.clear_caches()
     trim()

@@ -71,7 +71,7 @@ class Options:
     def pairs(
         self, defaults: dict[str, tuple[str, ...]]
     ) -> Iterator[tuple[Workload, Optimizer]]:
-        """The default pairs that are asked for; any, if both sides are named."""
+        """The requested default pairs; any pair, if both sides are named."""
         if self.workloads and self.optimizers:
             defaults = dict.fromkeys(self.optimizers, tuple(self.workloads))
         for name, workloads in defaults.items():

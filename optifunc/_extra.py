@@ -42,7 +42,7 @@ def adapted_extra(
         return restrict(value) if is_like(value, params) and not is_number else value
 
     def adapted(value: Any, is_loss: bool) -> Any:
-        # A tree may be callable too (a module); a function has no leaves of its own.
+        # A tree may also be callable (a module); a function has no leaves.
         if not callable(value) or not jax.tree_util.all_leaves([value]):
             return restricted(value, is_loss)
 

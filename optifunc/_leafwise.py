@@ -70,7 +70,7 @@ def elementwise(
 
     **Arguments:**
 
-    - ``outputs``, ``static``, ``inline``: as `leafwise` takes them.
+    - ``outputs``, ``static``, ``inline``: see `leafwise`.
     """
     return partial(_over_trees, outputs, frozenset(static), inline, _in_pairs, True)
 

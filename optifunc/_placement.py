@@ -1,8 +1,8 @@
-"""Arrays beside parameters: of their shapes and dtypes, and where they lie.
+"""Arrays that accompany parameters, with their shapes, dtypes and placement.
 
-A parameter may be sharded in three ways, each of which is known from another thing: a
-concrete array has a sharding; a traced one has it in its type if the axes of the mesh
-are explicit; if they are automatic, XLA decides, and is asked to decide alike.
+The sharding of a parameter is known in one of three ways: a concrete array has a
+sharding; a traced one has it in its type if the axes of the mesh are explicit; if they
+are automatic, XLA decides, and is made to decide alike.
 """
 
 import functools
@@ -34,17 +34,17 @@ from ._tree import (
     real_dtype,
 )
 
-# The memory of the host that devices reach by themselves.
+# The host memory that devices can access directly.
 HOST_MEMORY = "pinned_host"
 
 
 def copied(tree: PyTree) -> PyTree:
-    """``tree`` in arrays of its own, so that both can be donated."""
+    """A copy of ``tree``, so that both can be donated."""
     return _mapped(lambda leaf: jnp.array(leaf, copy=True), tree)
 
 
 def in_dtype_or_complex(tree: PyTree, dtype: Any) -> PyTree:
-    """``tree`` with its real leaves in ``dtype`` (None: as they are)."""
+    """``tree`` with its real leaves in ``dtype`` (None: unchanged)."""
 
     def convert(leaf: Any) -> Array:
         is_kept = dtype is None or jnp.iscomplexobj(leaf)
@@ -56,7 +56,7 @@ def in_dtype_or_complex(tree: PyTree, dtype: Any) -> PyTree:
 def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
     """A tree like ``tree`` filled with ``value``; keeps shape, dtype and sharding.
 
-    With ``both_parts`` also the imaginary parts of complex leaves are ``value``.
+    With ``both_parts``, the imaginary parts of complex leaves are also ``value``.
     """
 
     def fill(leaf: Any) -> Array:
@@ -66,7 +66,7 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
             filled = lax.full_like(leaf, lax.complex(part, part), dtype)
         else:
             filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
-        # A scalar leaf may have become ``value`` itself, and be donated some day.
+        # A scalar leaf may have become ``value`` itself, and be donated later.
         own = jnp.array(filled, copy=True) if filled.ndim == 0 else filled
         return _sharded_alike(own, leaf)
 
@@ -126,10 +126,10 @@ def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Arra
 
 
 def zeros_of_vectors(params: PyTree, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros, along whose last axis are all numbers of all parameters.
+    """Zeros with all numbers of all parameters along the last axis.
 
-    That axis is cut over all axes of the mesh that parameters are cut over, as far as
-    its length allows. Along automatic axes a compiled program does not know of them.
+    That axis is sharded over all mesh axes over which any parameter is sharded, as far
+    as its length allows. Along automatic axes, a compiled program does not know them.
     """
     zeros = jnp.zeros(shape, dtype)
     shardings = [*filter(None, map(known_sharding, jax.tree.leaves(params)))]
@@ -146,7 +146,7 @@ def zeros_of_vectors(params: PyTree, shape: tuple[int, ...], dtype: Any) -> Arra
 
 
 def known_sharding(leaf: Any) -> NamedSharding | None:
-    """How an array, or what stands for one, lies on a mesh; None if unknown."""
+    """The sharding of an array, or of its placeholder, on a mesh; None if unknown."""
     kind = jax.typeof(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
     sharding = getattr(kind, "sharding", None)
     return sharding if isinstance(sharding, NamedSharding) else None
@@ -176,9 +176,10 @@ def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
 
 
 def _spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
-    """``spec`` as JAX writes it for what is computed.
+    """``spec`` as JAX writes it for computed arrays.
 
-    Another spelling of the same sharding would compile the second step once more.
+    Another spelling of the same sharding would trigger recompilation of the second
+    step.
     """
     axes = [*spec]
     while axes and axes[-1] is None and AxisType.Explicit not in mesh.axis_types:
@@ -189,9 +190,9 @@ def _spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
 def _sharded_alike(constant: Array, leaf: Any) -> Array:
     """``constant``, of the shape of ``leaf``, sharded as XLA shards ``leaf``.
 
-    XLA shards the results of an elementwise operation as its operands, and a constant
-    as it likes. So this is an operation on both, whose result is the constant whatever
-    the leaf is; the barrier keeps XLA from seeing that too soon.
+    XLA shards the results of an elementwise operation like its operands, and a constant
+    as it likes. So this is an operation on both, whose result is the constant for any
+    leaf; the barrier keeps XLA from noticing that too soon.
     """
     if not isinstance(leaf, jax.core.Tracer) or not leaf.ndim or is_partly_manual():
         return constant
@@ -207,7 +208,7 @@ def is_partly_manual() -> bool:
 
 
 def scalars_like(tree: PyTree) -> PyTree:
-    """A 0 for each leaf, in the widest enabled float dtype, where it lies."""
+    """A 0 for each leaf, in the widest enabled float dtype, placed like the leaf."""
 
     def scalar_like(leaf: Any) -> Array:
         scalar = jnp.zeros((), jnp.result_type(float))
@@ -218,7 +219,7 @@ def scalars_like(tree: PyTree) -> PyTree:
 
 
 def replicated_beside(leaf: Any) -> Sharding | None:
-    """The sharding that is whole on each device of ``leaf``; None if it has none."""
+    """The replicated sharding on the devices of ``leaf``; None if it has none."""
     is_concrete = isinstance(leaf, Array) and not isinstance(leaf, jax.core.Tracer)
     if not is_concrete or not leaf.committed:
         return None
@@ -226,16 +227,16 @@ def replicated_beside(leaf: Any) -> Sharding | None:
     if isinstance(sharding, NamedSharding):
         kind = sharding.memory_kind
         return NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=kind)
-    # Of another sharding over several devices nobody knows how it takes other arrays.
+    # It is unknown how another sharding over several devices would take other arrays.
     return sharding if isinstance(sharding, SingleDeviceSharding) else None
 
 
 def placed_beside(state: PyTree, params: PyTree) -> PyTree:
-    """``state``, where what lies on no particular device is beside the parameters.
+    """``state`` with uncommitted arrays placed with the parameters.
 
     A parameter's state is replicated over its devices, and shared state over the
-    parameters' mesh. So the state that comes out of a compiled step lies where that lay
-    which went in, and the second step is not compiled again.
+    parameters' mesh. So the state that a compiled step returns is placed like its
+    input, and the second step is not compiled again.
     """
     leaves = jax.tree.leaves(params)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
@@ -263,13 +264,13 @@ def placed_beside(state: PyTree, params: PyTree) -> PyTree:
 
 
 def _is_anywhere(leaf: Any) -> bool:
-    """Whether ``leaf`` is an array that lies on no particular device."""
+    """Whether ``leaf`` is an array that is not bound to a device."""
     is_concrete = isinstance(leaf, Array) and not isinstance(leaf, jax.core.Tracer)
     return is_concrete and not leaf.committed
 
 
 def _tied(state: PyTree, params: list[Any]) -> PyTree:
-    """``state``, the smallest array of which depends on the parameters.
+    """``state``, with its smallest array depending on the parameters.
 
     A compiled program that ignores the parameters would put it on the first device.
     """
@@ -286,15 +287,15 @@ def _tied(state: PyTree, params: list[Any]) -> PyTree:
 
 
 def is_shape(leaf: Any) -> bool:
-    """Whether ``leaf`` stands for an array that is not there."""
+    """Whether ``leaf`` is a placeholder for an array."""
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
-    """The shapes and dtypes of ``function(params)``, which is not computed.
+    """The shapes and dtypes of ``function(params)``, without computing it.
 
-    Where the parameters are sharded over a mesh, so are the results, each as the
-    function would have it on a mesh with explicit axes.
+    If the parameters are sharded over a mesh, so are the results, each as the function
+    would shard it on a mesh with explicit axes.
     """
     mesh = mesh_of(params)
     if mesh is None:
@@ -323,7 +324,7 @@ def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
     with jax.sharding.use_abstract_mesh(explicit):
-        # Other than `jax.eval_shape`, it tells the memory.
+        # Unlike `jax.eval_shape`, it includes the memory.
         program, shapes = jax.make_jaxpr(function, return_shape=True)(
             jax.tree.map(on_explicit, params)
         )
@@ -333,9 +334,9 @@ def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
 
 
 def mesh_of(params: PyTree) -> Any:
-    """The mesh that the parameters, arrays or shapes, lie on; None without one.
+    """The mesh of the parameters, which may be arrays or shapes; None without one.
 
-    **Raises:** `ValueError` if they lie on several.
+    **Raises:** `ValueError` if they are on several.
     """
     shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(params))
     meshes = {s.mesh for s in shardings if isinstance(s, NamedSharding)}
@@ -346,7 +347,7 @@ def mesh_of(params: PyTree) -> Any:
 
 
 def mesh_in_force(mesh: Mesh) -> Any:
-    """``mesh``, in the form that programs for it are traced with."""
+    """``mesh``, in the form with which programs for it are traced."""
     abstract = jax.sharding.get_abstract_mesh()
     return mesh if abstract.empty else abstract
 
@@ -354,7 +355,7 @@ def mesh_in_force(mesh: Mesh) -> Any:
 def laid_along(array: Array, mesh: Mesh, spec: PartitionSpec) -> Array:
     """``array`` sharded over a mesh as ``spec`` says.
 
-    An axis that is ``PartitionSpec.UNCONSTRAINED`` stays as it is.
+    An axis that is ``PartitionSpec.UNCONSTRAINED`` does not change.
     """
     axes = [*spec, *[None] * (array.ndim - len(spec))]
 
@@ -383,11 +384,11 @@ def laid_along(array: Array, mesh: Mesh, spec: PartitionSpec) -> Array:
 def whole(array: Array, axes: int | None = None) -> Array:
     """``array`` gathered along the explicit axes of its mesh.
 
-    ``axes`` says how many of its last axes are meant; None: all of them.
+    ``axes`` is the number of trailing axes to gather; None: all of them.
 
-    Operations on matrices as a whole (products with themselves, factorizations) are
-    refused by JAX for arrays that are sharded along explicit axes. Along automatic
-    ones XLA gathers what it needs.
+    JAX rejects operations on whole matrices (products with themselves, factorizations)
+    for arrays that are sharded along explicit axes. Along automatic ones, XLA gathers
+    what it needs.
     """
     sharding: Any = jax.typeof(array).sharding
     kept = 0 if axes is None else array.ndim - axes
@@ -399,9 +400,9 @@ def whole(array: Array, axes: int | None = None) -> Array:
 
 
 def stacked_alike(arrays: Sequence[Array]) -> Array:
-    """Arrays of one shape with a new first axis.
+    """Arrays of the same shape with a new first axis.
 
-    Those that are sharded along explicit axes in different ways are gathered first.
+    Those that are sharded differently along explicit axes are gathered first.
     """
     kinds: Any = [jax.typeof(array).sharding for array in arrays]
     if any(kind != kinds[0] for kind in kinds):
@@ -410,9 +411,9 @@ def stacked_alike(arrays: Sequence[Array]) -> Array:
 
 
 def laid_like(array: Array, reference: Array) -> Array:
-    """``array``, sharded as ``reference``, of its shape, is.
+    """``array``, sharded like ``reference``, which has its shape.
 
-    Along automatic axes a compiled program decides that itself.
+    Along automatic axes, a compiled program decides this itself.
     """
     is_concrete = not any(isinstance(x, jax.core.Tracer) for x in (array, reference))
     own = getattr(reference, "sharding", None)
@@ -431,8 +432,8 @@ def laid_like(array: Array, reference: Array) -> Array:
 def on_whole_leaves(update: Callable[..., Any]) -> Callable[..., Any]:
     """A method ``update`` that sees arrays gathered along explicit axes of the mesh.
 
-    Its results are sharded as the updates and the state that came in. For rules that
-    mix the elements of an axis throughout.
+    Its results are sharded like its updates and state. Use it for rules that mix all
+    elements of an axis.
     """
 
     @functools.wraps(update)

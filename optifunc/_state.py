@@ -45,7 +45,7 @@ class Role(enum.Enum):
     """What a field of a state holds."""
 
     SHARED = "common to all parameters"
-    PER_PARAMETER = "for each parameter an array or a small tree of arrays"
+    PER_PARAMETER = "an array or a small tree of arrays for each parameter"
     NON_NEGATIVE = "per parameter, and never below 0"
     RESTARTING = "per parameter, and may start at its initial value in mid-run"
     CONCATENATED = "along the last axis all numbers of all parameters, leaf after leaf"

@@ -266,7 +266,7 @@ PUBLIC_NAMES: Mapping[str, str] = {
 def suggestion(
     name: str, known: Iterable[str], foreign: Mapping[str, str | tuple[str, ...]]
 ) -> str:
-    """The one of ``known`` that ``name`` stands for, or an empty string.
+    """The name in ``known`` that ``name`` refers to, or an empty string.
 
     **Arguments:**
 

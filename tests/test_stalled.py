@@ -30,7 +30,7 @@ def messages(call):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.995, 0.997, 0.999, 0.9999])
 def test_the_warning_is_right(dtype, decay):
-    """An average above a power of two, which falls towards 0 at its slowest."""
+    """An average above a power of two, which falls toward 0 at its slowest."""
     tx = of.ema_parameters(decay)
     start = jnp.asarray(1 + jnp.finfo(dtype).eps, dtype)
     warned = bool(messages(lambda: tx.init(start)))

@@ -1,1 +1,1 @@
-"""Other libraries' names, arguments and defaults over this library's own parts."""
+"""Other libraries' names, arguments and defaults on top of this library."""

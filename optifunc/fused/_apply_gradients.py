@@ -28,9 +28,8 @@ def apply_gradients(
 
     It is ``updates, state = tx.update(grads, state, params, **extra)`` and
     ``apply_updates(params, updates)``. In a compiled program on CPU, with the extra
-    ``optifunc[fused]``, both together are one pass over memory, as `fuse` makes it. Let
-    the program write over parameters and state (``donate_argnames``): that saves a
-    copy of them.
+    ``optifunc[fused]``, `fuse` combines both in one pass over memory. Donate parameters
+    and state (``donate_argnames``) to save a copy of them.
 
     **Arguments:**
 
@@ -38,7 +37,7 @@ def apply_gradients(
     - ``grads``: the gradients, with the structure of the parameters.
     - ``state``: the state that ``tx.init(params)`` or the last step returned.
     - ``params``: the parameters.
-    - ``extra``: what ``tx.update`` needs besides, such as ``value``.
+    - ``extra``: other arguments that ``tx.update`` needs, such as ``value``.
 
     **Returns:** ``(params, state)``.
 

@@ -2,9 +2,9 @@
 
 A cluster is a set of operations on single elements that can run in one loop: no value
 leaves it, passes through something that is not elementwise, and comes back. The depth
-of an operation tells: how often a value, on its way from the inputs to it, has left
-kernels for XLA's operations. Operations of one depth are a cluster if they are
-connected: one reads what another has computed, or both read the same array.
+of an operation is how often a value, on its way from the inputs to it, has left kernels
+for XLA's operations. Operations of the same depth form a cluster if they are connected:
+one reads what another has computed, or both read the same array.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from ._compiler import has_half_precision
 from ._graph import Graph, Node, Value
 from ._operations import OPERATIONS, is_known
 
-# A kernel sees all elements of an array in one row, so that these are nothing to it.
+# A kernel sees all elements of an array in one row, so it can ignore these.
 VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
-# What XLA computes in one loop with its neighbors. Where a kernel does not know such an
-# operation, all that is connected with it stays with XLA: kernels before and after it
+# Operations that XLA computes in one loop with their neighbors. If kernels do not
+# support one, everything connected to it stays with XLA: kernels before and after it
 # would write to memory what XLA's loop keeps in registers.
 LOOPS = {
     *("exp", "exp2", "log", "expm1", "log1p", "logistic", "tanh", "pow", "cbrt"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
     *("atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma", "nextafter"),
     *("rem", "real", "imag", "complex", "conj", "reduce_precision", "population_count"),
-    *OPERATIONS,  # of dtypes that they do not know, or along rows and columns
+    *OPERATIONS,  # with unsupported dtypes, or along rows and columns
 }
-# What XLA computes where it is read, such as a row for all rows; a kernel would have to
-# read it from memory.
+# Operations that XLA computes where their result is read, such as broadcasting a row; a
+# kernel would have to read the result from memory.
 SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
-# What passes the elements of arrays on, in other arrays.
+# Operations that pass elements on to other arrays.
 MOVES = {"concatenate", "slice", "split"}
 
 
@@ -61,7 +61,7 @@ def divide(graph: Graph) -> Division:
 
 
 def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
-    """For each node the least depth that it can have."""
+    """The smallest possible depth of each node."""
     depths: dict[Node, int] = {}
     for node in nodes:
         depths[node] = 0
@@ -74,7 +74,7 @@ def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
 
 
 def _delay(nodes: list[Node], fusible: set[Node], depths: dict[Node, int]) -> None:
-    """Move what kernels compute to the depth at which it is first read.
+    """Move the kernels' operations to the depth at which their result is first read.
 
     A kernel then need not write it for a later one.
     """
@@ -116,7 +116,7 @@ def is_view(node: Node) -> bool:
 
 
 def is_elementwise(node: Node) -> bool:
-    """Whether a node is an operation on single elements that kernels know."""
+    """Whether a node is an operation on single elements that kernels support."""
     size = node.result.size if len(node.results) == 1 else 0
     if size <= 1 or any(value.size not in (1, size) for value in node.operands):
         return False
@@ -130,7 +130,7 @@ def _fusible(nodes: list[Node]) -> set[Node]:
     """The nodes that kernels may compute."""
     fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
     fusible -= _beside_loops(nodes, fusible)
-    # What XLA alone reads, such as the squares of a norm, it fuses into what reads it.
+    # XLA fuses values that only it reads, such as the squares of a norm.
     for node in reversed(nodes):
         value = node.result if node in fusible else None
         if value and not value.is_result and fusible.isdisjoint(value.readers):
@@ -154,7 +154,8 @@ def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
         reached.add(node)
         arrays = [value for value in node.operands if value.size > 1]
         neighbors: set[Any] = {value.node for value in arrays}
-        # Who reads the same, too: it must not write over what XLA's loop still reads.
+        # Also others that read the same, which must not overwrite what XLA's loop still
+        # reads.
         for value in (*arrays, *node.results):
             neighbors.update(value.readers)
         pending += neighbors & carriers - reached

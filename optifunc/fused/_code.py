@@ -1,8 +1,8 @@
 """LLVM's form of a program: a loop over a block of elements.
 
-One iteration reads an element of each array, computes, and writes. A result may lie in
-the memory of an array that is read, at the same place: each iteration reads all before
-it writes, and LLVM is told that no iteration depends on another.
+One iteration reads an element of each array, computes, and writes. A result may be in
+the memory of an array that is read, at the same position: each iteration reads
+everything before it writes, and LLVM is told that no iteration depends on another.
 """
 
 from ._operations import OPERATIONS
@@ -19,7 +19,7 @@ FREE = ", !llvm.access.group !3"
 
 
 class Code:
-    """Lines of LLVM's language, each of which defines a name.
+    """Lines of LLVM IR, each of which defines a name.
 
     **Arguments:**
 
@@ -71,7 +71,7 @@ class Code:
         bias = self.line(f"add i32 {odd}, 32767")
         moved = self.line(f"add i32 {bits}, {bias}")
         cut = self.line(f"and i32 {moved}, -65536")
-        # A NaN must not be carried over into an infinity.
+        # A NaN must not become an infinity.
         quiet = self.line(f"or i32 {bits}, 4194304")
         nan = self.line(f"fcmp uno float {value}, {value}")
         kept = self.line(f"and i32 {quiet}, -65536")
@@ -79,7 +79,7 @@ class Code:
         return self.line(f"bitcast i32 {chosen} to float")
 
     def widened(self, value: str, kind: Type) -> str:
-        """A value as it is in memory, as it is computed with."""
+        """Convert a value from its form in memory to its form in registers."""
         if kind.is_bool:
             return self.line(f"trunc i8 {value} to i1")
         if kind.stored == "half":
@@ -91,7 +91,7 @@ class Code:
         return value
 
     def narrowed(self, value: str, kind: Type) -> str:
-        """A value, which is already rounded, as it is in memory."""
+        """Convert an already rounded value to its form in memory."""
         if kind.is_bool:
             return self.line(f"zext i1 {value} to i8")
         if kind.stored == "half":
@@ -103,7 +103,7 @@ class Code:
         return value
 
     def read_scalars(self) -> None:
-        """Read what is the same for all elements, before the loop."""
+        """Read values that are the same for all elements, before the loop."""
         for number, array in enumerate(self.program.reads):
             if array.is_scalar:
                 kind = TYPES[array.dtype]

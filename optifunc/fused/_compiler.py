@@ -1,8 +1,9 @@
-"""Programs as functions that XLA can call, compiled by LLVM for the processor at hand.
+"""Programs as functions that XLA can call, compiled by LLVM for this processor.
 
 A function is registered under a name that is a hash of its program. So a compiled step
-that JAX's persistent cache hands to another process names what that process has
-registered too, as it has lowered the step to look it up; no address is in it.
+that JAX's persistent cache passes to another process refers to a function that this
+process has also registered, because it lowered the step to look it up. The step
+contains no address.
 """
 
 import ctypes
@@ -39,12 +40,12 @@ def is_supported() -> bool:
 
 @cache
 def is_installed() -> bool:
-    """Whether llvmlite is there; does not import it."""
+    """Whether llvmlite is installed, without importing it."""
     return find_spec("llvmlite") is not None
 
 
 def is_wanted() -> bool:
-    """Whether the user has not switched kernels off."""
+    """Whether the user has not disabled kernels."""
     return os.environ.get("OPTIFUNC_FUSED", "1") != "0"
 
 
@@ -160,7 +161,7 @@ def _compiler() -> Compiler:
 
 @cache
 def has_half_precision() -> bool:
-    """Whether the processor converts float16 by an instruction."""
+    """Whether the processor has an instruction to convert float16."""
     import llvmlite.binding as llvm
 
     return bool(llvm.get_host_cpu_features().get("f16c"))

@@ -38,15 +38,15 @@ class Execution:
     **Arguments:**
 
     - ``closed``: the jaxpr.
-    - ``order``: for each input, if it may be written over, a number that says when it
-      has its turn; otherwise None.
+    - ``order``: for each input, its position in the order of reuse, if it may be
+      overwritten; otherwise None.
     """
 
     def __init__(self, closed: core.ClosedJaxpr, order: Sequence[int | None]) -> None:
         self.graph, self.steps = plan(closed)
         calls = [step for step in self.steps if isinstance(step, Call)]
         self.memory = written_over(calls, _memory(self.graph, order))
-        # Compiled now, while there is another way.
+        # Compile now, while there is still an alternative.
         self.targets = {call: target(call.program) for call in calls}
 
     def __call__(self, *args: Any) -> list[Any]:
@@ -83,15 +83,15 @@ class Execution:
 
         **Arguments:**
 
-        - ``operands``: what it reads.
-        - ``begun``: vectors of which calls before it have written other parts.
+        - ``operands``: what it reads. - ``begun``: vectors of which earlier calls have
+          written other parts.
         """
         place = {value: i for i, value in enumerate(call.inputs)}
         pairs = []
         for i, value in enumerate(call.outputs):
             given = self.memory.get(value)
             if given is not None:
-                # Of a vector that is written over, what is not yet written is as given.
+                # The unwritten part of an overwritten vector is unchanged.
                 operands[place[given]] = begun.get(value, operands[place[given]])
                 pairs.append((place[given], i))
             elif value in begun:
@@ -108,9 +108,10 @@ class Execution:
 
 
 def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:
-    """For results the inputs in whose memory they may be written.
+    """The inputs in whose memory results may be written.
 
-    As JAX pairs donated arguments: each result with the first input of its type.
+    Like JAX for donated arguments, this pairs each result with the first input of its
+    type.
     """
     turns = [(turn, i) for i, turn in enumerate(order) if turn is not None]
     free: dict[Any, list[Value]] = {}

@@ -1,4 +1,4 @@
-"""Functions of trees as fused ones."""
+"""Fusing functions of trees."""
 
 import functools
 import warnings
@@ -26,23 +26,23 @@ def fuse(function: F) -> F:
 
         step = jax.jit(step, donate_argnames=("params", "state"))
 
-    XLA's CPU compiler makes a loop for each result: a step of AdamW, which has three,
-    reads the gradient three times. Here the elementwise operations that belong together
-    become one kernel with several results, compiled by LLVM for the processor at hand
-    and run on XLA's threads. What is not elementwise, such as a norm or a product of
-    matrices, stays with XLA. It serves any function of arrays, with optax's
-    transformations as well; `apply_gradients` is the ready-made step.
+    XLA's CPU compiler creates a loop for each result: a step of AdamW, which has three,
+    reads the gradient three times. This function combines elementwise operations that
+    belong together in one kernel with several results, which LLVM compiles for this
+    processor and XLA's threads run. Operations that are not elementwise, such as a norm
+    or a matrix product, stay with XLA. It works for any function of arrays, including
+    optax's transformations; `apply_gradients` is the ready-made step.
 
-    The result is compiled as by `jax.jit`, and may be used inside of it and around it.
-    It is what ``function`` is, up to rounding (a product and a sum may be contracted,
-    as XLA may do too): `jax.vmap`, `jax.grad`, `jax.lax.scan`, `jax.checkpoint` and
-    `jax.shard_map` of it are those of ``function``.
+    The result is compiled as by `jax.jit`, and may be used inside or outside it. It
+    equals ``function`` up to rounding (a product and a sum may be contracted, which XLA
+    may also do). `jax.vmap`, `jax.grad`, `jax.lax.scan`, `jax.checkpoint` and
+    `jax.shard_map` work as for ``function``.
 
-    It is left to XLA as a whole elsewhere than on Linux on x86-64, in programs that
-    XLA partitions over several devices (inside `jax.shard_map` it is not), in programs
-    for `jax.export`, and where the extra ``optifunc[fused]`` is not installed, of which
-    a `UserWarning` says so once. Operations that kernels do not know (`jax.numpy.exp`,
-    complex numbers) are left to XLA with all that is connected with them.
+    XLA compiles the whole function on platforms other than Linux on x86-64, in programs
+    that it partitions over several devices (but not inside `jax.shard_map`), in
+    programs for `jax.export`, and if the extra ``optifunc[fused]`` is not installed, in
+    which case there is one `UserWarning`. XLA also compiles operations that kernels do
+    not support (`jax.numpy.exp`, complex numbers), with everything connected to them.
 
     **Arguments:**
 
@@ -63,7 +63,7 @@ def fuse(function: F) -> F:
 def fused_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)`` as one fused call.
 
-    Leaves that are not arrays, such as the functions in a module, stay as they are.
+    Leaves that are not arrays, such as the functions in a module, do not change.
     """
     structure: Any
     leaves, structure = jax.tree.flatten((args, kwargs))
@@ -96,7 +96,7 @@ def _notice_what_is_missing() -> None:
         and jax.default_backend() == "cpu"
     ):
         warnings.warn(
-            "of.fuse needs llvmlite, which is not installed, and leaves functions as "
-            "they are: pip install 'optifunc[fused]'",
+            "of.fuse needs llvmlite, which is not installed, and leaves functions "
+            "unchanged: pip install 'optifunc[fused]'",
             stacklevel=4,
         )

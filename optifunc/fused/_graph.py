@@ -1,4 +1,4 @@
-"""A jaxpr as a graph, in which calls are written out and what nobody needs left out."""
+"""A jaxpr as a graph with inlined calls and without unused operations."""
 
 import math
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ def dtype_name(dtype: Any) -> str:
 
 
 class Value:
-    """An array: an input, a constant, what a node computes, or a part of another.
+    """An array: an input, a constant, a node's result, or a part of another.
 
     **Arguments:**
 
     - ``aval``: its type.
     - ``node``: the node that computes it.
-    - ``constant``: what it is, if that is known.
-    - ``base``, ``offset``: the array in whose memory it lies, and where it starts.
+    - ``constant``: its value, if known.
+    - ``base``, ``offset``: the array that contains its memory, and where it starts.
     """
 
     __slots__ = (
@@ -60,18 +60,18 @@ class Value:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is one number that is known now."""
+        """Whether it is one known number."""
         known = self.constant
         return known is not None and isinstance(known, NUMBERS) and np.ndim(known) == 0
 
     @property
     def buffer(self) -> "Value":
-        """The array in whose memory it lies."""
+        """The array that contains its memory."""
         return self if self.base is None else self.base
 
     @property
     def source(self) -> "Node | None":
-        """The node that computes it or what it is a part of."""
+        """The node that computes it or the array that contains it."""
         return self.node if self.base is None or self.node else self.base.node
 
 
@@ -84,8 +84,8 @@ class Node:
     **Arguments:**
 
     - ``name``: that of the primitive.
-    - ``operands``: what it is applied to.
-    - ``results``: what it computes.
+    - ``operands``: its operands.
+    - ``results``: its results.
     - ``eqn``: the equation of the jaxpr.
     """
 
@@ -133,7 +133,7 @@ def graph(closed: core.ClosedJaxpr) -> Graph:
 def written_out(
     closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
 ) -> list[Value]:
-    """Add the nodes of a jaxpr and of all that it calls; returns its results."""
+    """Add the nodes of a jaxpr and of everything it calls; returns its results."""
     jaxpr = closed.jaxpr
     values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
     for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
@@ -158,7 +158,7 @@ def written_out(
 
 
 def needed(nodes: Sequence[Node], results: Sequence[Value]) -> list[Node]:
-    """The nodes on which results depend; notes who reads each value."""
+    """The nodes on which results depend; records the readers of each value."""
     for node in nodes:
         for value in (*node.operands, *node.results):
             value.readers = []

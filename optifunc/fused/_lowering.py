@@ -1,4 +1,4 @@
-"""The program of a fused function: kernels where they can be, and XLA elsewhere."""
+"""The program of a fused function: kernels where possible, and XLA elsewhere."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ lower_plainly: Any = mlir.lower_fun(plain, multiple_results=True)
 
 
 def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
-    """The program on CPU: with kernels, if that can be."""
+    """The program on CPU, with kernels if possible."""
     if _is_local(ctx.module_context) and can_compile():
         try:
             execution = Execution(jaxpr, list(map(written_over, operands)))
@@ -36,16 +36,17 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
 
 
 def can_compile() -> bool:
-    """Whether this process can compile kernels, and may."""
+    """Whether this process can and may compile kernels."""
     is_possible = compiler.is_supported() and compiler.is_installed()
     return is_possible and compiler.is_wanted()
 
 
 def _is_local(module: Any) -> bool:
-    """Whether the arrays of a program are what its kernels would be given.
+    """Whether a program's kernels would receive its arrays as they are.
 
-    XLA cuts the arrays of a partitioned program into pieces, and cannot cut a kernel;
-    inside of `jax.shard_map` they have been cut. An exported program runs elsewhere.
+    XLA partitions the arrays of a partitioned program, but cannot partition a kernel;
+    inside `jax.shard_map`, they are already partitioned. An exported program runs
+    elsewhere.
     """
     if module.lowering_parameters.for_export:
         return False
@@ -59,11 +60,11 @@ def _is_local(module: Any) -> bool:
 
 
 def written_over(operand: Any) -> int | None:
-    """When an operand has its turn to be written over; None: it may not be.
+    """The position of an operand in the order of reuse; None: it must be kept.
 
-    A program may write over its arguments if they are donated. The arguments of a
-    loop's body or of an inner function may be written over as far as is known here;
-    where that is wrong, XLA copies them before.
+    A program may overwrite its arguments if they are donated. The arguments of a loop's
+    body or of an inner function may be overwritten as far as is known here; if that is
+    wrong, XLA copies them first.
     """
     if not isinstance(operand, mlir.ir.BlockArgument):
         return None
@@ -72,7 +73,7 @@ def written_over(operand: Any) -> int | None:
     if "arg_attrs" in function.attributes:
         given = function.attributes["arg_attrs"][number]
     if "tf.aliasing_output" in given:
-        # JAX has paired donated arguments and results: in this order the pairs are its.
+        # JAX has paired donated arguments and results: this order gives the same pairs.
         return int(given["tf.aliasing_output"].value)
     is_donated = "jax.buffer_donor" in given
     return number if is_donated or not _is_main(function) else None

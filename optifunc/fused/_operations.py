@@ -1,8 +1,7 @@
-"""The operations that kernels know, each by the instructions that compute it.
+"""The operations that kernels support, each with the instructions that compute it.
 
-An operation is here if it takes a few vector instructions and gives what XLA gives, up
-to the contraction of a product and a sum. What is missing, such as exponentials, stays
-with XLA.
+An operation is included if it takes a few vector instructions and equals XLA's, up to
+the contraction of a product and a sum. Others, such as exponentials, stay with XLA.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 Emitter: TypeAlias = Callable[["Code", Operation], str]
 
-# A product and a sum may be contracted into one instruction; no other freedom is taken.
+# A product and a sum may be contracted into one instruction; nothing else is relaxed.
 FAST = "contract"
 
 
@@ -93,7 +92,7 @@ def _not(code: "Code", operation: Operation) -> str:
 
 
 def _shift(name: str) -> Emitter:
-    """A shift; by the width or more all bits are those that come in."""
+    """A shift; by the width or more, all bits are those shifted in."""
 
     def emit(code: "Code", operation: Operation) -> str:
         kind, (x, by) = _operands(code, operation)
@@ -223,7 +222,7 @@ def _convert(code: "Code", operation: Operation) -> str:
         x = code.line(f"{name} {old.computed} {x} to {new.computed}")
         return code.rounded(x, new)
     if old.is_float:
-        # What does not fit becomes the nearest integer that does, and NaN 0.
+        # A number that does not fit becomes the nearest integer, and NaN becomes 0.
         name = f"llvm.fpto{'s' if new.is_signed else 'u'}i.sat"
         full = f"{name}.{new.suffix}.{old.suffix}"
         return code.call(full, new.computed, (old.computed, x))
@@ -254,7 +253,7 @@ class Rule(NamedTuple):
     domain: int
 
     def takes(self, kind: Type) -> bool:
-        """Whether it is for numbers of this type."""
+        """Whether it supports numbers of this type."""
         if self.domain == FLOATS:
             return kind.is_float
         if self.domain == BITS:
@@ -302,7 +301,7 @@ OPERATIONS: dict[str, Rule] = {
 
 
 def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:
-    """What a program keeps of a primitive's parameters."""
+    """The parameters of a primitive that a program keeps."""
     if name == "integer_pow":
         return (int(params["y"]),)
     if name == "round":
@@ -311,7 +310,7 @@ def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
-    """Whether kernels know an operation on operands of these dtypes.
+    """Whether kernels support an operation on operands of these dtypes.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""A function as XLA's operations and calls of kernels, in an order that works."""
+"""A function as XLA's operations and kernel calls, in a valid order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ._operations import options_of
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
 from ._segments import segmented
 
-# Leaves with the same program share calls with about so many buffers: XLA's time to
+# Leaves with the same program share calls with about this many buffers: XLA's time to
 # compile a call grows with the square of their number.
 BUFFERS_A_CALL = 300
 
@@ -30,7 +30,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """Groups of one program, computed by one call."""
+    """Groups with the same program, computed by one call."""
 
     program: Program
     groups: tuple[Group, ...]
@@ -48,11 +48,12 @@ class Call:
         return list(dict.fromkeys(writes))
 
     def table(self, operands: int) -> tuple[int, ...]:
-        """What the runtime is told of the groups: see runtime.c.
+        """The description of the groups for the runtime: see runtime.c.
 
         **Arguments:**
 
-        - ``operands``: how many arrays the call is given; results come after them.
+        - ``operands``: the number of arrays that the call receives; results come after
+          them.
         """
         reads = {value: i for i, value in enumerate(self.inputs)}
         writes = {value: operands + i for i, value in enumerate(self.outputs)}
@@ -69,15 +70,15 @@ class Call:
 def written_over(
     calls: Sequence[Call], memory: dict[Value, Value]
 ) -> dict[Value, Value]:
-    """For results the inputs in whose memory their calls may write them.
+    """The inputs in whose memory calls may write results.
 
-    That is: where all calls that write parts of the result read the input, and each
-    group only what lies at the same place as what it writes; another group may read
-    after this one has written.
+    This requires that all calls that write parts of the result read the input, and each
+    group reads only what is at the same place as what it writes, because another group
+    may read after this one has written.
 
     **Arguments:**
 
-    - ``memory``: for results of the whole, the inputs that are to be written over.
+    - ``memory``: for results of the whole function, the inputs to overwrite.
     """
     reads: dict[tuple[Call, Value], set[tuple[Group, int]]] = {}
     writes: dict[Value, dict[Call, set[tuple[Group, int]]]] = {}
@@ -120,8 +121,8 @@ def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
 def _steps(graph: Graph) -> list[Step] | None:
     """The steps that compute a graph; None if XLA would have to write to a vector.
 
-    Views are no steps: whoever needs one outside of its cluster takes it of what it
-    shows. Nor are vectors that kernels write the parts of.
+    Views are not steps: outside their cluster, they are computed from the array that
+    they show. Nor are vectors whose parts kernels write.
     """
     division = divide(graph)
     steps: dict[int, list[Step]] = {}
@@ -163,7 +164,7 @@ def _group(cluster: Cluster) -> Group:
         return reads.setdefault(value, Read(len(reads)))
 
     def is_needed(value: Value) -> bool:
-        """Outside of the cluster, itself or by a view of it."""
+        """Outside the cluster, directly or through a view of it."""
         return value.is_result or any(
             node not in members or (is_view(node) and is_needed(node.result))
             for node in value.readers

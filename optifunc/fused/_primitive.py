@@ -1,8 +1,8 @@
 """The primitive of a fused function, and how JAX's transformations treat it.
 
-It holds a jaxpr, and means what the jaxpr means. What transforms the primitive
-transforms the jaxpr. Whether kernels compute it is decided when it is lowered, when
-platform and devices are known.
+It holds a jaxpr and has the same meaning. Transformations of the primitive transform
+the jaxpr. Whether kernels compute it is decided when it is lowered, when platform and
+devices are known.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ fused_p.multiple_results = True
 def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
     """``function(*args)``, a function of arrays that returns several, fused."""
     closed = jax.make_jaxpr(function)(*args)
-    # Collectives over named axes and output; types that JAX has yet to take apart.
+    # Collectives over named axes, and output; types that JAX has not yet lowered.
     if closed.effects or getattr(closed.jaxpr, "is_high", False):
         return list(core.jaxpr_as_fun(closed)(*args))
-    # What is closed over may be traced, so that it must be an operand.
+    # Closed-over values may be traced, so they must be operands.
     names = closed.jaxpr.debug_info._replace(arg_names=None)
     invars = [*closed.jaxpr.constvars, *closed.jaxpr.invars]
     jaxpr = closed.jaxpr.replace(constvars=[], invars=invars, debug_info=names)
@@ -50,10 +50,10 @@ def _batch(
 def _differentiate(
     args: Sequence[Any], tangents: Sequence[Any], *, jaxpr: core.ClosedJaxpr
 ) -> tuple[Sequence[Any], Sequence[Any]]:
-    """As the plain function: its derivative may need all that is in between."""
+    """Like the plain function: its derivative may need all intermediate values."""
     varying = [i for i, tangent in enumerate(tangents) if type(tangent) is not ad.Zero]
     primals, given = (tuple(x[i] for i in varying) for x in (args, tangents))
-    # Tangents of integers are of JAX's dtype float0, which stands for zero here too.
+    # Tangents of integers have JAX's dtype float0, which also means zero here.
     results: tuple[Sequence[Any], Sequence[Any]] = jax.jvp(
         _of_some(args, varying, jaxpr), primals, given
     )
@@ -91,5 +91,5 @@ batching.primitive_batchers[fused_p] = _batch
 ad.primitive_jvps[fused_p] = _differentiate
 ad.primitive_transposes[fused_p] = _transpose
 mlir.register_lowering(fused_p, lower_plainly)
-# Not once for several calls: each has operands of its own, which it may write over.
+# Not once for several calls: each has separate operands, which it may overwrite.
 mlir.register_lowering(fused_p, lower, platform="cpu", cacheable=False)

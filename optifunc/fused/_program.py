@@ -1,4 +1,4 @@
-"""What a kernel computes for each element: a program without loops and branches."""
+"""What a kernel computes for each element: a program without loops or branches."""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,7 +16,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Computed:
-    """What an earlier operation of the program has computed."""
+    """The result of an earlier operation of the program."""
 
     number: int
 
@@ -39,9 +39,9 @@ class Operation:
     **Arguments:**
 
     - ``name``: that of JAX's primitive.
-    - ``operands``: what it is applied to.
+    - ``operands``: its operands.
     - ``dtype``: of its result.
-    - ``options``: what else the primitive is told, such as an exponent.
+    - ``options``: other parameters of the primitive, such as an exponent.
     """
 
     name: str

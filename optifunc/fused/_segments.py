@@ -1,10 +1,10 @@
-"""Vectors that are leaves laid end to end, taken for the leaves that they consist of.
+"""Vectors of concatenated leaves, replaced by the leaves that they consist of.
 
-`flatten` joins leaves into vectors, whose state it keeps, and splits the updates again.
-To XLA that is a copy of every array on both ways. Here what is computed of such a
-vector is computed leaf by leaf: a kernel reads a leaf where it lies, and reads and
-writes its part of the state by an offset. Nothing is joined and nothing is split, and a
-step over a thousand leaves has a few buffers of state and not thousands.
+`flatten` joins leaves into vectors, for which it keeps state, and splits the updates
+again. In XLA, this copies every array twice. Here, such vectors are processed leaf by
+leaf: a kernel reads a leaf in place, and reads and writes its part of the state at an
+offset. Nothing is joined or split, and a step over a thousand leaves has a few buffers
+of state instead of thousands.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def segmented(graph: Graph) -> Graph | None:
 
 
 def _layouts(nodes: list[Node]) -> dict[int, Sizes]:
-    """By the size of a vector the sizes of its leaves, where they are no question."""
+    """The sizes of a vector's leaves by the size of the vector, if unambiguous."""
     found: dict[int, set[Sizes]] = {}
     for node in nodes:
         if node.name == "concatenate" and len(node.result.aval.shape) == 1:
@@ -50,7 +50,7 @@ def _layouts(nodes: list[Node]) -> dict[int, Sizes]:
         else:
             continue
         found.setdefault(sum(sizes), set()).add(sizes)
-    # A kernel takes what has one element for a scalar.
+    # A kernel treats an array with one element as a scalar.
     return {
         total: sizes
         for total, (sizes, *others) in found.items()
@@ -59,7 +59,7 @@ def _layouts(nodes: list[Node]) -> dict[int, Sizes]:
 
 
 def _pieces(node: Node) -> list[Value]:
-    """What a vector is joined of; `jax.numpy.concatenate` joins many in stages."""
+    """The parts of a vector; `jax.numpy.concatenate` joins many in stages."""
     pieces: list[Value] = []
     for value in node.operands:
         inner = value.node
@@ -79,7 +79,7 @@ def _cut(
     replaced: dict[Value, Value] = {}
 
     def column(value: Value, sizes: Sizes) -> list[Value]:
-        """For each part what an operand is; a vector from outside lies in memory."""
+        """The operand for each part; a vector from outside is in memory."""
         if value.size == 1:
             return [value] * len(sizes)
         if value not in parts:
@@ -114,7 +114,7 @@ def _cut(
 
 
 def _join(value: Value, parts: list[Value]) -> Node:
-    """The vector that its parts are written into."""
+    """The vector into which its parts are written."""
     join = Node("join", tuple(parts), (Value(value.aval),))
     start = 0
     for part in parts:

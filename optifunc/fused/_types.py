@@ -1,7 +1,7 @@
-"""How numbers of each dtype are kept in memory and computed with, in LLVM's terms.
+"""How numbers of each dtype are stored and computed, in LLVM's terms.
 
-The narrow floats are computed with in float32 and rounded after each operation, to the
-nearest and then to even, as XLA does.
+Narrow floats are computed in float32 and rounded after each operation, to nearest even,
+as XLA does.
 """
 
 import struct
@@ -40,7 +40,7 @@ class Type:
 
     @property
     def suffix(self) -> str:
-        """What the names of LLVM's intrinsics end in."""
+        """The suffix of the names of LLVM's intrinsics."""
         return {"float": "f32", "double": "f64"}.get(self.computed, self.computed)
 
 
@@ -66,5 +66,5 @@ def constant(value: Number) -> str:
     if kind.computed == "float":
         with np.errstate(over="ignore"):
             exact = float(np.float32(exact))
-    # The bits of a double, also where the number is a float.
+    # The bits of a double, even if the number is a float.
     return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"

@@ -16,18 +16,18 @@ from .._quantization import (
 )
 from ..optim._arrays import without_tensors
 
-# Under this key its newer versions keep what is not of a parameter's shape.
+# Newer versions keep values without a parameter's shape under this key.
 _NESTED = "__bnb_optimizer_quant_state__"
-_BLOCK_SIZES = (256, 2048)  # of today, and of its first versions
+_BLOCK_SIZES = (256, 2048)  # of current versions, and of its first versions
 
 
 class _Names(NamedTuple):
-    """What bitsandbytes calls by numbers."""
+    """The names of what bitsandbytes numbers."""
 
     fields: tuple[str, ...]  # for state1 and state2
-    beta: str | None = None  # the setting that stands as the first of the betas
+    beta: str | None = None  # the setting that is stored as the first of the betas
     unused: frozenset[str] = frozenset()  # settings that mean nothing here
-    counts: bool = True  # whether a state here has a count of steps
+    counts: bool = True  # whether a state here has a step count
 
 
 _MOMENTS = _Names(("exp_avg", "exp_avg_sq"))
@@ -55,23 +55,23 @@ def from_bitsandbytes(
         optimizer = of.optim.AdamW(params).wrap(of.quantized)
         optimizer.load_state_dict(from_bitsandbytes(state_dict, of.optim.AdamW))
 
-    Codes are kept where the optimizer here has the same ones, which an 8-bit `AdamW`
-    inside `quantized` with its defaults has. An optimizer that is not wrapped gets the
-    numbers that the codes stand for. bitsandbytes keeps what is never negative in codes
-    with a sign if it is an optimizer's only state (`RMSprop`, `Adagrad`); `quantized`
-    rounds that to codes without one.
+    Codes are kept if the optimizer here has the same ones, as in an 8-bit `AdamW`
+    inside `quantized` with its defaults. An optimizer that is not wrapped gets the
+    decoded numbers. bitsandbytes keeps nonnegative state in signed codes if it is an
+    optimizer's only state (`RMSprop`, `Adagrad`); `quantized` rounds it to unsigned
+    codes.
 
     **Arguments:**
 
-    - ``state_dict``: what an optimizer of bitsandbytes returned, of 8 or 32 bits.
-    - ``optimizer``: the class whose counterpart it is: `Adam`, `AdamW`, `Lion`, `SGD`,
-      `RMSprop` or `Adagrad`. A checkpoint does not say.
+    - ``state_dict``: the state dict of a bitsandbytes optimizer, with 8 or 32 bits.
+    - ``optimizer``: the corresponding class: `Adam`, `AdamW`, `Lion`, `SGD`, `RMSprop`
+      or `Adagrad`. The checkpoint does not contain it.
 
     **Returns:** a state dict for `Optimizer.load_state_dict`, and for `from_torch` if
     names or axes differ.
 
     **Raises:** `ValueError` for another class, for a checkpoint with another number of
-    states, and for codes of another table or of blocks of another size.
+    states, and for codes with another table or block size.
     """
     names = _field_names(optimizer)
     found = without_tensors(state_dict)
@@ -88,14 +88,14 @@ def to_bitsandbytes(
 ) -> dict[str, Any]:
     """A state dict of `optifunc.optim` for an optimizer of bitsandbytes.
 
-    What is quantized becomes codes of 8 bits, and stays as it is if it is stored in
-    such codes; the rest becomes float32. What bitsandbytes does not know (``amsgrad``,
-    ``nesterov``, ``centered``, `kahan` and its like) is left out.
+    Quantized state becomes 8-bit codes, or stays unchanged if it is already stored in
+    such codes; the rest becomes float32. Features that bitsandbytes lacks (``amsgrad``,
+    ``nesterov``, ``centered``, `kahan` and the like) are left out.
 
     **Arguments:**
 
-    - ``state_dict``: what the optimizer's ``state_dict()`` returned.
-    - ``optimizer``: its class, as `from_bitsandbytes` takes it.
+    - ``state_dict``: the result of the optimizer's ``state_dict()``.
+    - ``optimizer``: its class, as in `from_bitsandbytes`.
 
     **Returns:** a state dict with tensors.
 
@@ -180,7 +180,7 @@ def _exported(entry: Mapping[str, Any], names: _Names, number: Any) -> dict[str,
     """A parameter's state under the names of bitsandbytes."""
     import torch
 
-    # Its first step, after a checkpoint that does not count, is not a first one.
+    # After a checkpoint without a count, the first step is not really the first.
     result: dict[str, Any] = {"step": int(entry.get("step", 1))}
     for i, field in enumerate(names.fields, 1):
         if field not in entry:

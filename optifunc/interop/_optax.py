@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 def to_optax(tx: GradientTransformation) -> "optax.GradientTransformationExtraArgs":
     """``tx`` as an `optax.GradientTransformationExtraArgs`.
 
-    Most code written for optax only calls ``init`` and ``update``, and takes ``tx``
-    as it is. This is for code that looks at the type: `optax.chain` and optax's
-    wrappers hand extra arguments (``value``, ``value_fn``) to no other type, NumPyro's
-    SVI accepts no other, and `flax.nnx.Optimizer` none with arrays for hyperparameters.
-    In the other direction nothing is needed: `chain` takes optax's transformations as
-    they are.
+    Most code written for optax only calls ``init`` and ``update``, and accepts ``tx``
+    as is. This is for code that checks the type: `optax.chain` and optax's wrappers
+    pass extra arguments (``value``, ``value_fn``) to no other type, NumPyro's SVI
+    accepts no other, and `flax.nnx.Optimizer` accepts none with arrays as
+    hyperparameters. In the other direction, nothing is needed: `chain` accepts optax's
+    transformations as is.
 
     **Arguments:**
 

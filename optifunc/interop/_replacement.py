@@ -1,4 +1,4 @@
-"""A file that takes the place of another one at once, or not at all."""
+"""A file that replaces another one atomically."""
 
 import errno
 import os
@@ -11,26 +11,26 @@ from typing import BinaryIO
 
 @contextmanager
 def replacement(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write; what it holds replaces ``path`` when the block is left.
+    """A file to write, which replaces ``path`` at the end of the block.
 
-    Until then ``path`` stays as it is: an exception, a crash or a full disk leaves the
-    old file. The new one keeps its permissions. Of a symbolic link the target is
-    replaced. A device or a pipe cannot be replaced, and is written to as it is.
-
-    Killed in between, a process leaves ``.optifunc-*.tmp`` in the folder.
+    Until then, ``path`` does not change: after an exception, a crash or a full disk,
+    the old file remains. The new one keeps its permissions. For a symbolic link, the
+    target is replaced. A device or a pipe cannot be replaced, and is written to
+    directly. A process that is killed in between leaves ``.optifunc-*.tmp`` in the
+    folder.
     """
     target = os.path.realpath(path)
     mode = None
     if os.path.exists(target):
         mode = os.stat(target).st_mode
-        # "wb" refuses a folder, "r+b" a file that is protected from writing.
+        # "wb" rejects a folder, "r+b" a write-protected file.
         with open(target, "r+b" if stat.S_ISREG(mode) else "wb") as file:
             if not stat.S_ISREG(mode):
                 yield file
                 return
     folder = os.path.dirname(target)
     os.stat(folder)
-    # In the same folder, as a file can replace another only within a file system.
+    # In the same folder, because a file can replace another only in one file system.
     temporary = os.path.join(folder, f".optifunc-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -48,7 +48,7 @@ def replacement(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _synchronize_folder(folder: str) -> None:
-    """Have the new name written to the disk, where the system can be asked to."""
+    """Write the new name to the disk, if the system supports it."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -19,9 +19,9 @@ from ._safetensors_format import (
     write_arrays,
 )
 
-# The entry of a file's metadata that is ours.
+# Our entry in a file's metadata.
 _KEY = "optifunc"
-# Three levels of JSON to one of a state dict; Python reads about 1000.
+# Three levels of JSON per level of a state dict; Python reads about 1000.
 _DEEPEST = 100
 
 
@@ -30,29 +30,29 @@ def save_safetensors(
 ) -> None:
     """Write ``state_dict`` to the safetensors file ``path``, which holds no code.
 
-    Arrays are stored under their paths (``state.0.exp_avg``), where other programs
-    find them; a path that reads like another one gets a number at its end. Everything
+    Arrays are stored under their paths (``state.0.exp_avg``), where other programs find
+    them; if two paths are written in the same way, a number is appended. Everything
     else (numbers, names, nesting) is JSON in the file's metadata, with a checksum of
     the whole.
 
-    What is read again is equal to what was written: the same nesting, keys, numbers,
-    and arrays to the bit, these as NumPy's. NumPy's scalars come as Python numbers.
+    Loading the file gives the same nesting, keys, numbers, and arrays, bit for bit,
+    with NumPy arrays. NumPy scalars become Python numbers.
 
-    The file is replaced at once: a process that is killed during a save leaves the old
-    file or the new one. It is written beside ``path`` first, in whose folder there
-    must be room for both. Of several processes only one may write a file.
+    The file is replaced atomically: a process that is killed during a save leaves the
+    old file or the new one. It is first written next to ``path``, so the folder must
+    have room for both. With several processes, only one may write a file.
 
     **Arguments:**
 
-    - ``state_dict``: a dict of arrays of NumPy, JAX or torch, numbers, strings, bools,
+    - ``state_dict``: a dict of NumPy, JAX or torch arrays, numbers, strings, bools,
       None, and dicts, lists and tuples of them. Keys are numbers, strings, bools or
       None.
-    - ``path``: the file, written over if it is there. A symbolic link stays one.
+    - ``path``: the file, which is overwritten if it exists. A symbolic link stays one.
 
     **Raises:** `TypeError` for anything else in ``state_dict``, and for an array of a
     dtype that the format does not have: complex128, int4, strings, objects.
-    `ValueError` for more than 100 levels of nesting. `RuntimeError` for an array of
-    which other processes hold a part: gather it first.
+    `ValueError` for more than 100 levels of nesting. `RuntimeError` for an array that
+    is partly held by other processes: gather it first.
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"state_dict must be a dict, found {state_dict!r}")
@@ -64,7 +64,7 @@ def save_safetensors(
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read from ``path`` what `save_safetensors` wrote, with NumPy arrays.
+    """Read a state dict written by `save_safetensors`, with NumPy arrays.
 
     **Arguments:**
 
@@ -73,7 +73,7 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
     **Returns:** a new state dict, for `Optimizer.load_state_dict`.
 
     **Raises:** `ValueError` for a file that is damaged or was written by another
-    program; it says what is wrong. `FileNotFoundError` where there is no file.
+    program; it says what is wrong. `FileNotFoundError` if there is no file.
     """
     with open(path, "rb") as file:
         try:
@@ -100,7 +100,7 @@ def _encoded(
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_array(value):
-        # As text, in which other programs look for it; it may hold half a character.
+        # As text, for other programs; it may contain a lone surrogate.
         name = ".".join(path).encode(errors="backslashreplace").decode()
         name = unused_name(name, {METADATA, *arrays})
         arrays[name] = _storable(value, path)
@@ -129,7 +129,7 @@ def _shown(path: tuple[str, ...]) -> str:
 def _key(key: Any, path: tuple[str, ...]) -> Any:
     if isinstance(key, np.generic):
         key = key.item()
-    # NaN is excluded: it would be another key when read.
+    # NaN is excluded: it would be a different key when read.
     if key is None or (isinstance(key, bool | int | float | str) and key == key):
         return key
     raise TypeError(
@@ -139,7 +139,7 @@ def _key(key: Any, path: tuple[str, ...]) -> Any:
 
 
 def _storable(value: Any, path: tuple[str, ...]) -> np.ndarray[Any, Any]:
-    """An array in the memory layout and byte order of a file's arrays."""
+    """An array with the memory layout and byte order of a file's arrays."""
     try:
         array = as_numpy(value)
         dtype = array.dtype.newbyteorder("=")
@@ -155,7 +155,7 @@ def _storable(value: Any, path: tuple[str, ...]) -> np.ndarray[Any, Any]:
 
 
 def _checksum(content: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
-    """A number that shows damage to any part of a state dict in a file."""
+    """A checksum that detects damage to any part of a state dict in a file."""
     crc = zlib.crc32(json.dumps(content).encode())
     for name, array in sorted(arrays.items()):
         crc = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), crc)
@@ -164,13 +164,13 @@ def _checksum(content: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
 
 
 def _state_dict(stored: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
-    """The state dict that ``stored`` and ``arrays`` were made of."""
+    """The state dict from which ``stored`` and ``arrays`` were made."""
     if isinstance(stored, dict) and stored.keys() == {"crc32", "content"}:
         content = stored["content"]
         if stored["crc32"] != _checksum(content, arrays):
             raise ValueError("it is damaged: its checksum is another one")
     else:
-        content = stored  # as it was written at first, without a checksum
+        content = stored  # the original form, without a checksum
     state_dict = _decoded(content, (), arrays)
     if not isinstance(state_dict, dict):
         raise ValueError("it holds no dict")
@@ -182,7 +182,7 @@ def _state_dict(stored: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[st
 def _decoded(
     value: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray[Any, Any]]
 ) -> Any:
-    """What `_encoded` was given; takes the arrays out of ``arrays``."""
+    """The inverse of `_encoded`; removes the arrays from ``arrays``."""
     if len(path) > _DEEPEST:
         raise ValueError("its content is nested too deeply")
     if value is None or isinstance(value, bool | int | float | str):

@@ -1,7 +1,7 @@
 """The safetensors format: named arrays and text in a file that holds no code.
 
-A file is the length of a header (8 bytes, little-endian), the header (JSON) and the
-arrays' bytes, one after the other. Whatever is wrong with a file is a `ValueError`.
+A file consists of the length of a header (8 bytes, little-endian), the header (JSON)
+and the arrays' bytes, one after the other. Any problem with a file is a `ValueError`.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-# What the format calls the dtypes that NumPy or JAX has. It has others of 4 and 6 bits.
+# The format's names of NumPy and JAX dtypes. It has others with 4 and 6 bits.
 DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     "U8": np.dtype(np.uint8),
@@ -49,7 +49,7 @@ def write_arrays(
     file: BinaryIO, arrays: Mapping[str, Array], metadata: Mapping[str, str]
 ) -> None:
     """Write ``arrays``, of the dtypes of `DTYPES`, and ``metadata`` to ``file``."""
-    # Widest first, so that each begins at a multiple of its element's size.
+    # Widest first, so that each begins at a multiple of its element size.
     ordered = sorted(arrays.items(), key=lambda pair: -pair[1].itemsize)
     header: dict[str, Any] = {METADATA: dict(metadata)}
     end = 0
@@ -104,7 +104,7 @@ def read_arrays(file: BufferedReader) -> tuple[dict[str, Array], dict[str, str]]
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an array lies behind the header, and how to read it."""
+    """The position of an array after the header, and how to read it."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -120,7 +120,7 @@ def _read_header(file: BufferedReader) -> tuple[dict[str, Any], int]:
     """The header, and how many bytes follow it."""
     size = os.fstat(file.fileno()).st_size
     if size < 8:
-        raise ValueError(f"it has {size} bytes, and a safetensors file 8 at least")
+        raise ValueError(f"it has {size} bytes, but a safetensors file has at least 8")
     length, rest = int.from_bytes(file.read(8), "little"), size - 8
     if length > rest:
         raise ValueError(
@@ -134,7 +134,7 @@ def _read_header(file: BufferedReader) -> tuple[dict[str, Any], int]:
 
 
 def parse_json(text: bytes, name: str) -> Any:
-    """What ``text`` says; ``name`` is what to call it.
+    """The content of ``text``; ``name`` is its name in errors.
 
     **Raises:** `ValueError` if it is not JSON in UTF-8, nests too deeply to be read, or
     has a name twice in a dict.

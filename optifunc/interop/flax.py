@@ -1,6 +1,6 @@
-"""Flax: a training state whose transformation is a node.
+"""Flax: a training state whose transformation is a pytree node.
 
-It needs flax, and is imported by its name: ``import optifunc.interop.flax``.
+It needs flax and has to be imported explicitly: ``import optifunc.interop.flax``.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from .._hyperparameters import replace_hyperparameters
 class TrainState(train_state.TrainState):
     """`flax.training.train_state.TrainState` with ``tx`` as a part of the tree.
 
-    Flax's own keeps ``tx`` static: another learning rate there is another program, and
-    every change compiles again. Here the hyperparameters are leaves of the state::
+    Flax's own keeps ``tx`` static, so every change of the learning rate recompiles the
+    program. Here, the hyperparameters are leaves of the state::
 
         state = TrainState.create(apply_fn=f, params=params, tx=of.adamw(1e-3))
         state = state.replace_hyperparameters(lr=3e-4)
@@ -31,7 +31,7 @@ class TrainState(train_state.TrainState):
 
         **Arguments:**
 
-        - ``values``: as `optifunc.replace_hyperparameters` takes them.
+        - ``values``: see `optifunc.replace_hyperparameters`.
         """
         tx = replace_hyperparameters(self.tx, **values)
         state: TrainState = self.replace(tx=tx)

@@ -1,7 +1,7 @@
 """Checkpoints between torch and optifunc.
 
-``load_state_dict`` of `optifunc.optim` takes a torch optimizer's ``state_dict()`` as
-it is. What is here serves the other direction, and parameters that have other names or
+``load_state_dict`` of `optifunc.optim` accepts a torch optimizer's ``state_dict()`` as
+is. This module is for the other direction, and for parameters with different names or
 axes on the other side::
 
     # optifunc -> torch
@@ -16,10 +16,10 @@ axes on the other side::
     )
     optimizer.load_state_dict(state_dict)
 
-Optimizers of torchao with state in 8 or 4 bits are loaded like torch's, and those of
-bitsandbytes by `optifunc.interop.from_bitsandbytes`. Codes stay codes in an optimizer
-inside `quantized` with the same blocks (its defaults are theirs), and become numbers in
-any other.
+Checkpoints of torchao's optimizers with 8-bit or 4-bit state are loaded like torch's,
+and those of bitsandbytes with `optifunc.interop.from_bitsandbytes`. Codes stay codes in
+an optimizer inside `quantized` with the same blocks (as with its defaults), and become
+numbers in any other.
 """
 
 import math
@@ -53,19 +53,19 @@ def from_torch(
 
     **Arguments:**
 
-    - ``state_dict``: what the torch optimizer's ``state_dict()`` returned.
-    - ``source``: for each group the names of its parameters in ``state_dict``. By
-      default the groups' ``"param_names"``, which are there if the optimizer was made
-      of named parameters.
-    - ``target``: for each group the names in the order that is wanted, such as
-      ``optimizer.parameter_names()``. By default the order stays.
-    - ``rename``: a function from a source name to a target name. By default they are
+    - ``state_dict``: the result of the torch optimizer's ``state_dict()``.
+    - ``source``: the names of each group's parameters in ``state_dict``. By default,
+      the groups' ``"param_names"``, which exist if the optimizer was made from named
+      parameters.
+    - ``target``: the names of each group in the desired order, such as
+      ``optimizer.parameter_names()``. By default, the order does not change.
+    - ``rename``: a function from a source name to a target name. By default, they are
       the same.
-    - ``transform``: a function of the target name and an array of the parameter's
-      state that has axes, which returns the array for the other side. What is done to
-      a parameter, such as a transposition, is done to its moments. (Adafactor's row
-      and column variances of a transposed matrix would change places, which
-      ``transform`` cannot say.)
+    - ``transform``: a function of the target name and an array of the parameter's state
+      that has axes, which returns the array for the other side. Apply the same
+      operation to the moments as to the parameter, such as a transposition. (For a
+      transposed matrix, Adafactor's row and column variances would have to be swapped,
+      which ``transform`` cannot do.)
 
     **Returns:** a new state dict for `Optimizer.load_state_dict`.
 
@@ -87,12 +87,12 @@ def to_torch(
 
     **Arguments:**
 
-    - ``state_dict``: what the optimizer's ``state_dict()`` returned.
+    - ``state_dict``: the result of the optimizer's ``state_dict()``.
     - ``source``, ``target``, ``rename``, ``transform``: as in `from_torch`, from this
       side to torch's.
 
-    **Returns:** a new state dict with tensors instead of arrays. What is quantized
-    becomes the numbers that the codes stand for; see `to_torchao`.
+    **Returns:** a new state dict with tensors instead of arrays. Quantized state is
+    decoded; to keep codes, see `to_torchao`.
 
     **Raises:** `ImportError` without torch, and what `from_torch` does.
     """
@@ -114,15 +114,15 @@ def to_torchao(state_dict: Mapping[str, Any]) -> dict[str, Any]:
             to_torchao(optimizer.state_dict())
         )
 
-    Codes that torchao has are kept: those of the dynamic map and of "fp8", in blocks
-    that the parameter is a multiple of. Others become numbers in float32, which torchao
-    goes on with as they are.
+    Codes that torchao supports are kept: those of the dynamic map and of "fp8", in
+    blocks that divide the parameter. Others become float32 numbers, with which torchao
+    continues.
 
     **Arguments:**
 
-    - ``state_dict``: what the optimizer's ``state_dict()`` returned.
+    - ``state_dict``: the result of the optimizer's ``state_dict()``.
 
-    **Returns:** a new state dict with tensors, learning rates among them.
+    **Returns:** a new state dict with tensors, including learning rates.
 
     **Raises:** `ImportError` without torchao.
     """
@@ -135,7 +135,7 @@ def to_torchao(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _torchao_tensor(x: QuantizedArray) -> Any:
-    """An array as codes as a tensor of torchao's; None if it has no such codes."""
+    """A quantized array as a torchao tensor; None if torchao lacks its codes."""
     import torch
     from torchao.optim.subclass_4bit import OptimState4bit
     from torchao.optim.subclass_8bit import OptimState8bit
@@ -169,7 +169,7 @@ def _with_tensors(
         if is_extended(value.dtype.name):
             bits = torch.tensor(value.view(BITS[value.itemsize]))
             return bits.view(getattr(torch, value.dtype.name))
-        # torch has the machine's byte order alone.
+        # torch has only the machine's byte order.
         return torch.tensor(value.astype(value.dtype.newbyteorder("="), copy=False))
     if isinstance(value, dict):
         return {key: _with_tensors(x, coded) for key, x in value.items()}
@@ -179,7 +179,7 @@ def _with_tensors(
 
 
 def _numbers(value: Any) -> Any:
-    """The numbers that codes stand for; anything else as it is."""
+    """Decoded numbers; anything else is unchanged."""
     return np.array(dequantize(value)) if is_quantized(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Linear algebra: of matrix optimizers, and of a function's second derivatives."""
+"""Linear algebra for matrix optimizers and for a function's second derivatives."""
 
 from .._public import exported_names as _exported, listed_names as _listed
 from ._curvature import (

@@ -1,4 +1,4 @@
-"""Second derivatives of a function of a tree, without the matrix that holds them."""
+"""Second derivatives of a function of a tree, without forming the Hessian."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from ._random_signs import signed_product
 def hvp(fn: Callable[..., Any], params: PyTree, vector: PyTree, *args: Any) -> PyTree:
     """The Hessian of a function times a vector: ``H v``.
 
-    It costs about as much as two gradients, and no matrix is made.
+    It costs about as much as two gradients, and forms no matrix.
 
     **Arguments:**
 
@@ -45,18 +45,18 @@ def hvp(fn: Callable[..., Any], params: PyTree, vector: PyTree, *args: Any) -> P
 def hessian_diag(
     fn: Callable[..., Any], params: PyTree, *args: Any, batch_size: int = 1
 ) -> PyTree:
-    """The diagonal of the Hessian, exactly: ``d^2 fn / d p_i^2`` for each number.
+    """The exact diagonal of the Hessian: ``d^2 fn / d p_i^2`` for each number.
 
-    It takes a product with the Hessian for each number of ``params``, which is for
-    small models and for tests; `hutchinson_diag` estimates it from a few.
+    It takes a product with the Hessian for each number of ``params``, so it is for
+    small models and tests; `hutchinson_diag` estimates it from a few products.
 
     **Arguments:**
 
     - ``fn``: a function ``fn(params, *args)`` that returns a real scalar.
     - ``params``: where, a pytree of real arrays.
     - ``args``: other arguments of ``fn``.
-    - ``batch_size``: how many products are computed at once, which takes as many times
-      the memory.
+    - ``batch_size``: the number of products to compute at once, which multiplies the
+      memory.
 
     **Returns:** a tree like ``params``.
 
@@ -95,8 +95,8 @@ def hutchinson_diag(
 
         d = mean of z * (H z)    over vectors z of random signs
 
-    It is right on average. The variance of ``d[i]`` is the sum of the squares of the
-    other elements of row ``i``, over ``samples``; of a diagonal Hessian it is exact.
+    It is unbiased. The variance of ``d[i]`` is the sum of the squares of the other
+    elements of row ``i``, divided by ``samples``; for a diagonal Hessian, it is exact.
 
     **Arguments:**
 
@@ -104,7 +104,7 @@ def hutchinson_diag(
     - ``params``: where, a pytree of real arrays.
     - ``key``: a key of `jax.random`.
     - ``args``: other arguments of ``fn``.
-    - ``samples``: how many vectors are drawn, at least 1.
+    - ``samples``: the number of random vectors, at least 1.
 
     **Returns:** a tree like ``params``.
 
@@ -130,8 +130,7 @@ def hutchinson_trace(
 
     **Arguments:**
 
-    - ``fn``, ``params``, ``key``, ``args``, ``samples``: as `hutchinson_diag` takes
-      them.
+    - ``fn``, ``params``, ``key``, ``args``, ``samples``: see `hutchinson_diag`.
 
     **Returns:** a scalar of the widest enabled float dtype.
 
@@ -159,18 +158,18 @@ def fisher_diag(
 
         F = mean over examples x of (d fn(params, x) / d params)^2
 
-    Each gradient is that of one example, and is squared before the mean is taken. (The
-    square of the mean gradient, which optax's function of this name computes, tends to
-    0 where the loss is at its minimum.) With labels that are drawn from the model's own
-    distribution it is an estimate of the Fisher information itself.
+    Each gradient is that of one example and is squared before the mean is taken. (The
+    square of the mean gradient, which optax's function of the same name computes, tends
+    to 0 near a minimum of the loss.) With labels drawn from the model's own
+    distribution, it is an estimate of the Fisher information itself.
 
     **Arguments:**
 
     - ``fn``: a function ``fn(params, *example)``: the negative log-likelihood of one
       example.
     - ``params``: where, a pytree of real arrays.
-    - ``batch``: pytrees of arrays, whose first axis is that of the examples.
-    - ``batch_size``: how many gradients are computed at once, which takes as many times
+    - ``batch``: pytrees of arrays with the examples along their first axis.
+    - ``batch_size``: the number of gradients to compute at once, each of which takes
       the memory of ``params``; None: all.
 
     **Returns:** a tree like ``params``.
@@ -234,8 +233,8 @@ def _count_of_examples(batch: Any) -> int:
     counts = {shape[0] if shape else None for shape in shapes}
     if len(counts) != 1 or None in counts or counts == {0}:
         raise ValueError(
-            "the arrays of the batch must have one first axis, that of the examples, "
-            f"of length 1 at least; found the shapes {shapes}"
+            "the arrays of the batch must have the same first axis, that of the "
+            f"examples, of length at least 1; found the shapes {shapes}"
         )
     (count,) = counts
     return int(count)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Products of a tensor with one matrix for each axis, and what they are made of."""
+"""Products of a tensor with one matrix for each axis, and their parts."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from ._spread import in_parts
 def multiply_axes(tensor: Array, matrices: Sequence[Array | None]) -> Array:
     """Multiply each axis by a matrix: ``y[.., k, ..] = sum_j x[.., j, ..] M[j, k]``.
 
-    An axis whose matrix is None stays as it is.
+    An axis whose matrix is None does not change.
     """
     for axis, matrix in enumerate(matrices):
         if matrix is not None:
@@ -29,7 +29,7 @@ def transpose_each(matrices: Sequence[Array | None]) -> list[Array | None]:
 
 
 def gram(tensor: Array, axis: int) -> Array:
-    """The products of a tensor's slices along an axis, each with each."""
+    """The pairwise products of a tensor's slices along an axis."""
     others = [i for i in range(tensor.ndim) if i != axis]
     return jnp.tensordot(tensor, tensor, axes=(others, others), precision="highest")
 
@@ -44,7 +44,7 @@ def apply_alike(
 
     - ``function``: takes an array for each item of a row, with a new first axis, and
       returns arrays that have it.
-    - ``rows``: what goes together. One that is None has no result.
+    - ``rows``: the arguments that belong together. A row that is None has no result.
     """
     batches = defaultdict(list)
     for i, row in enumerate(rows):
@@ -65,8 +65,8 @@ def apply_alike(
 def _after(previous: Sequence[Array], arrays: Sequence[Array]) -> list[Array]:
     """``arrays``, computed after all of ``previous``.
 
-    XLA's CPU client never ends if it begins more factorizations or triangular solves of
-    batches at once than it has threads (seen in jax 0.10): each waits for a thread that
+    XLA's CPU client deadlocks if it begins more batched factorizations or triangular
+    solves at once than it has threads (seen in jax 0.10): each waits for a thread that
     another one holds.
     """
     if not previous:
@@ -74,11 +74,11 @@ def _after(previous: Sequence[Array], arrays: Sequence[Array]) -> list[Array]:
     zero = jnp.zeros((), jnp.float32)
     for x in previous:
         number = lax.convert_element_type(jnp.ravel(x)[0], zero.dtype)
-        # A barrier is gone when operations are put in order, and a sum with 0 is not.
+        # A barrier is removed before operations are ordered, but a sum with 0 is not.
         zero = zero + jnp.where(jnp.isfinite(number), 0 * number, 0)
     return [x + lax.convert_element_type(zero, x.dtype) for x in arrays]
 
 
 def rows_of(*columns: Sequence[Array | None]) -> list[tuple[Any, ...] | None]:
-    """For `apply_alike`: what stands at each place of ``columns``, None for nothing."""
+    """For `apply_alike`: the items at each position of ``columns``, or None."""
     return [None if row[0] is None else row for row in zip(*columns, strict=True)]

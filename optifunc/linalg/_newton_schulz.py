@@ -1,4 +1,4 @@
-"""Newton-Schulz iterations: singular values brought near 1 by products alone."""
+"""Newton-Schulz iterations: bring singular values close to 1, using only products."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .._placement import laid_like, stacked_alike, whole
 from .._tree import compute_dtype
 from ._spread import in_parts, is_spread
 
-# A quintic whose slope at 0 is large: small singular values grow in few iterations, and
+# A quintic with a large slope at 0: small singular values grow in few iterations, and
 # all end near 1 without converging to it (Jordan et al., 2024).
 NS_COEFFICIENTS = (3.4445, -4.775, 2.0315)
 
@@ -33,7 +33,7 @@ def orthogonalize(
     ns_dtype: Any = jnp.bfloat16,
     preconditioning: str = "frobenius",
 ) -> Array:
-    """Bring the singular values of matrices near 1, by Newton-Schulz iterations.
+    """Bring the singular values of matrices close to 1 with Newton-Schulz iterations.
 
     ::
 
@@ -42,22 +42,22 @@ def orthogonalize(
         X = diag(sum_j |X X^T|_ij)^(-1/2) X                   ("aol")
         A = X X^T,  X = a * X + (b * A + c * A A) X          (``ns_steps`` times)
 
-    With the default coefficients the singular values end between about 0.7 and 1.2
-    (those that start near 0, below it), with those of `polar_express_coefficients`
-    nearer to 1. Each line is rounded once to ``ns_dtype``; products are summed in at
+    With the default coefficients, the singular values end between about 0.7 and 1.2 (or
+    below, if they start near 0); with those of `polar_express_coefficients`, they end
+    closer to 1. Each line is rounded once to ``ns_dtype``; products are summed in at
     least float32.
 
     **Arguments:**
 
     - ``matrices``: real, of shape ``[..., n, m]``.
     - ``ns_coefficients``: ``a``, ``b`` and ``c``; or several such triples, one for each
-      iteration, of which the last one serves for the rest.
+      iteration, the last of which is used for the rest.
     - ``eps``: the floor of the norm.
     - ``ns_steps``: the number of iterations.
     - ``ns_dtype``: the dtype to compute in.
-    - ``preconditioning``: ``"frobenius"``, which is the first line alone, or a sharper
-      bound of the largest singular value, which leaves less for the iterations to do:
-      ``"schatten"`` or ``"aol"`` (of the smaller of ``X X^T`` and ``X^T X``).
+    - ``preconditioning``: ``"frobenius"``, which is only the first line, or a sharper
+      bound on the largest singular value, which leaves less work for the iterations:
+      ``"schatten"`` or ``"aol"`` (with the smaller of ``X X^T`` and ``X^T X``).
 
     **Returns:** an array of the shape and dtype of ``matrices``.
 
@@ -89,7 +89,7 @@ def check_orthogonalization(
     ns_dtype: Any,
     preconditioning: str = "frobenius",
 ) -> None:
-    """Check the arguments that `orthogonalize` and the optimizers have in common."""
+    """Check the arguments that `orthogonalize` and the optimizers share."""
     check_integer("ns_steps", ns_steps, at_least=0)
     # As in torch: a sensible number is below 10.
     check_range("ns_steps", ns_steps, below=100)
@@ -104,14 +104,14 @@ def check_orthogonalization(
             check_range(f"ns_coefficients[{i}]", coefficient)
     if len(given) > 1 and len(given) > ns_steps:
         raise ValueError(
-            f"ns_coefficients are {len(given)} triples, one an iteration, but ns_steps "
-            f"is {ns_steps}; give ns_steps={len(given)}"
+            f"ns_coefficients are {len(given)} triples, one per iteration, but "
+            f"ns_steps is {ns_steps}; use ns_steps={len(given)}"
         )
     check_range("eps", eps, at_least=0)
     check_choice("preconditioning", preconditioning, PRECONDITIONINGS)
     if not jnp.issubdtype(ns_dtype, jnp.floating):
         raise ValueError(
-            f"ns_dtype must be a real floating point dtype, found {ns_dtype!r}"
+            f"ns_dtype must be a real floating-point dtype, found {ns_dtype!r}"
         )
 
 
@@ -136,7 +136,7 @@ def wide(matrices: Array) -> Array:
 
 
 def oriented_like(reference: Array, matrices: Array) -> Array:
-    """Wide ``matrices``, transposed where ``reference`` is tall."""
+    """Wide ``matrices``, transposed if ``reference`` is tall."""
     return _transposed(matrices) if _is_tall(reference) else matrices
 
 
@@ -151,8 +151,8 @@ def orthogonalize_each(
 ) -> list[Array]:
     """`orthogonalize` for each of several arrays.
 
-    Those of one shape and dtype, and of the transposed shape, are one batch; on a CPU,
-    one loop.
+    Those with the same shape, or the transposed shape, and dtype are one batch; on a
+    CPU, one loop.
     """
 
     def together(*arrays: Array) -> tuple[Array, ...]:
@@ -176,8 +176,8 @@ def orthogonalize_each(
         batches[key].append(i)
     results = list(matrices)
     for members in batches.values():
-        # For a CPU XLA compiles each slice of a batch by itself, and takes longer for
-        # it than for all the rest; there single products fill the machine as well.
+        # On a CPU, XLA compiles each slice of a batch separately, which takes longer
+        # than all the rest; single products use the machine just as well there.
         own = [wide(matrices[i]) for i in members]
         batch = (
             stacked(*own)
@@ -210,7 +210,7 @@ def newton_schulz_together(
     )
 
     def product(x: Array, y: Array) -> Array:
-        # "highest" because a float32 asked for should not be computed in less.
+        # "highest", because a requested float32 should not be computed in less.
         return jnp.matmul(x, y, precision="highest", preferred_element_type=wide_dtype)
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""Polar Express: for each iteration the quintic that is best on what is left to map."""
+"""Polar Express: the best quintic for each iteration on the remaining interval."""
 
 import math
 
@@ -21,24 +21,24 @@ def polar_express_coefficients(
 ) -> tuple[Triple, ...]:
     """Coefficients of the Polar Express, for `orthogonalize` and `muon`.
 
-    Iteration by iteration, the odd quintic that is nearest to 1 on the interval
-    ``[l, u]`` that the singular values can be in, which it maps to a narrower one
-    around 1. All singular values of at least ``lower`` times the largest end near 1::
+    Each iteration uses the odd quintic that is closest to 1 on the interval ``[l, u]``
+    of possible singular values, which it maps to a narrower one around 1. All singular
+    values of at least ``lower`` times the largest end near 1::
 
         of.muon(0.02, ns_coefficients=of.linalg.polar_express_coefficients())
 
-    The numbers are computed here, in float64, for whatever number of iterations. The
-    defaults give those of microsoft/dion and modded-nanogpt for five.
+    The numbers are computed in float64, for any number of iterations. The defaults give
+    those of microsoft/dion and modded-nanogpt for five.
 
     **Arguments:**
 
     - ``steps``: the number of iterations, at least 1.
-    - ``lower``: the smallest singular value to serve, of matrices whose norm is 1.
-    - ``safety``: by how much more than 1 rounding might bring the largest one. Every
-      polynomial but the last is that of ``x / (1 + safety)``. The first one is so
-      twice, which stands for the division of the norm in the reference.
-    - ``cushion``: a lower end of the interval, relative to its upper end, that keeps a
-      polynomial from being very steep at 0. The result is then scaled to be centered
+    - ``lower``: the smallest singular value to support, for matrices with norm 1.
+    - ``safety``: how far rounding might raise the largest one above 1. Every polynomial
+      except the last is evaluated at ``x / (1 + safety)``. For the first one, this is
+      done twice, which represents the division of the norm in the reference.
+    - ``cushion``: a lower end of the interval, relative to its upper end, that prevents
+      a polynomial from being very steep at 0. The result is then scaled to be centered
       around 1 on the whole interval.
 
     **Returns:** a triple ``(a, b, c)`` for each iteration.
@@ -82,7 +82,7 @@ def _of_smaller(triple: Triple, divisor: float) -> Triple:
 
 
 def _best_quintic(low: float, high: float) -> Triple:
-    """The odd quintic with the least largest error from 1, by Remez' exchange."""
+    """The odd quintic with the smallest maximum error from 1, by Remez exchange."""
     if low / high >= _NEARLY_ONE:
         return _of_smaller((15 / 8, -10 / 8, 3 / 8), high)
     inner = (3 * low + high) / 4, (low + 3 * high) / 4

@@ -1,4 +1,4 @@
-"""The eigenvalue of largest magnitude, by products alone."""
+"""The eigenvalue of largest magnitude, using only products."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,28 +41,29 @@ def power_iteration(
 
         sharpness, direction = of.linalg.power_iteration(product, v0=params)
 
-    It converges as the powers of the ratio of the second largest magnitude to the
-    largest. Where two eigenvalues of opposite sign share the largest, it does not
-    converge and stops after ``num_iters``. Of a symmetric matrix the eigenvalue is
-    right to the square of the error of the vector, and has the right derivative with
-    respect to the matrix, ``v v^T``; the eigenvector has none.
+    It converges like the powers of the ratio of the second largest magnitude to the
+    largest. If two eigenvalues of opposite sign share the largest, it does not converge
+    and stops after ``num_iters``. For a symmetric matrix, the error of the eigenvalue
+    is of the order of the square of the vector's error, and it has the right derivative
+    with respect to the matrix, ``v v^T``; the eigenvector has none.
 
     **Arguments:**
 
     - ``matrix``: a real matrix [n, n], diagonalizable; or a linear function of a tree
       that returns one like it.
-    - ``v0``: what to begin with, [n] or a tree of real arrays, not orthogonal to the
+    - ``v0``: the initial vector, [n] or a tree of real arrays, not orthogonal to the
       eigenvector. None: random numbers in [-1, 1). A function needs it.
-    - ``num_iters``: how many products at most.
+    - ``num_iters``: the maximum number of products.
     - ``error_tolerance``: the relative error at which to stop; with 0, all
       ``num_iters`` are computed.
-    - ``key``: of `jax.random`, for the random numbers; None: ``jax.random.key(0)``.
+    - ``key``: a key of `jax.random`, for the random numbers; None:
+      ``jax.random.key(0)``.
 
     **Returns:** the eigenvalue, a scalar in the widest enabled float dtype; and the
-    eigenvector, of length 1, like ``v0``. Of a matrix of zeros it is ``v0``.
+    eigenvector, of length 1, like ``v0``. For a matrix of zeros, it is ``v0``.
 
     **Raises:** `ValueError` for a matrix that is not square, a ``v0`` of another shape,
-    a function without ``v0`` or a negative number; `TypeError` for what is not a real
+    a function without ``v0`` or a negative number; `TypeError` for anything but a real
     floating-point array.
 
     **Source:** von Mises and Pollaczek-Geiringer, "Praktische Verfahren der

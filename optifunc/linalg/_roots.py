@@ -25,19 +25,19 @@ def matrix_inverse_pth_root(
         A = M + ridge_epsilon * max(l_max, 1e-16) * I
         X = V diag(l^(-1/p)) V^T,   A = V diag(l) V^T
 
-    What Shampoo multiplies gradients with, at ``p = 4`` for matrices. Eigenvalues
-    below 0, which rounding leaves, count as 0 before the ridge is added.
+    Shampoo multiplies gradients by it, with ``p = 4`` for matrices. Negative
+    eigenvalues, which come from rounding, count as 0 before the ridge is added.
 
-    The derivatives with respect to all arguments are finite also where eigenvalues
-    coincide, as they do in the identity.
+    The derivatives with respect to all arguments are finite even if eigenvalues
+    coincide, as in the identity.
 
     **Arguments:**
 
-    - ``matrix``: ``M``, real and symmetric, [..., n, n]. Of one that is not quite
-      symmetric the symmetric part counts.
+    - ``matrix``: ``M``, real and symmetric, [..., n, n]. If it is not exactly
+      symmetric, the symmetric part is used.
     - ``p``: the order of the root, above 0, not necessarily an integer.
-    - ``ridge_epsilon``: what is added to all eigenvalues, relative to the largest one,
-      at least 0. With 0 a singular matrix has an infinite root.
+    - ``ridge_epsilon``: the number added to all eigenvalues, relative to the largest
+      one, at least 0. With 0, a singular matrix has an infinite root.
 
     **Returns:** an array of the shape and dtype of ``matrix``, computed in at least
     float32.
@@ -82,7 +82,7 @@ def _with_ridge(matrix: Array, ridge: Array) -> tuple[Array, Array, Array]:
 def _inverse_power_jvp(
     primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
 ) -> tuple[Array, Array]:
-    """By divided differences, which `eigh` alone has not where eigenvalues coincide."""
+    """With divided differences, unlike `eigh`, which fails if eigenvalues coincide."""
     matrix, exponent, ridge = primals
     values, vectors, largest = _with_ridge(matrix, ridge)
     logs = jnp.log(values)

@@ -1,4 +1,4 @@
-"""Stacks of matrices, of which each device treats its own."""
+"""Stacks of matrices, distributed over devices."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ class _Devices(NamedTuple):
     axis: str
 
 
-# What is traced within `spread_over` is for these devices.
+# Code traced within `spread_over` is for these devices.
 _devices: ContextVar[_Devices | None] = ContextVar("devices", default=None)
 
 
@@ -40,10 +40,10 @@ def is_spread() -> bool:
 def in_parts(
     function: Callable[..., Sequence[Array]], *stacks: Array
 ) -> Sequence[Array]:
-    """``function(*stacks)``, whose arrays all have a first axis that counts matrices.
+    """``function(*stacks)``, whose arrays all have a first axis of matrices.
 
-    Within `spread_over`, each device computes it for matrices of its own: they travel
-    to it once, and the results travel back once.
+    Within `spread_over`, each device computes it for its own matrices: they travel to
+    it once, and the results travel back once.
     """
     devices = _devices.get()
     if devices is None:
@@ -53,14 +53,14 @@ def in_parts(
     missing = -count % mesh.shape[axis]
 
     def own(stack: Array) -> Array:
-        # Copies fill up the last devices, as a matrix of zeros may have no result.
+        # Copies fill up the last devices, because a matrix of zeros may have no result.
         copies = jnp.broadcast_to(stack[:1], (missing, *stack.shape[1:]))
         return laid_along(jnp.concatenate([stack, copies]), mesh, PartitionSpec(axis))
 
     def gathered(stack: Any) -> Array:
         return laid_along(stack, mesh, PartitionSpec())[:count]
 
-    # Each device by itself: JAX has factorizations that know no sharded batches.
+    # Each device separately: some JAX factorizations do not support sharded batches.
     on_each = jax.shard_map(
         function,
         mesh=mesh_in_force(mesh),

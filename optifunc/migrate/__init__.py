@@ -1,4 +1,4 @@
-"""Read a program that uses optax or `torch.optim`: what to write with this library.
+"""Read a program that uses optax or `torch.optim`, and suggest replacements.
 
 ``python -m optifunc.migrate FILE`` is its command.
 """

@@ -1,4 +1,4 @@
-"""A call of a function of optax, as text, written with this library's names."""
+"""A call of an optax function, as text, written with this library's names."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ class Argument:
 
 
 def renamed(name: str) -> str | None:
-    """The name here, where the arguments of a call stay as they are."""
+    """The name here, if the arguments of a call do not change."""
     for rule in RULES.get(name, ()):
         if isinstance(rule, Same):
             return rule.ours
@@ -56,7 +56,7 @@ def translated(name: str, arguments: Sequence[Argument]) -> str | None:
 
 
 def climbs(name: str, arguments: Sequence[Argument]) -> bool:
-    """Whether a call has a negative number as learning rate."""
+    """Whether a call has a negative number as its learning rate."""
     binding = _binding(name, arguments) if name in RULES else None
     return binding is not None and binding.climbs
 
@@ -126,7 +126,7 @@ class _Binding:
         return self.given.get("learning_rate", "").startswith("-")
 
     def _is_missing(self, template: str) -> bool:
-        """Whether optax may do without an argument that is needed here."""
+        """Whether an argument that is required here is optional in optax."""
         values = {**self.defaults, **self.given}
         return any(values.get(name) == "None" for name in self._names(template))
 
@@ -159,7 +159,7 @@ class _Binding:
 
 
 def _operand(code: str) -> str:
-    """An expression that may stand beside an operator."""
+    """An expression that can be used next to an operator."""
     tree = ast.parse(code, mode="eval").body
     operations = (
         ast.BinOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.Lambda | ast.UnaryOp

@@ -1,4 +1,4 @@
-"""The page of names: what stands beside each name of optax and of torch."""
+"""The page of names: the counterparts of each name of optax and torch."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What the page says of a name.
+    """The page's entry for a name.
 
     **Arguments:**
 
     - ``sign``: ``"="`` the same numbers, ``"~"`` the same purpose, or ``"none"``.
     - ``ours``: the names here.
-    - ``remark``: what there is to know.
+    - ``remark``: what differs.
     """
 
     sign: str

@@ -1,4 +1,4 @@
-"""The uses of optax and of torch in a program, and what to write for each."""
+"""The uses of optax and torch in a program, and their replacements."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,21 @@ from ._calls import Argument, climbs, renamed, translated
 from ._remarks import OF_OPTAX, OF_TORCH, is_watched, remark, torch_call
 
 CLIMBS = "a negative learning rate climbs in optax; here it is an error: maximize=True"
-# What these submodules hold, optax's top level holds too.
+# optax's top level also has what these submodules contain.
 TWICE = re.compile(r"^optax\.(schedules|losses|transforms)\.(?=\w)")
 EMPTY = cst.Module([])
 
 
 @dataclass
 class Finding:
-    """A use and what to write there.
+    """A use and its replacement.
 
     **Arguments:**
 
     - ``line``: its line.
     - ``before``: the expression of the program.
-    - ``after``: what to write; ``before`` if nothing gives the same.
-    - ``remarks``: what differs, a line for each name.
+    - ``after``: the replacement; ``before`` if nothing is equivalent.
+    - ``remarks``: what differs, one line per name.
     """
 
     line: int
@@ -42,11 +42,11 @@ class Finding:
 
 
 class Translator(cst.CSTTransformer):
-    """Rewrite each use, from the inside to the outside.
+    """Rewrite each use, from the inside out.
 
     **Arguments:**
 
-    - ``exact``: whether only what gives the same numbers is written.
+    - ``exact``: whether to write only replacements that give the same numbers.
     """
 
     METADATA_DEPENDENCIES = (
@@ -98,7 +98,7 @@ class Translator(cst.CSTTransformer):
     def visit_Attribute(self, node: cst.Attribute) -> bool:
         if self._is_bare(node):
             self._enter(node)
-        # The names inside a dotted name are no uses of their own.
+        # The names inside a dotted name are not separate uses.
         return self._name(node) is None
 
     def leave_Attribute(
@@ -131,7 +131,7 @@ class Translator(cst.CSTTransformer):
     def _advice(
         self, name: str, node: cst.Call, arguments: Sequence[Argument]
     ) -> tuple[str | None, list[str]]:
-        """What to write for a call, and what to say of it."""
+        """The replacement for a call, and remarks about it."""
         library, _, short = name.partition(".")
         if library != "optax":
             return (None if self.exact else torch_call(name, arguments)), [
@@ -170,7 +170,7 @@ class Translator(cst.CSTTransformer):
         return result
 
     def _note_context(self, node: cst.Attribute) -> None:
-        """What to say of an attribute of something that a library has made."""
+        """The remark about an attribute of an object that a library created."""
         for library, texts in (("optax", OF_OPTAX), ("torch", OF_TORCH)):
             text = texts.get(node.attr.value)
             if text and library in self._imported:
@@ -201,7 +201,7 @@ class Translator(cst.CSTTransformer):
         return not (isinstance(parent, cst.Call) and parent.func is node)
 
     def _name(self, node: cst.CSTNode) -> str | None:
-        """The full name of what an imported name stands for, if it is watched."""
+        """The full name of an imported object, if it is tracked."""
         root, rest = _dotted(node)
         if root is None:
             return None
@@ -214,7 +214,7 @@ class Translator(cst.CSTTransformer):
 
 
 def _function_injected(node: cst.Call) -> cst.BaseExpression | None:
-    """The function that `inject_hyperparams` is given, in a call of its result."""
+    """The function passed to `inject_hyperparams`, in a call of its result."""
     inner = node.func
     if not isinstance(inner, cst.Call) or len(inner.args) != 1:
         return None

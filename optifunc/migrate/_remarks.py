@@ -1,4 +1,4 @@
-"""What there is to know of a name, and how calls of torch are written here."""
+"""Remarks about names, and how torch calls are written here."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from ..optim._checks import IMPLEMENTATION_FLAGS
 from ._calls import Argument
 from ._names import optax_row, torch_row
 
-# What programs do with what they have made; only the attribute's name is known.
+# Attributes of the objects that programs create; only the attribute's name is known.
 STATE_FIELDS = (
     "states have torch's names (exp_avg, exp_avg_sq, momentum_buffer, step): "
     "of.find_in_state(state, ...) finds a part; the states of optifunc.compat.optax "
@@ -34,7 +34,7 @@ OF_TORCH: Mapping[str, str] = {
         "optimizer.grads and returns the loss"
     ),
     "parameters": (
-        "parameters: the optimizer takes a tree of arrays; afterwards their current "
+        "parameters: the optimizer takes a tree of arrays; afterward their current "
         "values are in optimizer.params"
     ),
 }
@@ -64,7 +64,7 @@ SCALERS = {"torch.amp.GradScaler", "torch.cuda.amp.GradScaler"}
 
 
 def is_watched(name: str) -> bool:
-    """Whether something is to be said of a name, given in full."""
+    """Whether there is a remark about a full name."""
     if name.startswith(("optax.", "torch.optim.", "torch.nn.utils.clip_grad")):
         return True
     if name in SCALERS:
@@ -76,7 +76,7 @@ def is_watched(name: str) -> bool:
 
 
 def remark(name: str) -> Iterator[str]:
-    """What to know of a name of which a call cannot just be replaced."""
+    """Remarks about a name whose call cannot simply be replaced."""
     last = name.rpartition(".")[2]
     if name.startswith("optax."):
         short = name.removeprefix("optax.")
@@ -95,7 +95,7 @@ def remark(name: str) -> Iterator[str]:
 
 
 def torch_call(name: str, arguments: Sequence[Argument]) -> str | None:
-    """A call of torch as it is written here; None if there is no counterpart."""
+    """A torch call as it is written here; None if there is no counterpart."""
     target = torch_target(name)
     if target is None:
         return None
@@ -111,7 +111,7 @@ def torch_call(name: str, arguments: Sequence[Argument]) -> str | None:
 
 
 def torch_target(name: str) -> str | None:
-    """The counterpart of a name of torch."""
+    """The counterpart of a torch name."""
     if name in SCALERS:
         return "of.dynamic_loss_scale"
     last = name.rpartition(".")[2]

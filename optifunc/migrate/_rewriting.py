@@ -55,12 +55,12 @@ def _elsewhere(
 
 
 def imports_changed(source: str) -> str:
-    """The program with its imports changed, which makes it run as it is."""
+    """The program with its imports changed, so that it runs without other changes."""
     return cst.parse_module(source).visit(_Imports()).code
 
 
 class _OfOptax(cst.CSTVisitor):
-    """What a program imports of optax: module, name within it, and name here."""
+    """What a program imports from optax: module, name within it, and name here."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, str | None, str | None]] = []
@@ -83,7 +83,7 @@ def _is_of_optax(module: str) -> bool:
 
 
 def rewritten(source: str) -> str:
-    """The program with each call changed that has the same numbers here.
+    """The program with each call replaced that gives the same numbers here.
 
     All other names of optax come from the module that has them.
     """

@@ -1,7 +1,7 @@
-"""How a call of a function of optax is written with this library's names.
+"""How a call of an optax function is written with this library's names.
 
-A rule stands here only if both calls give the same numbers: the tests run each. What
-has no rule is described in `names.md`, and stays optax's.
+There is a rule only if both calls give the same numbers: the tests run each. Functions
+without a rule are described in `names.md` and stay optax's.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Same:
-    """Another name; the arguments stay as they are."""
+    """Another name; the arguments do not change."""
 
     ours: str
 
 
 class Given(str):
-    """An argument that is written only if the program gives it."""
+    """An argument that is written only if the program passes it."""
 
 
 class Call:
@@ -27,10 +27,10 @@ class Call:
     names in braces. An expression without braces is written as it is.
 
     - The first ones are positional.
-    - Keywords are written if the program gives what they stand for, and, unless they
-      are `Given`, where the two libraries have different defaults.
+    - Keywords are written if the program passes the corresponding argument, or, unless
+      they are `Given`, if the defaults of the two libraries differ.
 
-    A call that gives any other parameter is not translated.
+    A call that passes any other parameter is not translated.
     """
 
     def __init__(self, ours: str, *positional: str, **keywords: str) -> None:
@@ -51,7 +51,7 @@ LEARNING_RATE = "learning_rate"
 BETAS = "({b1}, {b2})"
 DECAY = {"weight_decay": "weight_decay", "mask": "mask"}
 
-# The first rule that covers the arguments of a call counts.
+# The first rule that covers the arguments of a call is used.
 OPTIMIZERS: Mapping[str, tuple[Rule, ...]] = {
     "adabelief": (
         Call(

@@ -108,7 +108,7 @@ def check_new_group(group: Group, others: Sequence[Group], given: PyTree) -> Non
     if len(own) != len(set(own)) or _repeats(given):
         warnings.warn(
             "optimizer contains a parameter group with duplicate parameters; "
-            "each is updated as a parameter of its own",
+            "each is updated as a separate parameter",
             UserWarning,
             stacklevel=4,
         )

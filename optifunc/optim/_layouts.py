@@ -144,7 +144,7 @@ class TorchLayout(StateLayout):
     **Arguments:**
 
     - ``fields``: the keys of a parameter's state.
-    - ``step_type``: the dtype of torch's step count, whatever the parameters are.
+    - ``step_type``: the dtype of torch's step count, for any dtype of the parameters.
     """
 
     def __init__(self, *fields: str, step_type: Any = np.float32) -> None:

@@ -11,8 +11,8 @@ from ._optimizer import Optimizer
 class LossOptimizer(Optimizer):
     """An `Optimizer` whose step needs the loss in addition to the gradients.
 
-    The loss is what the closure returns, or is passed as ``value``; `compile_step`
-    already has it.
+    The loss is the closure's result, or is passed as ``value``; `compile_step` already
+    has it.
     """
 
     @hooked

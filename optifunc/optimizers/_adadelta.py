@@ -22,7 +22,7 @@ class ScaleByAdadeltaState(NamedTuple):
 
     **Fields:**
 
-    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``square_avg``: the average of each parameter's squared gradients.
     - ``acc_delta``: the same for the squared steps, before the learning rate.
     """
 

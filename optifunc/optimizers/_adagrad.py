@@ -59,7 +59,7 @@ class scale_by_adagrad(GradientTransformation):
     - ``lr_decay``, ``initial_accumulator_value``, ``eps``, ``eps_in_sqrt``: see
       `adagrad`.
     - ``by_modulus``: divide both parts of a complex element by the root of the sum of
-      ``|g|^2``, as optax does; False: each part by that of its own.
+      ``|g|^2``, as optax does; False: divide each part by its own.
 
     **State:** `ScaleByAdagradState`.
 

@@ -81,7 +81,7 @@ def _adahessian(
 
 @transformation
 class scale_by_adahessian(GradientTransformation):
-    """The direction of `adahessian`, which has the rule.
+    """The direction of `adahessian`.
 
     **Arguments:**
 

@@ -75,7 +75,7 @@ def _adalomo(
 
 @transformation
 class scale_by_adalomo(GradientTransformation):
-    """The direction of `adalomo`, which has the rule.
+    """The direction of `adalomo`.
 
     **Arguments:**
 

@@ -19,7 +19,7 @@ from ..wrappers._selection import Mask, like
 from ._assemble import assemble
 from ._factory import factory
 
-# How many blocks a leaf has along each of its axes, by its path and the leaf.
+# The number of blocks along each axis of a leaf, from its path and the leaf.
 Blocks: TypeAlias = Callable[[str, Any], Sequence[int]]
 # What the paths of queries and keys contain.
 _QUERIES = ("query", "q_proj", "wq")

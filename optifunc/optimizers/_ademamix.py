@@ -35,8 +35,8 @@ class ScaleByAdemamixState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_fast``: for each parameter the fast average of the gradients, from 0 and
-      without correction; None if ``betas[0]`` is the number 0.
+    - ``exp_avg_fast``: the fast average of each parameter's gradients, from 0 and not
+      debiased; None if ``betas[0]`` is the number 0.
     - ``exp_avg_slow``: the slow one.
     - ``exp_avg_sq``: the average of their squares.
     """

@@ -65,7 +65,7 @@ def _adopt(
     shrinkage: Array,
     nesterov: bool,
 ) -> tuple[Array, Array, Array]:
-    # The last gradient is not in the divisor, and divided by it nearly independent.
+    # The last gradient is not in the divisor, so the two are nearly independent.
     divided = updates / jnp.maximum(sqrt(exp_avg_sq), eps)
     if bound is not None:
         divided = jnp.clip(divided, -bound, bound)
@@ -204,8 +204,8 @@ def adopt(
     pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, `TypeError` for a
-    ``clip_lambda`` that is no function, and at `update` `ValueError` if there is decay
-    and ``params`` is missing.
+    ``clip_lambda`` that is not a function, and at `update`, `ValueError` if there is
+    decay and ``params`` is missing.
 
     **Source:** Taniguchi et al., "ADOPT: Modified Adam Can Converge with Any beta2 with
     the Optimal Rate", 2024, [arXiv:2411.02853](https://arxiv.org/abs/2411.02853).

@@ -92,7 +92,7 @@ def _came(
 
 @transformation
 class scale_by_came(GradientTransformation):
-    """The direction of `came`, which has the rule.
+    """The direction of `came`.
 
     **Arguments:**
 

@@ -28,8 +28,7 @@ class StepByCocobState(NamedTuple):
     - ``reward``: what was won by following the gradients.
     - ``subgradients``: the negative sum of the gradients.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     scale: NonNegative
@@ -61,7 +60,7 @@ def _cocob(
     # Before the first gradient, with eps = 0, nothing is bet.
     bound = scale * jnp.maximum(grad_norm_sum + scale, alpha * scale)
     share = subgradients / jnp.where(bound > 0, bound, 1)
-    # From p0 and not from where the parameters are.
+    # From p0, not from the current parameters.
     updates = share * (scale + reward) + way
     return updates, scale, grad_norm_sum, reward, subgradients
 

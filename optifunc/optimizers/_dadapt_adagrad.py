@@ -20,7 +20,7 @@ from ._dadapt_sgd import plus_scaled
 from ._dadaptation import divided_by_root, raised_estimate, step_from_start
 from ._factory import factory
 
-# What the sums of squares begin with.
+# The initial value of the sums of squares.
 _FIRST_SQUARE = 1e-6
 
 
@@ -31,9 +31,9 @@ class StepByDadaptAdagradState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``gsq_weighted``: the sum of the steps' squares, weighted as they are divided.
-    - ``alphak``: for each parameter the sum of the gradients' squares, from 1e-6.
-    - ``sk``: for each parameter the sum of the steps before their division.
+    - ``gsq_weighted``: the sum of the steps' squares, weighted by their divisors.
+    - ``alphak``: the sum of each parameter's squared gradients, from 1e-6.
+    - ``sk``: the sum of each parameter's steps before their division.
     - ``p0``: the initial parameters.
     """
 

@@ -42,11 +42,10 @@ class StepByDadaptAdamState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``numerator_weighted``: the average of products of gradients and ways gone.
-    - ``exp_avg``: for each parameter the average of the steps, from 0 and without
-      correction.
+    - ``numerator_weighted``: the average product of gradients and displacements.
+    - ``exp_avg``: the average of each parameter's steps, from 0 and not debiased.
     - ``exp_avg_sq``: the same for the gradients' squares.
-    - ``s``: the same for the steps, for longer; its size is the estimate's denominator.
+    - ``s``: a longer average of the steps, whose size is the estimate's denominator.
     - ``decay``: the decay's state.
     """
 
@@ -178,7 +177,7 @@ def dadapt_adam(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Adam that finds its learning rate: a lower bound of the distance to a minimum.
+    """Adam that finds its learning rate: a lower bound on the distance to a minimum.
 
     ::
 
@@ -192,11 +191,11 @@ def dadapt_adam(
         u = -m / (sqrt(v) + eps) - dlr * weight_decay * p     (decouple)
         d = max(d, min(N / ((1 - b) * |s|_1), d * growth_rate))
 
-    where ``d`` begins as ``d0`` and ``N`` and ``|s|_1`` are sums over all parameters,
-    ``N`` with the old ``s`` and ``v``. The learning rate stays 1, or is a schedule that
-    ends at 0. ``of.find_in_state(state, "d")`` is the estimate. With ``decouple`` and
-    ``use_bias_correction`` the rule is that of optax's ``dadapt_adamw``. `prodigy`
-    estimates more boldly.
+    where ``d`` starts as ``d0`` and ``N`` and ``|s|_1`` are sums over all parameters,
+    ``N`` with the old ``s`` and ``v``. Leave the learning rate at 1, or use a schedule
+    that ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. With
+    ``decouple`` and ``use_bias_correction``, the rule is that of optax's
+    ``dadapt_adamw``. `prodigy` estimates more boldly.
 
     Use one optimizer for all parameters: in a `partition`, each label has its own
     estimate.

@@ -29,9 +29,9 @@ class StepByDadaptAdanState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``gsq_weighted``: the average of the steps' squares, weighted as they are divided.
-    - ``exp_avg``: for each parameter the average of the gradients, each times the step
-      size of its time, from 0 and without correction.
+    - ``gsq_weighted``: the average of the steps' squares, weighted by their divisors.
+    - ``exp_avg``: the average of each parameter's gradients, each times its step size,
+      from 0 and not debiased.
     - ``exp_avg_diff``: the same for the differences of successive gradients.
     - ``exp_avg_sq``: the average of the squares of the gradients that look ahead.
     - ``s``: the average of the steps before their division.
@@ -229,10 +229,10 @@ def dadapt_adan(
         p = (p - (m + betas[1] * v) / r) / (1 + dlr * weight_decay)
         p = (1 - dlr * weight_decay) * p - (m + betas[1] * v) / r     (no_prox)
 
-    The averages are not corrected for their start at 0. ``d`` starts as ``d0``, and
-    sums and norms are over all parameters. Leave the learning rate at 1, or use a
-    schedule that ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use
-    one optimizer for all parameters: in a `partition`, each label has its own estimate.
+    The averages are not debiased. ``d`` starts as ``d0``, and sums and norms are over
+    all parameters. Leave the learning rate at 1, or use a schedule that ends at 0.
+    ``of.find_in_state(state, "d")`` returns the estimate. Use one optimizer for all
+    parameters: in a `partition`, each label has its own estimate.
 
     **Arguments:**
 
@@ -241,7 +241,7 @@ def dadapt_adan(
       the squares, each in [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: decoupled decay, in units of the step size.
-    - ``no_prox``: subtract the decay, and do not divide by it.
+    - ``no_prox``: subtract the decay instead of dividing by it.
     - ``d0``: the initial estimate, which should be too small rather than too large.
     - ``growth_rate``: the largest factor by which ``d`` may grow in one step.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

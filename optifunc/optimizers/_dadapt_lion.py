@@ -29,10 +29,9 @@ class StepByDadaptLionState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``numerator_weighted``: the average of products of signs and ways gone.
-    - ``exp_avg``: for each parameter the average of the gradients, each times the step
-      size of its time.
-    - ``s``: for each parameter the average of the steps.
+    - ``numerator_weighted``: the average product of signs and displacements.
+    - ``exp_avg``: the average of each parameter's gradients, each times its step size.
+    - ``s``: the average of each parameter's steps.
     - ``decay``: the decay's state.
     """
 
@@ -159,17 +158,17 @@ def dadapt_lion(
         s = b * s + (1 - b) * dlr * c
         d = max(d, min(N / ((1 - b) * |s|_1), d * growth_rate))
 
-    where ``N`` is computed with the old ``s``. In the sign, ``m`` has the step size in
-    it and ``g`` has not, as in the authors' code. ``d`` starts as ``d0``, and sums and
-    norms are over all parameters. Leave the learning rate at 1, or use a schedule that
-    ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use one optimizer
-    for all parameters: in a `partition`, each label has its own estimate.
+    where ``N`` is computed with the old ``s``. In the sign, ``m`` includes the step
+    size but ``g`` does not, as in the authors' code. ``d`` starts as ``d0``, and sums
+    and norms are over all parameters. Leave the learning rate at 1, or use a schedule
+    that ends at 0. ``of.find_in_state(state, "d")`` returns the estimate. Use one
+    optimizer for all parameters: in a `partition`, each label has its own estimate.
 
     **Arguments:**
 
     - ``lr``: the factor of the estimate.
-    - ``betas``: how much of the average is in the sign, and how much of it is kept,
-      each in [0, 1).
+    - ``betas``: the weight of the average in the sign, and its decay rate, each in [0,
+      1).
     - ``weight_decay``: decoupled decay, in units of the step size.
     - ``d0``: the initial estimate, which should be too small rather than too large.
     - ``growth_rate``: the largest factor by which ``d`` may grow in one step.

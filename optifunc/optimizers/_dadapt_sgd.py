@@ -27,9 +27,9 @@ class StepByDadaptSgdState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``numerator_weighted``: the sum of products of gradients and ways gone.
-    - ``g0_norm``: the norm of the first gradient that is not 0; 0 before it.
-    - ``s``: for each parameter the sum of the steps.
+    - ``numerator_weighted``: the sum of products of gradients and displacements.
+    - ``g0_norm``: the norm of the first nonzero gradient; 0 before it.
+    - ``s``: the sum of each parameter's steps.
     - ``p0``: the initial parameters.
     """
 

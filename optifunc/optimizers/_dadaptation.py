@@ -1,4 +1,4 @@
-"""What the optimizers with D-Adaptation share: the estimate, and steps from a start."""
+"""What optimizers with D-Adaptation share: the estimate, and steps from a start."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .._numerics import as_scalar, sqrt
 def raised_estimate(
     d: Array, numerator: Array, denominator: Array, growth_rate: Any
 ) -> Array:
-    """The next ``d``, the old one where no gradient has been.
+    """The next ``d``; the old one if there has been no gradient.
 
     The quotient bounds the distance to a minimum from below; the largest one counts.
     """
@@ -32,5 +32,5 @@ def divided_by_root(x: Array, square: Array, *, eps: Array) -> Array:
 def step_from_start(
     updates: Array, way: Array, p0: Array, params: Array, *, share: Array
 ) -> Array:
-    """The share of what brings ``params`` to ``p0 - way``."""
+    """A fraction of the update from ``params`` to ``p0 - way``."""
     return share * ((p0 - params) - way)

@@ -1,7 +1,7 @@
 """Weight decay inside a step, for some of the parameters.
 
-Where the decay is a link of the chain, `assemble` masks it. These are for rules that
-have it inside, because it is scaled by what they compute.
+If the decay is a member of the chain, `assemble` masks it. These are for rules that
+contain it, because they scale it by what they compute.
 """
 
 from typing import Any
@@ -21,12 +21,12 @@ from ..wrappers._selection import (
 
 
 def static_mask(mask: Mask | None) -> Any:
-    """A mask as the user gave it, in a form that can be a static field."""
+    """The user's mask, in a form that can be a static field."""
     return None if mask is None else static_choice(mask, check_mask)
 
 
 def check_mask_fits(mask: Any, params: PyTree) -> None:
-    """Look at the mask as `masked` does at every other optimizer's."""
+    """Check the mask, as `masked` does for every other optimizer."""
     if mask is not None:
         masked(identity(), mask).init(params)
 

@@ -27,7 +27,7 @@ class ScaleByDiffgradState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_sq``: the same for their squares.
-    - ``previous_grad``: the last gradient, at first 0.
+    - ``previous_grad``: the last gradient, initially 0.
     """
 
     step: Shared
@@ -118,7 +118,7 @@ def diffgrad(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """diffGrad: Adam with a friction where the gradient does not change.
+    """diffGrad: Adam with friction where the gradient does not change.
 
     ::
 
@@ -128,8 +128,8 @@ def diffgrad(
         d = f * m / (sqrt(v) + eps) * sqrt(1 - betas[1]^t) / (1 - betas[0]^t)
         u = -lr * (d + weight_decay * p)
 
-    ``f`` is 1/2 for a constant gradient and nearly 1 for one that changes by 5; it is
-    not free of the gradient's scale, as Adam is.
+    ``f`` is 1/2 for a constant gradient and nearly 1 for one that changes by 5. Unlike
+    Adam, it depends on the gradient's scale.
 
     **Arguments:**
 

@@ -35,9 +35,8 @@ class ScaleByDionState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum``: for each parameter the sum of the gradients, less the part of it
-      that was used.
-    - ``Q``: for each parameter the right factors of the last step, of shape ``[...,
+    - ``momentum``: the sum of each parameter's gradients minus the part that was
+      used. - ``Q``: the right factors of each parameter's last step, of shape ``[...,
       inputs, rank]``, in at least float32.
     """
 
@@ -52,7 +51,7 @@ def _matmul(x: Array, y: Array) -> Array:
 def _low_rank(
     gradients: Array, momenta: Array, factors: Array, kept: Array, eps: Array
 ) -> tuple[Array, Array, Array]:
-    """Updates, momenta and right factors of matrices, each by itself."""
+    """Updates, momenta and right factors of separate matrices."""
     momenta = momenta + gradients
     left, _ = jnp.linalg.qr(_matmul(momenta, factors))
     is_zero = jnp.all(momenta == 0, axis=(-2, -1), keepdims=True)
@@ -69,7 +68,7 @@ def _low_rank(
 
 @transformation
 class scale_by_dion(GradientTransformation):
-    """Orthogonalize the gradients' sum to a low rank, and keep the rest of it.
+    """Orthogonalize the gradients' sum with a low rank, and keep the rest.
 
     The rule: see `dion`. All matrices of one shape are one batch.
 
@@ -95,8 +94,8 @@ class scale_by_dion(GradientTransformation):
         check_range("momentum", self.momentum, at_least=0, at_most=1)
         if not is_number(self.rank_fraction):
             raise TypeError(
-                "rank_fraction must be a number, as the shapes of the state depend on "
-                f"it, found {self.rank_fraction!r}"
+                "rank_fraction must be a number, because the state's shapes depend "
+                f"on it, found {self.rank_fraction!r}"
             )
         check_range("rank_fraction", self.rank_fraction, above=0, at_most=1)
         check_integer("rank_multiple_of", self.rank_multiple_of, at_least=1)
@@ -144,7 +143,7 @@ class scale_by_dion(GradientTransformation):
         axes = self.output_axis, self.batch_axes
 
         def matrices(tree: PyTree) -> list[Array | None]:
-            """None for what has no elements, and nothing to factorize."""
+            """None for leaves without elements, which have nothing to factorize."""
             return [
                 as_matrix(x.astype(q.dtype), *axes) if x.size else None
                 for x, q in zip(treedef.flatten_up_to(tree), factors, strict=True)
@@ -191,7 +190,7 @@ def dion(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Orthogonal updates of low rank, with feedback of what they leave out.
+    """Orthogonal low-rank updates, with feedback of what they leave out.
 
     ::
 
@@ -202,16 +201,16 @@ def dion(
         Q = R / (norms of R's columns + eps)
         u = -lr * (sqrt(outputs / inputs) * P Q^T + weight_decay * p)
 
-    One step of a power iteration from the last ``Q``, which is random at first, takes
-    the place of Muon's products of the whole matrix. With a small rank it costs less
-    than those, and what the step leaves out stays in ``M`` until its turn comes.
+    One step of a power iteration from the last ``Q``, which is random at first,
+    replaces Muon's products of the whole matrix. With a small rank, it costs less than
+    those, and what the step leaves out stays in ``M`` for later steps.
 
     Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``momentum``: how much of the part that was used stays in ``M``, in [0, 1].
+    - ``momentum``: the fraction of the used part that stays in ``M``, in [0, 1].
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``rank_fraction``: the rank of the updates relative to the smaller side of a
       matrix, in (0, 1].
@@ -225,7 +224,7 @@ def dion(
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but those of the rank may be an array or a schedule.
+    All numbers except those of the rank may be arrays or schedules.
 
     **State:** `ScaleByDionState`. A matrix is whole on each device while it is
     factorized; on a mesh with explicit axes it must be so (`jax.sharding.reshard`

@@ -31,12 +31,11 @@ class StepByDogState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``distance``: a float scalar, the largest distance so far, 0 before the first
       update; None with ``layerwise``.
-    - ``sum_sq``: likewise the sum of the gradients' squared norms.
-    - ``distances``: with ``layerwise`` the distance of each parameter, else None.
-    - ``sums_sq``: likewise the sums.
+    - ``sum_sq``: the sum of the gradients' squared norms; None with ``layerwise``.
+    - ``distances``: with ``layerwise``, the distance of each parameter, else None.
+    - ``sums_sq``: with ``layerwise``, the sum for each parameter, else None.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     step: Shared
@@ -50,7 +49,7 @@ class StepByDogState(NamedTuple):
 
 @transformation
 class step_by_dog(GradientTransformation):
-    """Steps as long as the way gone so far, over the root of the gradients' squares.
+    """Steps in proportion to the distance so far over the root of squared gradients.
 
     The rule: see `dog`.
 
@@ -82,7 +81,7 @@ class step_by_dog(GradientTransformation):
         if self.init_distance is not None and self.init_eta is not None:
             raise ValueError(
                 "init_distance and init_eta are two ways to begin, found both: "
-                f"{self.init_distance!r} and {self.init_eta!r}; give one of them"
+                f"{self.init_distance!r} and {self.init_eta!r}; pass only one of them"
             )
 
     def _first_distance(self, norm: Array) -> Array:
@@ -120,7 +119,7 @@ class step_by_dog(GradientTransformation):
         params = require_params(params, updates, "dog")
         check_option(self, "layerwise", state.distances, state.p0)
         way = way_back(state.compensation, state.p0, params)
-        # Without layers the numbers of all parameters are trees of one leaf.
+        # Without layers, the numbers of all parameters are trees with one leaf.
         names = ("distances", "sums_sq") if self.layerwise else ("distance", "sum_sq")
         distance, sum_sq = (getattr(state, name) for name in names)
         first = jax.tree.map(self._first_distance, self._norms(state.p0))
@@ -141,7 +140,7 @@ class step_by_dog(GradientTransformation):
         return jax.tree.map(global_norm, tree) if self.layerwise else global_norm(tree)
 
     def _size(self, step: Array, distance: Array, sum_sq: Array) -> Array:
-        """What a gradient is multiplied with."""
+        """The factor of a gradient."""
         size = distance / sqrt(sum_sq + as_scalar(self.eps))
         if self.init_eta is not None:
             size = jnp.where(step == 0, as_scalar(self.init_eta), size)
@@ -183,11 +182,11 @@ def dog(
         u = -lr * r / sqrt(S + eps) * g
 
     where ``p0`` are the initial parameters and the norms are over all parameters
-    together, with ``layerwise`` (L-DoG) over each by itself. ``r`` begins as
+    together or, with ``layerwise`` (L-DoG), over each one separately. ``r`` starts as
     ``reps_rel * (1 + ||p0||)``, or as ``init_distance``, or such that the first step is
     ``-lr * init_eta * g``.
 
-    The step size needs no tuning but the iterates need averaging: evaluate
+    The step size needs no tuning, but the iterates need averaging: evaluate
     `ema_parameters` or `average_parameters`, which `eval_params` finds::
 
         tx = of.chain(of.dog(), of.ema_parameters(0.999))

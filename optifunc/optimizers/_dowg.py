@@ -26,8 +26,7 @@ class StepByDowgState(NamedTuple):
     - ``estim_sq_dist``: a float scalar, the largest squared distance so far.
     - ``weighted_sq_norm_grads``: the weighted sum of the gradients' squared norms.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     """
 
     estim_sq_dist: Shared
@@ -38,7 +37,7 @@ class StepByDowgState(NamedTuple):
 
 @transformation
 class step_by_dowg(GradientTransformation):
-    """Steps of the squared way gone so far, over a weighted sum of gradients.
+    """Steps with the squared distance so far over a weighted sum of gradients.
 
     The rule: see `dowg`.
 
@@ -109,7 +108,7 @@ def dowg(
         u = -lr * r2 / (sqrt(W) + eps) * g
 
     where ``p0`` are the initial parameters and the norms are over all parameters
-    together. Early gradients weigh less than in `dog`, so that the steps adapt more
+    together. Early gradients have less weight than in `dog`, so the steps adapt more
     boldly.
 
     **Arguments:**

@@ -13,13 +13,13 @@ from .._tree import compute_dtype
 def merged_shape(
     shape: tuple[int, ...], largest: int, *, axes: int = 1
 ) -> tuple[int, ...]:
-    """A shape without axes of size 1, neighbors joined while they are small together.
+    """A shape without axes of size 1, with neighbors joined while they are small.
 
     **Arguments:**
 
     - ``shape``: the shape of a leaf.
-    - ``largest``: the largest size that axes are joined to.
-    - ``axes``: how many axes to leave at least, if there are as many.
+    - ``largest``: the largest size of joined axes.
+    - ``axes``: the minimum number of axes to leave, if there are as many.
     """
     sizes = [n for n in shape if n != 1] or [1]
     merged = sizes[:1]
@@ -45,8 +45,8 @@ def block_slices(shape: tuple[int, ...], largest: int) -> list[tuple[slice, ...]
 def joined_blocks(blocks: list[Array], shape: tuple[int, ...], largest: int) -> Array:
     """The tensor that was cut into ``blocks``.
 
-    Put together and not written into one: XLA has been seen to misplace blocks of a
-    sharded array that do not divide it.
+    It is concatenated, not written into: XLA has been seen to misplace blocks of a
+    sharded array that do not divide it evenly.
     """
     for axis in reversed(range(len(shape))):
         count = -(-shape[axis] // largest)
@@ -56,7 +56,7 @@ def joined_blocks(blocks: list[Array], shape: tuple[int, ...], largest: int) -> 
 
 
 def scaled_identity(size: int, leaf: Any, scale: Scalar) -> Array:
-    """A factor to begin with, in at least float32."""
+    """An initial factor, in at least float32."""
     dtype = compute_dtype(jnp.result_type(leaf))
     return scale * jnp.eye(size, dtype=dtype)
 

@@ -1,4 +1,4 @@
-"""What all functions that build optimizers do with their arguments."""
+"""How all functions that build optimizers handle their arguments."""
 
 import functools
 import inspect

@@ -43,7 +43,7 @@ def unflattened(vector: Array, params: PyTree) -> PyTree:
     leaves, treedef = jax.tree.flatten(params)
     ends = np.cumsum(flat_sizes(params))
     parts = []
-    # What is left after the last end is nothing.
+    # Nothing is left after the last end.
     for leaf, part in zip(leaves, jnp.split(vector, ends)[:-1], strict=True):
         if jnp.iscomplexobj(leaf):
             part = lax.complex(part[0::2], part[1::2])
@@ -63,7 +63,7 @@ def moved(params: PyTree, step_size: Array, direction: Array) -> PyTree:
 
 
 def check_pairs_fit(old_dirs: Array, params: PyTree, rows: int) -> None:
-    """Check that a state's vectors are of these parameters.
+    """Check that a state's vectors match these parameters.
 
     **Raises:** `ValueError` that says what they are of.
     """

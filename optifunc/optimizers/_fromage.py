@@ -80,7 +80,7 @@ def fromage(
     *,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Fromage: steps of the size of each parameter, which do not lengthen it.
+    """Fromage: steps in proportion to each parameter, without making it longer.
 
     ::
 
@@ -88,16 +88,16 @@ def fromage(
         k = 1 / sqrt(1 + lr^2)
         u = k * (p - lr * r * g) - p
 
-    The norms are those of whole leaves. Where gradient and parameter are orthogonal, as
-    before a normalization, the norm of the parameter stays what it is. There is no
-    state, and no decay.
+    The norms are those of whole leaves. If gradient and parameter are orthogonal, as
+    before a normalization, the norm of the parameter does not change. There is no state
+    and no decay.
 
     **Arguments:**
 
-    - ``lr``: the learning rate, the size of a step as a part of the parameter's.
-    - ``min_norm``: the least that counts as a norm. With 0 a parameter that begins at 0
-      takes one step along its gradient itself; optax has 1e-6, with which it grows from
-      that size.
+    - ``lr``: the learning rate, the size of a step relative to the parameter's.
+    - ``min_norm``: a lower bound on the norm. With 0, a parameter that starts at 0
+      takes one step along its gradient; optax has 1e-6, from which such a parameter
+      grows.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -29,8 +29,8 @@ class ScaleByGaloreState(NamedTuple):
     - ``exp_avg``: the average of each parameter's projected gradients, from 0 and not
       debiased.
     - ``exp_avg_sq``: the same for their squares.
-    - ``projection``: for each parameter that is projected the matrix that does it, in
-      at least float32; None for the others.
+    - ``projection``: the projection matrix of each projected parameter, in at least
+      float32; None for the others.
     """
 
     step: Shared
@@ -153,7 +153,7 @@ def galore(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """GaLore: AdamW whose moments are of gradients projected to few dimensions.
+    """GaLore: AdamW with moments of gradients projected to few dimensions.
 
     ::
 
@@ -169,20 +169,20 @@ def galore(
 
     A matrix of ``n x m`` numbers, ``n <= m``, keeps two moments of ``rank * m`` numbers
     and a projection of ``n * rank``. A parameter moves in the space of one projection
-    at a time; the moments are kept as they are where it changes. Matrices of no more
-    than ``rank`` rows or columns and parameters that are no matrices are those of
+    at a time; when the projection changes, the moments are kept. Matrices with at most
+    ``rank`` rows or columns and parameters that are not matrices are updated as in
     `adamw`, with this ``eps`` and without ``scale``. The decomposition is computed only
-    where it is due.
+    when it is due.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, before its correction.
-    - ``weight_decay``: decay of what the step arrives at, in units of ``lr``.
+    - ``weight_decay``: decay of the parameters after the step, in units of ``lr``.
     - ``rank``: the number of dimensions to keep.
-    - ``update_proj_gap``: after how many steps the projection is recomputed.
-    - ``scale``: the factor of what is projected.
+    - ``update_proj_gap``: the number of steps between new projections.
+    - ``scale``: the factor of the projected gradients.
     - ``proj_type``: ``"std"`` projects the shorter side, ``"reverse_std"`` the longer
       one, as `optax.contrib.galore` does, whose ``scale`` is 1 (the moments are then
       smaller, and the projection is larger); ``"left"`` the rows, ``"right"`` the

@@ -51,7 +51,7 @@ def _primal_averaged(
     eval_coefficient: Array,
     train_coefficient: Array,
 ) -> tuple[Array, Array]:
-    # ``decayed`` is what decay takes of z: that much of it y sees through its mean.
+    # ``decayed`` is the decay of z, which y sees through its mean.
     shrunk = z + decayed
     pull = 1 - eval_coefficient * train_coefficient
     return (
@@ -62,14 +62,15 @@ def _primal_averaged(
 
 @transformation
 class step_by_gpa(Wrapper):
-    """Follow a direction by three sequences, of which one is a constant average.
+    """Follow a direction with three sequences, one of which is a constant average.
 
     The rule: see `gpa_adamw`.
 
     **Arguments:**
 
     - ``inner``: the direction, such as `scale_by_adam`.
-    - ``decay``: what adds decay to a direction, such as `add_decayed_weights`.
+    - ``decay``: the transformation that adds decay to a direction, such as
+      `add_decayed_weights`.
     - ``lr``, ``train_interp_coeff``, ``eval_interp_coeff``: see `gpa_adamw`.
 
     **State:** `StepByGpaState`.
@@ -136,7 +137,7 @@ def gpa_adamw(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdamW with generalized primal averaging: a constant average, trained through.
+    """AdamW with generalized primal averaging, at a constant rate.
 
     ::
 
@@ -146,10 +147,10 @@ def gpa_adamw(
         x = eval_interp_coeff * x + (1 - eval_interp_coeff) * z
         y = train_interp_coeff * x + (1 - train_interp_coeff) * z
 
-    Training holds the parameters ``y``; evaluate ``x``, which `eval_params` returns. In
-    comparison with `schedule_free_adamw` the average forgets at a constant rate, so
-    that a schedule of the learning rate is of use, and there is a first moment. It
-    replaces the two loops of DiLoCo by one.
+    Training holds the parameters ``y``; evaluate ``x``, which `eval_params` returns.
+    Unlike in `schedule_free_adamw`, the average forgets at a constant rate, so a
+    learning rate schedule is useful, and there is a first moment. It replaces the two
+    loops of DiLoCo by one.
 
     **Arguments:**
 
@@ -157,8 +158,8 @@ def gpa_adamw(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay of ``z``, in units of the learning rate.
-    - ``train_interp_coeff``: how near ``y`` is to the average, above 0 and at most 1.
-    - ``eval_interp_coeff``: how much of the average is kept, in [0, 1).
+    - ``train_interp_coeff``: the weight of the average in ``y``, above 0 and at most 1.
+    - ``eval_interp_coeff``: the decay rate of the average, in [0, 1).
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

@@ -1,4 +1,4 @@
-"""Steps along a sphere: the norm of each matrix stays what it was."""
+"""Steps along a sphere: the norm of each matrix is constant."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class StepByHyperballState(NamedTuple):
 
     **Fields:**
 
-    - ``radius``: for each parameter its norm at the beginning, in at least float32.
+    - ``radius``: the initial norm of each parameter, in at least float32.
     """
 
     radius: PerParameter
@@ -30,7 +30,7 @@ class StepByHyperballState(NamedTuple):
 @leafwise()
 def _along_sphere(updates: Array, params: Array, radius: Array, *, lr: Array) -> Array:
     def scaled(x: Array) -> Array:
-        """To the norm of the radius; what has no direction stays 0."""
+        """Scale to the norm ``radius``; an array without direction stays 0."""
         norm = sqrt(jnp.sum(x * x))
         return x * (radius / jnp.where(norm > 0, norm, 1))
 
@@ -39,7 +39,7 @@ def _along_sphere(updates: Array, params: Array, radius: Array, *, lr: Array) ->
 
 @transformation
 class step_by_hyperball(GradientTransformation):
-    """A step along the direction before it that keeps the norm of each matrix.
+    """A step along the preceding direction that keeps the norm of each matrix.
 
     ::
 
@@ -47,12 +47,12 @@ class step_by_hyperball(GradientTransformation):
         q = p - lr * R * d / ||d||
         u = R * q / ||q|| - p
 
-    The learning rate is an angle, nearly, of all matrices alike, and weight decay has
-    nothing to do. It goes last in a chain, after any direction::
+    The learning rate is approximately an angle, the same for all matrices, and weight
+    decay has no effect. Put it last in a chain, after any direction::
 
         tx = of.chain(of.scale_by_muon(), of.step_by_hyperball(0.02))
 
-    It is for leaves of two or more axes: see `label_matrices` for the others.
+    It is for leaves with two or more axes: see `label_matrices` for the others.
 
     **Arguments:**
 

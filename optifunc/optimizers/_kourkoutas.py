@@ -47,9 +47,9 @@ class ScaleByKourkoutasState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``exp_avg_sq``: the same for their squares.
-    - ``grad_ema``: for each parameter a number, the average of its layer's norms.
-    - ``weight_sum``: for each parameter a number, what the weights of the squares so
-      far add up to; None unless ``bias_correction`` is ``"exact"``.
+    - ``grad_ema``: a number for each parameter, the average of its layer's norms.
+    - ``weight_sum``: a number for each parameter, the sum of the weights of the squares
+      so far; None unless ``bias_correction`` is ``"exact"``.
     - ``max_exp_avg_sq``: the decayed maximum of ``exp_avg_sq``; None without ``decay``.
     """
 
@@ -176,13 +176,13 @@ class scale_by_kourkoutas(GradientTransformation):
         )
 
     def _names(self, tree: PyTree) -> list[Any]:
-        """What the layer of each leaf is called: by default each is one."""
+        """The name of each leaf's layer; by default, each leaf is a layer."""
         if self.layers is None:
             return list(range(len(jax.tree.leaves(tree))))
         return chosen_values(self.layers, tree, "layers", _check_layer)
 
     def _norms(self, updates: PyTree) -> PyTree:
-        """For each leaf the norm of its layer's gradients."""
+        """The norm of the layer's gradients for each leaf."""
         names, totals = self._names(updates), defaultdict(list)
         leaves = jax.tree.leaves(updates)
         for name, leaf in zip(names, leaves, strict=True):
@@ -265,7 +265,7 @@ def kourkoutas(
 
     A steady layer has ``r = 1``, and the decay rate halfway between ``beta2_min`` and
     ``betas[1]``; the rate falls when the norm rises above its average. The corrections
-    ``c1`` and ``c2`` are 1 by default, so that the first steps are short.
+    ``c1`` and ``c2`` are 1 by default, so the first steps are short.
 
     **Arguments:**
 
@@ -274,20 +274,20 @@ def kourkoutas(
       each in [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``beta2_min``: the least decay rate of the mean square, in [0, 1).
+    - ``beta2_min``: the smallest decay rate of the mean square, in [0, 1).
     - ``alpha``: the decay rate of the average norm, in [0, 1).
     - ``tiny_spike``: added to the average norm.
-    - ``tiny_denom``: with ``adaptive_tiny`` added to the root, times the parameter's
+    - ``tiny_denom``: with ``adaptive_tiny``, added to the root, times the parameter's
       mean size or 1, whichever is larger.
-    - ``decay``: the decay rate of the largest mean square, in [0, 1]; None: that of now
-      counts, as in Adam. 1 is AMSGrad's rule.
-    - ``max_ratio``: the bound of each element's direction; None: no bound.
+    - ``decay``: the decay rate of the largest mean square, in [0, 1]; None: use the
+      current one, as in Adam. 1 is AMSGrad's rule.
+    - ``max_ratio``: the bound on each element's direction; None: no bound.
     - ``adaptive_tiny``: use ``tiny_denom``.
-    - ``bias_correction``: ``"none"``; ``"beta2max"``: ``c1`` and ``c2`` as Adam's, with
-      ``betas[1]``; ``"exact"``: with the product of the rates that were used.
-    - ``warmup_steps``: for how many updates the rate is held halfway.
-    - ``layers``: a tree of names, or a function of ``(path, leaf)``: leaves with one
-      name are a layer, and have one norm. None: each leaf is a layer.
+    - ``bias_correction``: ``"none"``; ``"beta2max"``: ``c1`` and ``c2`` as in Adam,
+      with ``betas[1]``; ``"exact"``: with the product of the rates that were used.
+    - ``warmup_steps``: the number of updates for which the rate is held halfway.
+    - ``layers``: a tree of names, or a function of ``(path, leaf)``: leaves with the
+      same name are a layer with a common norm. None: each leaf is a layer.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

@@ -23,7 +23,7 @@ from ._factors import scaled_identity
 from ._factory import factory
 
 MEMORY_SAVE_MODES = (None, "one_diag", "smart_one_diag", "all_diag")
-# The step of float32 at 1, whatever is computed in: the noise is a part of the rule.
+# The spacing of float32 at 1, for any dtype, because the noise is part of the rule.
 _RELATIVE_NOISE = math.sqrt(1.1920928955078125e-07)
 
 
@@ -33,10 +33,10 @@ class ScaleByKronState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``update_counter``: int32 [], those since the factors were last updated.
+    - ``update_counter``: int32 [], updates since the factors were last updated.
     - ``key``: uint32 [2], the key of the whole run.
     - ``momentum_buffer``: the average of each parameter's gradients, from 0.
-    - ``Q``: for each parameter a list with, for each axis, an upper triangular matrix
+    - ``Q``: a list for each parameter with, for each axis, an upper triangular matrix
       or, as a vector, a diagonal one; in at least float32.
     """
 
@@ -48,7 +48,7 @@ class ScaleByKronState(NamedTuple):
 
 
 def _along(vector: Array, axis: int, axes: int) -> Array:
-    """A vector as a tensor of ``axes`` axes, along one of them."""
+    """A vector as a tensor with ``axes`` axes, along one of them."""
     return vector.reshape([-1 if i == axis else 1 for i in range(axes)])
 
 
@@ -78,7 +78,7 @@ def _solved(tensor: Array, factors: list[Array]) -> Array:
 
 
 def _norm_lower_bound(matrix: Array) -> Array:
-    """A number below the spectral norm of a symmetric matrix, and near it."""
+    """A close lower bound of the spectral norm of a symmetric matrix."""
     largest = jnp.max(jnp.abs(matrix))
     scale = jnp.where(largest > 0, largest, 1)
     scaled = matrix / scale
@@ -95,7 +95,7 @@ def _fitted(
 ) -> tuple[Array, ...]:
     """A gradient with noise, and factors that fit it better."""
     if gradient.ndim > 1:
-        # Their product stays as it is.
+        # Their product does not change.
         sizes = [jnp.max(jnp.abs(q)) for q in factors]
         mean = jnp.exp(sum(map(jnp.log, sizes), jnp.zeros_like(rate)) / len(sizes))
         factors = [q * (mean / n) for q, n in zip(factors, sizes, strict=True)]
@@ -287,7 +287,7 @@ class scale_by_kron(GradientTransformation):
         factors: list[list[Array]],
         probes: list[Any] | None,
     ) -> tuple[list[Array], list[list[Array]]]:
-        """What is to be preconditioned, with noise, and factors that fit it better."""
+        """The tensor to precondition, with noise, and factors that fit it better."""
         if probes is None:
             key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
             keys = jax.random.split(jax.random.fold_in(key, state.step), len(grads))
@@ -354,39 +354,39 @@ def kron(
         D = D * min(1, 1.1 / RMS(D))
         u = -lr * (D + weight_decay * p)
 
-    where ``n1`` is a bound of the norm of ``A A^T + B B^T`` from below, and ``n2``
-    likewise. Before an update ``Q1`` and ``Q2`` are brought to one size, which leaves
-    their product as it is. Tensors of more axes have a factor for each, unless merged;
-    an axis without a triangular factor has a diagonal one, for which there are only the
-    diagonals of these products.
+    where ``n1`` is a lower bound of the norm of ``A A^T + B B^T``, and ``n2`` one of
+    ``A^T A + B^T B``. Before an update, ``Q1`` and ``Q2`` are scaled to equal size,
+    which does not change their product. Tensors with more axes have a factor for each,
+    unless merged; an axis without a triangular factor has a diagonal one, which needs
+    only the diagonals of these products.
 
-    The factors are updated at every step first, and at one in 33 in the end. A learning
-    rate of a third of Adam's, and a weight decay of three to ten times as much, are
-    where to begin.
+    The factors are updated at every step at first, and at one in 33 in the end. Start
+    with a third of Adam's learning rate, and a weight decay three to ten times as
+    large.
 
-    ``update`` takes the extra argument ``probes``, a tree like the updates that stands
-    for ``V``; by default it is drawn from a key in the state.
+    ``update`` takes the extra argument ``probes``, a tree like the updates that is used
+    as ``V``; by default, it is drawn from a key in the state.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``beta1``: the decay rate of the mean, in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``preconditioner_update_probability``: the share of the steps that update the
-      factors, which are evenly spaced: the inverse is the number of steps from one to
+    - ``preconditioner_update_probability``: the fraction of steps that update the
+      factors. These are evenly spaced: the inverse is the number of steps from one to
       the next. None: 1 for 500 steps, then falling to 0.03 at step 4000.
-    - ``max_size_triangular``: an axis that is longer has a diagonal factor.
-    - ``min_ndim_triangular``: leaves of fewer axes have diagonal factors.
+    - ``max_size_triangular``: longer axes have diagonal factors.
+    - ``min_ndim_triangular``: leaves with fewer axes have diagonal factors.
     - ``memory_save_mode``: None; ``"one_diag"``, a diagonal factor for the longest
       axis; ``"smart_one_diag"``, the same unless another is as long; ``"all_diag"``.
-    - ``momentum_into_precond_update``: fit the factors to ``m``, and not to ``g``.
+    - ``momentum_into_precond_update``: fit the factors to ``m`` instead of ``g``.
     - ``precond_lr``: the learning rate of the factors.
-    - ``precond_init_scale``: the factors' product at the beginning.
-    - ``merge_dims``: see a leaf of more than two axes as a matrix, as square a one as
-      its first or its last axis against the others makes.
+    - ``precond_init_scale``: the initial product of the factors.
+    - ``merge_dims``: treat a leaf with more than two axes as a matrix, of its first or
+      last axis against the others, whichever is closer to square.
     - ``seed``: an integer of at least 0, from which `init` makes the key.
-    - ``mask``: which parameters decay, as `assemble` takes it; None: those of two or
-      more axes.
+    - ``mask``: which parameters decay, see `assemble`; None: those with two or more
+      axes.
     - ``maximize``: climb instead of descending.
 
     All numbers except the counts may be arrays or schedules.

@@ -32,8 +32,8 @@ def lamb(
         u = -lr * norm(p) / norm(d) * d,  or  -lr * d  where a norm is 0
 
     The norms are those of whole leaves. A step changes each of them by the fraction
-    ``lr``, whatever the scale of its gradients. Biases and normalization scales are
-    better left out of both the decay and the scaling::
+    ``lr``, regardless of the scale of its gradients. Biases and normalization scales
+    are better left out of both the decay and the scaling::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -45,9 +45,9 @@ def lamb(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
-    - ``weight_decay``: decoupled decay, a part of what is scaled.
+    - ``weight_decay``: decoupled decay, which is scaled together with the direction.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
-    - ``trust_ratio_mask``: which updates are scaled, likewise.
+    - ``trust_ratio_mask``: which updates are scaled, in the same form.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
@@ -55,7 +55,7 @@ def lamb(
     **State:** `ScaleByAdamState`, its trees in the parameters' shapes and dtypes.
 
     **Complex parameters:** in the moments real and imaginary parts are treated as
-    parameters of their own; a norm counts both.
+    separate parameters; a norm counts both.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if ``params``
     is missing.

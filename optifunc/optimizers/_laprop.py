@@ -36,8 +36,8 @@ class StepByLapropState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``exp_avg_lr_1``: float [], the average of the learning rates, from 0.
-    - ``exp_avg``: for each parameter the average of the divided gradients, each times
-      its learning rate, from 0 and without correction.
+    - ``exp_avg``: the average of each parameter's divided gradients, each times its
+      learning rate, from 0 and not debiased.
     - ``exp_avg_sq``: the average of the squared gradients.
     - ``exp_mean_avg_beta2``: the average of the gradients; None if not ``centered``.
     """
@@ -188,23 +188,24 @@ def laprop(
         u = -lr * m / l
         u = u - lr * weight_decay * (p + u)
 
-    Each gradient is divided by the root of its own time, so that the two decay rates
-    are free of each other: Adam may diverge where ``betas[0] > sqrt(betas[1])``. With a
-    constant learning rate ``lr / l`` is the correction ``1 / (1 - betas[0]^t)``.
+    Each gradient is divided by the root at its own step, so the two decay rates are
+    independent: Adam may diverge if ``betas[0] > sqrt(betas[1])``. With a constant
+    learning rate, ``lr / l`` is the correction ``1 / (1 - betas[0]^t)``.
 
     **Arguments:**
 
-    - ``lr``: the learning rate. In the mean each gradient has that of its own step.
+    - ``lr``: the learning rate. In the mean, each gradient has the rate of its own
+      step.
     - ``betas``: decay rates of the mean and of the squares, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay after the step, in units of ``lr``.
     - ``centered``: divide by the deviation from the mean.
-    - ``steps_before_using_centered``: how many steps still divide by the root of the
-      mean square.
+    - ``steps_before_using_centered``: the number of initial steps that divide by the
+      root of the mean square.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
-    Each number but ``steps_before_using_centered`` may be an array or a schedule.
+    All numbers except ``steps_before_using_centered`` may be arrays or schedules.
 
     **State:** `StepByLapropState`, its trees in the parameters' shapes and dtypes.
 

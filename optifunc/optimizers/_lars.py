@@ -25,7 +25,7 @@ def lars(
     trust_ratio_mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """LARS: SGD whose steps have for each leaf the size of its parameter.
+    """LARS: SGD with steps in proportion to the size of each parameter.
 
     ::
 
@@ -35,10 +35,10 @@ def lars(
         b = momentum * b - lr * s
         u = b,  or with nesterov  momentum * b - lr * s
 
-    The norms are those of whole leaves. The learning rate is inside the buffer, so that
-    a schedule acts on what comes in and not on what is there: with a constant ``lr``
-    this is the same as outside. Biases and normalization scales are better left out of
-    both the decay and the scaling::
+    The norms are those of whole leaves. The learning rate is inside the buffer, so a
+    schedule affects only what is added to it. With a constant ``lr``, there is no
+    difference. Biases and normalization scales are better left out of both the decay
+    and the scaling::
 
         def is_weight(path, leaf):
             return leaf.ndim > 1 and not path.endswith("bias")
@@ -49,13 +49,13 @@ def lars(
 
     - ``lr``: the learning rate. Recipes have values of 1 and more.
     - ``momentum``: the weight of the old buffer (the number 0: no buffer).
-    - ``weight_decay``: L2 penalty, a part of what is scaled.
-    - ``trust_coefficient``: the size of a step with ``lr=1`` as a part of the
+    - ``weight_decay``: L2 penalty, which is scaled together with the gradient.
+    - ``trust_coefficient``: the size of a step with ``lr=1`` relative to the
       parameter's.
     - ``eps``: added to the norm of the gradient.
     - ``nesterov``: look ahead.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
-    - ``trust_ratio_mask``: which gradients are scaled, likewise.
+    - ``trust_ratio_mask``: which gradients are scaled, in the same form.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.

@@ -24,17 +24,17 @@ from ._flat import check_pairs_fit, flat_dtype, flat_sizes, flat_vector, moved
 from ._lbfgs_pairs import Pairs, dot, remember, two_loops
 from ._strong_wolfe import Search, advance, start_search
 
-# A pair with less curvature than this would spoil the estimate of the Hessian.
+# A pair with less curvature than this would distort the estimate of the Hessian.
 LEAST_CURVATURE = 1e-10
 
 
 class StepByLbfgsState(NamedTuple):
     """State of `step_by_lbfgs`.
 
-    The vectors hold all N numbers of the parameters, leaf after leaf, a complex number
-    as its real and its imaginary part. The pairs lie in a ring: number ``i`` of those
-    stored so far is row ``i % history_size`` of ``old_dirs``, ``old_stps``, ``ro`` and
-    ``al``, and the last ``min(num_pairs, history_size)`` of them are in use.
+    The vectors hold all N numbers of the parameters, leaf after leaf, and a complex
+    number as its real and imaginary parts. The pairs are in a ring buffer: pair ``i``
+    is row ``i % history_size`` of ``old_dirs``, ``old_stps``, ``ro`` and ``al``, and
+    the last ``min(num_pairs, history_size)`` pairs are in use.
 
     **Fields:**
 
@@ -67,9 +67,9 @@ class StepByLbfgsState(NamedTuple):
 
 
 class _Progress(NamedTuple):
-    """Where one update stands, between two evaluations."""
+    """The progress of one update, between two evaluations."""
 
-    params: PyTree  # where the iteration under way began
+    params: PyTree  # where the current iteration began
     trial: PyTree  # where the function is evaluated next
     state: StepByLbfgsState
     search: Search | None
@@ -98,7 +98,7 @@ def _pairs(state: StepByLbfgsState) -> Pairs:
 
 
 def _learned(state: StepByLbfgsState, grad: Array, wanted: Array) -> StepByLbfgsState:
-    """Store what the last iteration showed of the curvature, if ``wanted``."""
+    """Store the curvature found in the last iteration, if ``wanted``."""
     y = grad - state.prev_flat_grad
     s = state.d * state.t.astype(state.d.dtype)
     product = dot(y, s)
@@ -144,7 +144,7 @@ class step_by_lbfgs(GradientTransformation):
 
     def init(self, params: PyTree) -> StepByLbfgsState:
         dtype, length = flat_dtype(params), sum(flat_sizes(params))
-        # Each field is an array of its own, so that the state can be donated.
+        # Each field is a separate array, so that the state can be donated.
         return StepByLbfgsState(
             func_evals=jnp.zeros((), jnp.int32),
             n_iter=jnp.zeros((), jnp.int32),
@@ -196,7 +196,7 @@ class step_by_lbfgs(GradientTransformation):
     def start(self, state: StepByLbfgsState, params: PyTree) -> _Progress:
         """An update before its first evaluation.
 
-        With `advance` it is the loop of `update`, for a caller that evaluates the
+        With `advance`, it forms the loop of `update`, for a caller that evaluates the
         function itself.
 
         **Arguments:**
@@ -204,7 +204,7 @@ class step_by_lbfgs(GradientTransformation):
         - ``state``: the state before the update.
         - ``params``: where the first evaluation is.
 
-        **Returns:** what `advance` takes: evaluate at ``trial`` until ``stopped``.
+        **Returns:** the argument of `advance`: evaluate at ``trial`` until ``stopped``.
         """
         none = jnp.zeros((), jnp.int32)
         state, search = jax.tree.map(whole, state), None
@@ -215,20 +215,21 @@ class step_by_lbfgs(GradientTransformation):
         return _Progress(params, params, state, search, none, none, none != none)
 
     def advance(self, progress: _Progress, value: Array, grad: Array) -> _Progress:
-        """Take in what was found at ``progress.trial``, and choose the next trial.
+        """Process the evaluation at ``progress.trial``, and choose the next trial.
 
         **Arguments:**
 
-        - ``progress``: what `start` or the last call returned.
+        - ``progress``: the result of `start` or of the last call.
         - ``value``: the value at ``progress.trial``.
         - ``grad``: the gradient there, as one vector.
 
         **Returns:** the next ``progress``. Once it has ``stopped``, its ``params`` are
         where the update ends and its ``state`` is the next one.
 
-        One pass serves the evaluation that opens an update, those within a line search
-        and those that end an iteration: ``opening``, ``arrived`` and ``begun`` say
-        which changes hold. So the function and the recursion occur once in the program.
+        The same code handles the first evaluation of an update, those within a line
+        search and those that end an iteration: ``opening``, ``arrived`` and ``begun``
+        say which changes apply. So the function and the recursion occur only once in
+        the program.
         """
         state, search, params = progress.state, progress.search, progress.params
         opening = progress.evals == 0
@@ -279,7 +280,7 @@ class step_by_lbfgs(GradientTransformation):
         old = {name: getattr(state, name) for name in changes}
         state = state._replace(**select(begun, changes, old))
         n_iter = jnp.where(begun, progress.n_iter + 1, progress.n_iter)
-        # Too flat to go on: as in torch the direction stays in the state untried.
+        # Too flat to continue: as in torch, the direction stays in the state, untried.
         stopped |= begun & (slope > -tolerance_change)
 
         t = state.t
@@ -292,7 +293,7 @@ class step_by_lbfgs(GradientTransformation):
             t = search.step_size
         trial = moved(params, t, state.d)
         if search is None:
-            # Where the last step leads is not evaluated: the next update does that.
+            # The end of the last step is not evaluated: the next update does that.
             last = ~stopped & (n_iter >= max_iter)
             params = select(last, trial, params)
             stopped |= last
@@ -309,7 +310,7 @@ def lbfgs(
     history_size: int = 100,
     line_search_fn: str | None = None,
 ) -> GradientTransformation:
-    """`torch.optim.LBFGS`: Newton's method, with a Hessian learned from the last steps.
+    """`torch.optim.LBFGS`: Newton's method with a Hessian estimated from recent steps.
 
     One update is a small minimization: it evaluates ``value_fn`` at several points, in
     one compiled loop, until a limit or a tolerance is met. One iteration, with the
@@ -334,34 +335,34 @@ def lbfgs(
             updates, state = tx.update(params, state, params, value_fn=loss)
             return of.apply_updates(params, updates), state
 
-    - ``value_fn``: a function of the parameters with a real scalar as its value. It is
+    - ``value_fn``: a function of the parameters that returns a real scalar. It is
       evaluated, with its gradient, at ``params`` first.
-    - ``value``: the value at ``params``, if it is known: then it and ``updates`` (the
-      gradient, where None means zeros) are taken for this first evaluation, which is
-      counted all the same. Without it only the structure of ``updates`` matters.
+    - ``value``: the value at ``params``, if known. Then it and ``updates`` (the
+      gradient, where None means zeros) replace this first evaluation, which still
+      counts. Without it, only the structure of ``updates`` matters.
 
-    The updates lead from ``params`` to the point found. What stands before `lbfgs` in
-    a chain sees only the first gradient of each update; what stands after it changes
-    the step, of which the state then knows nothing.
+    The updates lead from ``params`` to the point found. Members before `lbfgs` in a
+    chain see only the first gradient of each update; members after it change the step
+    without the state knowing.
 
     **Arguments:**
 
-    - ``lr``: size of each step, and with a line search of the first one tried.
-    - ``max_iter``: most iterations of one update.
+    - ``lr``: size of each step, or with a line search of its first trial.
+    - ``max_iter``: the maximum number of iterations per update.
     - ``max_eval``: the number of evaluations after which an update ends (by default
       ``max_iter * 5 // 4``).
     - ``tolerance_grad``, ``tolerance_change``: see above.
-    - ``history_size``: most pairs kept.
+    - ``history_size``: the maximum number of pairs to keep.
     - ``line_search_fn``: None or ``"strong_wolfe"``.
 
     The learning rate and the tolerances may be arrays or schedules (of the number of
     updates).
 
     **State:** `StepByLbfgsState`: vectors of all N numbers of the parameters in their
-    widest real dtype and at least float32, and ``2 * history_size`` such vectors. Give
-    the state to a jitted function as a donated argument to have it updated in place.
+    widest real dtype and at least float32, and ``2 * history_size`` such vectors.
+    Donate the state to a jitted function to have it updated in place.
 
-    **Complex parameters:** real and imaginary parts are parameters of their own, as in
+    **Complex parameters:** real and imaginary parts are separate parameters, as in
     torch. ``updates`` is the conjugate of `jax.grad`'s result; ``value_fn`` is
     differentiated accordingly.
 

@@ -21,9 +21,9 @@ from ._lbfgs_pairs import Pairs, dot, remember, two_loops
 class ScaleByLbfgsState(NamedTuple):
     """State of `scale_by_lbfgs`.
 
-    The vectors hold all N numbers of the parameters, leaf after leaf, a complex number
-    as its real and its imaginary part. The pairs lie in a ring, as those of
-    `StepByLbfgsState` do.
+    The vectors hold all N numbers of the parameters, leaf after leaf, and a complex
+    number as its real and imaginary parts. The pairs are in a ring buffer, like those
+    of `StepByLbfgsState`.
 
     **Fields:**
 
@@ -60,34 +60,34 @@ class scale_by_lbfgs(GradientTransformation):
                   H = (I - s y^T / y.s) H (I - y s^T / y.s) + s s^T / y.s
 
     Without a pair, as at the first update, ``u = min(1, 1 / |g|) * g``. ``eps`` is the
-    spacing of the dtype's numbers near 1. With ``pairs="all"``, as in optax, pairs of
-    negative curvature are kept too, after which the direction may point uphill; after
-    steps that meet the Wolfe conditions there are none.
+    spacing of the dtype's numbers near 1. With ``pairs="all"``, as in optax, pairs with
+    negative curvature are also kept, after which the direction may point uphill; steps
+    that meet the Wolfe conditions produce none.
 
-    With a line search an update is one iteration; `lbfgs`, after torch, does many::
+    With a line search, an update is one iteration; `lbfgs`, as in torch, does many::
 
         search = of.scale_by_zoom_linesearch(initial_guess_strategy="one")
         tx = of.chain(of.scale_by_lbfgs(), search)
 
-    It must be the first of a chain, so that it sees gradients, and the loss must be the
-    same function in each update.
+    It must be the first member of a chain, so that it sees gradients, and the loss must
+    be the same function in each update.
 
     **Arguments:**
 
-    - ``memory_size``: most pairs kept, at least 1.
-    - ``scale_init_precond``: whether ``H`` starts as above; False: as ``I``, also
+    - ``memory_size``: the maximum number of pairs to keep, at least 1.
+    - ``scale_init_precond``: whether ``H`` starts as above; False: as ``I``, even
       without a pair.
     - ``pairs``: ``"curved"``, those that the rule above stores; ``"all"``: that of each
-      step. One whose product is 0 then changes nothing, but takes the place of an
-      older one, and ``H`` starts as ``I`` where ``y`` is 0.
+      step. A pair whose product is 0 then has no effect, but replaces an older one, and
+      ``H`` starts as ``I`` where ``y`` is 0.
 
     **State:** `ScaleByLbfgsState`: vectors in the parameters' widest real dtype and at
     least float32, and ``2 * memory_size`` such vectors.
 
-    **Complex parameters:** real and imaginary parts are parameters of their own; give
-    the conjugate of `jax.grad`'s result.
+    **Complex parameters:** real and imaginary parts are separate parameters; pass the
+    conjugate of `jax.grad`'s result.
 
-    **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is no whole
+    **Raises:** `ValueError` or `TypeError` for a ``memory_size`` that is not a whole
     number above 0, `ValueError` for other ``pairs``; at `update` `ValueError` if
     ``params`` is missing, if ``updates`` differs from it in structure or shape, or if
     the state is that of other parameters.
@@ -107,7 +107,7 @@ class scale_by_lbfgs(GradientTransformation):
 
     def init(self, params: PyTree) -> ScaleByLbfgsState:
         dtype, length = flat_dtype(params), sum(flat_sizes(params))
-        # Each field is an array of its own, so that the state can be donated.
+        # Each field is a separate array, so that the state can be donated.
         return ScaleByLbfgsState(
             step=jnp.zeros((), jnp.int32),
             old_dirs=zeros_of_vectors(params, (self.memory_size, length), dtype),
@@ -158,7 +158,7 @@ class scale_by_lbfgs(GradientTransformation):
     def _learned(
         self, state: ScaleByLbfgsState, point: Array, grad: Array
     ) -> tuple[Pairs, Array]:
-        """The pairs with that of the last step, and the scale that goes with them."""
+        """The pairs including that of the last step, and their scale."""
         y, s = grad - state.prev_flat_grad, point - state.prev_flat_params
         product = dot(y, s)
         least = jnp.finfo(y.dtype).eps * jnp.sqrt(dot(y, y)) * jnp.sqrt(dot(s, s))
@@ -170,9 +170,9 @@ class scale_by_lbfgs(GradientTransformation):
         return pairs, jnp.where(stored, scale, state.H_diag)
 
     def _scale(self, pairs: Pairs, scale: Array, grad: Array) -> Array:
-        """The scale that the initial inverse Hessian has."""
+        """The scale of the initial inverse Hessian."""
         if not self.scale_init_precond:
             return jnp.ones_like(scale)
-        # Without a pair the step is at most 1 long.
+        # Without a pair, the length of the step is at most 1.
         length = sqrt(dot(grad, grad))
         return jnp.where(pairs.num_pairs > 0, scale, 1 / jnp.maximum(length, 1))

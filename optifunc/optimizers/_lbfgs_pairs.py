@@ -1,4 +1,4 @@
-"""What L-BFGS remembers, and the direction that it takes from that."""
+"""The memory of L-BFGS, and the direction computed from it."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from jax import Array, lax
 
 
 class Pairs(NamedTuple):
-    """Changes of gradient and parameters, in a ring of rows.
+    """Changes of gradient and parameters, in a ring buffer of rows.
 
-    Number ``i`` of the pairs stored so far is row ``i % rows`` of each array.
+    Pair ``i`` is row ``i % rows`` of each array.
     """
 
     old_dirs: Array  # [rows, N], changes of the gradient
@@ -20,7 +20,7 @@ class Pairs(NamedTuple):
 
 def dot(x: Array, y: Array) -> Array:
     """The inner product of two vectors."""
-    # Some accelerators round the factors of a product unless told not to.
+    # Some accelerators round the factors of a product by default.
     return jnp.dot(x, y, precision=lax.Precision.HIGHEST)
 
 
@@ -34,7 +34,7 @@ def remember(
     """
     row = pairs.num_pairs % pairs.ro.size
 
-    # One row is written, not a buffer selected: a loop can do that in place.
+    # Write one row instead of selecting a buffer, which a loop can do in place.
     def put(buffer: Array, new: Array) -> Array:
         return buffer.at[row].set(jnp.where(wanted, new, buffer[row]))
 
@@ -50,7 +50,7 @@ def remember(
 
 
 def _next_number(pairs: Pairs) -> Array:
-    """One more pair, or after 2^31 as many as have the same rows in use."""
+    """The number of pairs plus 1; after 2^31, a number with the same rows in use."""
     most, size = 2**31 - 1, pairs.ro.size
     at_most = pairs.num_pairs == most
     return jnp.where(at_most, size + (most + 1) % size, pairs.num_pairs + 1)
@@ -63,11 +63,11 @@ def two_loops(
 
     **Arguments:**
 
-    - ``pairs``: what ``H`` is made of.
-    - ``vector``: what it is applied to.
+    - ``pairs``: the pairs that define ``H``.
+    - ``vector``: the vector to multiply.
     - ``scale``: ``H`` starts as ``scale`` times the identity.
     - ``al``: [rows], where the coefficients are written.
-    - ``wanted``: where it is False the result means nothing, and costs little.
+    - ``wanted``: if False, the result is meaningless and costs little.
     """
     size = pairs.ro.size
     count = jnp.where(wanted, jnp.minimum(pairs.num_pairs, size), 0)

@@ -53,7 +53,7 @@ def _lion(
 
 @transformation
 class scale_by_lion(GradientTransformation):
-    """The sign of a mean of the gradients that counts the newest one more.
+    """The sign of a mean of the gradients that weights the newest one more.
 
     The rule: see `lion`.
 
@@ -110,7 +110,7 @@ def lion(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Lion: the sign of a mean of the gradients, from a state of one number.
+    """Lion: the sign of a mean of the gradients, with one number of state.
 
     ::
 
@@ -124,8 +124,8 @@ def lion(
 
     Every element moves by ``lr`` in each step, or not at all where ``c`` is 0. Compared
     with `adamw`, a learning rate 3 to 10 times smaller and a decay 3 to 10 times larger
-    are usual. The other two modes move elements with small gradients less, so that the
-    learning rate goes with the scale of the loss.
+    are usual. The other two modes move elements with small gradients less, so the
+    learning rate depends on the scale of the loss.
 
     **Arguments:**
 
@@ -133,26 +133,26 @@ def lion(
     - ``betas``: decay rates of the mean in the direction and of the mean that is kept,
       each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``; or with
-      ``decoupled_weight_decay`` the share of a parameter that a step takes away.
-    - ``decoupled_weight_decay``: make the decay independent of the learning rate, as
+      ``decoupled_weight_decay`` the fraction of a parameter that a step removes.
+    - ``decoupled_weight_decay``: make the decay independent of the learning rate, like
       ``decay="independent"`` in `assemble`.
     - ``mode``: ``"sign"``, ``"smooth"`` or ``"refined"``.
     - ``smooth_beta``: how steep the smooth mode is at 0.
-    - ``peak_lr``: the largest learning rate, for ``decoupled_weight_decay``, as
-      `assemble` takes it; None: ``lr``, which then must not be a schedule.
+    - ``peak_lr``: the largest learning rate, for ``decoupled_weight_decay``, see
+      `assemble`; None: ``lr``, which then must not be a schedule.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `ScaleByLionState`, in the parameters' shapes and dtypes. In bfloat16 the
-    mean loses most of what a step adds to it (a share of 0.01 by default).
+    mean loses most of what a step adds to it (a fraction of 0.01 by default).
 
     **Complex parameters:** real and imaginary parts are treated as separate parameters;
     pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, for an unknown ``mode``, for a
-    ``peak_lr`` that is missing or has no use, and at `update` if there is decay and
+    ``peak_lr`` that is missing or unused, and at `update` if there is decay and
     ``params`` is missing.
 
     **Source:** Chen et al., "Symbolic Discovery of Optimization Algorithms", 2023,

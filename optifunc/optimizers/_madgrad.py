@@ -27,9 +27,9 @@ class StepByMadgradState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``grad_sum_sq``: for each parameter the weighted sum of the squared gradients.
+    - ``grad_sum_sq``: the weighted sum of each parameter's squared gradients.
     - ``s``: the same for the gradients.
-    - ``x0``: a copy of the parameters at the beginning; None without ``averaging``.
+    - ``x0``: a copy of the initial parameters; None without ``averaging``.
     """
 
     step: Shared
@@ -39,9 +39,9 @@ class StepByMadgradState(NamedTuple):
 
 
 def _quotient(s: Array, grad_sum_sq: Array, eps: Array) -> Array:
-    """``s / (cbrt(grad_sum_sq) + eps)``, 0 where no gradient was other than 0 so far.
+    """``s / (cbrt(grad_sum_sq) + eps)``, or 0 where all gradients so far were 0.
 
-    There the root has no derivative.
+    The root has no derivative there.
     """
     is_known = grad_sum_sq > 0
     root = jnp.cbrt(jnp.where(is_known, grad_sum_sq, 1))
@@ -101,7 +101,7 @@ class step_by_madgrad(GradientTransformation):
             step=jnp.zeros((), jnp.int32),
             grad_sum_sq=zeros_like(params),
             s=zeros_like(params),
-            # Copies, since parameters and state may both be donated.
+            # Copies, because parameters and state may both be donated.
             x0=jax.tree.map(lambda p: jnp.array(p, copy=True), params)
             if self.averaging
             else None,
@@ -124,7 +124,7 @@ class step_by_madgrad(GradientTransformation):
             state.s,
             state.x0,
             params,
-            # A learning rate of 0 takes nothing in.
+            # A learning rate of 0 adds nothing.
             weight=jnp.where(lr > 0, lr + self.eps, 0) * jnp.sqrt(as_scalar(step)),
             share=1 - self.momentum if self.averaging else 1.0,
             eps=self.eps,
@@ -153,15 +153,15 @@ def madgrad(
         z = x0 - s / (cbrt(G) + eps)
         u = (1 - momentum) * (z - p)
 
-    ``x0`` are the parameters before the first update. Every step is taken from there,
-    and so no parameter may be changed by anything else.
+    ``x0`` are the parameters before the first update. Every step starts from there, so
+    nothing else may change the parameters.
 
     **Arguments:**
 
     - ``lr``: the learning rate. Good ones are other than those of SGD or Adam; it is
       worth a sweep of powers of 2.
-    - ``momentum``: the share of the old parameters in the new ones, in [0, 1) (the
-      number 0: ``x0`` is computed and not kept).
+    - ``momentum``: the weight of the old parameters in the new ones, in [0, 1) (the
+      number 0: ``x0`` is computed instead of stored).
     - ``weight_decay``: L2 penalty. Values for SGD are too large here; often none is
       needed.
     - ``eps``: added to the root, and to the learning rate.

@@ -31,11 +31,11 @@ class ScaleByMarsState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the corrected gradients, from 0 and
-      without correction for it.
+    - ``exp_avg``: the average of each parameter's corrected gradients, from 0 and not
+      debiased.
     - ``exp_avg_sq``: the same for their squares; None unless ``mars_type`` is
       ``"mars-adamw"``.
-    - ``last_grad``: the last gradient, at first 0; None unless ``is_approx``.
+    - ``last_grad``: the last gradient, initially 0; None unless ``is_approx``.
     """
 
     step: Shared
@@ -76,7 +76,7 @@ def _mars(
 
 @transformation
 class scale_by_mars(GradientTransformation):
-    """Correct gradients by how much they differ from the last ones, then precondition.
+    """Correct gradients by their change since the last step, then precondition.
 
     The rule: see `mars`.
 
@@ -104,7 +104,7 @@ class scale_by_mars(GradientTransformation):
         check_choice("mars_type", self.mars_type, _TYPES)
         if not jnp.issubdtype(self.ns_dtype, jnp.floating):
             raise ValueError(
-                f"ns_dtype must be a real floating point dtype, found {self.ns_dtype!r}"
+                f"ns_dtype must be a real floating-point dtype, found {self.ns_dtype!r}"
             )
         # A canonical form of each dtype, so that equal transformations compile once.
         object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
@@ -206,10 +206,10 @@ def mars(
         d = sqrt(max(1, rows / columns)) * orthogonalize(m)              (mars-shampoo)
         u = -lr * (d + weight_decay * p)
 
-    ``norm`` is that of a leaf. ``g'`` is the last gradient, at first 0. With
-    ``is_approx=False`` it is the gradient of the present batch at the parameters before
-    the last step, ``previous_grad``: an extra argument of ``update``, which costs a
-    second pass through the model::
+    ``norm`` is that of a leaf. ``g'`` is the last gradient, initially 0. With
+    ``is_approx=False``, it is the gradient of the current batch at the parameters
+    before the last step, ``previous_grad``: an extra argument of ``update``, which
+    costs a second pass through the model::
 
         grads, previous = jax.grad(loss)(params, batch), jax.grad(loss)(before, batch)
         updates, state = tx.update(grads, state, params, previous_grad=previous)
@@ -231,9 +231,9 @@ def mars(
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``gamma``: how much of the correction is applied.
-    - ``is_approx``: take the last gradient as it was for ``g'``.
+    - ``is_approx``: use the last gradient as ``g'``.
     - ``mars_type``: ``"mars-adamw"``, ``"mars-lion"`` or ``"mars-shampoo"``. The last
-      takes matrices alone; see `linalg.orthogonalize`.
+      takes only matrices; see `linalg.orthogonalize`.
     - ``ns_dtype``: the dtype of the orthogonalization.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
@@ -242,8 +242,8 @@ def mars(
 
     **State:** `ScaleByMarsState`, its trees in the parameters' shapes and dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of their
-    own with one norm; not with ``"mars-shampoo"``.
+    **Complex parameters:** real and imaginary parts are treated as separate
+    parameters with one norm; not with ``"mars-shampoo"``.
 
     **Raises:** `ValueError` for a number out of range, for an unknown ``mars_type``, at
     `init` for a parameter that is not a matrix with ``"mars-shampoo"``, and at `update`
@@ -254,7 +254,7 @@ def mars(
     Reduction for Training Large Models", 2024,
     [arXiv:2411.10438](https://arxiv.org/abs/2411.10438).
     """
-    # The direction is turned and not the gradient, as `previous_grad` is not.
+    # Negate the direction instead of the gradient, because of `previous_grad`.
     return assemble(
         scale_by_mars(betas, eps, gamma, is_approx, mars_type, ns_dtype),
         *([negate()] if maximize else []),

@@ -1,4 +1,4 @@
-"""Leaves as matrices of outputs by inputs, whichever way they lie."""
+"""Leaves as matrices of outputs by inputs, for any layout."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from jax import Array
 from .._checks import check_integer
 from .._tree import PyTree, check_real, leaves_with_names
 
-# The axis, or the axes, that count the outputs of a kernel.
+# The axis, or the axes, of a kernel's outputs.
 OutputAxis: TypeAlias = int | tuple[int, ...]
 
 
 def check_axes(output_axis: Any, batch_axes: Any) -> None:
-    """Check how leaves are told to lie."""
+    """Check the arguments that describe the layout of leaves."""
     check_integer("batch_axes", batch_axes, at_least=0)
     if output_axis is None:
         return
@@ -27,10 +27,10 @@ def check_axes(output_axis: Any, batch_axes: Any) -> None:
 def check_matrices(
     name: str, params: PyTree, output_axis: OutputAxis | None, batch_axes: int
 ) -> None:
-    """Check that every parameter is a matrix, or can be seen as one.
+    """Check that every parameter is a matrix, or can be treated as one.
 
-    **Raises:** `TypeError` for what is not a real array, `ValueError` for too few axes,
-    or (where ``output_axis`` is None) more than two; both name the leaf.
+    **Raises:** `TypeError` for anything but a real array, `ValueError` for too few
+    axes, or (where ``output_axis`` is None) more than two; both name the leaf.
     """
     check_real(params, (name, "parameters"))
     for path, leaf in leaves_with_names(params):
@@ -49,7 +49,7 @@ def check_matrices(
         if not is_known or not 0 < len({*outputs}) == len(outputs) < axes:
             raise ValueError(
                 f"output_axis is {output_axis}, with which the leaf of shape {shape} "
-                f"at {path!r} is no matrix of outputs by inputs"
+                f"at {path!r} is not a matrix of outputs by inputs"
             )
 
 

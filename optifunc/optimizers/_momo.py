@@ -30,9 +30,9 @@ class StepByMomoState(NamedTuple):
     - ``step``: int32 [], updates done so far.
     - ``loss_avg``: float [], the average of the losses.
     - ``lb``: float [], the lower bound of the loss.
-    - ``grad_dot_w``: for each parameter a float [], the average of the inner products
+    - ``grad_dot_w``: a float [] for each parameter, the average of the inner products
       of its gradients with the values at which they were taken.
-    - ``grad_avg``: for each parameter the average of the gradients.
+    - ``grad_avg``: the average of each parameter's gradients.
     """
 
     step: Shared
@@ -77,12 +77,12 @@ def averaged_model(
 
     **Arguments:**
 
-    - ``at_zero``: the average of what the models are where the parameters are 0.
+    - ``at_zero``: the average of the models' values at parameters of 0.
     - ``grad_avg``: the average of their gradients.
-    - ``direction``: where the step leads, but for its size and sign.
+    - ``direction``: the direction of the step, except for its size and sign.
     - ``params``: the parameters.
     - ``decaying``: the part of ``params`` and ``direction`` that decays; None: nothing.
-    - ``share``: how much of it a step takes away.
+    - ``share``: the fraction of it that a step removes.
     """
     value = at_zero + inner_product(grad_avg, params)
     slope = inner_product(grad_avg, direction)
@@ -100,7 +100,7 @@ def size_and_bound(
     correction: Scalar,
     adapts: bool,
 ) -> tuple[Array, Array]:
-    """How far to step, and the next lower bound.
+    """The size of the step, and the next lower bound.
 
     ``correction`` is the sum of the weights in the averages.
     """
@@ -133,9 +133,9 @@ def proximal_step(
     share: Array,
     divide_step: bool,
 ) -> Array:
-    """A step along the direction, and a decay that takes ``share`` of the parameters.
+    """A step along the direction, and a decay that removes ``share`` of the parameters.
 
-    With ``divide_step`` the step decays, too.
+    With ``divide_step``, the step decays, too.
     """
     moved = -size * direction
     if decaying is None:
@@ -251,19 +251,18 @@ def momo(
         u = (p - min(lr, s) * m) / k - p
         u = p / k - min(lr, s) * m - p                        (without divide_step)
 
-    ``f + <m, x> - c`` averages the linear models of the last losses; the step leads to
-    where it would be the lower bound ``lb``. Inner products and norms are over all
-    parameters together. ``value`` is the loss of which ``g`` is the gradient, an extra
-    argument of `update`::
+    ``f + <m, x> - c`` averages the linear models of recent losses; the step leads to
+    where it equals the lower bound ``lb``. Inner products and norms are over all
+    parameters together. ``value``, an extra argument of `update`, is the loss whose
+    gradient is ``g``::
 
         value, grads = jax.value_and_grad(loss)(params, batch)
         updates, state = tx.update(grads, state, params, value=value)
 
-    With ``adapt_lower_bound`` the bound follows the losses: one that the model has
-    fallen below becomes half of the model's value before the step, and after it
-    ``f + <m, p> - c - min(lr, s) * |m|^2 / 2``, but never less than ``lower_bound``.
-
-    Where ``|m|^2`` is below 2.2e-16 there is no step. With a ``mask`` the terms of the
+    With ``adapt_lower_bound``, the bound follows the losses: if the model has fallen
+    below it, it becomes half of the model's value before the step, and afterward ``f +
+    <m, p> - c - min(lr, s) * |m|^2 / 2``, but never less than ``lower_bound``. If
+    ``|m|^2`` is below 2.2e-16, there is no step. With a ``mask``, the terms of the
     parameters that do not decay have ``k = 1``.
 
     **Arguments:**
@@ -271,11 +270,11 @@ def momo(
     - ``lr``: the largest step size.
     - ``beta``: decay rate of the averages, in [0, 1).
     - ``weight_decay``: proximal decay, in units of ``lr``.
-    - ``lower_bound``: the least value of the loss, or the least that is thought of.
-    - ``adapt_lower_bound``: estimate the bound from the losses, for a loss whose least
-      value is not known.
-    - ``divide_step``: let the decay divide the step by ``k``, too, as the authors do;
-      False: the parameters alone, as optax does.
+    - ``lower_bound``: the minimum of the loss, or a lower bound.
+    - ``adapt_lower_bound``: estimate the bound from the losses, if the minimum is not
+      known.
+    - ``divide_step``: let the decay also divide the step by ``k``, as the authors do;
+      False: only the parameters, as optax does.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: to a gain, whose negative is ``value``.
 

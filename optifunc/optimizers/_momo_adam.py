@@ -41,12 +41,11 @@ class StepByMomoAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``loss_avg``: float [], the average of the losses, from 0 and without correction.
+    - ``loss_avg``: float [], the average of the losses, from 0 and not debiased.
     - ``lb``: float [], the lower bound of the loss.
-    - ``grad_dot_w``: for each parameter a float [], the average of the inner products
-      of its gradients with the values at which they were taken, likewise.
-    - ``grad_avg``: for each parameter the average of the gradients, from 0 and without
-      correction.
+    - ``grad_dot_w``: a float [] for each parameter, the average of the inner products
+      of its gradients with the values at which they were taken, not debiased.
+    - ``grad_avg``: the average of each parameter's gradients, from 0 and not debiased.
     - ``grad_avg_sq``: the same for their squares.
     """
 
@@ -198,8 +197,8 @@ def momo_adam(
         u = (p - min(lr / b, s) * d) / k - p
         u = p / k - min(lr / b, s) * d - p                    (without divide_step)
 
-    The rest is as in `momo`: inner products are over all parameters together, and
-    `update` needs the loss as ``value``. An adapted bound is divided by ``b``.
+    Otherwise, it works like `momo`: inner products are over all parameters together,
+    and `update` needs the loss as ``value``. An adapted bound is divided by ``b``.
 
     **Arguments:**
 

@@ -35,7 +35,7 @@ from ._orthogonal import (
     spectral_factor,
 )
 
-# Three numbers, or for each iteration three.
+# Three numbers, or three for each iteration.
 Coefficients: TypeAlias = (
     tuple[Hyperparameter, Hyperparameter, Hyperparameter]
     | tuple[tuple[float, float, float], ...]
@@ -57,7 +57,7 @@ class ScaleByMuonState(NamedTuple):
 
     - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
       debiased.
-    - ``step``: with ``bias_correction`` int32 [], updates done so far; else None.
+    - ``step``: with ``bias_correction``, int32 [], updates done so far; else None.
     """
 
     momentum_buffer: PerParameter
@@ -131,7 +131,7 @@ class scale_by_muon(GradientTransformation):
         )
         if state.step is not None:
             step = increment(state.step)
-            # Nesterov's average is the one that the next step will have.
+            # Nesterov's average is that of the next step.
             ahead = increment(step) if self.nesterov else step
             shares = (
                 shares[0] / one_minus_power(self.momentum, ahead),
@@ -197,7 +197,7 @@ def muon(
     bias_correction: bool = False,
     adaptive: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.Muon`: momentum whose singular values are all brought near 1.
+    """`torch.optim.Muon`: momentum with all singular values brought close to 1.
 
     ::
 
@@ -212,53 +212,53 @@ def muon(
 
     - ``sqrt(max(1, outputs / inputs))`` by default, Keller Jordan's;
     - ``0.2 * sqrt(max(outputs, inputs))`` with ``adjust_lr_fn="match_rms_adamw"``,
-      Moonlight's, which lets a learning rate found for `adamw` serve here;
+      Moonlight's, with which you can use a learning rate found for `adamw`;
     - ``sqrt(outputs / inputs)`` with ``"spectral_norm"``, microsoft/dion's;
     - ``adjust_lr_fn(outputs, inputs)`` if it is a function, such as
       ``lambda outputs, inputs: 1.0``.
 
-    **Which way a kernel lies** matters to the factor alone. Torch keeps weights as
-    ``[outputs, inputs]``, which is what ``output_axis=None`` takes a matrix for; most
-    layers in JAX have their outputs last: give ``output_axis=-1``. Kernels of more axes
-    need it, too. All axes that are neither the output's nor ``batch_axes`` are inputs.
+    **The layout of a kernel** affects only the factor. Torch keeps weights as
+    ``[outputs, inputs]``, which is what ``output_axis=None`` assumes. Most layers in
+    JAX have their outputs last: use ``output_axis=-1``. Kernels with more axes also
+    need it. All axes that are neither outputs nor ``batch_axes`` are inputs.
 
-    Muon is for the matrices inside a network; embeddings, the last layer, biases and
-    scales are better left to `adamw`, by shape and name as `label_matrices` does::
+    Muon is for the matrices inside a network. Use `adamw` for embeddings, the last
+    layer, biases and scales; `label_matrices` selects by shape and name::
 
         tx = of.partition(
             {"matrix": of.muon(0.02, output_axis=-1), "other": of.adamw(3e-4)},
             of.label_matrices("*embed*", "head"),
         )
 
-    **Other authors' Muon:** Keller Jordan's is ``muon(0.02, weight_decay=0)``,
-    Moonlight's ``muon(adjust_lr_fn="match_rms_adamw")``, that of microsoft/dion
-    ``muon(0.01, 0.01, nesterov=False, adjust_lr_fn="spectral_norm")``, and optax's
+    **Other versions of Muon:** Keller Jordan's is ``muon(0.02, weight_decay=0)``,
+    Moonlight's is ``muon(adjust_lr_fn="match_rms_adamw")``, that of microsoft/dion is
+    ``muon(0.01, 0.01, nesterov=False, adjust_lr_fn="spectral_norm")``, and optax's is
     ``muon(weight_decay=0, output_axis=-1, bias_correction=True)``. Where they add
-    ``eps`` to the norm, here it is the norm's floor.
+    ``eps`` to the norm, it is a floor of the norm here.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``momentum``: the share of the old average in the new one, which is not corrected
-      for starting at 0.
+    - ``momentum``: the decay rate of the average, which is not debiased.
     - ``nesterov``: average once more with the gradient.
-    - ``ns_coefficients``, ``eps``, ``ns_steps``: of the orthogonalization, see
-      `linalg.orthogonalize`. `linalg.polar_express_coefficients` gives others, for each
-      iteration its own.
+    - ``ns_coefficients``, ``eps``, ``ns_steps``: those of the orthogonalization, see
+      `linalg.orthogonalize`. `linalg.polar_express_coefficients` returns different ones
+      for each iteration.
     - ``adjust_lr_fn``: the factor: None, ``"original"`` (the same),
       ``"match_rms_adamw"``, ``"spectral_norm"``, or a function.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``ns_dtype``: the dtype of the orthogonalization, bfloat16 in torch.
-    - ``output_axis``: the axis, or a tuple of axes, that counts the outputs. None: the
-      first one, of matrices alone.
-    - ``batch_axes``: how many of the first axes count matrices, each of which is
-      treated by itself: layers that are stacked for a scan, experts.
+    - ``output_axis``: the axis of the outputs, or a tuple of axes. None: the first one,
+      only for matrices.
+    - ``batch_axes``: the number of leading axes that index separate matrices, such as
+      layers stacked for a scan, or experts.
     - ``preconditioning``: see `linalg.orthogonalize`.
-    - ``bias_correction``: divide ``b`` and ``g`` by what they lack for starting at 0,
-      which shifts Nesterov's average toward ``b`` in the first steps.
-    - ``adaptive``: multiply ``X`` by the sum of its products with what it was made of,
-      so that the step has the size of the gradient (use it with ``bias_correction``).
+    - ``bias_correction``: debias ``b`` and ``g``, which shifts Nesterov's average
+      toward ``b`` in the first steps.
+    - ``adaptive``: multiply ``X`` by its inner product with the matrix that was
+      orthogonalized, so that the step has the size of the gradient (use it with
+      ``bias_correction``).
 
     All numbers except ``ns_steps`` may be arrays or schedules.
 

@@ -65,7 +65,7 @@ def _nadam(
 def nadam_momentum(
     step: Array, beta1: Scalar, momentum_decay: Scalar
 ) -> tuple[Array, Array]:
-    """The momentum of step ``t`` and what it lacks to 1, without cancellation.
+    """The momentum of step ``t`` and 1 minus it, without cancellation.
 
     ``beta1 * (1 - 0.96^(t * momentum_decay) / 2)``
     """
@@ -76,7 +76,7 @@ def nadam_momentum(
 def nadam_shares(
     step: Array, mu_product: Array, beta1: Scalar, momentum_decay: Scalar
 ) -> tuple[Array, Array, Array]:
-    """What step ``t`` takes of the gradient and of the average, and the next product.
+    """The weights of gradient and average in step ``t``, and the next product.
 
     ``(1 - mu_t) / (1 - mu_1 ... mu_t)`` and ``mu_{t+1} / (1 - mu_1 ... mu_{t+1})``;
     ``mu_product`` is ``mu_1 ... mu_{t-1}``.
@@ -188,7 +188,7 @@ def nadam(
     Each number may be an array or a schedule.
 
     **State:** `ScaleByNadamState`, its trees in the parameters' shapes and dtypes, and
-    the product of the momenta in float32 as in torch, whatever these are.
+    the product of the momenta in float32 as in torch, for any dtype of these.
 
     **Complex parameters:** real and imaginary parts are treated as separate parameters,
     as in torch; pass the conjugate of `jax.grad`'s result.

@@ -39,8 +39,8 @@ class ScaleByNormuonState(NamedTuple):
 
     - ``momentum_buffer``: the average of each parameter's gradients, from 0 and not
       debiased.
-    - ``second_momentum_buffer``: for each matrix the average of its rows' mean squares
-      after the orthogonalization, one number for each output.
+    - ``second_momentum_buffer``: the average of the mean squares of each matrix's rows
+      after the orthogonalization, one number per output.
     """
 
     momentum_buffer: PerParameter
@@ -51,7 +51,7 @@ class ScaleByNormuonState(NamedTuple):
 def _normalized_rows(
     updates: Array, second_momentum_buffer: Array, *, weight: Array, eps: Array
 ) -> tuple[Array, Array]:
-    """Matrices whose rows have one size, as large as before altogether."""
+    """Matrices with rows of equal size and the same total size."""
 
     def norm(x: Array) -> Array:
         return sqrt(jnp.sum(x * x, axis=(-2, -1), keepdims=True))
@@ -68,7 +68,7 @@ def _normalized_rows(
 
 @transformation
 class scale_by_normuon(GradientTransformation):
-    """Average the gradients, orthogonalize the averages, make their rows alike.
+    """Average gradients, orthogonalize the averages, and equalize their rows.
 
     The rule: see `normuon`.
 
@@ -166,7 +166,7 @@ def normuon(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Muon whose steps are as large for each of a layer's neurons.
+    """Muon with equally large steps for each of a layer's neurons.
 
     ::
 
@@ -178,9 +178,9 @@ def normuon(
         N = N * ||O||_F / (||N||_F + eps)
         u = -lr * (sqrt(max(1, outputs / inputs)) * N + weight_decay * p)
 
-    The rows of an orthogonal matrix with more outputs than inputs are of different
-    sizes, and each row of weights is a neuron. ``N`` has the size of ``O``, so that the
-    average ``v`` needs no correction for starting at 0.
+    The rows of an orthogonal matrix with more outputs than inputs have different sizes,
+    and each row of weights is a neuron. ``N`` has the size of ``O``, so the average
+    ``v`` does not need to be debiased.
 
     Like `muon`, it is only for matrices inside a network: see `label_matrices`.
 
@@ -188,7 +188,7 @@ def normuon(
 
     - ``lr``: the learning rate.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``momentum``: the share of the old average in the new one, in [0, 1).
+    - ``momentum``: the decay rate of the average, in [0, 1).
     - ``beta2``: the decay rate of the mean squares, in [0, 1).
     - ``nesterov``: average once more with the gradient.
     - ``ns_coefficients``: see `linalg.orthogonalize` and

@@ -26,9 +26,9 @@ class ScaleByNovogradState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg_sq``: for each parameter one number, the average of the squared norms of
-      its gradients, which begins at the first of them. At least float32: a sum over
-      many elements leaves the range of float16.
+    - ``exp_avg_sq``: one number for each parameter, the average of the squared norms of
+      its gradients, which starts at the first one. At least float32, because a sum over
+      many elements exceeds the range of float16.
     """
 
     step: Shared
@@ -42,7 +42,7 @@ def _novograd(
     norm = sqrt(squared_norm(updates))
     exp_avg_sq = second_moment(exp_avg_sq, norm, weight)
     divisor = sqrt(exp_avg_sq) + eps
-    # A divisor of 0 (without eps) goes with gradients of 0.
+    # A divisor of 0 (without eps) means that the gradients are 0.
     factor = 1 / jnp.where(divisor > 0, divisor, 1)
     return factor.astype(updates.dtype) * updates, exp_avg_sq
 
@@ -102,7 +102,7 @@ def novograd(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """NovoGrad: Adam with one second moment for each leaf, and so half the state.
+    """NovoGrad: Adam with one second moment for each leaf, with half the state.
 
     ::
 
@@ -119,13 +119,13 @@ def novograd(
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``betas``: how much is kept of the buffer and of the mean of squared norms, each
-      in [0, 1).
+    - ``betas``: the decay rates of the buffer and of the mean of squared norms, each in
+      [0, 1).
     - ``eps``: added to the root.
     - ``weight_decay``: decay of the parameters, which goes through the buffer but not
       into the norms.
-    - ``grad_averaging``: average the directions instead of adding them up; with the
-      default ``betas`` steps are then 20 times smaller.
+    - ``grad_averaging``: average the directions instead of summing them; with the
+      default ``betas``, steps are then 20 times smaller.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

@@ -25,7 +25,7 @@ class ScaleByOptimismState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``previous``: for each parameter the update that came in at the last step.
+    - ``previous``: each parameter's incoming update in the last step.
     """
 
     step: Shared
@@ -41,13 +41,13 @@ def _optimistic(
 
 @transformation
 class scale_by_optimism(GradientTransformation):
-    """Add what has changed since the last update, as if it would change again.
+    """Add the change since the last update, as if it would happen again.
 
     ::
 
         u = alpha * g + beta * (g - g_before)
 
-    The first update has none before it: there ``u = alpha * g``.
+    For the first update, ``u = alpha * g``.
 
     **Arguments:**
 
@@ -97,16 +97,16 @@ def optimistic_gradient_descent(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Gradient descent that expects the next gradient to change as the last one did.
+    """Gradient descent that expects the gradient to change as in the last step.
 
     ::
 
         g = g + weight_decay * p
         u = -lr * (alpha * g + beta * (g - g_before))         (first step: beta = 0)
 
-    In a game of two players, where plain descent and ascent spiral outwards, both come
-    to rest with it. Give each player their own parameters, and one of them
-    ``maximize=True``, or the gradients of their own losses.
+    In a two-player game, in which plain descent and ascent spiral outward, both players
+    converge with it. Give each player separate parameters, and one of them
+    ``maximize=True``, or the gradients of separate losses.
 
     **Arguments:**
 
@@ -153,7 +153,7 @@ def optimistic_adam(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Adam that expects its next step to change as the last one did.
+    """Adam that expects its step to change as in the last step.
 
     ::
 

@@ -1,4 +1,4 @@
-"""States of one type that belong to different options of an optimizer."""
+"""States of the same type that belong to different options of an optimizer."""
 
 from .._transformation import GradientTransformation
 from .._tree import PyTree
@@ -12,9 +12,9 @@ def check_option(
     **Arguments:**
 
     - ``option``: the name of the flag.
-    - ``part``: the field of the state that is there if the flag is set, else None.
-    - ``other``: a field that is there in any case. It, too, is None for parameters that
-      are None.
+    - ``part``: the field of the state that exists if the flag is set, else None.
+    - ``other``: a field that always exists. It is also None for parameters that are
+      None.
 
     **Raises:** `ValueError` that names the flag.
     """

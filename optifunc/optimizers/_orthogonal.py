@@ -36,7 +36,7 @@ def orthogonal_matrices(
 
 
 def spectral_factor(outputs: int, inputs: int) -> float:
-    """What makes an orthogonal matrix map vectors of RMS 1 to such of RMS 1."""
+    """The factor with which an orthogonal matrix preserves an RMS of 1."""
     return math.sqrt(outputs / max(inputs, 1))
 
 
@@ -46,5 +46,5 @@ def bounded_factor(outputs: int, inputs: int) -> float:
 
 
 def adam_factor(outputs: int, inputs: int) -> float:
-    """What gives an orthogonal matrix elements of RMS 0.2, as Adam's steps have."""
+    """The factor for elements with an RMS of 0.2, like Adam's steps."""
     return 0.2 * math.sqrt(max(outputs, inputs))

@@ -24,8 +24,8 @@ class ScaleByPidState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``i_buffer``: for each parameter the decayed sum of the gradients.
-    - ``d_buffer``: for each parameter the average of their differences, from 0.
+    - ``i_buffer``: the decayed sum of each parameter's gradients.
+    - ``d_buffer``: the average of their differences, from 0.
     - ``grad_buffer``: the last gradient.
     """
 
@@ -94,7 +94,7 @@ class scale_by_pid(GradientTransformation):
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, ScaleByPidState]:
-        # The first gradient has none before it to differ from.
+        # The first gradient has no predecessor.
         is_first = state.step == 0
         updates, *trees = _pid(
             updates,
@@ -122,7 +122,7 @@ def pid(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """PID: a controller of the gradient, of which momentum is the integral part.
+    """PID: a controller of the gradient with momentum as its integral part.
 
     ::
 
@@ -131,14 +131,14 @@ def pid(
         D = momentum * D + (1 - momentum) * (g - g')          (D = 0 at t = 1)
         u = -lr * (g + integral * I + derivative * D)
 
-    ``g'`` is the last gradient. The change of the gradient holds back what the sum
-    would overshoot.
+    ``g'`` is the last gradient. The change of the gradient damps the overshooting of
+    the sum.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``momentum``: how much of the sum and of the average is kept, in [0, 1).
-    - ``dampening``: how much of a gradient is left out of the sum.
+    - ``momentum``: the decay rate of the sum and of the average, in [0, 1).
+    - ``dampening``: the fraction of a gradient that is left out of the sum.
     - ``weight_decay``: L2 penalty.
     - ``derivative``: the factor of the change.
     - ``integral``: the factor of the sum.

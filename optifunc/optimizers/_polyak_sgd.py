@@ -19,8 +19,8 @@ from ._factory import factory
 
 Variant = Literal["sps", "sps+"]
 
-# The machine epsilon of float64, whatever the dtype. A squared norm below it is taken
-# for 0: there Polyak's step is not defined.
+# The machine epsilon of float64, for any dtype. A squared norm below it counts as 0,
+# where Polyak's step is not defined.
 SMALLEST_SQUARE = 2.220446049250313e-16
 
 
@@ -37,14 +37,14 @@ class StepByPolyakSgdState(NamedTuple):
 
 
 def polyak_ratio(gap: Array, square: Array) -> Array:
-    """``gap / square``, and 0 where there is no slope."""
+    """``gap / square``, or 0 if there is no slope."""
     is_flat = square <= SMALLEST_SQUARE
     return jnp.where(is_flat, 0, gap / jnp.where(is_flat, 1, square))
 
 
 @transformation
 class step_by_polyak_sgd(GradientTransformation):
-    """Step as far along the gradient as the loss is above its least value.
+    """Step along the gradient in proportion to the gap to the minimal loss.
 
     The rule: see `polyak_sgd`.
 
@@ -114,25 +114,24 @@ def polyak_sgd(
         u = -scaling * min(s, lr) * g
 
     ``|g|`` is the norm of all gradients together. The step leads to where the loss
-    would be ``f_min`` if it were a plane. ``value`` is the loss at the parameters, on
-    the batch that the gradients are from::
+    would be ``f_min`` if it were linear. ``value`` is the loss at the parameters, on
+    the batch of the gradients::
 
         value, grads = jax.value_and_grad(loss)(params, batch)
         updates, state = tx.update(grads, state, params, value=value)
 
-    It is made for models that can fit every batch, whose least loss is then known to be
-    near 0. Where ``|g|^2 + eps`` is below 2.2e-16 there is no step.
+    It is designed for models that can fit every batch, whose minimal loss is known to
+    be near 0. If ``|g|^2 + eps`` is below 2.2e-16, there is no step.
 
     **Arguments:**
 
     - ``lr``: the largest step size (optax: ``max_learning_rate``).
     - ``scaling``: the factor of the step, which may be a schedule. (In optax it scales
       the gradient first, and a step below the largest is divided by it.)
-    - ``f_min``: the least value of the loss. With ``"sps"`` a loss below it makes a
+    - ``f_min``: the minimum of the loss. With ``"sps"``, a loss below it leads to a
       step uphill.
     - ``eps``: added to the squared norm.
-    - ``variant``: ``"sps"``, or ``"sps+"`` for no step where the loss is below
-      ``f_min``.
+    - ``variant``: ``"sps"``, or ``"sps+"`` for no step if the loss is below ``f_min``.
     - ``weight_decay``: L2 penalty. The loss should contain it, too.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: to a gain, whose negative is ``value``.

@@ -49,15 +49,14 @@ class StepByProdigyState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``d``: a float scalar, the estimate that multiplies the learning rate.
-    - ``d_max``: the largest estimate so far, which ``d`` grows toward.
-    - ``d_numerator``: the weighted sum of products of gradients and ways gone.
-    - ``exp_avg``: for each parameter the average of the scaled gradients, from 0 and
-      without correction.
+    - ``d_max``: the largest estimate so far, toward which ``d`` grows.
+    - ``d_numerator``: the weighted sum of products of gradients and displacements.
+    - ``exp_avg``: the average of each parameter's scaled gradients, from 0 and not
+      debiased.
     - ``exp_avg_sq``: the same for their squares.
     - ``s``: their weighted sum, whose size is the estimate's denominator.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     - ``decay``: the decay's state.
     """
 
@@ -100,7 +99,7 @@ def moments_ratio(
 
 
 def bias_correction(betas: Any, step: Array, used: bool) -> Any:
-    """What corrects Adam's step for moments that start at 0, or 1."""
+    """The bias correction of Adam's step, or 1."""
     if not used:
         return 1.0
     return jnp.sqrt(one_minus_power(betas[1], step)) / one_minus_power(betas[0], step)
@@ -114,8 +113,8 @@ class step_by_prodigy(Wrapper):
 
     **Arguments:**
 
-    - ``decay``: what is done to the direction before it is multiplied by the step size,
-      such as `add_decayed_weights`.
+    - ``decay``: a transformation of the direction before it is multiplied by the step
+      size, such as `add_decayed_weights`.
     - ``lr``, ``betas``, ``beta3``, ``eps``, ``use_bias_correction``,
       ``safeguard_warmup``, ``d0``, ``d_coef``, ``growth_rate``: see `prodigy`.
 
@@ -176,7 +175,7 @@ class step_by_prodigy(Wrapper):
             weight3 = one_minus_power(beta2, as_scalar(0.5))
         else:
             weight3 = as_scalar(1 - self.beta3)
-        # Relative to d0, so that the sums are of a size that float32 can tell from 0.
+        # Relative to d0, so that float32 can distinguish the sums from 0.
         relative = d / as_scalar(self.d0)
         moved, exp_avg, exp_avg_sq, s = _prodigy_sums(
             updates,
@@ -200,7 +199,7 @@ class step_by_prodigy(Wrapper):
             updates, exp_avg, exp_avg_sq, eps=new_d * as_scalar(self.eps)
         )
         updates, decay = self.decay.update(updates, state.decay, params, **extra)
-        # The step is as long as the old estimate says; the new one serves the next.
+        # The step uses the old estimate; the new one is for the next step.
         updates = scale_by_learning_rate(dlr).apply(updates)
         return updates, StepByProdigyState(
             step=step,
@@ -218,11 +217,11 @@ class step_by_prodigy(Wrapper):
     def _estimated(
         self, state: StepByProdigyState, numerator: Array, denominator: Array
     ) -> tuple[Array, Array]:
-        """The next ``d`` and ``d_max``, the old ones where no gradient has been."""
+        """The next ``d`` and ``d_max``; the old ones if there has been no gradient."""
         known = denominator > 0
         safe = jnp.where(known, denominator, 1)
         estimate = jnp.where(known, as_scalar(self.d_coef) * numerator / safe, 0)
-        # The first estimate is not held back by the growth rate.
+        # The growth rate does not limit the first estimate.
         is_first = state.d == as_scalar(self.d0)
         d = jnp.where(is_first, jnp.maximum(state.d, estimate), state.d)
         d_max = jnp.maximum(state.d_max, estimate)
@@ -262,18 +261,19 @@ def prodigy(
         d_max = max(d_max, e),  d = min(d_max, d * growth_rate)
         u = -dlr * (m / (sqrt(v) + d * eps) + weight_decay * p)
 
-    where ``p0`` are the initial parameters, ``d`` begins as ``d0``, and ``N`` and
-    ``|s|_1`` are sums over all parameters. The learning rate stays 1, or is a schedule
-    that ends at 0, such as ``of.schedules.cosine_annealing(1.0, steps)``.
-    ``of.find_in_state(state, "d")`` is the estimate. With ``use_bias_correction`` the
-    rule is that of optax.
+    where ``p0`` are the initial parameters, ``d`` starts as ``d0``, and ``N`` and
+    ``|s|_1`` are sums over all parameters. Leave the learning rate at 1, or use a
+    schedule that ends at 0, such as ``of.schedules.cosine_annealing(1.0, steps)``.
+    ``of.find_in_state(state, "d")`` returns the estimate. With ``use_bias_correction``,
+    the rule is that of optax.
 
     Use one optimizer for all parameters: in a `partition`, each label has its own
     estimate.
 
-    The first updates are of the size of ``d0``, which the parameters feel in their last
-    digits, if at all. What they lose is kept in the state and counts as a way gone, so
-    that the estimate in float32 is that of float64, and bfloat16 can be trained.
+    The first updates are of the size of ``d0``, so they change only the last digits of
+    the parameters, if at all. What is lost to rounding is kept in the state and counts
+    as displacement, so the estimate in float32 equals that in float64, and bfloat16
+    works.
 
     **Arguments:**
 
@@ -282,21 +282,21 @@ def prodigy(
     - ``beta3``: decay rate of the estimate's sums; None: ``sqrt(betas[1])``.
     - ``eps``: added to the root, in units of ``d``.
     - ``weight_decay``: decoupled decay, in units of the step size.
-    - ``decouple``: False: the decay is an L2 penalty instead.
+    - ``decouple``: if False, the decay is an L2 penalty instead.
     - ``use_bias_correction``: Adam's correction of moments that start at 0.
-    - ``safeguard_warmup``: let the estimate not depend on ``lr``, for schedules with a
-      warm-up.
+    - ``safeguard_warmup``: make the estimate independent of ``lr``, for schedules with
+      a warm-up.
     - ``d0``: the initial estimate, which should be too small rather than too large.
-    - ``d_coef``: what each estimate is multiplied with; 0.5 to 2 are sensible.
-    - ``growth_rate``: by what factor ``d`` may grow in one step, after its first
-      growth.
+    - ``d_coef``: the factor of each estimate; 0.5 to 2 are sensible.
+    - ``growth_rate``: the largest factor by which ``d`` may grow in one step, after its
+      first growth.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
     Each number may be an array or a schedule.
 
     **State:** `StepByProdigyState`, its sums in the parameters' shapes and in at least
-    float32, as the squares of small estimates would be 0 in float16.
+    float32, because the squares of small estimates would be 0 in float16.
 
     **Complex parameters:** see `adam`.
 

@@ -1,9 +1,9 @@
-"""Matrices seen in a few of their dimensions.
+"""Matrices projected to a few dimensions.
 
 A matrix of shape ``[rows, columns]`` is projected from the left, ``P^T g`` with ``P``
-of shape ``[rows, rank]``, or from the right, ``g P^T`` with ``P`` of shape
-``[rank, columns]``. Matrices of no more than ``rank`` rows or columns and what is no
-matrix stay as they are.
+of shape ``[rows, rank]``, or from the right, ``g P^T`` with ``P`` of shape ``[rank,
+columns]``. Matrices with at most ``rank`` rows or columns and other leaves are not
+projected.
 """
 
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ class Projector(NamedTuple):
     proj_type: str
 
     def check(self) -> None:
-        """Check the arguments as a user gave them."""
+        """Check the user's arguments."""
         check_integer("rank", self.rank, at_least=1)
         check_choice(
             "proj_type", self.proj_type, ("std", "reverse_std", "left", "right")
@@ -49,7 +49,7 @@ class Projector(NamedTuple):
         return sides.get(self.proj_type, False)
 
     def low_rank_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of what is left of a parameter's gradient."""
+        """The shape of a parameter's projected gradient."""
         if not self.applies(shape):
             return shape
         left = self.is_left(shape)
@@ -76,7 +76,7 @@ class Projector(NamedTuple):
         return jax.tree.map(zeros, params)
 
     def check_fit(self, updates: PyTree, low_rank: PyTree) -> None:
-        """Check the shapes of gradients by what the state holds of them.
+        """Check the shapes of gradients against the state.
 
         **Raises:** `ValueError` that names a leaf that does not fit; `TypeError`
         for a sparse one.
@@ -86,7 +86,7 @@ class Projector(NamedTuple):
             if is_sparse(leaf):
                 raise TypeError(
                     f"the gradient at {name!r} is sparse, and only dense ones are "
-                    "projected; give it to sparse_adam by partition"
+                    "projected; use sparse_adam for it, with partition"
                 )
             if self.low_rank_shape(np.shape(leaf)) != np.shape(part):
                 raise ValueError(
@@ -97,13 +97,13 @@ class Projector(NamedTuple):
                 )
 
     def project(self, matrix: Array, projection: Array) -> Array:
-        """What is left of a matrix."""
+        """The projected matrix."""
         if self.is_left(matrix.shape):
             return jnp.matmul(projection.T, matrix, precision="highest")
         return jnp.matmul(matrix, projection.T, precision="highest")
 
     def restore(self, low_rank: Array, projection: Array, like: Array) -> Array:
-        """The matrix in the shape of ``like`` that a projected one stands for."""
+        """The matrix with the shape of ``like`` that a projected one represents."""
         if self.is_left(like.shape):
             return jnp.matmul(projection, low_rank, precision="highest")
         return jnp.matmul(low_rank, projection, precision="highest")
@@ -117,25 +117,25 @@ class Projector(NamedTuple):
         )
 
     def gaussian(self, key: Array, matrix: Array) -> Array:
-        """A projection of independent numbers of variance ``1 / rank``."""
+        """A projection with independent numbers of variance ``1 / rank``."""
         rows, columns = matrix.shape
         left = self.is_left(matrix.shape)
         shape = (rows, self.rank) if left else (self.rank, columns)
-        # In float32 whatever the dtype, so that it is the same for all.
+        # In float32 for any dtype, so that it is the same for all.
         noise: Array = jax.random.normal(key, shape, jnp.float32) / self.rank**0.5
         return noise.astype(compute_dtype(matrix.dtype))
 
     def refreshed(
         self, due: Array, updates: PyTree, projections: PyTree, key: Array | None = None
     ) -> PyTree:
-        """New projections where they are due, else those that there are.
+        """New projections if they are due, else the current ones.
 
         **Arguments:**
 
         - ``due``: whether they are, a bool scalar.
         - ``updates``: the gradients.
         - ``projections``: the projections so far.
-        - ``key``: draw new ones with it; None: take the gradients' singular vectors.
+        - ``key``: a key to draw new ones; None: use the gradients' singular vectors.
         """
         leaves: list[Any] = jax.tree.leaves(updates)
         before = flatten_like(projections, updates, ("projection", "updates"))

@@ -35,13 +35,13 @@ class step_with_proximal_decay(Stateless):
 
         u = (p - lr * g) / (1 + lr * weight_decay) - p
 
-    However large the decay is, no parameter changes its sign by it.
+    However large the decay is, it does not change the sign of a parameter.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``weight_decay``: the factor, at least 0.
-    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `masked`; None: all of them.
     """
 
     lr: Value

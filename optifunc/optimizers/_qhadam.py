@@ -68,7 +68,7 @@ def _qhadam(
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
     mean = first_moment(updates, exp_avg / correction1, nu1)
-    # Not by differences: a mean of squares must not fall below 0 by rounding.
+    # Not as a difference, because rounding must not make a mean of squares negative.
     square = nu2 * (exp_avg_sq / correction2) + (1 - nu2) * updates * updates
     return mean / (sqrt(square) + eps), exp_avg, exp_avg_sq
 
@@ -141,7 +141,7 @@ class scale_by_qhadam(GradientTransformation):
 
 @transformation
 class scale_by_qhm(GradientTransformation):
-    """The mean of the gradients, averaged with the newest of them.
+    """The mean of the gradients, averaged with the newest one.
 
     The rule: see `qhm`.
 
@@ -189,7 +189,7 @@ def qhadam(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """QHAdam: Adam whose moments are averaged with the newest gradient.
+    """QHAdam: Adam with moments that are averaged with the newest gradient.
 
     ::
 
@@ -209,7 +209,7 @@ def qhadam(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the two moments, each in [0, 1). The defaults of these
       and of ``nus`` are the authors' recommendation.
-    - ``nus``: the shares of the moments in the direction, each in [0, 1].
+    - ``nus``: the weights of the moments in the direction, each in [0, 1].
     - ``weight_decay``: L2 penalty, or with ``decoupled_weight_decay`` decoupled decay.
     - ``eps``: added to the root.
     - ``decoupled_weight_decay``: keep the decay out of the moments.
@@ -263,8 +263,8 @@ def qhm(
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``momentum``: the share of the old average in the new one, in [0, 1).
-    - ``nu``: the share of the average in the direction, in [0, 1]: 0 is `sgd` without
+    - ``momentum``: the decay rate of the average, in [0, 1).
+    - ``nu``: the weight of the average in the direction, in [0, 1]: 0 is `sgd` without
       momentum.
     - ``weight_decay``: L2 penalty.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

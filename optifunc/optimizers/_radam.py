@@ -115,7 +115,8 @@ def approximated_sma_length(beta2: Any, step: Array) -> tuple[Array, Array]:
         1 / jnp.tanh(jnp.maximum(0.5 * rate, 1)),
     )
     first = jnp.where(0.5 * rate < 1, _langevin(half_rate), rho_inf - 1 / (0.5 * rate))
-    # Of the falling exponential, which has a derivative where the rising one overflows.
+    # Use the falling exponential, which has a derivative where the rising one
+    # overflows.
     beyond_pole = 2 * jnp.exp(-2 * large) / jnp.expm1(-2 * large)
     complement = jnp.where(y < 1, 1 - _langevin(small), 1 / large + beyond_pole)
     return first + t * complement, rho_inf
@@ -132,7 +133,7 @@ def squared_rectification(beta2: Any, step: Array, above: Any) -> Array:
 
 
 def rectification(beta2: Any, step: Array, above: Any = 5) -> Array:
-    """What RAdam multiplies ``m / (sqrt(v) + eps)`` with, and 0 where it does not.
+    """The factor of ``m / (sqrt(v) + eps)`` in RAdam, or 0 if it is not used.
 
     ``r_t sqrt(1 - beta2^t)``, where ``r_t`` is the variance rectification term, if
     ``rho_t > above``.
@@ -143,14 +144,14 @@ def rectification(beta2: Any, step: Array, above: Any = 5) -> Array:
 
 @transformation
 class scale_by_radam(GradientTransformation):
-    """Adam's direction, rectified; the mean alone while too few steps are done.
+    """Adam's direction, rectified; only the mean in the first steps.
 
     The rule: see `radam`.
 
     **Arguments:**
 
     - ``betas``, ``eps``, ``eps_after_correction``: see `radam`.
-    - ``nesterov``: look ahead: the mean as it would be after the same gradient again.
+    - ``nesterov``: look ahead: use the mean after repeating the same gradient.
     - ``eps_root``: added to the corrected square under the root; None: nothing.
     - ``threshold``: the length of the moving average, at least 4, above which the
       direction is rectified.
@@ -242,9 +243,9 @@ def radam(
         d = d + weight_decay * p                              (decoupled decay)
         u = -lr * d
 
-    ``eps`` is added before the correction of the root, as in torch and unlike Adam;
-    with ``eps_after_correction`` after it, as in optax.
-    ``rho_t`` is computed without cancellation.
+    ``eps`` is added before the correction of the root, as in torch but unlike Adam;
+    with ``eps_after_correction``, after it, as in optax. ``rho_t`` is computed without
+    cancellation.
 
     **Arguments:**
 

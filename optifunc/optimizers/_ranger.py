@@ -24,7 +24,7 @@ def ranger(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """RAdam whose parameters slow ones follow from time to time.
+    """RAdam with slow parameters that periodically follow its own.
 
     ::
 
@@ -33,7 +33,7 @@ def ranger(
         p = p - lr * (d + weight_decay * p)                   at every update
         s = s + slow_step_size * (p - s),  p = s              at every sync_period-th
 
-    It is `lookahead` of `radam`; the slow parameters ``s`` begin as a copy of the
+    It is `lookahead` of `radam`; the slow parameters ``s`` start as a copy of the
     parameters, and `eval_params` returns them.
 
     **Arguments:**
@@ -42,12 +42,12 @@ def ranger(
     - ``betas``: decay rates of the moments, each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps``: added to the root.
-    - ``sync_period``: how many updates lie between two moves of the slow parameters.
-    - ``slow_step_size``: the share of the way from the slow to the fast parameters, in
-      [0, 1].
-    - ``centralized``: subtract its mean from the gradient of each output unit, in
-      leaves of two axes or more, as the second version of Ranger does.
-    - ``output_axis``: the axis that counts the output units, see `centralize`.
+    - ``sync_period``: the number of updates between two moves of the slow parameters.
+    - ``slow_step_size``: the fraction of the distance from the slow to the fast
+      parameters, in [0, 1].
+    - ``centralized``: subtract the mean from the gradient of each output unit, in
+      leaves with two or more axes, as in the second version of Ranger.
+    - ``output_axis``: the axis of the output units, see `centralize`.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

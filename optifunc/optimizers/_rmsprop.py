@@ -35,7 +35,7 @@ class ScaleByRmspropState(NamedTuple):
 
     **Fields:**
 
-    - ``square_avg``: for each parameter the average of the squared gradients.
+    - ``square_avg``: the average of each parameter's squared gradients.
     - ``grad_avg``: the same for the gradients; None if not ``centered``.
     - ``step``: int32 [], updates done so far; None without ``bias_correction``.
     """
@@ -160,8 +160,8 @@ def rmsprop(
         b = momentum * b + d                                  (with momentum)
         u = -lr * b,  or with nesterov  -lr * (d + momentum * b)
 
-    The variance ``w`` is not clamped, as in torch: a gradient that stays the
-    same may make it negative by rounding, and the update NaN.
+    As in torch, the variance ``w`` is not clamped: for a constant gradient, rounding
+    may make it negative, and the update NaN.
 
     **Arguments:**
 
@@ -174,14 +174,14 @@ def rmsprop(
     - ``centered``: divide by the deviation from the mean.
     - ``maximize``: climb instead of descending.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
-    - ``initial_scale``: where the average of the squares starts; of a schedule its
-      first value counts.
+    - ``initial_scale``: the initial average of the squares; for a schedule, its first
+      value.
     - ``eps_in_sqrt``: add ``eps`` inside the root.
     - ``bias_correction``: divide the averages by ``1 - alpha^t``.
     - ``nesterov``: look ahead by one more step of the buffer; needs ``momentum``.
 
-    The last four are optax's, which has ``eps_in_sqrt=True``; TensorFlow's RMSprop is
-    ``initial_scale=1`` with it.
+    The last four are optax's, which has ``eps_in_sqrt=True``; for TensorFlow's RMSprop,
+    combine that with ``initial_scale=1``.
 
     Each number may be an array or a schedule.
 

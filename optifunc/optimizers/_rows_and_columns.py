@@ -1,4 +1,4 @@
-"""Second moments of matrices that are kept as means of rows and of columns."""
+"""Second moments of matrices, kept as means of rows and of columns."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .._tree import PyTree
 
 
 def zeros_without_axis(params: PyTree, axis: int) -> PyTree:
-    """Zeros like the means along an axis of leaves of two axes and more; else None."""
+    """Zeros like the means along an axis of leaves with two or more axes; else None."""
 
     def zeros(leaf: Any) -> Array | None:
         if jnp.ndim(leaf) < 2:
@@ -23,12 +23,12 @@ def zeros_without_axis(params: PyTree, axis: int) -> PyTree:
 
 
 def zeros_like_vectors(params: PyTree) -> PyTree:
-    """Zeros like each leaf of fewer than two axes, and None for the others."""
+    """Zeros like each leaf with fewer than two axes, and None for the others."""
     return zeros_like(jax.tree.map(lambda p: None if jnp.ndim(p) > 1 else p, params))
 
 
 def factored_rsqrt(row: Array, column: Array) -> Array:
-    """The inverse root of what the means of rows and columns say of each element."""
+    """The inverse root of each element's estimate from rows and columns."""
     mean = jnp.mean(row, axis=-1, keepdims=True)
     rows = 1 / sqrt(row / mean)
     return rows[..., :, None] * (1 / sqrt(column))[..., None, :]

@@ -22,8 +22,8 @@ class StepByRpropState(NamedTuple):
 
     **Fields:**
 
-    - ``prev``: for each parameter the last gradient, 0 where its sign had changed.
-    - ``step_size``: for each parameter the last step's size.
+    - ``prev``: each parameter's last gradient, 0 where its sign had changed.
+    - ``step_size``: the size of each parameter's last step.
     """
 
     prev: PerParameter
@@ -130,9 +130,9 @@ def rprop(
 
     **Arguments:**
 
-    - ``lr``: the step size at the start, read by ``init`` alone, as in torch; of a
-      schedule the first value counts.
-    - ``etas``: factors for a change of sign, in (0, 1), and for none, above 1.
+    - ``lr``: the initial step size, read only by ``init``, as in torch; for a schedule,
+      its first value.
+    - ``etas``: the factors after a change of sign, in (0, 1), and without one, above 1.
     - ``step_sizes``: the smallest and the largest step.
     - ``maximize``: climb instead of descending.
 

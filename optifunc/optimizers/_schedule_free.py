@@ -43,7 +43,7 @@ def _divided_by_rms(
 
 @transformation
 class scale_by_corrected_rms(GradientTransformation):
-    """Divide by the root of the mean square, corrected for its start at 0.
+    """Divide by the root of the debiased mean square.
 
     ::
 
@@ -102,7 +102,7 @@ def schedule_free_sgd(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Gradient descent that needs no schedule: the average of its iterates is used.
+    """Gradient descent without a schedule, which uses the average of its iterates.
 
     ::
 
@@ -170,7 +170,7 @@ def schedule_free_adamw(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdamW that needs no schedule: the average of its iterates is used.
+    """AdamW without a schedule, which uses the average of its iterates.
 
     ::
 
@@ -182,10 +182,10 @@ def schedule_free_adamw(
         x = (1 - c) * x + c * z
         y = betas[0] * x + (1 - betas[0]) * z
 
-    The interpolation with ``betas[0]`` is in place of a first moment. Training holds
-    the parameters ``y``; evaluate ``x``, which `eval_params` returns. See
-    `schedule_free` for details. This is the authors' rule, which has a corrected second
-    moment where the paper corrects the learning rate.
+    The interpolation with ``betas[0]`` replaces a first moment. Training holds the
+    parameters ``y``; evaluate ``x``, which `eval_params` returns. See `schedule_free`
+    for details. This is the authors' rule, which has a corrected second moment where
+    the paper corrects the learning rate.
 
     **Arguments:**
 

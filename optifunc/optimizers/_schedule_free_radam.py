@@ -58,15 +58,15 @@ def _divided_if_tractable(
 
 @transformation
 class step_by_rectified_rms(Wrapper):
-    """Divide by the root mean square, with a learning rate that is rectified.
+    """Divide by the root mean square, with a rectified learning rate.
 
     The rule: see `schedule_free_radam`, whose ``z`` takes these steps. The learning
-    rate in force, which `current_hyperparameters` shows, is the rectified one.
+    rate that `current_hyperparameters` returns is the rectified one.
 
     **Arguments:**
 
-    - ``decay``: what is done to the direction before it is multiplied by the learning
-      rate, such as `add_decayed_weights`.
+    - ``decay``: a transformation of the direction before it is multiplied by the
+      learning rate, such as `add_decayed_weights`.
     - ``lr``: see `schedule_free_radam`.
     - ``beta2``: the decay rate of the mean square, in [0, 1).
     - ``eps``, ``silent_sgd_phase``: see `schedule_free_radam`.
@@ -154,7 +154,7 @@ def schedule_free_radam(
         x = (1 - c) * x + c * z
         y = betas[0] * x + (1 - betas[0]) * z
 
-    In the silent phase, the first four steps of the default ``betas``, nothing moves.
+    In the silent phase, the first four steps with the default ``betas``, nothing moves.
     Unlike `radam`'s, the limit of ``rho_t`` is 4. Training holds the parameters ``y``;
     evaluate ``x``, which `eval_params` returns. See `schedule_free` for details.
 
@@ -167,7 +167,7 @@ def schedule_free_radam(
     - ``weight_decay``: decoupled decay, in units of the learning rate.
     - ``r``: power of the step in the weights of the average.
     - ``weight_lr_power``: power of the learning rate in these weights.
-    - ``silent_sgd_phase``: leave out the steps of gradient descent at the beginning.
+    - ``silent_sgd_phase``: skip the initial steps of gradient descent.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

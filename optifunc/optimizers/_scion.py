@@ -47,7 +47,7 @@ class ScaleByScionState(NamedTuple):
 
 @leafwise(static=("norm",))
 def _steepest(matrices: Array, *, scale: Array, norm: str) -> Array:
-    """The direction of a leaf, or of its matrix; already orthogonal if spectral."""
+    """The direction of a leaf, or of its matrix, which is orthogonal if spectral."""
     if norm == "BiasRMS":
         mean = jnp.sum(matrices * matrices, axis=0) / max(len(matrices), 1)
         return scale * matrices / (sqrt(mean) + 1e-8)[None]
@@ -65,7 +65,7 @@ def _steepest(matrices: Array, *, scale: Array, norm: str) -> Array:
 
 @transformation
 class scale_by_scion(GradientTransformation):
-    """Average the gradients; the point of a norm's ball that lies farthest along them.
+    """Average the gradients, and find the farthest point of a norm ball along them.
 
     The rule: see `scion`. All matrices of one shape, and of the transposed shape, are
     orthogonalized together.
@@ -96,7 +96,7 @@ class scale_by_scion(GradientTransformation):
         check_orthogonalization(
             self.ns_coefficients, self.eps, self.ns_steps, self.ns_dtype
         )
-        # Which axis counts a convolution's inputs is known for these two alone.
+        # The input axis of a convolution is known only for these two.
         check_choice("output_axis", self.output_axis, (0, -1))
         object.__setattr__(self, "ns_dtype", jnp.dtype(self.ns_dtype))
 
@@ -111,7 +111,7 @@ class scale_by_scion(GradientTransformation):
             if jnp.ndim(leaf) < _FEWEST.get(self.norm, 0):
                 raise ValueError(
                     f"norm={self.norm!r} is for leaves of {_FEWEST[self.norm]} axes or "
-                    f"more, found shape {jnp.shape(leaf)} at {path!r}; give norm='Auto'"
+                    f"more, found shape {jnp.shape(leaf)} at {path!r}; use norm='Auto'"
                     ", or other leaves to another scion with partition"
                 )
         return ScaleByScionState(zeros_like(params))
@@ -184,7 +184,7 @@ def scion(
     output_axis: int = -1,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Steps to the points of a norm's ball: Frank and Wolfe's method, layer by layer.
+    """Steps to the boundary of a norm ball: the Frank-Wolfe method, layer by layer.
 
     ::
 
@@ -195,8 +195,8 @@ def scion(
     where ``lmo(b)`` is ``b`` (outputs by inputs) as
 
     - ``"Spectral"``: ``sqrt(outputs / inputs) * orthogonalize(b)``;
-    - ``"SpectralConv"``: the same of a kernel as a matrix, with the numbers of channels
-      in the factor, divided by the number of elements of its window;
+    - ``"SpectralConv"``: the same for a kernel as a matrix, with the numbers of
+      channels in the factor, divided by the number of elements of its window;
     - ``"Sign"``: ``sign(b) / inputs``, for the last layer and embeddings;
     - ``"ColNorm"``: columns of norm ``sqrt(outputs)``;
     - ``"RowNorm"``: rows of norm ``1 / sqrt(inputs)``;
@@ -204,9 +204,9 @@ def scion(
     - ``"Auto"``: the first for matrices, the second for more axes, and the last one for
       vectors and scalars.
 
-    Parameters that begin in the ball of radius ``scale`` stay there, which takes the
-    place of weight decay: begin with what ``lmo`` gives of random numbers, ``scale``
-    times as large. The layers of a network have radii of their own::
+    Parameters that start in the ball of radius ``scale`` stay there, which replaces
+    weight decay: initialize them with ``scale`` times the ``lmo`` of random numbers.
+    The layers of a network have different radii::
 
         tx = of.partition(
             {
@@ -218,13 +218,13 @@ def scion(
 
     **Arguments:**
 
-    - ``lr``: the learning rate, the share of the way to the ball's surface.
+    - ``lr``: the learning rate, the fraction of the distance to the ball's surface.
     - ``momentum``: the weight of the **new** gradient in the average, in (0, 1]; 0.1 is
       what other optimizers call a momentum of 0.9.
     - ``norm``: the name of the norm.
     - ``scale``: the radius of the ball.
-    - ``unconstrained``: take the steps without drawing the parameters into the ball.
-    - ``ns_coefficients``, ``eps``, ``ns_steps``, ``ns_dtype``: of the
+    - ``unconstrained``: take the steps without pulling the parameters into the ball.
+    - ``ns_coefficients``, ``eps``, ``ns_steps``, ``ns_dtype``: those of the
       orthogonalization, see `linalg.orthogonalize`.
     - ``output_axis``: -1, where kernels in JAX's libraries have their outputs (and next
       to it their inputs), or 0 for torch's layout.

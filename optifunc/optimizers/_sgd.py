@@ -20,7 +20,7 @@ def sgd(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.SGD`: gradient descent, with momentum if asked for.
+    """`torch.optim.SGD`: gradient descent, optionally with momentum.
 
     ::
 
@@ -32,7 +32,7 @@ def sgd(
 
     - ``lr``: the learning rate.
     - ``momentum``: the weight of the old buffer (the number 0: no buffer).
-    - ``dampening``: how much of a gradient is left out of it.
+    - ``dampening``: the fraction of a gradient that is left out of it.
     - ``weight_decay``: L2 penalty.
     - ``nesterov``: look ahead.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

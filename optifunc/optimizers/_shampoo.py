@@ -25,7 +25,7 @@ from ._factory import factory
 from ._options import check_option
 
 GRAFTINGS = (None, "sgd", "adagrad", "rmsprop", "adam")
-# For each block of a leaf a list with a matrix for each axis.
+# For each block of a leaf, a list with a matrix for each axis.
 Blocks = list[list[Array]]
 
 
@@ -38,15 +38,16 @@ class ScaleByShampooState(NamedTuple):
     - ``exp_avg``: the average of each parameter's gradients, from 0.
     - ``exp_avg_sq``: the sum or the average of their squares; None unless ``grafting``
       is ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
-    - ``factor_matrices``: for each parameter a list with, for each of its blocks, a
-      list with, for each axis, the sum or the average of the gradient's products with
-      itself over the other axes, in at least float32.
-    - ``inv_factor_matrices``: likewise the inverse roots of these, as last computed;
-      None with ``eigenvalue_corrected``.
-    - ``factor_matrices_eigenvectors``: likewise their eigenvectors, as columns; None
-      without.
-    - ``corrected_eigenvalues``: for each parameter the sum or the average of the
-      squares of its gradient in the bases of its blocks; None without.
+    - ``factor_matrices``: for each parameter, a list of its blocks; for each block, a
+      list of its axes; for each axis, the sum or the average of the gradient's products
+      with itself over the other axes, in at least float32.
+    - ``inv_factor_matrices``: the inverse roots of these, as last computed; None with
+      ``eigenvalue_corrected``.
+    - ``factor_matrices_eigenvectors``: their eigenvectors, as columns; None without
+      ``eigenvalue_corrected``.
+    - ``corrected_eigenvalues``: the sum or the average of the squares of each
+      parameter's gradient in the bases of its blocks; None without
+      ``eigenvalue_corrected``.
     """
 
     step: Shared
@@ -59,7 +60,7 @@ class ScaleByShampooState(NamedTuple):
 
 
 class _Scalars(NamedTuple):
-    """What all leaves share in a step."""
+    """Values that all leaves share in a step."""
 
     weight: Array  # of the newest products
     kept: Array  # of the old ones
@@ -82,7 +83,7 @@ def _moments(
     eps: Array,
     grafting: str | None,
 ) -> tuple[Array, Array, Array | None, Array]:
-    """The average to be preconditioned, the state, and the grafted direction."""
+    """The average to precondition, the state, and the grafted direction."""
     average = exp_avg + (1 - beta3) * (updates - exp_avg)
     average = average / correction1
     exp_avg = exp_avg + (1 - beta1) * (updates - exp_avg)
@@ -112,7 +113,7 @@ def _size(x: Array) -> Array:
 
 @transformation
 class scale_by_shampoo(GradientTransformation):
-    """Average the gradients, and multiply each axis by the root of an inverse.
+    """Average the gradients, and multiply each axis by an inverse root.
 
     The rule: see `shampoo`. All factors of one size are decomposed as one batch.
 
@@ -144,7 +145,7 @@ class scale_by_shampoo(GradientTransformation):
     def __post_init__(self) -> None:
         check_pair("betas", self.betas)
         check_range("betas[0]", self.betas[0], at_least=0, below=1)
-        # 1 stands for a sum without decay.
+        # 1 means a sum without decay.
         check_range("betas[1]", self.betas[1], above=0, at_most=1)
         check_range("eps", self.eps, above=0)
         if self.beta3 is not None:
@@ -163,7 +164,7 @@ class scale_by_shampoo(GradientTransformation):
         check_range("grafting_eps", self.grafting_eps, at_least=0)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which a leaf is cut into blocks."""
+        """The shape in which a leaf is divided into blocks."""
         axes = self.target_parameter_dimensionality
         return merged_shape(shape, self.max_preconditioner_dim, axes=axes)
 
@@ -280,7 +281,7 @@ class scale_by_shampoo(GradientTransformation):
         return _Scalars(jnp.where(is_sum, 1, 1 - beta2), beta2, correction)
 
     def _summed(self, leaf: Array, blocks: Blocks, scalars: _Scalars) -> Blocks:
-        """The factors of a leaf with its newest gradient in them."""
+        """The factors of a leaf including its newest gradient."""
         dtype = compute_dtype(leaf.dtype)
         weight, kept = (lax.convert_element_type(x, dtype) for x in scalars[:2])
         return [
@@ -295,7 +296,7 @@ class scale_by_shampoo(GradientTransformation):
         inverses: list[Blocks],
         correction: Array,
     ) -> list[Blocks]:
-        """The inverse roots or eigenvectors, of now where they are due."""
+        """The inverse roots or eigenvectors, recomputed if they are due."""
         frequency = self.precondition_frequency
         start = self.start_preconditioning_step or frequency
         is_due = (step == start) | ((step > start) & (step % frequency == 0))
@@ -322,13 +323,13 @@ class scale_by_shampoo(GradientTransformation):
         return renewed
 
     def _blocks(self, leaf: Array) -> list[Array]:
-        """A leaf cut into its blocks."""
+        """A leaf divided into its blocks."""
         shape = self._shape(leaf.shape)
         tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
         return [tensor[x] for x in block_slices(shape, self.max_preconditioner_dim)]
 
     def _whole(self, blocks: list[Array], like: Array) -> Array:
-        """The leaf whose blocks these are."""
+        """The leaf that consists of these blocks."""
         if not blocks:
             return like
         shape = self._shape(like.shape)
@@ -363,7 +364,7 @@ class scale_by_shampoo(GradientTransformation):
     def _direction(
         self, step: Array, mean: Array, graft: Array, blocks: list[Array]
     ) -> Array:
-        """A leaf's direction, in the size of the grafted one."""
+        """A leaf's direction with the size of the grafted one."""
         start = self.start_preconditioning_step or self.precondition_frequency
         if self.grafting is not None:
             blocks = [
@@ -404,43 +405,44 @@ def shampoo(
         D = D * ||graft(m)|| / ||D||                    (with grafting)
         u = -lr * (D + weight_decay * p)
 
-    and likewise for ``k`` axes, with powers of ``-1 / (2 k)``. Negative eigenvalues,
-    which are rounding, are brought to 0 by a shift of all before ``eps`` is added.
+    and in the same way for ``k`` axes, with powers of ``-1 / (2 k)``. Negative
+    eigenvalues, which come from rounding, are shifted to 0, together with all others,
+    before ``eps`` is added.
 
-    Before that, a leaf loses axes of size 1, neighbors are joined while they are at
-    most ``max_preconditioner_dim`` together, and what is then longer along an axis is
-    cut into blocks, each of which is treated by itself. By default **a small matrix
-    becomes a vector** with one full factor: give ``target_parameter_dimensionality=2``
-    to let matrices be matrices.
+    Before that, axes of size 1 are removed, neighboring axes are joined while their
+    product is at most ``max_preconditioner_dim``, and longer axes are divided into
+    blocks, which are treated separately. By default, **a small matrix becomes a
+    vector** with one full factor: use ``target_parameter_dimensionality=2`` to keep
+    matrices as matrices.
 
-    With ``eigenvalue_corrected`` the factors only give the bases ``Q1`` and ``Q2``, of
-    their eigenvectors, and the squares of the gradient are averaged there::
+    With ``eigenvalue_corrected``, the factors only provide the bases ``Q1`` and ``Q2``
+    of their eigenvectors, and the squares of the gradient are averaged there::
 
         E = betas[1] * E + (1 - betas[1]) * (Q1^T g Q2)^2
         D = Q1 (Q1^T m Q2 / (sqrt(E / c) + eps)) Q2^T
 
-    This is `soap`, but it begins with the first step, keeps ``m`` as it is, and has
+    This is `soap`, but it starts with the first step, does not rotate ``m``, and has
     bases as exact as the last decomposition.
 
-    Grafting takes the size of a step from another optimizer, whose learning rate then
-    serves here; before ``start_preconditioning_step`` it also takes the direction.
+    Grafting takes the size of a step from another optimizer, so that you can use its
+    learning rate; before ``start_preconditioning_step``, it also takes the direction.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``betas``: decay rates of the mean, in [0, 1), and of the products, in (0, 1];
-      1 stands for sums.
+    - ``betas``: decay rates of the mean, in [0, 1), and of the products, in (0, 1]; 1
+      means sums.
     - ``eps``: added to the eigenvalues, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``; `assemble` has others.
-    - ``beta3``: the weight of the old mean where it meets the gradient to be
-      preconditioned; None: ``betas[0]``, which gives the new mean.
+    - ``beta3``: the weight of the old mean in the average to precondition; None:
+      ``betas[0]``, which gives the new mean.
     - ``max_preconditioner_dim``: the largest side of a block.
-    - ``precondition_frequency``: every how many steps the roots are computed; the steps
-      between have no decomposition.
-    - ``start_preconditioning_step``: the first step that has them; None:
+    - ``precondition_frequency``: the number of steps between computations of the roots;
+      the steps in between need no decomposition.
+    - ``start_preconditioning_step``: the first step that uses them; None:
       ``precondition_frequency``.
-    - ``target_parameter_dimensionality``: how many axes joining leaves at least.
-    - ``use_bias_correction``: whether to correct the averages for starting at 0.
+    - ``target_parameter_dimensionality``: the minimum number of axes after joining.
+    - ``use_bias_correction``: whether to debias the averages.
     - ``grafting``: None, ``"sgd"`` (``m``), ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
     - ``grafting_beta2``: the decay rate of the last two's squares, in [0, 1).
     - ``grafting_eps``: added to the root of the squares.

@@ -30,7 +30,7 @@ def signum(
     **Arguments:**
 
     - ``lr``: the learning rate, by which every element moves.
-    - ``momentum``: how much of the buffer is kept; 0 is signSGD.
+    - ``momentum``: the weight of the old buffer; 0 is signSGD.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
@@ -72,8 +72,8 @@ def tiger(
     """Tiger: the sign of the momentum, and decay.
 
     The rule: see `signum`, with other defaults. It is also that of `lion` with two
-    equal ``betas``. The author's code besides scales the steps by the sizes of the
-    parameters, and lets biases alone, which is ``mask`` here.
+    equal ``betas``. The author's code also scales the steps by the sizes of the
+    parameters, and does not decay biases; use ``mask`` for that.
 
     **Arguments:**
 

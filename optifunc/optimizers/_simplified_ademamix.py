@@ -25,9 +25,8 @@ class ScaleBySimplifiedAdemamixState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_sum``: for each parameter the decayed sum of the gradients.
-    - ``exp_avg_sq``: likewise the average of their squares, from 0 and without
-      correction.
+    - ``exp_sum``: the decayed sum of each parameter's gradients.
+    - ``exp_avg_sq``: the average of their squares, from 0 and not debiased.
     """
 
     step: Shared
@@ -57,7 +56,7 @@ def _simplified_ademamix(
 
 @transformation
 class scale_by_simplified_ademamix(GradientTransformation):
-    """Adam's direction from a sum of the gradients, to which the last one is added.
+    """Adam's direction from a sum of the gradients plus the latest one.
 
     The rule: see `simplified_ademamix`.
 
@@ -128,7 +127,7 @@ def simplified_ademamix(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """AdEMAMix with one average: a long memory, and the last gradient beside it.
+    """AdEMAMix with one average: a long memory, plus the latest gradient.
 
     ::
 
@@ -145,7 +144,7 @@ def simplified_ademamix(
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the sum and of the average of the squares, each in
       [0, 1).
-    - ``alpha``: how much the last gradient counts beside the sum, at least 0.
+    - ``alpha``: the weight of the latest gradient relative to the sum, at least 0.
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

@@ -28,11 +28,10 @@ class ScaleBySm3State(NamedTuple):
 
     **Fields:**
 
-    - ``accumulators``: for each parameter a tuple of arrays, one for each axis, with
-      the other axes reduced to 1; for one of fewer than two axes a single array of its
-      shape.
-    - ``momentum_buffer``: the average of the directions, from 0 and without correction;
-      None without ``averaging``.
+    - ``accumulators``: a tuple of arrays for each parameter, one per axis, with the
+      other axes reduced to 1; with fewer than two axes, a single array of its shape.
+    - ``momentum_buffer``: the average of the directions, from 0 and not debiased; None
+      without ``averaging``.
     """
 
     accumulators: NonNegative
@@ -40,14 +39,14 @@ class ScaleBySm3State(NamedTuple):
 
 
 def _other_axes(ndim: int) -> list[list[int]]:
-    """For each accumulator of a parameter the axes that it does not have."""
+    """The axes that each accumulator of a parameter lacks."""
     if ndim < 2:
         return [[]]
     return [[i for i in range(ndim) if i != axis] for axis in range(ndim)]
 
 
 def _bound(accumulators: tuple[Array, ...]) -> Array:
-    """For each element the least that an accumulator knows of it."""
+    """The smallest accumulator of each element."""
     return reduce(jnp.minimum, accumulators)
 
 
@@ -71,7 +70,7 @@ def _sm3(
     eps: Array,
 ) -> tuple[Array, Array | None, Array]:
     squares = beta * bounds + weight2 * updates * updates
-    # Where no gradient was other than 0, this one is 0 too.
+    # If all gradients so far were 0, this one is 0, too.
     known = jnp.where(squares > 0, squares + eps, 1)
     direction = updates * lax.rsqrt(known)
     if momentum_buffer is None:
@@ -89,8 +88,8 @@ class scale_by_sm3(GradientTransformation):
     **Arguments:**
 
     - ``momentum``, ``beta``, ``eps``: see `sm3`.
-    - ``averaging``: whether to average the directions; otherwise ``momentum`` has no
-      use.
+    - ``averaging``: whether to average the directions; otherwise, ``momentum`` is
+      unused.
 
     **State:** `ScaleBySm3State`.
 
@@ -139,7 +138,7 @@ class scale_by_sm3(GradientTransformation):
             state.momentum_buffer,
             treedef.unflatten(map(_bound, accumulators)),
             weight1=1 - self.momentum,
-            # A sum, not a mean, where nothing is forgotten.
+            # A sum instead of a mean if nothing is forgotten.
             weight2=jnp.where(beta == 1, 1, 1 - beta),
             beta=beta,
             eps=self.eps,
@@ -168,17 +167,16 @@ def sm3(
         a_axis = max of V over all other axes
         u = -lr * (b + weight_decay * p)
 
-    Of a tensor each index along each axis has one number, and the sum of squares of an
-    element is bounded by the least of its axes' numbers. Vectors keep a number for each
-    element. It serves where whole rows or columns have gradients of one size, such as
-    embeddings, whose rows are rare or frequent.
+    Each index along each axis of a tensor has one number, and the sum of squares of an
+    element is bounded by the smallest number of its axes. Vectors keep a number for
+    each element. It works well if whole rows or columns have gradients of similar size,
+    as in embeddings, whose rows are rare or frequent.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
-    - ``momentum``: the share of the old average in the new one, in [0, 1) (the number
-      0: no buffer).
-    - ``beta``: decay rate of the squares, in [0, 1]; 1: they are added up.
+    - ``momentum``: the decay rate of the average, in [0, 1) (the number 0: no buffer).
+    - ``beta``: decay rate of the squares, in [0, 1]; 1: they are summed.
     - ``eps``: added to the sum of squares, inside the root.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

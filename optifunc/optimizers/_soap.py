@@ -45,12 +45,12 @@ class StepBySoapState(NamedTuple):
 
     - ``step``: int32 [], steps done so far; -1 before the first update, which does not
       move the parameters.
-    - ``exp_avg``: for each parameter the average of the gradients, in the eigenbasis.
+    - ``exp_avg``: the average of each parameter's gradients, in the eigenbasis.
     - ``exp_avg_sq``: the average of their squares, in the eigenbasis.
-    - ``GG``: for each parameter a list with, for each axis, the average of the
+    - ``GG``: a list for each parameter with, for each axis, the average of the
       gradient's products with itself over the other axes, in at least float32; None for
-      an axis without.
-    - ``Q``: likewise the eigenvectors of ``GG``, as columns.
+      an axis without a factor.
+    - ``Q``: the eigenvectors of ``GG``, as columns.
     """
 
     step: Shared
@@ -70,14 +70,14 @@ class _Leaf(NamedTuple):
 
 
 def _eigenvectors(matrices: Array) -> tuple[Array]:
-    """Those of the largest eigenvalues first."""
+    """Eigenvectors sorted from the largest eigenvalue down."""
     tiny = 1e-30 * jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
     _, vectors = jnp.linalg.eigh(matrices + tiny[None])
     return (jnp.flip(vectors, -1),)
 
 
 def _power_step(matrices: Array, vectors: Array) -> tuple[Array, Array]:
-    """Nearly eigenvectors, brought nearer and sorted; the order that sorts them."""
+    """Improved approximate eigenvectors, sorted, and their order."""
     product = jnp.matmul(matrices, vectors, precision="highest")
     eigenvalues = jnp.sum(vectors * product, axis=-2)
     order = jnp.argsort(eigenvalues, axis=-1, descending=True)
@@ -97,7 +97,7 @@ def _soap_step(
 ) -> Array:
     updates = -lr * updates
     if decaying is not None:
-        # Of what the step arrives at.
+        # Decay of the parameters after the step.
         updates -= shrinkage * (params + updates)
     return updates
 
@@ -152,7 +152,7 @@ class step_by_soap(GradientTransformation):
         return merged_shape(shape, self.max_precond_dim) if self.merge_dims else shape
 
     def _axes(self, shape: tuple[int, ...]) -> list[bool]:
-        """For each axis whether it is rotated."""
+        """Whether each axis is rotated."""
         if 0 in shape or (len(shape) == 1 and not self.precondition_1d):
             return [False] * len(shape)
         chosen = [n <= self.max_precond_dim for n in shape]
@@ -205,7 +205,7 @@ class step_by_soap(GradientTransformation):
             m, v = (x.astype(dtype).reshape(shape) for x in row[:2])
             leaves.append(_Leaf(m, v, *row[2:]))
         step = increment(state.step)
-        # The first gradients alone would say too little of the basis to use it.
+        # The first gradients alone determine the basis too poorly to use it.
         directions, new = lax.cond(
             state.step < 0,
             lambda: (list(map(jnp.zeros_like, grads)), self._begun(grads, leaves)),
@@ -254,7 +254,7 @@ class step_by_soap(GradientTransformation):
     def _direction(
         self, grads: list[Array], leaves: list[_Leaf], step: Array
     ) -> tuple[list[Array], list[_Leaf]]:
-        """Adam in the eigenbases, which are renewed from time to time."""
+        """Adam in the eigenbases, which are updated periodically."""
         beta1, beta2 = self.betas
         scale: Any = 1.0
         if self.correct_bias:
@@ -280,7 +280,7 @@ class step_by_soap(GradientTransformation):
 
 
 def _renewed(leaves: list[_Leaf]) -> list[_Leaf]:
-    """The leaves with bases that are nearer to those of the averages, in order."""
+    """The leaves with sorted bases that are closer to those of the averages."""
     bases = [leaf.Q for leaf in leaves]
     columns = flat([leaf.GG for leaf in leaves]), flat(bases)
     found = apply_alike(_power_step, rows_of(*columns))
@@ -318,7 +318,7 @@ def soap(
 ) -> GradientTransformation:
     """Adam in the eigenbasis of Shampoo's preconditioner.
 
-    For a matrix, with ``Q1`` and ``Q2`` the bases of the last step::
+    For a matrix, with the bases ``Q1`` and ``Q2`` of the last step::
 
         X = Q1^T g Q2
         M = betas[0] * M + (1 - betas[0]) * X
@@ -330,16 +330,16 @@ def soap(
         R = shampoo_beta * R + (1 - shampoo_beta) * g^T g
 
     and every ``precondition_frequency`` steps, with the columns of ``Q`` in the order
-    of ``diag(Q^T L Q)``, from the largest down, and ``V`` likewise::
+    of ``diag(Q^T L Q)``, from the largest down, and ``V`` in the same order::
 
         Q1 = QR(L Q1),  Q2 = QR(R Q2),  M to the new bases
 
-    The first update only begins ``L`` and ``R``, whose eigenvectors are the first
-    bases: it moves nothing and is not counted by ``t``. Tensors of more axes have a
-    basis for each. Vectors and scalars have none, which is Adam.
+    The first update only initializes ``L`` and ``R``, whose eigenvectors are the first
+    bases: it moves nothing and is not counted by ``t``. Tensors with more axes have a
+    basis for each. Vectors and scalars have none and follow Adam.
 
-    Near the end of the first steps, and for a matrix of low rank, some directions of
-    the basis have no gradient but its rounding; ``eps`` must not be below it.
+    In the first steps, and for a matrix of low rank, some directions of the basis have
+    no gradient except rounding errors; ``eps`` must not be smaller.
 
     **Arguments:**
 
@@ -347,14 +347,15 @@ def soap(
     - ``betas``: decay rates of the mean and of the mean square, each in [0, 1).
     - ``shampoo_beta``: the decay rate of ``L`` and ``R``; None: ``betas[1]``.
     - ``eps``: added to the root of the mean square.
-    - ``weight_decay``: decoupled decay of what the step arrives at, in units of ``lr``.
-    - ``precondition_frequency``: every how many steps the bases are renewed. The steps
-      between have no decomposition, and those with one a QR of each factor.
-    - ``max_precond_dim``: an axis that is longer has no basis.
+    - ``weight_decay``: decoupled decay of the parameters after the step, in units of
+      ``lr``.
+    - ``precondition_frequency``: the number of steps between updates of the bases. The
+      steps in between need no decomposition; the others need a QR of each factor.
+    - ``max_precond_dim``: longer axes have no basis.
     - ``merge_dims``: join neighboring axes up to that length, for convolutions.
-    - ``precondition_1d``: whether vectors have a basis, too.
-    - ``normalize_grads``: bring the RMS of each leaf's ``D`` to 1.
-    - ``correct_bias``: whether to correct the averages for starting at 0.
+    - ``precondition_1d``: whether vectors also have a basis.
+    - ``normalize_grads``: scale each leaf's ``D`` to an RMS of 1.
+    - ``correct_bias``: whether to debias the averages.
     - ``one_sided``: only the shortest axis of each leaf has a basis.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
@@ -362,9 +363,10 @@ def soap(
     All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
-    Under `jax.vmap` every step costs what one with a decomposition does. Gradients that
-    are sharded are gathered for the factors, and those are whole on each device; on a
-    mesh with explicit axes so must be the leaves (`jax.sharding.reshard` first).
+    Under `jax.vmap`, every step costs as much as one with a decomposition. Sharded
+    gradients are gathered for the factors, which are whole on each device. On a mesh
+    with explicit axes, the leaves must not be sharded either (`jax.sharding.reshard`
+    first).
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

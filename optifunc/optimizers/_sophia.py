@@ -52,7 +52,7 @@ def _sophia(
     clip_threshold: Array | None,
 ) -> tuple[Array, Array]:
     exp_avg = first_moment(exp_avg, updates, weight)
-    # Where the curvature is negative, too, the direction is that of the sign.
+    # Where the curvature is negative, the direction is also the sign.
     direction = exp_avg / correction / jnp.maximum(gamma * hessian, eps)
     if clip_threshold is not None:
         direction = jnp.clip(direction, -clip_threshold, clip_threshold)
@@ -167,37 +167,37 @@ def sophia(
         h = betas[1] * h + (1 - betas[1]) * z * (H z)         (every update_interval
                                                                steps, from the first)
 
-    ``H`` is the Hessian of ``value_fn`` and ``z`` a tree of random signs. A new ``h``
-    serves from the next step on.
+    ``H`` is the Hessian of ``value_fn`` and ``z`` is a tree of random signs. A new
+    ``h`` is used from the next step on.
 
-    ``value_fn``, an extra argument of `update`, is the loss as a function of the
-    parameters alone, on the batch of the gradients or another one::
+    ``value_fn``, an extra argument of `update`, is the loss as a function of only the
+    parameters, on the batch of the gradients or another one::
 
         def value_fn(params):
             return loss(params, batch)
 
         updates, state = tx.update(grads, state, params, value_fn=value_fn)
 
-    An estimate costs about as much as two gradients. Where ``h`` is not above 0, as
-    before the first estimate, an element moves by ``lr`` along its sign. `sophia_g`
-    squares the gradients of sampled labels instead. This is optax's form, which
-    corrects the mean for its start.
+    An estimate costs about as much as two gradients. If ``h`` is not above 0, as before
+    the first estimate, an element moves by ``lr`` along its sign. `sophia_g` squares
+    the gradients of sampled labels instead. This is optax's form, which corrects the
+    mean for its start.
 
     **Arguments:**
 
     - ``lr``: the learning rate.
     - ``betas``: decay rates of the mean and of the estimates, each in [0, 1).
-    - ``eps``: the least divisor, above 0.
+    - ``eps``: the smallest divisor, above 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``gamma``: the factor of the curvature. The smaller it is, the more elements are
       clipped; the authors advise a value with which 10% to 50% are not.
     - ``clip_threshold``: the largest size of an element, above 0; None: no bound.
-    - ``update_interval``: how many steps use one estimate.
+    - ``update_interval``: the number of steps that use one estimate.
     - ``seed``: an integer of at least 0, which `init` reads.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending: up the negative of ``value_fn``.
 
-    Each number but ``update_interval`` may be an array or a schedule.
+    All numbers except ``update_interval`` may be arrays or schedules.
 
     **State:** `ScaleBySophiaState`, its trees in the parameters' shapes and dtypes.
 

@@ -47,7 +47,7 @@ def _sophia_g(
     if sampled_grad is not None:
         hessian = second_moment(hessian, sampled_grad, weight2)
     exp_avg = first_moment(exp_avg, updates, weight1)
-    # The authors' 1e-15, for where there is no curvature.
+    # The authors' 1e-15, in case there is no curvature.
     size = jnp.minimum(jnp.abs(exp_avg) / (factor * hessian + 1e-15), 1)
     return jnp.sign(exp_avg) * size, exp_avg, hessian
 
@@ -126,14 +126,14 @@ def sophia_g(
         u = -lr * (d + weight_decay * p)
 
     ``sampled_grad``, an extra argument of `update`, is a gradient of the mean loss with
-    labels drawn from the model's own predictions. Give it at every tenth step or so,
-    and leave it out at the others, which in a compiled step makes two programs::
+    labels drawn from the model's own predictions. Pass it at every tenth step or so,
+    and omit it in the others; a compiled step then consists of two programs::
 
         labels = jax.random.categorical(key, model(params, inputs))
         sampled = jax.grad(loss)(params, inputs, labels)
         updates, state = tx.update(grads, state, params, sampled_grad=sampled)
 
-    Without one so far ``h`` is 0, and every element moves by ``lr`` along its sign.
+    Before the first one, ``h`` is 0, and every element moves by ``lr`` along its sign.
 
     **Arguments:**
 
@@ -142,8 +142,8 @@ def sophia_g(
     - ``rho``: the factor of the curvature. The smaller it is, the more elements are
       clipped; the authors advise a value with which 10% to 50% are not.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``bs``: the number of samples, such as tokens, of which the loss is the mean. It
-      makes the squares an estimate of the curvature and has to be set.
+    - ``bs``: the number of samples, such as tokens, over which the loss is averaged. It
+      turns the squares into an estimate of the curvature, so you have to set it.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
@@ -155,8 +155,8 @@ def sophia_g(
     pass the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, and at `update` if there is
-    decay and ``params`` is missing, or if ``sampled_grad`` has not the structure of the
-    gradients.
+    decay and ``params`` is missing, or if ``sampled_grad`` does not have the structure
+    of the gradients.
 
     **Source:** see `sophia`.
     """

@@ -57,7 +57,7 @@ def _spam(
 ) -> tuple[Array, Array, Array]:
     exp_avg = jnp.where(kept > 0, exp_avg, 0)
     exp_avg_sq = jnp.where(kept > 0, exp_avg_sq, 0)
-    # Roots are compared, as squares of spikes may overflow.
+    # Compare roots, because squares of spikes may overflow.
     bound = sqrt(threshold) * sqrt(exp_avg_sq)
     is_spike = (threshold > 0) & (jnp.abs(updates) > bound)
     updates = jnp.where(is_spike, jnp.sign(updates) * bound, updates)
@@ -68,7 +68,7 @@ def _spam(
 
 @transformation
 class scale_by_spam(GradientTransformation):
-    """Adam's direction with spikes clipped and moments that begin again at times.
+    """Adam's direction with clipped spikes and moments that are periodically reset.
 
     The rule: see `spam`.
 
@@ -114,7 +114,7 @@ class scale_by_spam(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         since = step % self.update_proj_gap
-        # The moments must have seen some gradients before they tell spikes.
+        # The moments must have seen some gradients before they can detect spikes.
         clips = (step >= self.grad_accu_steps) & (since >= self.grad_accu_steps)
         is_warming = (step >= self.update_proj_gap) & (since < self.warmup_epoch)
         phase = as_scalar(since + 1) / (self.warmup_epoch + 1)
@@ -163,10 +163,10 @@ def spam(
         d = d * (1 - 0.495 * (1 + cos(pi * (c + 1) / (warmup_epoch + 1))))
         u = -lr * (d + weight_decay * p)
 
-    The factor of the last but one line is the warm-up after a reset, where ``c`` is
-    below ``warmup_epoch``; there is none at the start of a run. ``t`` counts on through
-    the resets. An element that had no gradient before clipping begins has ``v = 0`` and
-    stays where it is until the next reset: give rarely used rows to `adamw`.
+    The factor in the second to last line is the warm-up after a reset, while ``c`` is
+    below ``warmup_epoch``; there is none at the start of a run. Resets do not affect
+    ``t``. An element that had no gradient before clipping begins has ``v = 0`` and does
+    not move until the next reset: use `adamw` for rarely used rows.
 
     **Arguments:**
 
@@ -176,7 +176,7 @@ def spam(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``threshold``: the largest square of an element, in units of its mean square; 0:
       no clipping.
-    - ``grad_accu_steps``: from how many steps after a reset on spikes are clipped.
+    - ``grad_accu_steps``: the number of steps after a reset before spikes are clipped.
     - ``update_proj_gap``: the number of steps between resets of the moments.
     - ``warmup_epoch``: the steps of the warm-up after a reset.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

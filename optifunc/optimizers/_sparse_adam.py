@@ -32,7 +32,7 @@ class ScaleBySparseAdamState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, dense.
+    - ``exp_avg``: the average of each parameter's gradients, dense.
     - ``exp_avg_sq``: the same for their squares, dense.
     """
 
@@ -150,7 +150,7 @@ def sparse_adam(
     eps: Hyperparameter = 1e-8,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """`torch.optim.SparseAdam`: Adam on the entries that a sparse gradient has.
+    """`torch.optim.SparseAdam`: Adam on the entries of a sparse gradient.
 
     ::
 
@@ -158,11 +158,11 @@ def sparse_adam(
         v = v + (1 - betas[1]) * (g^2 - v)
         u = -lr * sqrt(1 - betas[1]^t) / (1 - betas[0]^t) * m / (sqrt(v) + eps)
 
-    Gradients are `jax.experimental.sparse.BCOO`, updates likewise: the moments and,
-    with `apply_updates`, the parameter change at the gradient's indices only, at a cost
-    that does not grow with the size of the parameter (given that jit may write to its
-    arguments: ``donate_argnums``). For an embedding the gradient is one of the rows
-    that were looked up::
+    Gradients and updates are `jax.experimental.sparse.BCOO`. The moments and, with
+    `apply_updates`, the parameter change only at the gradient's indices, at a cost that
+    does not grow with the size of the parameter (if jit may write to its arguments:
+    ``donate_argnums``). For an embedding, the gradient covers the rows that were looked
+    up::
 
         rows = params["embedding"][tokens]                        # [n, width]
         row_grads = jax.grad(loss)(rows)                          # [n, width]
@@ -170,9 +170,9 @@ def sparse_adam(
         updates, state = tx.update(grads, state, params)
         params = of.apply_updates(params, updates)
 
-    Entries with the same index are summed first. An index outside of the parameter is
+    Entries with the same index are summed first. An index outside the parameter is
     padding and ignored; an explicit zero is an entry like any other. ``t`` counts
-    updates, not visits of an entry; what has no entry is not decayed.
+    updates, not visits of an entry; elements without an entry do not decay.
 
     **Arguments:**
 

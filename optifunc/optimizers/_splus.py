@@ -39,12 +39,12 @@ class StepBySplusState(NamedTuple):
 
     - ``step``: int32 [], updates done so far.
     - ``exp_avg``: the average of each parameter's gradients, from 0.
-    - ``ema``: for each parameter its average, from 0 and without correction, in at
-      least float32.
-    - ``sides``: for each parameter a list with, for each axis, the average of the
+    - ``ema``: the average of each parameter, from 0 and not debiased, in at least
+      float32.
+    - ``sides``: a list for each parameter with, for each axis, the average of the
       gradient's products with itself over the other axis, in at least float32; None for
-      an axis without, and no axes for what is no matrix.
-    - ``q_sides``: likewise their eigenvectors, as last computed.
+      an axis without a factor, and no axes for anything but a matrix.
+    - ``q_sides``: their eigenvectors, as last computed.
     """
 
     step: Shared
@@ -200,7 +200,7 @@ class step_by_splus(GradientTransformation):
         )
 
     def _decomposed(self, sides: list[Sides]) -> list[Sides]:
-        """The eigenvectors of the sides, all of one size as one batch."""
+        """The eigenvectors of the sides, those of equal size as one batch."""
 
         def eigenvectors(matrices: Array) -> tuple[Array]:
             eps = lax.convert_element_type(self.eps, matrices.dtype)
@@ -213,14 +213,14 @@ class step_by_splus(GradientTransformation):
 
 
 def _in_basis(average: Array, basis: Sides) -> Array:
-    """The signs of an average in a basis, back in that of the parameter."""
+    """The signs of an average in a basis, rotated back to that of the parameter."""
     wide = average.astype(compute_dtype(average.dtype))
     signs = jnp.sign(multiply_axes(wide, basis))
     return multiply_axes(signs, transpose_each(basis)).astype(average.dtype)
 
 
 def _averaged_sides(grad: Array, sides: Sides, weight: Any) -> Sides:
-    """The averages of the products with the newest gradient in them."""
+    """The averages of the products including the newest gradient."""
 
     def averaged(axis: int, old: Array | None) -> Array | None:
         if old is None:
@@ -259,24 +259,24 @@ def splus(
         p = p - s * weight_decay * p
 
     and at the first step, then every ``inverse_steps`` steps, ``Q1`` and ``Q2`` become
-    the eigenvectors of ``L + eps`` and ``R + eps``, for the steps after. They begin as
-    identities. What is no matrix has ``D = sign(m)`` and
-    ``s = lr * nonstandard_constant``.
+    the eigenvectors of ``L + eps`` and ``R + eps``, for the following steps. They start
+    as identities. Other leaves have ``D = sign(m)`` and ``s = lr *
+    nonstandard_constant``.
 
-    Every step has the same size, so that bases may be old. The noise that this leaves
-    in the parameters goes out of their average ``a``, which is what to evaluate: see
+    Every step has the same size, so the bases may be old. This leaves noise in the
+    parameters but not in their average ``a``, which is what you should evaluate: see
     `eval_params`.
 
     **Arguments:**
 
-    - ``lr``: the learning rate; the same serves matrices of any size.
+    - ``lr``: the learning rate; the same one works for matrices of any size.
     - ``betas``: decay rates of the momentum and of the factors, each in [0, 1).
-    - ``weight_decay``: decoupled decay of what the step arrives at, in units of ``s``.
-    - ``ema_rate``: how much of the parameters' average is kept, in [0, 1).
-    - ``inverse_steps``: every how many steps the bases are renewed.
-    - ``nonstandard_constant``: what the learning rate of other leaves is multiplied
-      with.
-    - ``max_dim``: an axis that is longer has no basis.
+    - ``weight_decay``: decoupled decay of the parameters after the step, in units of
+      ``s``.
+    - ``ema_rate``: the decay rate of the parameters' average, in [0, 1).
+    - ``inverse_steps``: the number of steps between updates of the bases.
+    - ``nonstandard_constant``: the factor of the learning rate of other leaves.
+    - ``max_dim``: longer axes have no basis.
     - ``eps``: added to the factors' diagonals.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
@@ -284,7 +284,7 @@ def splus(
     All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySplusState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. Factors are whole on each device, as those of `soap`.
+    decomposition does. Factors are whole on each device, like those of `soap`.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

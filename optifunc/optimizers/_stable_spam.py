@@ -29,8 +29,8 @@ class ScaleByStableSpamState(NamedTuple):
     - ``exp_avg``: the average of each parameter's gradients since the last reset, from
       0 and not debiased.
     - ``exp_avg_sq``: the same for their squares.
-    - ``m_max_t``: for each parameter a number, the average of its largest elements.
-    - ``m_norm_t``, ``v_norm_t``: likewise of its norms and of their squares.
+    - ``m_max_t``: a number for each parameter, the average of its largest elements.
+    - ``m_norm_t``, ``v_norm_t``: the same for its norms and their squares.
     """
 
     step: Shared
@@ -80,7 +80,7 @@ def _stable_spam(
     exp_avg_sq = second_moment(jnp.where(kept > 0, exp_avg_sq, 0), grads, weight2)
     direction = scale * exp_avg / (sqrt(exp_avg_sq) + eps_scaled)
     after = (exp_avg, exp_avg_sq, m_max_t, m_norm_t, v_norm_t)
-    # A leaf without a gradient has no direction to give a length.
+    # A leaf without a gradient has no direction to scale.
     moves = norm > 0
     trees = (jnp.where(moves, x, y) for x, y in zip(after, before, strict=True))
     return jnp.where(moves, direction, 0), *trees
@@ -88,7 +88,7 @@ def _stable_spam(
 
 @transformation
 class scale_by_stable_spam(GradientTransformation):
-    """Adam's direction of gradients whose spikes and norms are held, with resets.
+    """Adam's direction of gradients with limited spikes and norms, with resets.
 
     The rule: see `stable_spam`.
 
@@ -144,7 +144,7 @@ class scale_by_stable_spam(GradientTransformation):
         beta1, beta2 = self.betas
         step = increment(state.step)
         since = step % self.update_proj_gap
-        # The moments count from 1 where they begin again.
+        # The moments count from 1 after a reset.
         age = jnp.where(step < self.update_proj_gap, step, since + 1)
         root_correction2 = jnp.sqrt(one_minus_power(beta2, age))
         updates, *trees = _stable_spam(
@@ -184,7 +184,7 @@ def stable_spam(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Stable-SPAM: AdamW of gradients whose spikes and norms are held, with resets.
+    """Stable-SPAM: AdamW on gradients with limited spikes and norms, with resets.
 
     ::
 
@@ -202,8 +202,8 @@ def stable_spam(
         u = -lr * (d + weight_decay * p)
 
     The maximum and the norm are those of a leaf; one whose gradient is 0 is skipped.
-    ``k`` counts the steps since the moments began, ``t`` all of them. Where the authors
-    give ``t_max``, give schedules for ``betas[0]`` and ``gamma1``.
+    ``k`` counts the steps since the last reset, ``t`` all of them. In place of the
+    authors' ``t_max``, use schedules for ``betas[0]`` and ``gamma1``.
 
     **Arguments:**
 
@@ -224,8 +224,8 @@ def stable_spam(
     dtypes, and three numbers for each parameter.
 
     **Raises:** `ValueError` for a number out of range, and at `update` for a gradient
-    of another shape and if there is decay and ``params`` is missing; `TypeError` for a
-    count that is not an integer, for complex parameters and for sparse gradients.
+    with another shape and if there is decay and ``params`` is missing; `TypeError` for
+    a count that is not an integer, for complex parameters and for sparse gradients.
 
     **Source:** Huang, Hu, Zhang, Jin and others, "Stable-SPAM: How to Train in 4-Bit
     More Stably than 16-Bit Adam", 2025,

@@ -34,8 +34,7 @@ class ScaleByStableadamwState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, corrected for its
-      start.
+    - ``exp_avg``: the debiased average of each parameter's gradients.
     - ``exp_avg_sq``: the same for their squares.
     """
 
@@ -58,7 +57,7 @@ def _stableadamw(
 ) -> tuple[Array, Array, Array]:
     exp_avg = first_moment(exp_avg, updates, weight1)
     exp_avg_sq = second_moment(exp_avg_sq, updates, weight2)
-    # Divided before it is squared: `eps * eps` may be 0 in float32.
+    # Divide before squaring: `eps * eps` may be 0 in float32.
     size = updates / jnp.maximum(sqrt(exp_avg_sq), eps)
     size = sqrt(jnp.sum(size * size) / max(size.size, 1))
     direction = exp_avg / (sqrt(exp_avg_sq) + eps)
@@ -77,9 +76,9 @@ class scale_by_stableadamw(GradientTransformation):
 
     - ``betas``, ``eps``: see `stableadamw`.
     - ``weight_decay``: decay that is clipped with the direction, in units of the
-      learning rate that comes after.
-    - ``max_lr``: with it ``weight_decay`` is a share of the parameter at this learning
-      rate.
+      learning rate that is applied afterward.
+    - ``max_lr``: if given, ``weight_decay`` is a fraction of the parameter at this
+      learning rate.
     - ``mask``: see `stableadamw`.
 
     **State:** `ScaleByStableadamwState`.
@@ -95,7 +94,7 @@ class scale_by_stableadamw(GradientTransformation):
 
     def __post_init__(self) -> None:
         check_betas(self.betas)
-        # Where a gradient is 0 it is what keeps the quotients finite.
+        # Keeps the quotients finite where a gradient is 0.
         check_range("eps", self.eps, above=0)
         check_range("weight_decay", self.weight_decay, at_least=0)
         if self.max_lr is not None:
@@ -129,7 +128,7 @@ class scale_by_stableadamw(GradientTransformation):
             state.exp_avg,
             state.exp_avg_sq,
             decayed,
-            # Averages with these weights need no correction: the first one is 1.
+            # Averages with these weights are debiased: the first weight is 1.
             weight1=as_scalar(1 - beta1) / one_minus_power(beta1, step),
             weight2=as_scalar(1 - beta2) / one_minus_power(beta2, step),
             eps=self.eps,
@@ -163,8 +162,8 @@ def stableadamw(
 
     ``RMS`` is the root of the mean of the squares of a leaf's elements. If gradients
     grow faster than the second moment follows, ``r`` is above 1, and the step of that
-    leaf is shortened: it takes the place of clipping the gradients. The averages are
-    corrected as they are kept.
+    leaf is scaled down, which replaces gradient clipping. The averages are stored
+    debiased.
 
     **Arguments:**
 
@@ -172,10 +171,11 @@ def stableadamw(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``eps``: added to the root, above 0.
-    - ``decouple_lr``: make the decay independent of the learning rate: it is the share
-      ``weight_decay`` of a parameter at ``max_lr``, and a good value is near 1e-5.
-    - ``max_lr``: the largest learning rate. By default it is ``lr``; with
-      ``decouple_lr`` it is needed if that is a schedule.
+    - ``decouple_lr``: make the decay independent of the learning rate: it is the
+      fraction ``weight_decay`` of a parameter at ``max_lr``, and a good value is near
+      1e-5.
+    - ``max_lr``: the largest learning rate. The default is ``lr``; with
+      ``decouple_lr``, it is required if that is a schedule.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 
@@ -184,12 +184,11 @@ def stableadamw(
     **State:** `ScaleByStableadamwState`, its trees in the parameters' shapes and
     dtypes.
 
-    **Complex parameters:** real and imaginary parts are treated as parameters of
-    their own, except that ``r`` is of both together; give the conjugate of `jax.grad`'s
-    result.
+    **Complex parameters:** real and imaginary parts are treated as separate parameters,
+    except that they share one ``r``; give the conjugate of `jax.grad`'s result.
 
     **Raises:** `ValueError` for a number out of range, for a ``max_lr`` that is missing
-    or has no use, and at `update` if there is decay and ``params`` is missing.
+    or unused, and at `update` if there is decay and ``params`` is missing.
 
     **Source:** Wortsman et al., "Stable and low-precision training for large-scale
     vision-language models", 2023,
@@ -197,7 +196,7 @@ def stableadamw(
     [optimi](https://optimi.benjaminwarner.dev/).
     """
     if max_lr is not None and not decouple_lr:
-        raise ValueError(f"max_lr is for decouple_lr=True only, found {max_lr!r}")
+        raise ValueError(f"max_lr is only for decouple_lr=True, found {max_lr!r}")
     if decouple_lr and max_lr is None:
         if is_schedule(lr):
             raise ValueError(

@@ -32,13 +32,13 @@ class step_with_decay(Stateless):
         u = -lr * d - lr^2 / peak_lr * weight_decay * p       (corrected)
         u = -lr * d,  u = u - lr * weight_decay * (p + u)     (after)
 
-    Between a gradient and the weights of a layer that is followed by a normalization,
-    a decay in units of ``lr`` holds a ratio that changes as ``lr`` falls, and norms of
-    gradients grow at the end of a run. With corrected decay the ratio stays. Decay
-    *after* the step shrinks what the step arrives at, as some programs do.
+    For a layer that is followed by a normalization, decay in units of ``lr`` leads to a
+    ratio between gradients and weights that changes as ``lr`` falls, so the norms of
+    gradients grow at the end of a run. With corrected decay, the ratio is constant.
+    Decay *after* the step shrinks the new parameters, as in some programs.
 
-    These are what `assemble` calls so. The block stands last and has the learning rate
-    for the step too, so that there is one to change.
+    The names are those of `assemble`. The block comes last and also applies the
+    learning rate to the step, so there is only one to change.
 
     **Arguments:**
 
@@ -46,12 +46,12 @@ class step_with_decay(Stateless):
     - ``weight_decay``: the factor, at least 0.
     - ``decay``: ``"corrected"`` or ``"after"``.
     - ``peak_lr``: the largest learning rate, above 0; for corrected decay only.
-    - ``mask``: which parameters decay, as `masked` takes it; None: all of them.
+    - ``mask``: which parameters decay, see `masked`; None: all of them.
 
     **State:** ``()``.
 
     **Raises:** `ValueError` for a number out of range, an unknown ``decay``, a
-    ``peak_lr`` that is missing or has no use, and at `update` if ``params`` is missing.
+    ``peak_lr`` that is missing or unused, and at `update` if ``params`` is missing.
 
     **Source:** corrected: Defazio, "Why Gradients Rapidly Increase Near the End of
     Training", 2025, [arXiv:2506.02285](https://arxiv.org/abs/2506.02285).

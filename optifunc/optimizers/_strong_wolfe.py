@@ -1,14 +1,14 @@
 """A line search for the strong Wolfe conditions, one evaluation at a time.
 
-The search asks for the function at ``search.step_size`` and is told with `advance`
-what was found there, so that the loop around it has one place where the function is
-evaluated. It ends where, for ``phi(t) = f(x + t * d)``::
+The caller evaluates the function at ``search.step_size`` and passes the result to
+`advance`, so the loop around it evaluates the function in only one place. The search
+ends where, for ``phi(t) = f(x + t * d)``::
 
     phi(t) <= phi(0) + 1e-4 * t * phi'(0)     (enough decrease)
     |phi'(t)| <= -0.9 * phi'(0)               (flat enough)
 
-First it lengthens the step until the last two trials must enclose such a point
-(bracketing), then it shortens the interval between them (zooming), in both phases by
+First, it lengthens the step until the last two trials must enclose such a point
+(bracketing). Then it shortens the interval between them (zooming). Both phases use
 cubic interpolation: Nocedal and Wright, "Numerical Optimization", 2006, algorithms 3.5
 and 3.6, with the safeguards of Schmidt's minFunc, in the order that torch tests them.
 """
@@ -23,16 +23,17 @@ from ..transforms._line import Point
 
 DECREASE = 1e-4
 CURVATURE = 0.9
-# The least and the most by which a new trial lengthens the step.
+# The smallest and largest factors by which a new trial lengthens the step.
 LEAST_GROWTH, MOST_GROWTH = 0.01, 10.0
-# The share of the bracket that a trial must keep from its ends to count as progress.
+# The minimal distance of a trial from the bracket's ends to count as progress,
+# relative.
 MARGIN = 0.1
 # A bracket in which no parameter changes by this much is not divided further.
 SHORTEST = 1e-9
 
 
 class Search(NamedTuple):
-    """Where a search stands."""
+    """The progress of a search."""
 
     step_size: Array  # the step to evaluate next
     start: Point  # step 0
@@ -70,7 +71,7 @@ def start_search(start: Point, step_size: Array, span: Array, most: Array) -> Se
 
 
 def advance(search: Search, value: Array, slope: Array, grad: Array) -> Search:
-    """Take in what was found at ``search.step_size``: end the search, or go on."""
+    """Process the evaluation at ``search.step_size``: end the search, or continue."""
     trial = Point(search.step_size, value, slope, grad)
     search = select(search.zooming, _narrow(search, trial), _bracket(search, trial))
     return select(search.zooming, _divide(search), search)
@@ -79,7 +80,7 @@ def advance(search: Search, value: Array, slope: Array, grad: Array) -> Search:
 def _bracket(search: Search, trial: Point) -> Search:
     """Lengthen the step, unless the last two trials enclose a solution."""
     previous = search.first
-    # With no trial left, the better one of the start and this trial is the result.
+    # If no trial is left, the result is the better of the start and this trial.
     exhausted = search.trials >= search.most
     # A rise against the previous trial counts from the third trial on, as in torch.
     rising = (search.trials > 1) & (trial.value >= previous.value)
@@ -110,8 +111,8 @@ def _narrow(search: Search, trial: Point) -> Search:
     high = select(search.second_is_low, search.first, search.second)
     worse = _is_too_high(search, trial) | (trial.value >= low.value)
     solved = ~worse & _is_flat(search, trial)
-    # Where the function rises from the trial toward the high end, the solution lies on
-    # the other side, toward the old low end.
+    # If the function rises from the trial toward the high end, the solution is on the
+    # other side, toward the old low end.
     turned = ~solved & (trial.slope * (high.step_size - low.step_size) >= 0)
     new_low = select(worse, low, trial)
     new_high = select(worse, trial, select(turned, low, high))
@@ -138,7 +139,7 @@ def _divide(search: Search) -> Search:
     margin = MARGIN * width
     near = jnp.minimum(right - step_size, step_size - left) < margin
     outside = (step_size >= right) | (step_size <= left)
-    # The second trial in a row that is close to an end is moved away from it.
+    # The second consecutive trial that is close to an end is moved away from it.
     moved = near & (search.stalled | outside)
     inside = jnp.where(
         jnp.abs(step_size - right) < jnp.abs(step_size - left),
@@ -170,7 +171,7 @@ def _second_is_low(first: Point, second: Point) -> Array:
 def _cubic_minimum(first: Point, second: Point, least: Array, most: Array) -> Array:
     """The minimum of the cubic through two points with their slopes.
 
-    It is kept in ``[least, most]``; of a cubic without a minimum, the middle of that.
+    It is kept in ``[least, most]``; for a cubic without a minimum, the middle of that.
     """
     chord = 3 * (first.value - second.value) / (first.step_size - second.step_size)
     bend = first.slope + second.slope - chord

@@ -31,12 +31,12 @@ class ScaleBySwatsState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, and from the switch
-      on their decayed sum.
+    - ``exp_avg``: the average of each parameter's gradients, and after the switch,
+      their decayed sum.
     - ``exp_avg_sq``: the average of the squared gradients, until the switch.
-    - ``exp_avg2``: float [], the average of the learning rates of SGD, from 0 and
-      without correction.
-    - ``rate``: float [], the one that SGD has, as a multiple of Adam's; 0 until the
+    - ``exp_avg2``: float [], the average of the learning rates of SGD, from 0 and not
+      debiased.
+    - ``rate``: float [], the learning rate of SGD as a multiple of Adam's; 0 until the
       switch.
     """
 
@@ -80,7 +80,7 @@ def _restarted(exp_avg: Array, *, switches: Array) -> Array:
 
 @transformation
 class scale_by_swats(GradientTransformation):
-    """The direction of `swats`, which has the rule.
+    """The direction of `swats`.
 
     **Arguments:**
 
@@ -161,7 +161,7 @@ def swats(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """SWATS: Adam that becomes SGD once it knows the learning rate that SGD needs.
+    """SWATS: Adam that switches to SGD once it has found SGD's learning rate.
 
     ::
 
@@ -178,9 +178,10 @@ def swats(
 
         u = -lr * (d + weight_decay * p)
 
-    Inner products are over all parameters together. The rate of SGD is ``lr * rate``,
-    with the ``rate`` of the switch: a schedule of ``lr`` goes on. It never switches to
-    a rate below 0. `find_in_state` reads ``rate``, which is 0 until the switch.
+    Inner products are over all parameters together. The learning rate of SGD is ``lr *
+    rate``, with the ``rate`` at the switch, so a schedule of ``lr`` continues. It never
+    switches to a negative rate. `find_in_state` reads ``rate``, which is 0 until the
+    switch.
 
     The authors' tolerance is absolute, 1e-9 for ``lr * rate``; that of
     pytorch_optimizer is relative, and its ``eps`` serves as both.
@@ -191,7 +192,7 @@ def swats(
     - ``betas``: decay rates of the averages, each in [0, 1).
     - ``eps``: added to the divisor, at least 0.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``tolerance``: how near the estimate of a step must be to their average, at
+    - ``tolerance``: how close the estimate of a step must be to their average, at
       least 0.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.

@@ -25,7 +25,7 @@ class ScaleByYogiState(NamedTuple):
     **Fields:**
 
     - ``step``: int32 [], updates done so far.
-    - ``exp_avg``: for each parameter the average of the gradients, without correction.
+    - ``exp_avg``: the average of each parameter's gradients, not debiased.
     - ``exp_avg_sq``: the estimate of their mean square.
     """
 
@@ -129,7 +129,7 @@ def yogi(
     mask: Mask | None = None,
     maximize: bool = False,
 ) -> GradientTransformation:
-    """Yogi: Adam whose second moment falls no faster than gradients push it.
+    """Yogi: Adam with a second moment that falls only as fast as gradients push it.
 
     ::
 
@@ -138,10 +138,10 @@ def yogi(
         d = (m / (1 - betas[0]^t)) / (sqrt(v / (1 - betas[1]^t)) + eps)
         u = -lr * (d + weight_decay * p)
 
-    Both ``m`` and ``v`` begin at ``initial_accumulator_value``, and so even a parameter
-    without any gradient moves a little at first. In Adam small gradients make ``v``
-    forget large ones at a rate of ``1 - betas[1]``, here at a rate that goes with their
-    own squares.
+    Both ``m`` and ``v`` start at ``initial_accumulator_value``, so even a parameter
+    without any gradient moves a little at first. In Adam, small gradients make ``v``
+    forget large ones at a rate of ``1 - betas[1]``; here, the rate depends on their
+    squares.
 
     **Arguments:**
 
@@ -149,7 +149,7 @@ def yogi(
     - ``betas``: decay rates of the two moments, each in [0, 1).
     - ``eps``: added to the root, after its correction.
     - ``weight_decay``: decoupled decay, in units of ``lr``.
-    - ``initial_accumulator_value``: where the two moments begin.
+    - ``initial_accumulator_value``: the initial value of both moments.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
     - ``maximize``: climb instead of descending.
 

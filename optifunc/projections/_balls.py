@@ -13,7 +13,7 @@ from ._simplex import on_simplex
 
 
 def l1_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
-    """The nearest tree whose sizes have a sum of at most ``scale``.
+    """The nearest tree whose absolute values sum to at most ``scale``.
 
     ::
 
@@ -37,7 +37,7 @@ def l1_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
     if count(reals) == 0:
         return tree
     radius = as_size("scale", scale, reals, at_least=0)
-    # `sign` is constant: the derivative of a size at 0 is that of the right side.
+    # `sign` is constant: the derivative of an absolute value at 0 is the right one.
     is_inside = total([jnp.abs(x) for x in lax.stop_gradient(reals)]) <= radius
     surface = _on_l1_sphere(reals, radius)
     pairs = zip(reals, surface, strict=True)
@@ -45,17 +45,17 @@ def l1_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
 
 def l1_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
-    """The nearest tree whose sizes have a sum of ``scale``.
+    """The nearest tree whose absolute values sum to ``scale``.
 
-    ``P(x) = sign(x) * simplex(abs(x))``, where the sign of 0 is 1: a 0 inside of the
-    sphere is moved away from 0, and both ways are equally long.
+    ``P(x) = sign(x) * simplex(abs(x))``, where the sign of 0 is 1: a 0 inside the
+    sphere moves away from 0, and both directions are equally far.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
     - ``scale``: the radius, above 0.
 
-    **Returns:** a tree like ``tree``; one without numbers is returned as it is.
+    **Returns:** a tree like ``tree``; one without numbers is returned unchanged.
 
     **Raises:** `ValueError` if ``scale`` is not above 0, `TypeError` for a leaf that is
     not an array of a float or complex dtype.
@@ -94,15 +94,15 @@ def l2_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 def l2_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
     """The nearest tree whose Euclidean norm is ``scale``: ``x * scale / norm(x)``.
 
-    From 0 all of the sphere is equally far. There the result has equal numbers, and a
-    derivative of 0.
+    From 0, all points of the sphere are equally far. There, the result has equal
+    numbers and a derivative of 0.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
     - ``scale``: the radius, above 0.
 
-    **Returns:** a tree like ``tree``; one without numbers is returned as it is.
+    **Returns:** a tree like ``tree``; one without numbers is returned unchanged.
 
     **Raises:** `ValueError` if ``scale`` is not above 0, `TypeError` for a leaf that is
     not an array of a float or complex dtype.
@@ -116,9 +116,9 @@ def l2_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
 
 def linf_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
-    """The nearest tree with sizes of at most ``scale``.
+    """The nearest tree with absolute values of at most ``scale``.
 
-    Each number is brought into ``[-scale, scale]``.
+    Each number is clipped to ``[-scale, scale]``.
 
     **Arguments:**
 
@@ -138,18 +138,18 @@ def linf_ball(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
 
 
 def linf_sphere(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
-    """The nearest tree whose largest size is ``scale``.
+    """The nearest tree whose largest absolute value is ``scale``.
 
-    Outside of the sphere it is that of `linf_ball`. Inside, the number of the largest
-    size (the first, if there are several) goes to ``scale`` or ``-scale``, whichever is
-    nearer, and the others stay.
+    Outside the sphere, it is that of `linf_ball`. Inside, the number with the largest
+    absolute value (the first, if there are several) moves to ``scale`` or ``-scale``,
+    whichever is nearer, and the others do not change.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
     - ``scale``: the radius, above 0.
 
-    **Returns:** a tree like ``tree``; one without numbers is returned as it is.
+    **Returns:** a tree like ``tree``; one without numbers is returned unchanged.
 
     **Raises:** `ValueError` if ``scale`` is not above 0, `TypeError` for a leaf that is
     not an array of a float or complex dtype.
@@ -183,9 +183,10 @@ def _sign_or_one(x: Array) -> Array:
 
 
 def _unit_and_norm(reals: Reals) -> tuple[Reals, Array]:
-    """The vector of norm 1 in the direction of ``reals``, and the norm of these.
+    """The unit vector in the direction of ``reals``, and their norm.
 
-    Divided by the largest size first, so that no square overflows or vanishes.
+    It divides by the largest absolute value first, so that no square overflows or
+    vanishes.
     """
     top = lax.stop_gradient(largest([jnp.abs(x) for x in reals]))
     is_zero = top == 0

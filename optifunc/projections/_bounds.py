@@ -1,4 +1,4 @@
-"""Bounds for each number by itself."""
+"""Bounds for each number separately."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ._reals import as_reals
 
 
 def non_negative(tree: PyTree) -> PyTree:
-    """The nearest tree without a negative number: ``max(x, 0)``.
+    """The nearest tree without negative numbers: ``max(x, 0)``.
 
     **Arguments:**
 
@@ -29,7 +29,7 @@ def non_negative(tree: PyTree) -> PyTree:
 
 
 def box(tree: PyTree, lower: PyTree = None, upper: PyTree = None) -> PyTree:
-    """The nearest tree between two bounds: each number is brought into its interval.
+    """The nearest tree between two bounds: each number is clipped to its interval.
 
     ::
 
@@ -79,7 +79,7 @@ def hypercube(tree: PyTree, scale: PyTree = 1.0) -> PyTree:
     - ``scale``: the length of the edges, at least 0: a number for all, or a tree, as
       `box` takes ``upper``.
 
-    **Returns, raises:** as `box`.
+    **Returns, raises:** see `box`.
     """
     for part in jax.tree.leaves(scale):
         check_range("scale", part, at_least=0)

@@ -14,7 +14,7 @@ def hyperplane(tree: PyTree, a: PyTree, b: Scalar) -> PyTree:
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
-    - ``a``: the normal, a tree like ``tree``; NaN results where it is 0 throughout.
+    - ``a``: the normal, a tree like ``tree``; if it is all 0, the result is NaN.
     - ``b``: a number.
 
     **Returns:** a tree like ``tree``.
@@ -37,9 +37,9 @@ def halfspace(tree: PyTree, a: PyTree, b: Scalar) -> PyTree:
 
     **Arguments:**
 
-    - ``tree``, ``a``, ``b``: as `hyperplane` takes them.
+    - ``tree``, ``a``, ``b``: see `hyperplane`.
 
-    **Returns, raises:** as `hyperplane`.
+    **Returns, raises:** see `hyperplane`.
     """
     reals, restored = as_reals(tree)
     normal = reals_like("a", a, tree)
@@ -56,9 +56,9 @@ def vector(tree: PyTree, a: PyTree) -> PyTree:
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
-    - ``a``: a tree like ``tree``; NaN results where it is 0 throughout.
+    - ``a``: a tree like ``tree``; if it is all 0, the result is NaN.
 
-    **Returns, raises:** as `hyperplane`.
+    **Returns, raises:** see `hyperplane`.
     """
     reals, restored = as_reals(tree)
     normal = reals_like("a", a, tree)

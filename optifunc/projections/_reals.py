@@ -26,8 +26,8 @@ Reals: TypeAlias = list[Array]
 def as_reals(tree: PyTree) -> tuple[Reals, Callable[[Sequence[Array]], PyTree]]:
     """The leaves of ``tree`` as real arrays, and the function that puts them back.
 
-    All are of the widest dtype among them, at least float32, and a complex leaf has its
-    parts stacked along a new first axis. Back in the tree each has its own dtype.
+    All have the widest dtype among them, at least float32, and a complex leaf has its
+    parts stacked along a new first axis. In the restored tree, each has its own dtype.
 
     **Raises:** `TypeError` that names a leaf which is not an array, is sparse or is not
     of a float or complex dtype.
@@ -86,7 +86,7 @@ def as_size(name: str, value: Any, reals: Reals, **bounds: float) -> Array:
 
 
 def total(terms: Sequence[Array]) -> Array:
-    """The sum of all numbers of all arrays, of which there is one at least."""
+    """The sum of all numbers of all arrays; there is at least one array."""
     sums = [jnp.sum(term) for term in terms]
     return sum(sums[1:], start=sums[0])
 

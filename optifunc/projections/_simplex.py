@@ -9,22 +9,22 @@ from ._reals import Reals, as_reals, as_size, count, largest, total
 
 
 def simplex(tree: PyTree, scale: Scalar = 1.0) -> PyTree:
-    """The nearest tree whose numbers are not negative and have a given sum.
+    """The nearest tree with nonnegative numbers and a given sum.
 
     ::
 
         P(x) = max(x - threshold, 0)    with the threshold that makes sum(P(x)) = scale
 
-    With the support S of the result, its derivatives are those of
-    ``x[S] - mean(x[S]) + scale / size(S)``, and 0 elsewhere. All numbers of the tree
-    are sorted together, which brings those of sharded arrays together too.
+    With the support S of the result, its derivatives are those of ``x[S] - mean(x[S]) +
+    scale / size(S)``, and 0 elsewhere. All numbers of the tree are sorted together,
+    which gathers those of sharded arrays.
 
     **Arguments:**
 
     - ``tree``: a pytree of arrays.
     - ``scale``: the sum of the result, above 0.
 
-    **Returns:** a tree like ``tree``; one without numbers is returned as it is.
+    **Returns:** a tree like ``tree``; one without numbers is returned unchanged.
 
     **Raises:** `ValueError` if ``scale`` is not above 0, `TypeError` for a leaf that is
     not an array of a float or complex dtype.

@@ -15,7 +15,7 @@ class constant(MultiplicativeSchedule):
     ``constant(0.1)`` is 0.1 throughout. (As a hyperparameter, the number 0.1 itself
     does the same.) With a ``factor`` or ``total_iters``::
 
-        value(t) = base * factor   for t < total_iters,   base afterwards
+        value(t) = base * factor for t < total_iters, base afterward
 
     As in torch, ``total_iters=0`` stays at ``base * factor``. With ``factor=0``,
     torch's scheduler fails at ``total_iters``; here, the value is ``base`` from there

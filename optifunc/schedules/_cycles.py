@@ -81,7 +81,7 @@ class cooldown(Schedule):
     - ``schedule``: a schedule or a function of the step.
     - ``begin``: the step at which the decay begins, an integer.
     - ``steps``: the number of steps from there to ``end_value``, an integer.
-    - ``end_value``: the value afterwards.
+    - ``end_value``: the value afterward.
     - ``curve``: ``"linear"``, ``"cosine"``, ``"sqrt"`` or ``"square"``.
 
     **Raises:** `ValueError` if ``begin`` is negative, ``steps`` is below 1 or ``curve``

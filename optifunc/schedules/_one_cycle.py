@@ -101,9 +101,9 @@ class one_cycle_momentum(Schedule):
 
     With the same ``n = total_steps``::
 
-        max_momentum -> base_momentum   until t = pct_start * n - 1
-        base_momentum -> max_momentum   until t = n - 1, or 2 * pct_start * n - 2
-                                        with three_phase, and constant afterwards
+        max_momentum -> base_momentum until t = pct_start * n - 1 base_momentum ->
+        max_momentum until t = n - 1, or 2 * pct_start * n - 2 with three_phase, and
+        constant afterward
 
     Use it for any hyperparameter in [0, 1), such as the first of Adam's ``betas``::
 

@@ -1,4 +1,4 @@
-"""Optimizers on a mesh of devices: where state lies, and ZeRO."""
+"""Optimizers on a mesh of devices: placement of state, and ZeRO."""
 
 from .._public import exported_names as _exported, listed_names as _listed
 from ._spread_matrices import spread_matrices as spread_matrices

@@ -1,4 +1,4 @@
-"""Matrix optimizers, of whose matrices each device treats its own."""
+"""Matrix optimizers with matrices distributed over devices."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ from ._mesh import check_mesh
 
 @transformation
 class spread_matrices(Wrapper):
-    """Let each device orthogonalize or factorize whole matrices of its own.
+    """Let each device orthogonalize or factorize its own whole matrices.
 
-    A matrix that is sharded has to be gathered for each of the products that `muon`
-    makes of it, and one that is not is treated by all devices alike. Inside this
-    wrapper, matrices of one shape are stacked and the stack is spread over ``axis``:
-    they travel to their device once, and what was made of them travels back once::
+    A sharded matrix has to be gathered for each of the products that `muon` computes,
+    and all devices repeat the work for one that is not sharded. Inside this wrapper,
+    matrices with the same shape are stacked and the stack is spread over ``axis``: they
+    travel to their device once, and the results travel back once::
 
         tx = of.sharding.spread_matrices(of.muon(0.02), mesh, "data")
 
-    It is for `muon`, `normuon`, `adamuon` and `scion`, for `soap`, `shampoo`, `kron`
-    and `dion`; it leaves others as they are. The numbers stay the same, up to rounding.
+    It is for `muon`, `normuon`, `adamuon`, `scion`, `soap`, `shampoo`, `kron` and
+    `dion`, and does not affect others. The results are the same, up to rounding.
 
     **Arguments:**
 

@@ -11,14 +11,14 @@ from ..wrappers._scheduled import as_transformation
 def abstract_state(tx: GradientTransformation, params: PyTree) -> PyTree:
     """The shapes, dtypes and shardings of a state, without the state.
 
-    It is what restoring a checkpoint asks for, onto whichever mesh ``params`` name::
+    Use it to restore a checkpoint onto the mesh of ``params``::
 
         shapes = of.sharding.abstract_state(tx, abstract_params)
         state = checkpointer.restore(path, shapes)
 
-    What goes with a parameter is sharded as it is, along the axes that it has of it
+    State that belongs to a parameter is sharded like it, along the axes that they share
     (a mean over the rows of a matrix along its columns); the factors of matrix
-    optimizers, counters and other things that parameters share are replicated.
+    optimizers, counters and other shared state are replicated.
 
     **Arguments:**
 
@@ -50,7 +50,7 @@ def state_shardings(tx: GradientTransformation, params: PyTree) -> PyTree:
     **Returns:** a tree like the state, of `jax.sharding.NamedSharding`; see
     `abstract_state`.
 
-    **Raises:** `ValueError` if no parameter lies on a mesh, or if they lie on several.
+    **Raises:** `ValueError` if no parameter is on a mesh, or if they are on several.
     """
     if mesh_of(params) is None:
         raise ValueError(
@@ -61,17 +61,17 @@ def state_shardings(tx: GradientTransformation, params: PyTree) -> PyTree:
 
 
 def init(tx: GradientTransformation, params: PyTree) -> State:
-    """The state, each array of which is made where it belongs.
+    """The state, with each array created where it belongs.
 
     It is ``tx.init(params)`` as one compiled program: no device holds more than its
-    part, not even in between.
+    part, not even temporarily.
 
     **Arguments:**
 
     - ``tx``: a transformation of this library or of optax.
     - ``params``: the parameters, arrays on a mesh.
 
-    **Returns:** a state with the shardings that `state_shardings` says.
+    **Returns:** a state with the shardings of `state_shardings`.
 
     **Raises:** what `state_shardings` does.
     """

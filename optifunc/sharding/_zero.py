@@ -45,14 +45,14 @@ class zero(Wrapper):
         tx = of.sharding.zero(of.adamw(3e-4), mesh, "data")
         state = of.sharding.init(tx, params)
 
-    Each array is cut along the longest of its axes that the number of devices divides;
-    one without such an axis stays whole. The numbers are those of ``inner``, up to the
-    order in which sums are taken: the whole arrays are what ``inner`` sees, so norms,
-    factored means and the like are of all parts.
+    Each array is partitioned along its longest axis that the number of devices divides;
+    one without such an axis stays whole. The results are those of ``inner``, up to the
+    order of sums: ``inner`` sees the whole arrays, so norms, factored means and the
+    like are over all parts.
 
-    Parameters that are sharded over other axes of the mesh keep that, and their state
-    is cut once more, if ``layout`` says how they lie. A compiled program cannot see it
-    where the axes of the mesh are automatic::
+    Parameters that are sharded over other axes of the mesh stay that way, and their
+    state is partitioned further, if ``layout`` says how they are sharded. A compiled
+    program cannot see this if the axes of the mesh are automatic::
 
         layout = {"up": P(None, "tensor"), "down": P("tensor"), "scale": P()}
         tx = of.sharding.zero(of.adamw(3e-4), mesh, "data", layout=layout)
@@ -62,15 +62,15 @@ class zero(Wrapper):
     - ``inner``: the transformation, ours or optax's.
     - ``mesh``: the mesh that the parameters are on, a `jax.sharding.Mesh`.
     - ``axis``: the name of the axis of ``mesh`` over which batches are spread.
-    - ``stage``: 1 leaves the gradients whole until they are cut; with 2 XLA may sum
-      over the devices no more of each gradient than a device needs (a reduce-scatter,
-      where the platform has it), so that whole gradients need not exist.
-    - ``offload``: keep what is per parameter in the host's memory (``pinned_host``).
-      Each update brings it to the device and back.
-    - ``layout``: how the parameters lie, a `jax.sharding.PartitionSpec` for each: a
-      tree, the leaves of which may stand for whole subtrees of the parameters, or a
-      function of ``(path, leaf)``. What is sharded over ``axis`` already stays as it
-      is. None: they are whole on each device.
+    - ``stage``: with 1, gradients are whole until they are partitioned; with 2, XLA may
+      sum only the part of each gradient that a device needs (a reduce-scatter, if the
+      platform has it), so that whole gradients need not exist.
+    - ``offload``: keep per-parameter state in host memory (``pinned_host``). Each
+      update moves it to the device and back.
+    - ``layout``: how the parameters are sharded, a `jax.sharding.PartitionSpec` for
+      each: a tree, the leaves of which may stand for whole subtrees of the parameters,
+      or a function of ``(path, leaf)``. Parameters that are already sharded over
+      ``axis`` do not change. None: they are whole on each device.
 
     **State:** the inner transformation's.
 
@@ -147,13 +147,13 @@ class zero(Wrapper):
         return self._on_each(self._joined, parts, params), self._kept(new, params)
 
     def _specs(self, params: PyTree) -> list[PartitionSpec | None]:
-        """How each parameter lies, as far as that was said."""
+        """How each parameter is sharded, as far as known."""
         if self.layout is None:
             return [None] * len(jax.tree.leaves(params, is_leaf=is_sparse))
         return chosen_values(self.layout, params, "layout", self._check_spec)
 
     def _on_each(self, function: Any, tree: PyTree, params: PyTree) -> PyTree:
-        """``tree`` with ``function`` of each leaf and of how its parameter lies."""
+        """``tree`` with ``function`` of each leaf and its parameter's sharding."""
         leaves = flatten_like(tree, params, ("updates", "params"))
         return like(params, [*map(function, leaves, self._specs(params))])
 
@@ -169,13 +169,13 @@ class zero(Wrapper):
     def _cut_spec(
         self, shape: tuple[int, ...], spec: PartitionSpec | None
     ) -> PartitionSpec | None:
-        """How an array lies in parts; None if it stays as it is."""
+        """How an array is partitioned; None if it is not."""
         free = PartitionSpec.UNCONSTRAINED
         given = [free] * len(shape) if spec is None else [*spec]
         axes: list[Any] = [*given, *[None] * (len(shape) - len(given))]
         if spec is not None and self.axis in names_in(spec):
             return None
-        # The length of what a device has along each axis, where it can be cut again.
+        # The length of a device's part along each axis, where it can be divided again.
         lengths = {}
         for i, n in enumerate(shape):
             names = [] if axes[i] is free else names_in(PartitionSpec(axes[i]))
@@ -204,7 +204,7 @@ class zero(Wrapper):
         return laid_along(jnp.asarray(leaf), self.mesh, spec)
 
     def _kept(self, state: State, params: PyTree) -> State:
-        """The state as it is kept between updates: cut, and where it belongs."""
+        """The state between updates: partitioned, and where it belongs."""
 
         def keep(leaf: Any, spec: PartitionSpec | None) -> Any:
             leaf = self._cut(leaf, spec)
@@ -213,7 +213,7 @@ class zero(Wrapper):
         return self._mapped(keep, state, params)
 
     def _near(self, state: State, params: PyTree) -> State:
-        """The state as an update needs it."""
+        """The state in the form that an update needs."""
         if not self.offload:
             return state
         return self._mapped(lambda x, _: _in_memory(x, _DEVICE_MEMORY), state, params)

@@ -70,7 +70,7 @@ class cautious(Wrapper):
 
     - ``inner``: a transformation.
     - ``direction``: whether the updates of ``inner`` are a direction, to be subtracted
-      (those of ``scale_by_...``), and not a step, to be added (those of optimizers).
+      (as with ``scale_by_...``), instead of a step, to be added (as with optimizers).
     - ``normalization``: ``"mean"``; ``"count"``, which the authors use for Lion; or
       None, which does not scale.
     - ``floor``: the smallest mean to divide by, above 0.

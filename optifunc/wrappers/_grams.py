@@ -48,7 +48,7 @@ class grams(Wrapper):
 
     - ``inner``: a transformation.
     - ``direction``: whether the updates of ``inner`` are a direction, to be subtracted
-      (those of ``scale_by_...``), and not a step, to be added (those of optimizers).
+      (as with ``scale_by_...``), instead of a step, to be added (as with optimizers).
 
     **State:** `GramsState`.
 

@@ -31,8 +31,7 @@ class MechanizeState(NamedTuple):
     - ``r``, ``m``, ``v``, ``s``: float [num_betas], for each memory the winnings, the
       largest product so far, the sum of their squares, and the scale.
     - ``p0``: the initial parameters.
-    - ``compensation``: what the updates so far have lost to rounding when added to the
-      parameters.
+    - ``compensation``: the accumulated rounding error of the updates so far.
     - ``inner``: the inner transformation's state.
     """
 

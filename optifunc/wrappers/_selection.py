@@ -110,7 +110,7 @@ def chosen_values(choice: Any, params: PyTree, name: str, check: Check) -> list[
         return []
     if isinstance(choice, Selector):
         return choice.values(params, name)
-    # What a function computes with jax.numpy is known now, also inside jit.
+    # The result of a function that uses jax.numpy is known now, even inside jit.
     with jax.ensure_compile_time_eval():
         if _takes_tree(choice):
             return Selector.of(choice(params), check).values(params, name)

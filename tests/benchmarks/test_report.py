@@ -112,7 +112,7 @@ def test_the_page_says_what_was_measured(results, tmp_path):
     assert "28.0 GB/s" in alone
     assert "No GPU was measured" in alone
     assert all(f"(images/{path.name})" in alone for path in pictures)
-    # It opens with a picture, and explains itself afterwards.
+    # It opens with a picture; the explanation comes later.
     assert alone.index("images/") < alone.index("## How it is measured")
     assert "at most" not in alone
     both = page([results, Results(dict(GPU), list(groups()))], pictures)

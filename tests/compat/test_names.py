@@ -140,7 +140,7 @@ def test_types_can_be_evaluated_in_annotations():
 def test_nothing_in_the_library_imports_it():
     """In the source, and when the library is imported."""
     for path in (ROOT / "optifunc").rglob("*.py"):
-        # The command that tells of it is no part of what `import optifunc` loads.
+        # `import optifunc` does not load the command that mentions it.
         if "compat" not in path.parts and "migrate" not in path.parts:
             assert not re.search(r"\bcompat\b", path.read_text()), path
     code = "import sys, optifunc; print([m for m in sys.modules if 'compat.' in m])"

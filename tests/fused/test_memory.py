@@ -83,7 +83,7 @@ def test_another_order_of_results_is_right():
 
 
 def test_an_old_value_is_still_read_after_the_step():
-    """A kernel may not write over what XLA reads afterwards."""
+    """A kernel may not write over what XLA reads later."""
 
     def function(x, y):
         new = of.fuse(lambda x, y: (x + y, x * y))(x, y)

@@ -138,7 +138,7 @@ BAD = {
         KeyError,
         "params",
     ),
-    "a group that is no dict": (
+    "a group that is not a dict": (
         lambda o: o.add_param_group([jnp.ones(2)]),
         TypeError,
         "param_group must be a dict",
@@ -180,7 +180,7 @@ BAD = {
         ValueError,
         r"shape at '0\.w': \(2, 3\) and \(3, 2\)",
     ),
-    "a gradient that is no array": (
+    "a gradient that is not an array": (
         lambda o: o.step(grads=[{"w": 1.0, "b": jnp.ones(2)}, [jnp.ones(4)]]),
         TypeError,
         r"found float at '0\.w'",
@@ -224,7 +224,7 @@ BAD = {
         ValueError,
         r"betas\[0\] must be at least 0 and below 1, found nan",
     ),
-    "a loss that is no scalar": (
+    "a loss that is not a scalar": (
         lambda o: o.backward(lambda params: params[1][0]),
         TypeError,
         "scalar",

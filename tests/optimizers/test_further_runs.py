@@ -20,7 +20,7 @@ RECORDED = {
 }
 
 
-# Runs that record the parameters to evaluate besides.
+# Runs that also record the parameters to evaluate.
 AVERAGED = {
     "splus": lambda: of.splus(inverse_steps=2),
     "splus_vector": lambda: of.splus(nonstandard_constant=0.5),

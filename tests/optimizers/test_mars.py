@@ -146,7 +146,7 @@ def test_less_noise_than_adamw_from_the_same_batches(seed):
         ({"gamma": -1.0}, "gamma must be at least 0, found -1.0"),
         ({"betas": (1.0, 0.9)}, r"betas\[0\] must be at least 0 and below 1"),
         ({"eps": -1.0}, "eps must be at least 0"),
-        ({"ns_dtype": "int32"}, "ns_dtype must be a real floating point dtype"),
+        ({"ns_dtype": "int32"}, "ns_dtype must be a real floating-point dtype"),
     ],
 )
 def test_bad_arguments(arguments, message):

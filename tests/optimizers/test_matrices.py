@@ -339,7 +339,9 @@ def test_leaves_that_are_no_matrices(build):
         tx.init({"layer": {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(4)}})
     with pytest.raises(ValueError, match=r"output_axis is \(0, 1\), .*'kernel' is no"):
         build(output_axis=(0, 1)).init({"kernel": jnp.ones((3, 2))})
-    with pytest.raises(ValueError, match=r"output_axis is 2, .*'kernel' is no matrix"):
+    with pytest.raises(
+        ValueError, match=r"output_axis is 2, .*'kernel' is not a matrix"
+    ):
         build(output_axis=2).init({"kernel": jnp.ones((3, 2))})
     with pytest.raises(ValueError, match=r"takes only matrices.*\(3, 2\)"):
         build(output_axis=-1, batch_axes=1).init({"kernel": jnp.ones((3, 2))})

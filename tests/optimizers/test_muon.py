@@ -187,7 +187,7 @@ def test_state_and_updates_keep_the_dtype(dtype):
 
 
 def test_other_leaves_go_to_another_optimizer():
-    """As the error for a leaf that is no matrix says."""
+    """As the error for a leaf that is not a matrix says."""
     params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
     grads = {"kernel": jnp.asarray([[1.0, 2], [0, 1], [3, 1]]), "bias": jnp.ones(2)}
     tx = of.partition(

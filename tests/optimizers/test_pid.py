@@ -32,7 +32,7 @@ def test_against_numpy(x64):
 
 
 def test_it_overshoots_less_than_momentum():
-    """A parabola, from 1 towards 0: how far beyond 0 it goes."""
+    """A parabola, from 1 toward 0: how far beyond 0 it goes."""
 
     def overshoot(derivative):
         tx = of.pid(0.05, 0.9, integral=1.0, derivative=derivative)

@@ -419,7 +419,7 @@ BAD = [
         "steps_before_using_centered must be an integer, found 1.5",
     ),
     (lambda: of.stableadamw(eps=0.0), "eps must be above 0, found 0.0"),
-    (lambda: of.stableadamw(max_lr=0.1), "max_lr is for decouple_lr=True only, found"),
+    (lambda: of.stableadamw(max_lr=0.1), "max_lr is only for decouple_lr=True, found"),
     (
         lambda: of.stableadamw(lambda t: 0.1, decouple_lr=True),
         "decouple_lr needs max_lr, the largest value of the schedule",

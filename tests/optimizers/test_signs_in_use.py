@@ -256,7 +256,7 @@ REFUSED = [
     (lambda: of.lion(smooth_beta=0.0), r"smooth_beta must be above 0, found 0.0"),
     (
         lambda: of.lion(peak_lr=0.1),
-        "peak_lr is for decay='independent' or 'correct",
+        "peak_lr is only for decay='independent' or 'correct",
     ),
     (
         lambda: of.lion(falling, weight_decay=0.1, decoupled_weight_decay=True),

@@ -391,7 +391,7 @@ def test_zero_gradients_at_first(factory):
         (lambda: of.dog(eps=-1.0), "eps must be at least 0"),
         (
             lambda: of.dog(init_distance=0.1, init_eta=0.2),
-            "two ways to begin, found both: 0.1 and 0.2; give one",
+            "two ways to begin, found both: 0.1 and 0.2; pass only one",
         ),
         (lambda: of.dowg(-1.0), "lr must be at least 0, found -1.0"),
         (lambda: of.dowg(init_estim_sq_dist=0.0), "init_estim_sq_dist must be above"),

@@ -66,7 +66,8 @@ def test_every_schedule_is_in_the_table():
 
 @ALL
 def test_is_a_value(name):
-    """Other numbers compile nothing again, and every kind of step gives the same."""
+    """Other numbers do not trigger recompilation, and every kind of step gives the
+    same."""
     compilations = 0
 
     @jax.jit

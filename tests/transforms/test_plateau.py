@@ -72,8 +72,8 @@ def test_equals_torch(mode, threshold_mode, x64):
 
 
 def test_every():
-    """The mean of each ``every`` losses makes one plateau step; another number of them
-    compiles nothing again."""
+    """The mean of each ``every`` losses makes one plateau step; changing their number
+    does not trigger recompilation."""
     losses = np.random.default_rng(1).uniform(1, 2, 120).astype(np.float32)
     compiled = jax.jit(lambda tx, losses: run(tx, losses))
     for every in (3, 4):

@@ -1,7 +1,7 @@
-"""optax's public names over this library's transformations.
+"""optax's public names on top of this library's transformations.
 
 ``import optifunc.compat.optax as optax`` runs a program that was written for optax.
-What is not built here is optax's own, if that is installed.
+Names that are not implemented here are taken from optax, if it is installed.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""optax's building blocks: names, arguments and defaults over ours."""
+"""optax's building blocks: its names, arguments and defaults on top of ours."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -38,12 +38,12 @@ EMPTY = Fields(states.EmptyState)
 
 
 def dtype_or_none(dtype: Any) -> Any:
-    """A dtype as JAX has it."""
+    """A JAX dtype."""
     return None if dtype is None else jnp.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
 def none_if_zero(eps_root: ArrayLike) -> ArrayLike | None:
-    """``eps_root`` as our transformations take it, where None costs nothing."""
+    """``eps_root`` in the form of our transformations, where None costs nothing."""
     return None if is_number(eps_root) and eps_root == 0 else eps_root
 
 
@@ -78,7 +78,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformationExtraArgs
 
 
 def _follows(tx: Any, state: Any) -> Any:
-    """``tx`` without state of its own, and with a schedule."""
+    """``tx`` without its own state, and with a schedule."""
     return named(scheduled(tx), Fields(state, ScheduledState, ("step",)))
 
 
@@ -173,7 +173,7 @@ def trace(
         (("trace", dtype_or_none(accumulator_dtype)),),
         counts=("step",),
     )
-    # Without momentum there is nothing to look ahead to.
+    # Without momentum, there is nothing to look ahead to.
     ahead = nesterov and not (is_number(decay) and decay == 0)
     return built(named(_momentum.momentum(decay, 0.0, ahead), naming, ("trace",)))
 
@@ -381,7 +381,7 @@ def stateless_with_tree_map(
 
 
 def init_empty_state(params: PyTree) -> states.EmptyState:
-    """The state of what keeps none."""
+    """The state of transformations without state."""
     return states.EmptyState()
 
 

@@ -1,4 +1,4 @@
-"""States of optax and states of this module, made of each other."""
+"""Conversion between optax's states and those of this module."""
 
 import dataclasses
 from typing import Any
@@ -12,13 +12,13 @@ from ..._tree import PyTree
 def from_optax_state(
     tx: GradientTransformation, state: PyTree, params: PyTree
 ) -> PyTree:
-    """A state of optax as one of ``tx``, so that a run begun there goes on here.
+    """An optax state as a state of ``tx``, so that a run can continue here.
 
     **Arguments:**
 
-    - ``tx``: what this module builds with the arguments that optax got.
-    - ``state``: the state from optax, or what a checkpoint library (Orbax, msgpack) has
-      made of its named tuples: dicts of their fields, or lists.
+    - ``tx``: the result of this module's function with the same arguments as optax's.
+    - ``state``: the state from optax, or its form in a checkpoint library (Orbax,
+      msgpack), with dicts of fields or lists in place of named tuples.
     - ``params``: the parameters, or a tree of their shapes.
 
     **Returns:** a state of ``tx``.
@@ -29,7 +29,7 @@ def from_optax_state(
 
 
 def to_optax_state(tx: Any, state: PyTree, params: PyTree) -> PyTree:
-    """A state of this module as one of optax, the way back.
+    """A state of this module as an optax state.
 
     **Arguments:**
 
@@ -45,14 +45,14 @@ def to_optax_state(tx: Any, state: PyTree, params: PyTree) -> PyTree:
 
 
 def _filled(template: PyTree, state: PyTree) -> PyTree:
-    """``template`` with the numbers of ``state``, which lie in the same places."""
+    """``template`` with the numbers of ``state``, which has the same structure."""
     wanted = jax.tree_util.tree_leaves_with_path(template)
     values = _in_order(template, state)
     for (path, leaf), value in zip(wanted, values, strict=True):
         if jax.numpy.shape(value) != leaf.shape:
             raise ValueError(
                 f"{jax.tree_util.keystr(path)} has shape {leaf.shape} here and "
-                f"{jax.numpy.shape(value)} in the state given"
+                f"{jax.numpy.shape(value)} in the given state"
             )
     structure = jax.tree.structure(template)
     arrays = [
@@ -77,7 +77,7 @@ def _in_order(template: Any, state: Any) -> list[Any]:
         return []
     found = _named_children(state)
     if found is None or not all(key in found for key in children):
-        # By place: of a tuple or list, whatever its entries are called.
+        # By position, for a tuple or list, whatever the names of its entries are.
         entries = list(found.values()) if found else []
         entries = entries if len(entries) == len(children) else []
         found = dict(zip(children, entries, strict=False))

@@ -1,4 +1,4 @@
-"""optax.contrib's optimizers over ours."""
+"""optax.contrib's optimizers on top of ours."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ def scale_by_ademamix(
         ("step", "step", "exp_avg_fast", "exp_avg_slow", "exp_avg_sq"),
         (("m1", dtype), ("m2", dtype), ("nu", dtype)),
     )
-    # Without a fast average ours has no field for it.
+    # Without a fast average, ours has no field for it.
     first: Any = jnp.zeros(()) if is_zero(b1) else b1
     own_b3: Any = b3
     own_alpha: Any = alpha
@@ -185,7 +185,7 @@ def madgrad(
 
 
 def _products_from(gamma: Array, exp_avg: Any) -> Any:
-    """Averaged products by parameter, of which only the sum matters."""
+    """Averaged products by parameter; only their sum matters."""
     zeros: list[Any]
     treedef: Any
     zeros, treedef = jax.tree.flatten(scalars_like(exp_avg))
@@ -277,7 +277,7 @@ def _cocob_from_optax(state: Any) -> Any:
         reward=state.reward,
         subgradients=state.cumulative_gradients,
         p0=state.init_particles,
-        # What rounding took from the last step, which optax does not keep.
+        # The rounding error of the last step, which optax does not keep.
         compensation=wide_zeros_like(state.init_particles),
     )
 

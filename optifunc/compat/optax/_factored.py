@@ -1,4 +1,4 @@
-"""optax's Adafactor over ours."""
+"""optax's Adafactor on top of ours."""
 
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,7 @@ def _decay_rate_pow(step: ArrayLike, exponent: ArrayLike = 0.8) -> ArrayLike:
 
 
 def _axes_of(axes: Callable[..., Any], row: Array, col: Array) -> tuple[int, int]:
-    """The axes that the statistics of a factored leaf are means along."""
+    """The axes over which the statistics of a factored leaf are averaged."""
     for first in range(row.ndim + 1):
         for second in range(row.ndim + 1):
             rest = [*col.shape[:second], 0, *col.shape[second:]]
@@ -138,7 +138,7 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: MaskOrFn = None,
 ) -> GradientTransformationExtraArgs:
-    """`of.adafactor` put together from blocks, as optax does."""
+    """`of.adafactor` assembled from blocks, as in optax."""
     members = [
         scale_by_factored_rms(
             factored, decay_rate, decay_offset, min_dim_size_to_factor, eps

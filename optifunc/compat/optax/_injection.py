@@ -1,4 +1,4 @@
-"""Hyperparameters in the state, as `optax.inject_hyperparams` has them."""
+"""Hyperparameters in the state, as in `optax.inject_hyperparams`."""
 
 import functools
 import inspect
@@ -39,7 +39,7 @@ class WrappedSchedule:
 
 
 def _in_dtype(value: Any, dtype: Any) -> Any:
-    """A number in ``dtype``, unless it is an array that has one of its own."""
+    """A number in ``dtype``, unless it is an array with its own dtype."""
     if isinstance(value, Array) and not value.weak_type:
         return value
     found = value.dtype if hasattr(value, "dtype") else type(value)
@@ -111,9 +111,9 @@ def inject_hyperparams(
 ) -> Callable[..., GradientTransformationExtraArgs]:
     """A factory whose numbers are in the state: ``state.hyperparams["learning_rate"]``.
 
-    It takes this module's factories, `optifunc`'s and your own. Here hyperparameters
-    are leaves of a transformation anyway; in the state they stay where a program, such
-    as a Flax `TrainState`, keeps the transformation itself static.
+    It accepts this module's factories, `optifunc`'s and your own. Here, hyperparameters
+    are leaves of a transformation anyway; keeping them in the state helps if a program,
+    such as a Flax `TrainState`, keeps the transformation itself static.
     """
     names = {static_args} if isinstance(static_args, str) else {*static_args}
     signature = inspect.signature(inner_factory)

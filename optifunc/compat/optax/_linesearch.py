@@ -1,4 +1,4 @@
-"""optax's L-BFGS and line searches over ours."""
+"""optax's L-BFGS and line searches on top of ours."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,9 +95,9 @@ def scale_by_backtracking_linesearch(
     store_grad: bool = False,
     verbose: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """`of.scale_by_backtracking_linesearch`; ``verbose`` takes optax's own.
+    """`of.scale_by_backtracking_linesearch`; ``verbose`` uses optax's own.
 
-    Updates that point uphill are turned round, which optax's are not.
+    Unlike in optax, updates that point uphill are negated.
     """
     numbers = (
         max_backtracking_steps,
@@ -134,9 +134,9 @@ def scale_by_zoom_linesearch(
     initial_guess_strategy: Literal["keep", "one"] = "keep",
     verbose: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """`of.scale_by_zoom_linesearch`; ``verbose`` takes optax's own.
+    """`of.scale_by_zoom_linesearch`; ``verbose`` uses optax's own.
 
-    Updates that point uphill are turned round, which optax's are not.
+    Unlike in optax, updates that point uphill are negated.
     """
     arguments = (
         max_linesearch_steps,
@@ -163,7 +163,7 @@ def scale_by_zoom_linesearch(
 def value_and_grad_from_state(
     value_fn: Callable[..., Any],
 ) -> Callable[..., tuple[Array, PyTree]]:
-    """`of.value_and_grad_from_state`, of any state with a value and a gradient."""
+    """`of.value_and_grad_from_state`, for any state with a value and a gradient."""
 
     def value_and_grad(
         params: PyTree, *fn_args: Any, state: PyTree, **fn_kwargs: Any
@@ -261,7 +261,7 @@ def lbfgs(
         20, initial_guess_strategy="one"
     ),
 ) -> GradientTransformationExtraArgs:
-    """`scale_by_lbfgs`, a learning rate, and a line search: an iteration an update."""
+    """`scale_by_lbfgs`, a learning rate, and a line search."""
     rate = (
         scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate)
     )

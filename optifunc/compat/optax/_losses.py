@@ -1,4 +1,4 @@
-"""optax's losses: a value for each example or element, in its order of arguments."""
+"""optax's losses: one value per example or element, in its order of arguments."""
 
 from typing import Any
 
@@ -58,14 +58,14 @@ def softmax_cross_entropy(
 
 
 def masked_like(where: ArrayLike | None, logits: ArrayLike, axis: Any) -> Any:
-    """A mask of examples as one of logits."""
+    """A mask of examples as a mask of logits."""
     if where is None or jnp.ndim(where) == jnp.ndim(logits):
         return where
     return jnp.expand_dims(jnp.asarray(where), axis)
 
 
 def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """`softmax_cross_entropy` with 0 where a label is 0, whatever the logit."""
+    """`softmax_cross_entropy` with 0 where a label is 0, for any logit."""
     labels, log_p = jnp.asarray(labels), jax.nn.log_softmax(jnp.asarray(logits))
     return -jnp.sum(jnp.where(labels == 0, 0, labels * log_p), axis=-1)
 
@@ -100,7 +100,7 @@ def smooth_labels(
     axis: int | tuple[int, ...] | None = -1,
     where: ArrayLike | None = None,
 ) -> Array:
-    """Labels of which a part is spread over all classes."""
+    """Labels with a fraction spread over all classes."""
     labels = jnp.asarray(labels)
     count = jnp.sum(jnp.ones_like(labels), axis, where=where, keepdims=True)
     return jnp.asarray((1.0 - alpha) * labels + alpha / count)
@@ -170,7 +170,7 @@ def convex_kl_divergence(
     axis: int | tuple[int, ...] | None = -1,
     where: ArrayLike | None = None,
 ) -> Array:
-    """`kl_divergence` plus what makes it convex in both arguments."""
+    """`kl_divergence` plus the terms that make it convex in both arguments."""
     p, log_q = jnp.asarray(targets), jnp.asarray(log_predictions)
     divergence = kl_divergence(log_q, p, axis, where)
     return divergence + jnp.sum(jnp.exp(log_q) - p, axis, where=where)

@@ -1,4 +1,4 @@
-"""optax's losses of margins, regions, lists and pairs."""
+"""optax's losses for margins, regions, lists and pairs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ def _together(x: ArrayLike, y: ArrayLike) -> list[Array]:
 
 
 def _agreement(scores: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
-    """Scores times targets, of which the target is 1: targets need not be 1 or -1."""
+    """Scores times targets, with a target of 1: targets need not be 1 or -1."""
     score, target = _together(scores, targets)
     return score * target, jnp.ones_like(score)
 
@@ -241,7 +241,7 @@ def triplet_margin_loss(
     margin: ArrayLike = 1.0,
     eps: ArrayLike = 1e-6,
 ) -> Array:
-    """A triplet margin loss of each example; ``eps`` joins the sum, not a difference.
+    """A triplet margin loss of each example, with ``eps`` in the sum.
 
     So it is not `of.losses.triplet_margin_loss`.
     """

@@ -1,4 +1,4 @@
-"""optax's averages, noise, layouts and measurements over ours."""
+"""optax's averages, noise, layouts and measurements on top of ours."""
 
 import warnings
 from collections import OrderedDict
@@ -108,7 +108,7 @@ def ema(
 
 @dataclass(frozen=True)
 class _SumsOfUpdates:
-    """The state of `of.accumulate_gradients` of sums that nothing takes in."""
+    """The state of `of.accumulate_gradients` with sums and nothing inside."""
 
     def accepts(self, state: Any) -> bool:
         return type(state).__name__ == "ApplyEvery"
@@ -124,14 +124,14 @@ class _SumsOfUpdates:
 
 
 def apply_every(k: ArrayLike = 1) -> GradientTransformationExtraArgs:
-    """`of.accumulate_gradients` of sums, after an optimizer and not around it."""
+    """`of.accumulate_gradients` with sums, after an optimizer instead of around it."""
     sums = _accumulate.accumulate_gradients(our_identity(), k, "sum")
     return built(named(sums, _SumsOfUpdates()))
 
 
 @transformation
 class _lookahead_of_pairs(Wrapper):
-    """`of.lookahead` with the slow parameters beside the fast ones, as optax's."""
+    """`of.lookahead` with slow and fast parameters together, as in optax."""
 
     inner: Any = child()
 
@@ -298,9 +298,9 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformationExtra
 
 @transformation
 class _monitored(Wrapper):
-    """What transformations would make of the updates, which stay as they are.
+    """The results of transformations of the updates, which do not change themselves.
 
-    Unlike optax's, the state has its structure from the start on.
+    Unlike optax's, the state has the same structure from the start.
     """
 
     measures: Any = child()
@@ -351,7 +351,7 @@ def monitor(measures: dict[str, Any]) -> GradientTransformationExtraArgs:
 
 @dataclass(frozen=True)
 class _ignoring_params:
-    """A measure of updates as what `stateless` takes."""
+    """A measure of updates as an argument for `stateless`."""
 
     measure: Measure
 
@@ -361,7 +361,7 @@ class _ignoring_params:
 
 @transformation
 class _begun_with(Wrapper):
-    """A transformation of measurements, whose state is that of one."""
+    """A transformation of measurements, with its state."""
 
     inner: Any = child()
     measure: Measure = static()

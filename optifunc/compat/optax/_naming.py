@@ -24,16 +24,16 @@ from ...wrappers._wrapper import Wrapper
 
 
 class Naming(Protocol):
-    """How a state here and one of optax's are made of each other."""
+    """How states are converted between this library and optax."""
 
     def to_ours(self, state: Any) -> Any:
         """The state of this library's transformation."""
 
     def to_optax(self, state: Any, before: Any) -> Any:
-        """optax's state; ``before`` is the one before the update, None at first."""
+        """optax's state; ``before`` is the one before the update, initially None."""
 
     def accepts(self, state: Any) -> bool:
-        """Whether ``state`` is one of optax's that this naming is for."""
+        """Whether ``state`` is an optax state for this naming."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Fields:
     """Field by field.
 
     - ``theirs``, ``ours``: the two types; ``ours`` is None for ``()``.
-    - ``names``: for each field of ``theirs`` that of ``ours``, or None for a count of
-      updates that ``ours`` does not have.
-    - ``dtypes``: fields of ``theirs`` with a dtype of their own, which is kept.
-    - ``counts``: fields of ``ours`` that count what has no effect on optax's rule.
+    - ``names``: the field of ``ours`` for each field of ``theirs``, or None for an
+      update count that ``ours`` does not have.
+    - ``dtypes``: fields of ``theirs`` with their own dtype, which is kept.
+    - ``counts``: fields of ``ours`` with counts that do not affect optax's rule.
     - ``moduli``: fields of ``theirs`` that hold squared moduli, of complex parameters
       as complex numbers; ``ours`` has them in both parts.
     """
@@ -57,7 +57,7 @@ class Fields:
     moduli: tuple[str, ...] = ()
 
     def accepts(self, state: Any) -> bool:
-        """Also of optax's own class, and anything empty for what is empty."""
+        """Also accepts optax's own class, and anything empty for an empty state."""
         if not self.theirs._fields:
             return isinstance(state, tuple) and not state
         return bool(type(state).__name__ == self.theirs.__name__)
@@ -100,7 +100,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class Converted:
-    """By two functions, which may be pickled.
+    """By two functions, which can be pickled.
 
     - ``theirs``: optax's type of state.
     - ``from_optax``: makes a state of ours.
@@ -112,7 +112,7 @@ class Converted:
     from_ours: Callable[[Any, Any], Any]
 
     def accepts(self, state: Any) -> bool:
-        """Also of optax's own class, and anything empty for what is empty."""
+        """Also accepts optax's own class, and anything empty for an empty state."""
         if not getattr(self.theirs, "_fields", True):
             return isinstance(state, tuple) and not state
         return bool(type(state).__name__ == self.theirs.__name__)
@@ -128,7 +128,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class Following:
-    """As ``naming``, of a transformation inside `of.scheduled`.
+    """Like ``naming``, for a transformation inside `of.scheduled`.
 
     ``count`` is optax's field that the schedules follow.
     """
@@ -152,7 +152,7 @@ class Following:
 def named_and_scheduled(
     tx: Any, naming: Fields | Converted, count: str, *values: Any
 ) -> "named":
-    """``tx`` with optax's state, where any of ``values`` may be a schedule."""
+    """``tx`` with optax's state; any of ``values`` may be a schedule."""
     if any(map(callable, values)):
         return named(scheduled(tx), Following(naming, count))
     return named(tx, naming)
@@ -162,8 +162,8 @@ def named_and_scheduled(
 class named(Wrapper):
     """A transformation with optax's state; ``wide``: its fields like the updates.
 
-    Updates that are narrower than these fields are computed in the fields' dtype, and
-    stay in it, as in optax.
+    Updates narrower than these fields are computed in the fields' dtype and keep it, as
+    in optax.
     """
 
     inner: GradientTransformation = child()

@@ -1,4 +1,4 @@
-"""optax's optimizers, put together from its blocks as optax does."""
+"""optax's optimizers, assembled from its blocks as in optax."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is not built here is optax's own, if optax is installed."""
+"""Names that are not implemented here, taken from optax if it is installed."""
 
 import functools
 import importlib
@@ -21,7 +21,7 @@ def optax_module(path: str = "") -> ModuleType:
 
 
 def from_optax(name: str, path: str = "") -> Any:
-    """A name of optax that is not built here, for use with what is.
+    """An optax name that is not implemented here, for use with those that are.
 
     **Raises:** `AttributeError` if optax is not installed, or has no such name.
     """
@@ -65,7 +65,7 @@ def _from_optax(value: Any) -> Any:
 
 
 def names_of(path: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module here, for what its namesake of optax has."""
+    """The ``__getattr__`` of a module here, for the names of its optax counterpart."""
 
     def __getattr__(name: str) -> Any:
         if name.startswith("__"):

@@ -1,4 +1,4 @@
-"""optax's optimizers whose state or arguments are laid out otherwise than ours."""
+"""optax's optimizers whose state or arguments differ in layout from ours."""
 
 from typing import Any
 
@@ -124,7 +124,7 @@ def scale_by_adan(
     eps: ArrayLike = 1e-8,
     eps_root: ArrayLike = 0.0,
 ) -> GradientTransformationExtraArgs:
-    """`of.scale_by_adan`, where differences weigh ``1 - b2``."""
+    """`of.scale_by_adan` with the weight ``1 - b2`` for differences."""
     naming = Converted(states.ScaleByAdanState, _adan_from_optax, _adan_to_optax)
     return built(
         named(_adan.scale_by_adan((b1, b2, b3), eps, eps_root, 1 - b2), naming)
@@ -141,7 +141,7 @@ def adan(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn = None,
 ) -> GradientTransformationExtraArgs:
-    """`of.adan` without the proximal decay, where differences weigh ``1 - b2``."""
+    """`of.adan` without proximal decay, with the weight ``1 - b2`` for differences."""
     return built(
         scale_by_adan(b1, b2, b3, eps, eps_root),
         blocks.add_decayed_weights(weight_decay, mask),
@@ -344,7 +344,7 @@ def scale_by_polyak(
 
 
 def _polyak_from_optax(state: Any) -> Any:
-    # The count of steps has no effect.
+    # The step count has no effect.
     return (_polyak_sgd.StepByPolyakSgdState(jnp.zeros((), jnp.int32)), ())
 
 

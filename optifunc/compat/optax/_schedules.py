@@ -1,4 +1,4 @@
-"""optax's schedules over ours; they take counts of any shape, as optax's do."""
+"""optax's schedules on top of ours; they accept counts of any shape, as in optax."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ from ._transformation import Schedule
 
 @ours.schedule
 class _of_counts(ours.Schedule):
-    """A schedule that may be called with any counts.
+    """A schedule that can be called with any count.
 
-    An array of them, one before its start, and one that is not whole.
+    The count may be an array, before the start, or fractional.
     """
 
     inner: Any
@@ -49,7 +49,7 @@ class _of_counts(ours.Schedule):
 
 
 def _own(name: str, *arguments: Any) -> Schedule:
-    """optax's own schedule, of counts that are not whole."""
+    """optax's own schedule, for fractional counts."""
     schedule: Schedule = from_optax(name)(*arguments)
     return schedule
 
@@ -87,7 +87,7 @@ def polynomial_schedule(
     transition_steps: int,
     transition_begin: int = 0,
 ) -> Schedule:
-    """`of.schedules.from_to` along a power."""
+    """`of.schedules.from_to` with a power curve."""
     if transition_steps <= 0:
         return constant_schedule(init_value)
     if not _are_whole(transition_steps, transition_begin):
@@ -209,7 +209,7 @@ def linear_onecycle_schedule(
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
 ) -> Schedule:
-    """Up, down and further down, along lines."""
+    """Linear rise, decay and further decay."""
     if transition_steps <= 0:
         raise ValueError(
             f"transition_steps must be above 0, found {transition_steps!r}"
@@ -229,7 +229,7 @@ def cosine_onecycle_schedule(
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
 ) -> Schedule:
-    """Up and down along half waves of the cosine."""
+    """Rise and decay along half cosine waves."""
     if transition_steps <= 0:
         raise ValueError(
             f"transition_steps must be above 0, found {transition_steps!r}"
@@ -255,7 +255,7 @@ def join_schedules(
 def warmup_constant_schedule(
     init_value: float, peak_value: float, warmup_steps: int
 ) -> Schedule:
-    """Up along a line, and constant afterwards."""
+    """Linear warmup, and constant afterward."""
     return linear_schedule(init_value, peak_value, warmup_steps)
 
 
@@ -267,7 +267,7 @@ def warmup_cosine_decay_schedule(
     end_value: float = 0.0,
     exponent: float = 1.0,
 ) -> Schedule:
-    """`of.schedules.warmup_cosine`; ``decay_steps`` counts the warmup too."""
+    """`of.schedules.warmup_cosine`; ``decay_steps`` includes the warmup."""
     alpha = 0.0 if peak_value == 0.0 else end_value / peak_value
     rest = cosine_decay_schedule(
         peak_value, decay_steps - warmup_steps, alpha, exponent
@@ -286,7 +286,7 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: float | None = None,
 ) -> Schedule:
-    """Up along a line, and down exponentially."""
+    """Linear warmup, and exponential decay."""
     rest = exponential_decay(
         peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value
     )

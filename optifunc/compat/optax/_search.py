@@ -25,7 +25,7 @@ def _is_named_tuple(node: Any) -> bool:
 
 
 def _items(node: Any) -> list[tuple[Any, str | None, Any]]:
-    """The children of a node: their keys, their names if they have any, and they."""
+    """The children of a node, with their keys and their names if they have any."""
     if _is_named_tuple(node):
         kind = type(node).__name__
         return [
@@ -57,7 +57,7 @@ def _found(
 def get_all_with_path(
     tree: PyTree, key: Any, filtering: Filter | None = None
 ) -> list[tuple[Any, Any]]:
-    """All fields, dict entries and named tuples of a name, with their paths."""
+    """All fields, dict entries and named tuples with a given name, with their paths."""
     found = list(_found(tree, key))
     return [x for x in found if filtering is None or filtering(*x)]
 
@@ -65,7 +65,7 @@ def get_all_with_path(
 def get(
     tree: PyTree, key: Any, default: Any | None = None, filtering: Filter | None = None
 ) -> Any:
-    """The one field, dict entry or named tuple of a name."""
+    """The only field, dict entry or named tuple with a given name."""
     found = get_all_with_path(tree, key, filtering)
     if len(found) > 1:
         paths = [".".join(map(str, path)) for path, _ in found]
@@ -74,7 +74,7 @@ def get(
 
 
 def set(tree: PyTree, filtering: Filter | None = None, /, **kwargs: Any) -> PyTree:
-    """A tree with other values for the fields of some names."""
+    """A tree with new values for the fields with given names."""
     for key in kwargs:
         if not get_all_with_path(tree, key, filtering):
             raise KeyError(f"{key!r} does not occur in the tree")
@@ -106,7 +106,7 @@ def set(tree: PyTree, filtering: Filter | None = None, /, **kwargs: Any) -> PyTr
 
 @jax.tree_util.register_pytree_node_class
 class _Parameters:
-    """What stands for the parameters where only a state's structure is wanted."""
+    """A placeholder for the parameters when only a state's structure is needed."""
 
     def tree_flatten(self) -> tuple[tuple[()], None]:
         return (), None
@@ -129,7 +129,7 @@ def map_params(
     transform_non_params: Callable[..., Any] | None = None,
     is_leaf: Callable[[Any], bool] | None = None,
 ) -> PyTree:
-    """``f`` of what a state holds for each parameter."""
+    """``f`` applied to the per-parameter parts of a state."""
     init = getattr(initable, "init", initable)
 
     def mapped(place: Any, value: Any) -> Any:

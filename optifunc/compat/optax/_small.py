@@ -1,4 +1,4 @@
-"""Small functions of optax's top level: averages, moments, safe numbers."""
+"""Small functions from optax's top level: averages, moments, safe numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 def incremental_update(
     new_tensors: PyTree, old_tensors: PyTree, step_size: ArrayLike
 ) -> PyTree:
-    """``step_size`` of the way from the old tree to the new one."""
+    """The point at a fraction ``step_size`` from the old tree to the new one."""
     return jax.tree.map(
         lambda new, old: step_size * new + (1.0 - step_size) * old,
         new_tensors,

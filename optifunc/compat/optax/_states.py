@@ -10,15 +10,15 @@ from ..._state import NonNegative, PerParameter, Restarting, Shared
 
 
 class EmptyState(NamedTuple):
-    """State of what keeps none."""
+    """State of transformations without state."""
 
 
 class MaskedNode(NamedTuple):
-    """What optax puts where a mask hides a leaf; here that is None."""
+    """optax's placeholder for leaves that a mask hides; here, that is None."""
 
 
 class ScaleByAdamState(NamedTuple):
-    """State of `scale_by_adam` and its relatives."""
+    """State of `scale_by_adam` and similar transformations."""
 
     count: Shared  # type: ignore[assignment]
     mu: PerParameter
@@ -92,7 +92,7 @@ class ScaleByAdanState(NamedTuple):
 
 
 class ScaleBySM3State(NamedTuple):
-    """State of `scale_by_sm3`: for each parameter a list, an axis an entry."""
+    """State of `scale_by_sm3`: a list for each parameter, one entry per axis."""
 
     mu: NonNegative
     nu: PerParameter
@@ -133,7 +133,7 @@ class WeightDecaySchedule(NamedTuple):
 
 
 class ZeroNansState(NamedTuple):
-    """State of `zero_nans`: for each leaf whether the last one had a NaN."""
+    """State of `zero_nans`: whether each leaf last had a NaN."""
 
     found_nan: Any
 
@@ -145,7 +145,7 @@ class MaskedState(NamedTuple):
 
 
 class PartitionState(NamedTuple):
-    """State of `partition`: by label a `MaskedState`."""
+    """State of `partition`: a `MaskedState` for each label."""
 
     inner_states: Any
 
@@ -199,7 +199,7 @@ class InjectStatefulHyperparamsState(NamedTuple):
 
 
 class InjectHyperparamsState(NamedTuple):
-    """The same in older releases of optax."""
+    """The same in older versions of optax."""
 
     count: Shared  # type: ignore[assignment]
     hyperparams: dict[str, Any]

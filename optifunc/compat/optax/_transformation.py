@@ -53,11 +53,11 @@ class TransformUpdateExtraArgsFn(Protocol):
 
 @transformation
 class GradientTransformation(Wrapper):
-    """A pair of functions ``(init, update)``; also what all of this module builds.
+    """A pair of functions ``(init, update)``; the type of everything built here.
 
-    It is a value, as every transformation of this library: its hyperparameters are
-    leaves. It is also a tuple to whoever takes it for one, and attributes can be hung
-    on it, which its copies (by `jax.jit`, ``_replace``) do not have.
+    It is a value, like every transformation in this library: its hyperparameters are
+    leaves. It can also be used as a tuple, and you can set attributes on it, which its
+    copies (by `jax.jit`, ``_replace``) do not have.
     """
 
     inner: Transformation = child()
@@ -107,7 +107,7 @@ def _hang(self: Any, name: str, value: Any) -> None:
     object.__setattr__(self, name, value)
 
 
-# The two classes refuse all changes until here, as values do.
+# Up to this point, the two classes reject all changes, as values do.
 for _cls in (GradientTransformation, GradientTransformationExtraArgs):
     _cls.__setattr__ = _hang  # type: ignore[method-assign]
 

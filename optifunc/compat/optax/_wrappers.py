@@ -47,7 +47,7 @@ def named_chain(
 
 @dataclass(frozen=True)
 class _Labels:
-    """The states of `of.partition` by optax's labels, each inside a `MaskedState`."""
+    """The states of `of.partition` by optax's labels, each in a `MaskedState`."""
 
     labels: tuple[Hashable, ...]
 
@@ -102,7 +102,7 @@ def selective_transform(
 
 @dataclass(frozen=True)
 class _Conditional:
-    """The state of `of.conditionally`, without that of what it falls back to."""
+    """The state of `of.conditionally`, without that of the fallback."""
 
     theirs: Any
 
@@ -154,7 +154,7 @@ def conditionally_mask(
 
 @transformation
 class _if_finite(Wrapper):
-    """`of.skip_not_finite` with the counts that optax keeps."""
+    """`of.skip_not_finite` with optax's counts."""
 
     inner: Any = child()
     max_consecutive_errors: int = static()
@@ -202,7 +202,7 @@ def apply_if_finite(
 
 
 class ShouldSkipUpdateFunction(Protocol):
-    """The type of what says whether `MultiSteps` is to leave a gradient out."""
+    """The type of functions that decide whether `MultiSteps` skips a gradient."""
 
     def __call__(
         self, updates: Updates, gradient_step: Array, params: Params | None
@@ -212,7 +212,7 @@ class ShouldSkipUpdateFunction(Protocol):
 def skip_not_finite(
     updates: Updates, gradient_step: Array, params: Params | None
 ) -> tuple[Array, Any]:
-    """For `MultiSteps`: leave out a gradient that is not finite."""
+    """For `MultiSteps`: skip a gradient that is not finite."""
     bad = [jnp.sum(~jnp.isfinite(leaf)) for leaf in jax.tree.leaves(updates)]
     count = jnp.sum(jnp.array(bad))
     return count > 0, {"should_skip": count > 0, "num_not_finite": count}
@@ -224,7 +224,7 @@ def skip_large_updates(
     params: Params | None,
     max_squared_norm: float,
 ) -> tuple[Array, Any]:
-    """For `MultiSteps`: leave out a gradient that is too long."""
+    """For `MultiSteps`: skip a gradient that is too large."""
     squares = [jnp.sum(leaf**2) for leaf in jax.tree.leaves(updates)]
     total = jnp.sum(jnp.array(squares))
     skip = ~(total < max_squared_norm)
@@ -233,7 +233,7 @@ def skip_large_updates(
 
 @transformation
 class MultiSteps(Wrapper):
-    """`of.accumulate_gradients`, as optax's class beside the transformations."""
+    """`of.accumulate_gradients` as optax's class, which is not a transformation."""
 
     accumulation: Any = child()
     should_skip_update_fn: Any = static()
@@ -256,7 +256,7 @@ class MultiSteps(Wrapper):
 
     @property
     def inner_opt(self) -> Any:
-        """What the accumulated gradients go to."""
+        """The transformation that receives the accumulated gradients."""
         return self.accumulation.inner
 
     def state_of(self, child: Child, state: State) -> State:

@@ -1,4 +1,4 @@
-"""optax.contrib: what this library's rules build; the others are optax's own."""
+"""optax.contrib: built from this library's rules; other names are optax's own."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

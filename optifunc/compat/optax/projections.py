@@ -1,4 +1,4 @@
-"""optax.projections: those of `of.projections`, with optax's prefix."""
+"""optax.projections: the functions of `of.projections`, with optax's prefix."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 

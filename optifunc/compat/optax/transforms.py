@@ -1,4 +1,4 @@
-"""optax.transforms: wrappers, clipping, and what they keep."""
+"""optax.transforms: wrappers, clipping, and their states."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 

@@ -154,7 +154,7 @@ def ones_like(tree: PyTree, dtype: Any | None = None) -> PyTree:
 
 
 def full_like(tree: PyTree, fill_value: ArrayLike, dtype: Any | None = None) -> PyTree:
-    """A tree of one number."""
+    """A tree filled with one number."""
     return jax.tree.map(lambda x: jnp.full_like(x, fill_value, dtype=dtype), tree)
 
 
@@ -187,12 +187,12 @@ def allclose(
 
 
 def cast(tree: PyTree, dtype: Any | None) -> PyTree:
-    """A tree in another dtype; None leaves it."""
+    """A tree in another dtype; None does not change it."""
     return tree if dtype is None else jax.tree.map(lambda x: x.astype(dtype), tree)
 
 
 def cast_like(tree: PyTree, other_tree: PyTree) -> PyTree:
-    """A tree in the dtypes of another one."""
+    """A tree in the dtypes of another tree."""
     return jax.tree.map(
         lambda x, y: x.astype(y.dtype) if hasattr(y, "dtype") else x, tree, other_tree
     )
@@ -241,7 +241,7 @@ def random_like(
 
 
 def unwrap_random_key_data(input_tree: PyTree) -> PyTree:
-    """A tree with the data of random keys in their place."""
+    """A tree with random keys replaced by their data."""
 
     def unwrapped(x: Any) -> Any:
         is_key = isinstance(x, Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
@@ -265,7 +265,7 @@ def update_moment(
 def update_infinity_moment(
     updates: PyTree, moments: PyTree, decay: ArrayLike, eps: ArrayLike
 ) -> PyTree:
-    """The next decaying maximum of the updates' sizes."""
+    """The next decaying maximum of the updates' absolute values."""
     return jax.tree.map(
         lambda g, m: None if g is None else jnp.maximum(jnp.abs(g) + eps, decay * m),
         updates,
@@ -277,7 +277,7 @@ def update_infinity_moment(
 def update_moment_per_elem_norm(
     updates: PyTree, moments: PyTree, decay: ArrayLike, order: int
 ) -> PyTree:
-    """`update_moment` of the elements' sizes, which differ where they are complex."""
+    """`update_moment` of the elements' absolute values, for complex elements."""
     sizes = jax.tree.map(lambda g: jnp.abs(g) if jnp.iscomplexobj(g) else g, updates)
     return update_moment(sizes, moments, decay, order)
 

@@ -1,1 +1,1 @@
-"""What runs kernels on XLA's threads: its source, and its compiled form."""
+"""The code that runs kernels on XLA's threads: its source and its compiled form."""

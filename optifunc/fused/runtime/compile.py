@@ -3,7 +3,7 @@
     pip install ziglang
     python -m optifunc.fused.runtime.compile
 
-The first line of runtime.ll records of which source it was made, and for which version
+The first line of runtime.ll records the source from which it was made, and the version
 of XLA's foreign function interface.
 """
 
