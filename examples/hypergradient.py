@@ -10,8 +10,8 @@ differentiates it through every update of the run, because a transformation of o
 is a value whose numbers may be traced. Another Adam, outside, descends that gradient.
 
 The result is compared with random search and hill climbing, which need no gradient and
-are given as much time or more, with equal weights at the best learning rate of a grid, and
-with training on the checked images alone. All are compared on test images and with
+are given as much time or more, with equal weights at the best learning rate of a grid,
+and with training on the checked images alone. All are compared on test images and with
 starts that none of them has seen.
 
     python examples/hypergradient.py --epochs 10 --outer-steps 60
