@@ -71,8 +71,8 @@ RUNS = 8  # that a validation loss is the mean of: each its own start and order
 TEST_RUNS = 32
 MOST_IMAGES = 2048  # of --data; the way back keeps the parameters of every update
 OUTER_LR = 0.2
-# What a hypergradient is counted as, in losses: it takes as long as 5 on an idle machine,
-# and as 8 on a busy one.
+# What a hypergradient is counted as, in losses: it takes as long as 5 on an idle
+# machine, and as 8 on a busy one.
 COST = 8
 # With a smaller one the first updates are nearly the signs of the gradient, and through
 # a sign that changes no derivative is found.
