@@ -10,9 +10,9 @@ differentiates it through every update of the run, because a transformation of o
 is a value whose numbers may be traced. Another Adam, outside, descends that gradient.
 
 The result is compared with random search and hill climbing, which need no gradient and
-are given as much time or more, with equal weights at the best learning rate of a grid,
-and with training on the checked images alone. The comparison uses test images and
-starting points that none of them has seen.
+are given the same budget, with equal weights at the best learning rate of a grid, and
+with training on the checked images alone. The comparison uses test images and starting
+points that none of them has seen.
 
     python examples/hypergradient.py --epochs 10 --outer-steps 60
 """
@@ -71,8 +71,8 @@ RUNS = 8  # that a validation loss is the mean of: each its own start and order
 TEST_RUNS = 32
 MOST_IMAGES = 2048  # of --data; the way back keeps the parameters of every update
 OUTER_LR = 0.2
-# What a hypergradient is counted as, in losses. It takes as long as 5 (measured: 4.5 to
-# 5.2), but longer to compile: the rivals are not given less time.
+# What a hypergradient is counted as, in losses: it takes as long as 5 on an idle
+# machine, and as 8 on a busy one.
 COST = 8
 # With a smaller one the first updates are nearly the signs of the gradient, and through
 # a sign that changes no derivative is found.

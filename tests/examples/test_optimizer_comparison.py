@@ -97,7 +97,7 @@ def test_landscapes(tmp_path):
     for title, name, height in ends:
         assert 0 <= float(height) < 0.5 * start[title], (title, name)
     for title in start:
-        check_picture(tmp_path / f"landscape_{title}.png")
+        check_picture(tmp_path / f"landscape_{title}.png", (500, 500))
     with Image.open(tmp_path / "landscape.gif") as animation:
         assert animation.format == "GIF"
         assert animation.n_frames > 20
