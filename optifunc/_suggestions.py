@@ -308,4 +308,6 @@ def unknown_attribute(module: str, name: str, members: Iterable[str]) -> Attribu
     """What to raise for a name that a module does not have."""
     own = suggestion(name, members, PUBLIC_NAMES)
     meant = f"; did you mean {module.rpartition('.')[2]}.{own}?" if own else ""
-    return AttributeError(f"module {module!r} has no attribute {name!r}{meant}")
+    # With the name alone, Python has nothing to add a suggestion of its own from.
+    message = f"module {module!r} has no attribute {name!r}{meant}"
+    return AttributeError(message, name=name)

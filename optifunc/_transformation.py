@@ -248,8 +248,20 @@ def transformation(cls: C) -> C:
 
 
 # Extra arguments that some transformation declares: one training loop may give all of
-# them to any transformation.
-_DECLARED: set[str] = {"value", "grad", "value_fn", "grad_fn", "loss", "key"}
+# them to any transformation. Those of this library are here, whichever of its files are
+# loaded; a user's transformations add theirs.
+_DECLARED: set[str] = {
+    "value",
+    "grad",
+    "value_fn",
+    "grad_fn",
+    "loss",
+    "key",
+    "max_logits",
+    "previous_grad",
+    "probes",
+    "sampled_grad",
+}
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from .._dataclass import check_flag
@@ -11,10 +11,6 @@ from .._transformation import GradientTransformation
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_factories: dict[str, Callable[..., GradientTransformation]] = {}
-# Every optimizer's factory, by name.
-FACTORIES: Mapping[str, Callable[..., GradientTransformation]] = _factories
 
 
 def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
@@ -40,7 +36,5 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
 def factory(
     function: Callable[P, GradientTransformation],
 ) -> Callable[P, GradientTransformation]:
-    """An optimizer's factory: its arguments are checked, and `FACTORIES` lists it."""
-    checked = checks_arguments(function)
-    _factories[function.__name__] = checked
-    return checked
+    """An optimizer's factory: its arguments are checked."""
+    return checks_arguments(function)
