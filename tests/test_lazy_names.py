@@ -86,36 +86,36 @@ subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def imports(path):
-    """The files that loading one file of the package loads."""
+    """The files that loading one file of the package loads, but for its folders'."""
     package = path.parent.relative_to(ROOT.parent).parts
     for node in ast.parse(path.read_text()).body:
-        if not (isinstance(node, ast.ImportFrom) and node.level):
-            continue
-        base = package[: len(package) - node.level + 1]
-        origin = ".".join([*base, *filter(None, [node.module])])
-        for alias in node.names:
-            yield from origins(origin, alias.name)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            origin = ".".join([*base, *filter(None, [node.module])])
+            for alias in node.names:
+                yield from origins(origin, alias.name)
 
 
 def origins(module, name):
-    """The file of a name, and the packages on the way there."""
+    """The files that ``from module import name`` loads."""
     path = ROOT.parent.joinpath(*module.split("."))
     if not path.is_dir():
         yield path.with_suffix(".py")
-        return
-    yield path / "__init__.py"
-    if path.joinpath(f"{name}.py").exists():
+    elif path.joinpath(f"{name}.py").exists():
         yield path / f"{name}.py"
-        return
-    found = getattr(importlib.import_module(module), name, None)
-    if hasattr(found, "__module__"):
-        yield Path(importlib.import_module(found.__module__).__file__)
+    else:
+        yield path / "__init__.py"
+        found = getattr(importlib.import_module(module), name)
+        if hasattr(found, "__module__"):
+            yield Path(importlib.import_module(found.__module__).__file__)
 
 
 def test_files_may_be_loaded_in_any_order():
-    """No file loads one that loads it."""
-    files = [*ROOT.rglob("*.py")]
-    graph = {path: {*imports(path)} - {path} for path in files}
+    """No file loads one that loads it; that of its folder is loaded before."""
+    graph = {}
+    for path in ROOT.rglob("*.py"):
+        folders = {folder / "__init__.py" for folder in path.parents}
+        graph[path] = {*imports(path)} - folders - {path}
     graphlib.TopologicalSorter(graph).prepare()
 
 
