@@ -1,5 +1,7 @@
 """Checks of arguments, where a user gives them."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 

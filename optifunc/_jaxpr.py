@@ -1,5 +1,7 @@
 """The operations of a traced function, one by one."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What a search for a learning rate has found, and the picture of it."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, NamedTuple
 
 import numpy as np

@@ -6,6 +6,8 @@ it. What depends on hyperparameters alone is computed in float64 on the host whe
 are Python numbers.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
 from typing import Any, TypeAlias

@@ -5,6 +5,8 @@ concrete array has a sharding; a traced one has it in its type if the axes of th
 are explicit; if they are automatic, XLA decides, and is asked to decide alike.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Sequence

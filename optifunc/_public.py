@@ -1,5 +1,7 @@
 """What a package offers, and that each name is loaded when it is first used."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 import sys

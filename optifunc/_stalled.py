@@ -1,5 +1,7 @@
 """A warning about state that rounding keeps from moving."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ class StalledStateWarning(UserWarning):
 _WARNED: set[tuple[str, str, str]] = set()
 
 
-def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
+def warn_of_stalled_state(tx: GradientTransformation, state: PyTree) -> None:
     """Warn, once a process and cause, of averages that stop moving in their dtype.
 
     Only dtypes and known numbers decide, so that tracing changes nothing. To be called
@@ -55,15 +57,15 @@ def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
 
 
 def _with_states(
-    tx: "GradientTransformation", state: PyTree
-) -> Iterator[tuple["GradientTransformation", Any]]:
+    tx: GradientTransformation, state: PyTree
+) -> Iterator[tuple[GradientTransformation, Any]]:
     """``tx`` and all transformations inside it, each with its state."""
     yield tx, state
     for child in tx.children():
         yield from _with_states(child.transformation, tx.state_of(child, state))
 
 
-def _kept(tx: "GradientTransformation", keeps: Keeps) -> float | None:
+def _kept(tx: GradientTransformation, keeps: Keeps) -> float | None:
     """How much of itself an average keeps; None if that is not known."""
     value: Any = getattr(tx, keeps.attribute, None)
     if keeps.index is not None and isinstance(value, tuple):

@@ -12,6 +12,8 @@ elsewhere declare nothing: there a subtree with the structure and the shapes of 
 parameters is per parameter, and the rest is shared.
 """
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import enum
@@ -113,7 +115,7 @@ class RelaidState(abc.ABC):
         """The same state with each inner field laid out over the parameters."""
 
     @abc.abstractmethod
-    def gathered(self, spread: PyTree) -> "RelaidState":
+    def gathered(self, spread: PyTree) -> RelaidState:
         """The inverse of `spread`."""
 
 

@@ -1,5 +1,7 @@
 """Names from other libraries, and what they are called here."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """What a gradient transformation is, and how its updates reach the parameters."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import difflib
@@ -35,7 +37,7 @@ class Child(NamedTuple):
 
     field: str  # the field that holds it
     key: Any  # its key in the field's tuple or dict; None: it is the field's value
-    transformation: "GradientTransformation"
+    transformation: GradientTransformation
 
 
 class GradientTransformation(abc.ABC):

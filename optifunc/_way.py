@@ -1,5 +1,7 @@
 """How far the parameters are from where they began, told exactly."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

@@ -7,6 +7,8 @@ kernels for XLA's operations. Operations of one depth are a cluster if they are
 connected: one reads what another has computed, or both read the same array.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

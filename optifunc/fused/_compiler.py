@@ -5,6 +5,8 @@ that JAX's persistent cache hands to another process names what that process has
 registered too, as it has lowered the step to look it up; no address is in it.
 """
 
+from __future__ import annotations
+
 import ctypes
 import hashlib
 import os

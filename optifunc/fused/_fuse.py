@@ -1,5 +1,7 @@
 """Functions of trees as fused ones."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Callable

@@ -7,6 +7,8 @@ writes its part of the state by an offset. Nothing is joined and nothing is spli
 step over a thousand leaves has a few buffers of state and not thousands.
 """
 
+from __future__ import annotations
+
 import itertools
 
 from ._clusters import is_elementwise, is_view

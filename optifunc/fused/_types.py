@@ -4,6 +4,8 @@ The narrow floats are computed with in float32 and rounded after each operation,
 nearest and then to even, as XLA does.
 """
 
+from __future__ import annotations
+
 import struct
 from dataclasses import dataclass
 

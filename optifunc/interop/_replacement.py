@@ -1,5 +1,7 @@
 """A file that takes the place of another one at once, or not at all."""
 
+from __future__ import annotations
+
 import errno
 import os
 import secrets

@@ -4,6 +4,8 @@ A file is the length of a header (8 bytes, little-endian), the header (JSON) and
 arrays' bytes, one after the other. Whatever is wrong with a file is a `ValueError`.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os

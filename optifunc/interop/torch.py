@@ -22,6 +22,8 @@ inside `quantized` with the same blocks (its defaults are theirs), and become nu
 any other.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

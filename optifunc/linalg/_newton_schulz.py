@@ -1,5 +1,7 @@
 """Newton-Schulz iterations: singular values brought near 1 by products alone."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """Polar Express: for each iteration the quintic that is best on what is left to map."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

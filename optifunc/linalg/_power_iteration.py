@@ -1,5 +1,7 @@
 """The eigenvalue of largest magnitude, by products alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

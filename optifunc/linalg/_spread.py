@@ -1,5 +1,7 @@
 """Stacks of matrices, of which each device treats its own."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar

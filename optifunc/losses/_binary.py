@@ -1,5 +1,7 @@
 """Losses of a choice between two."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

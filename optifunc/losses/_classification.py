@@ -1,5 +1,7 @@
 """Losses of one class among several: log-likelihoods and margins."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import jax

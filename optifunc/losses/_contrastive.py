@@ -1,5 +1,7 @@
 """Losses of which of a batch are alike."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

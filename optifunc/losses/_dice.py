@@ -1,5 +1,7 @@
 """Losses of segmentations: how little of two regions overlaps."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

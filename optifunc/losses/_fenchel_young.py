@@ -1,5 +1,7 @@
 """Losses that a function of scores defines."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import jax

@@ -1,5 +1,7 @@
 """Cross-entropy of a choice between two that looks away from what is easy."""
 
+from __future__ import annotations
+
 from jax import Array, lax
 from jax.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """Class labels and lengths: integers, seen where they can be."""
 
+from __future__ import annotations
+
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 

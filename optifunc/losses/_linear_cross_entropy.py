@@ -6,6 +6,8 @@ The pass is a scan whose body is computed again for the derivative, so that what
 of a block is its carry alone.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 

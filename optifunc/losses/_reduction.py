@@ -1,5 +1,7 @@
 """From the loss of each element or sample to what is asked for."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Losses of the difference between a prediction and a number."""
 
+from __future__ import annotations
+
 import math
 
 import jax

@@ -1,5 +1,7 @@
 """The page of names: what stands beside each name of optax and of torch."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache

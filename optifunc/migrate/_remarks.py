@@ -1,5 +1,7 @@
 """What there is to know of a name, and how calls of torch are written here."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping, Sequence
 

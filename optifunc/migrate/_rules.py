@@ -4,6 +4,8 @@ A rule stands here only if both calls give the same numbers: the tests run each.
 has no rule is described in `names.md`, and stays optax's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,5 +1,7 @@
 """Optimizers whose parameters to evaluate are not those that training holds."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """What an optimizer takes for ``params``: a pytree, groups, or named parameters."""
 
+from __future__ import annotations
+
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,5 +1,7 @@
 """Hyperparameters by name: of a class's constructor, and of its pure factory."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping

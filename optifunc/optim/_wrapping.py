@@ -1,5 +1,7 @@
 """Which pure transformation the values of a group stand for, and what wraps it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 

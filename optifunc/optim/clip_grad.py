@@ -4,6 +4,8 @@ As `torch.nn.utils.clip_grad_norm_` and its kin; the pure transformations are
 `optifunc.clip_by_global_norm` and `optifunc.clip`.
 """
 
+from __future__ import annotations
+
 import math
 from functools import partial
 

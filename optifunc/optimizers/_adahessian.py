@@ -1,5 +1,7 @@
 """AdaHessian: Adam with the Hessian's diagonal for the gradient's squares."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """The average of the gradients that optimizers of matrices begin with."""
 
+from __future__ import annotations
+
 from jax import Array
 
 from .._leafwise import elementwise

@@ -4,6 +4,8 @@ Where the decay is a link of the chain, `assemble` masks it. These are for rules
 have it inside, because it is scaled by what they compute.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

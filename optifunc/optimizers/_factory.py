@@ -1,5 +1,7 @@
 """What all functions that build optimizers do with their arguments."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable

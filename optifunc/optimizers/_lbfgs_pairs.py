@@ -1,5 +1,7 @@
 """What L-BFGS remembers, and the direction that it takes from that."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax.numpy as jnp

@@ -6,6 +6,8 @@ of shape ``[rows, rank]``, or from the right, ``g P^T`` with ``P`` of shape
 matrix stay as they are.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

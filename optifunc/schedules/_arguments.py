@@ -4,6 +4,8 @@ A count (of steps, of cycles) is an integer throughout and never becomes a float
 before its last use: which phase a step belongs to is then exact.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """What a schedule is."""
 
+from __future__ import annotations
+
 import abc
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 

@@ -1,5 +1,7 @@
 """Schedules that begin again, and one that comes to its end."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, get_args
 

@@ -1,5 +1,7 @@
 """Decays: along a line or a power, and geometrically."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import jax.numpy as jnp

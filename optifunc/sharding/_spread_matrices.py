@@ -1,5 +1,7 @@
 """Matrix optimizers, of whose matrices each device treats its own."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.sharding import Mesh

@@ -1,5 +1,7 @@
 """The mean of the latest parameters, of which one is kept every few updates."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """QK-Clip: attention logits bounded by the sizes of queries' and keys' weights."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Updates that are made only under a condition."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

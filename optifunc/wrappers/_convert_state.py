@@ -1,5 +1,7 @@
 """From the state of a transformation to that of the same one in a wrapper, and back."""
 
+from __future__ import annotations
+
 import itertools
 from typing import Any
 

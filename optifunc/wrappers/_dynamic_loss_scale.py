@@ -1,5 +1,7 @@
 """A loss that is scaled so that gradients of float16 neither vanish nor overflow."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

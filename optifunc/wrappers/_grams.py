@@ -1,5 +1,7 @@
 """Updates with the size of one and the sign of the other."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

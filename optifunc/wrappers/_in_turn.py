@@ -5,6 +5,8 @@ the same time: the whole state in float32, which keeping it in 8 bits was to avo
 an array is decoded when it has its turn, after those before it have been encoded.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What rounding takes from a step, carried over to the next one."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Learning rates that fall from layer to layer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

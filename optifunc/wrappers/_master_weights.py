@@ -1,5 +1,7 @@
 """Parameters in float32 behind narrow ones."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

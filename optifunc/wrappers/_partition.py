@@ -1,5 +1,7 @@
 """Each parameter's updates by the transformation of its label."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 

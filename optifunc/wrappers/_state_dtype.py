@@ -1,5 +1,7 @@
 """State in another dtype than the parameters have."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

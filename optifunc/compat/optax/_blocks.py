@@ -1,5 +1,7 @@
 """optax's building blocks: names, arguments and defaults over ours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal
 

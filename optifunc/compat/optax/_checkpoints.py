@@ -1,5 +1,7 @@
 """States of optax and states of this module, made of each other."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 

@@ -1,5 +1,7 @@
 """optax's Adafactor over ours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any

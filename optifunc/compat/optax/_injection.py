@@ -1,5 +1,7 @@
 """Hyperparameters in the state, as `optax.inject_hyperparams` has them."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import warnings

@@ -1,5 +1,7 @@
 """optax's losses: a value for each example or element, in its order of arguments."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """optax's optimizers, put together from its blocks as optax does."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.typing import ArrayLike

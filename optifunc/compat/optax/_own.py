@@ -1,5 +1,7 @@
 """What is not built here is optax's own, if optax is installed."""
 
+from __future__ import annotations
+
 import functools
 import importlib
 import inspect

@@ -1,5 +1,7 @@
 """optax's optimizers whose state or arguments are laid out otherwise than ours."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

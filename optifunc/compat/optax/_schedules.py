@@ -1,5 +1,7 @@
 """optax's schedules over ours; they take counts of any shape, as optax's do."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

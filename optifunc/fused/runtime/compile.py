@@ -7,6 +7,8 @@ The first line of runtime.ll records of which source it was made, and for which 
 of XLA's foreign function interface.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import subprocess
