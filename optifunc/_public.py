@@ -55,6 +55,13 @@ def offered(package: str) -> Offered:
     return Offered(sorted(origins), listed, load)
 
 
+def load_all(package: str) -> None:
+    """Load every name that a package offers: its files fill some lists."""
+    module = import_module(package)
+    for name in module.__all__:
+        getattr(module, name)
+
+
 def _origins(package: str) -> dict[str, str]:
     """For each name that a package offers the module, relative to it, that has it."""
     try:

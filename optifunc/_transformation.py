@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transfor
 import jax
 import numpy as np
 
+from ._annotations import return_type
 from ._dataclass import (
     child,
     child_field_names,
@@ -311,7 +312,7 @@ def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
     """``update`` that refuses foreign states and misspelled extra arguments."""
-    state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
+    state_type: Any = return_type(init)
     is_named = isinstance(state_type, type) and (
         hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
     )

@@ -22,7 +22,7 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """
     parameters = inspect.signature(function).parameters
     named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
-    flags = [name for name in named if parameters[name].annotation is bool]
+    flags = [name for name in named if parameters[name].annotation in (bool, "bool")]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
