@@ -64,7 +64,7 @@ def _parameter(cls: griffe.Class, parameter: inspect.Parameter) -> griffe.Parame
     if field is None:  # of a stateful class, whose constructor is that of its factory
         return griffe.Parameter(
             parameter.name,
-            annotation=inspect.formatannotation(parameter.annotation),
+            annotation=parameter.annotation,
             kind=KINDS[parameter.kind],
             default=repr(parameter.default) if has_default else None,
         )

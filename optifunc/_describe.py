@@ -1,5 +1,7 @@
 """A table of what a transformation does to each parameter."""
 
+from __future__ import annotations
+
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence

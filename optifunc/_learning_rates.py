@@ -1,5 +1,7 @@
 """The result of a search for a learning rate, and its plot."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, NamedTuple
 
 import numpy as np

@@ -5,6 +5,8 @@ sharding; a traced one has it in its type if the axes of the mesh are explicit; 
 are automatic, XLA decides, and is made to decide alike.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Sequence

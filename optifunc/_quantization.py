@@ -1,5 +1,7 @@
 """Arrays of 8 or 4 bits per element: codes, and a scale for each block of elements."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math

@@ -10,6 +10,8 @@ import pytest
 import optifunc as of
 import optifunc.interop.torch
 
+from .members import members
+
 ROOT = Path(__file__).parents[1]
 NAMESPACES = {
     "optifunc": of,
@@ -35,7 +37,7 @@ def public_names():
     return {
         f"{namespace}.{name}": value
         for namespace, module in NAMESPACES.items()
-        for name, value in vars(module).items()
+        for name, value in members(module).items()
         if not name.startswith("_")
         and not inspect.ismodule(value)
         # A package lists its names; a module has what it imports among them.

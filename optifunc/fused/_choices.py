@@ -5,6 +5,8 @@ arrays so that the results of both are in one place. If the branches are element
 kernel computes both in the loop that reads the arrays anyway, and keeps one.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """A planned function as one that JAX traces: XLA's operations and calls of kernels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """A jaxpr as a graph with inlined calls and without unused operations."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,9 +48,9 @@ class Value:
     def __init__(
         self,
         aval: Any,
-        node: "Node | None" = None,
+        node: Node | None = None,
         constant: Any = None,
-        base: "Value | None" = None,
+        base: Value | None = None,
         offset: int = 0,
     ) -> None:
         self.aval, self.node, self.constant = aval, node, constant
@@ -65,12 +67,12 @@ class Value:
         return known is not None and isinstance(known, NUMBERS) and np.ndim(known) == 0
 
     @property
-    def buffer(self) -> "Value":
+    def buffer(self) -> Value:
         """The array that contains its memory."""
         return self if self.base is None else self.base
 
     @property
-    def source(self) -> "Node | None":
+    def source(self) -> Node | None:
         """The node that computes it or the array that contains it."""
         return self.node if self.base is None or self.node else self.base.node
 
@@ -107,7 +109,7 @@ class Node:
         """The first result, which is the only one of most operations."""
         return self.results[0]
 
-    def of_part(self, operands: tuple[Value, ...], size: int) -> "Node":
+    def of_part(self, operands: tuple[Value, ...], size: int) -> Node:
         """The same operation on parts of vectors."""
         result = Value(self.result.aval.update(shape=(size,)))
         return Node(self.name, operands, (result,), self.eqn)

@@ -1,5 +1,7 @@
 """A function as XLA's operations and kernel calls, in a valid order."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,5 +1,7 @@
 """Products of a tensor with one matrix for each axis, and their parts."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Stacks of matrices, distributed over devices."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar

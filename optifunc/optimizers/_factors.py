@@ -1,5 +1,7 @@
 """Leaves as tensors with a square factor for each axis: SOAP, Shampoo and Kron."""
 
+from __future__ import annotations
+
 import itertools
 from typing import Any
 

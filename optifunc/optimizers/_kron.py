@@ -1,5 +1,7 @@
 """Kron: PSGD with a Kronecker product of triangular factors."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Shampoo."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 

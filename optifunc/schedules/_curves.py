@@ -6,6 +6,8 @@ t / T)) / 2`` loses its digits as ``t`` approaches ``T``; ``sin(pi / 2 * (T - t)
 T)**2`` is the same and loses none.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, TypeAlias
 

@@ -1,5 +1,7 @@
 """The shardings of a state, and states that have them."""
 
+from __future__ import annotations
+
 import jax
 
 from .._placement import mesh_of, shapes_of

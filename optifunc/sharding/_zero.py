@@ -1,5 +1,7 @@
 """ZeRO: state and update in parts, one on each device."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -5,6 +5,8 @@ time. The whole state is then in float32, which 8-bit state is meant to avoid. H
 array is decoded when it is its turn, after the previous ones have been encoded.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

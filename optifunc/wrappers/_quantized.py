@@ -1,5 +1,7 @@
 """State in 8 or 4 bits per number."""
 
+from __future__ import annotations
+
 from typing import Any, get_args
 
 import jax
