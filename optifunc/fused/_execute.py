@@ -85,8 +85,8 @@ class Execution:
 
         **Arguments:**
 
-        - ``operands``: what it reads. - ``begun``: vectors of which earlier calls have
-          written other parts.
+        - ``operands``: what it reads.
+        - ``begun``: vectors whose other parts earlier calls have written.
         """
         place = {value: i for i, value in enumerate(call.inputs)}
         pairs = []

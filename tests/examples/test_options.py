@@ -240,7 +240,7 @@ def test_a_package_that_is_missing(error_of, monkeypatch, example, package, extr
 
 
 def test_choices_are_those_that_the_examples_have(monkeypatch):
-    """They stand before the imports, and what they name behind."""
+    """Options come before the imports, and what they name comes after."""
     monkeypatch.syspath_prepend(EXAMPLES)
     import learning_rate_finder as finder
     import low_precision
