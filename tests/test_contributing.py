@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -18,10 +20,12 @@ BLOCKS = re.findall(r"^   ```python\n(.*?)^   ```$", PAGE, re.MULTILINE | re.DOT
 @pytest.fixture(scope="module")
 def skeleton():
     """The names that the page's blocks define."""
-    namespace = {"__name__": "tests.skeleton"}
+    # Annotations are looked up in the module of what they annotate.
+    module = sys.modules["tests.skeleton"] = types.ModuleType("tests.skeleton")
     for block in BLOCKS:
-        exec(re.sub(r"^   ", "", block, flags=re.MULTILINE), namespace)
-    return namespace
+        exec(re.sub(r"^   ", "", block, flags=re.MULTILINE), vars(module))
+    yield vars(module)
+    del sys.modules["tests.skeleton"]
 
 
 # The functions of the harness that need a row and nothing else.

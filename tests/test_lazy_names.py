@@ -73,6 +73,20 @@ print(len(traced.eqns), len(traced.consts))
     assert fresh(code) == ["0", "0"]
 
 
+def test_lists_that_files_fill_are_whole_whatever_is_loaded():
+    code = """
+from optifunc import _transformation
+from optifunc._public import load_all
+from optifunc.optim._signatures import nearest_class
+
+keys = "lr lr_decay eps weight_decay initial_accumulator_value maximize".split()
+before = set(_transformation._DECLARED)
+load_all("optifunc")
+print(nearest_class(keys), *_transformation._DECLARED - before)
+"""
+    assert fresh(code) == ["Adagrad"]
+
+
 def test_pickles_load_in_a_process_that_has_imported_nothing():
     code = """
 import pickle, subprocess, sys

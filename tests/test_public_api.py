@@ -1,6 +1,7 @@
 """What holds of every public name: documented, typed and, if torch has it, torch's."""
 
 import inspect
+import pydoc
 import re
 from pathlib import Path
 from typing import Annotated, get_origin
@@ -146,6 +147,30 @@ def test_public_callables_are_typed(name):
     untyped = [p.name for p in signature.parameters.values() if p.annotation is p.empty]
     assert not untyped
     assert inspect.isclass(value) or signature.return_annotation is not signature.empty
+
+
+@pytest.mark.cheap
+@pytest.mark.parametrize("name", CALLABLES)
+def test_help_shows_annotations_as_they_are_written(name):
+    """Names such as `Hyperparameter`, and not the unions that they stand for."""
+    for parameter in inspect.signature(CALLABLES[name]).parameters.values():
+        # `NamedTuple` keeps them in an object of its own.
+        found = getattr(parameter.annotation, "__forward_arg__", parameter.annotation)
+        assert isinstance(found, str)
+        # A line of a terminal holds it with its name, and in 80 columns.
+        assert len(f"    {parameter.name}: {found},") <= 80
+
+
+def test_help_is_readable_in_a_terminal():
+    expected = {
+        of.adam: "adam(lr: Hyperparameter = 0.001, betas: tuple[Hyperparameter, ",
+        of.optim.AdamW: "AdamW(params: Any, lr: Any = 0.001, betas: tuple[Any, Any] = ",
+        of.scale: "scale(factor: Value) -> None",
+    }
+    for value, head in expected.items():
+        text = pydoc.plain(pydoc.render_doc(value))
+        # Python 3.14 leaves the quotation marks out.
+        assert head in text.replace("'", "")
 
 
 @pytest.mark.cheap
