@@ -12,15 +12,27 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import on_whole_leaves, zeros_like
-from .._state import Keeps, NonNegative, PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, zeros_like
+from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
-from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
+from ..linalg._kronecker import (
+    apply_alike,
+    gram,
+    multiply_axes,
+    transpose_each,
+    whole_each,
+)
 from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
-from ._factors import block_slices, joined_blocks, merged_shape, scaled_identity
+from ._factors import (
+    block_slices,
+    first_axis,
+    joined_blocks,
+    merged_shape,
+    scaled_identity,
+)
 from ._factory import factory
 from ._options import check_option
 
@@ -52,9 +64,9 @@ class ScaleByShampooState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq: Annotated[NonNegative | None, Keeps("betas", 1)]
-    factor_matrices: PerParameter
-    inv_factor_matrices: PerParameter | None
-    factor_matrices_eigenvectors: PerParameter | None = None
+    factor_matrices: PerAxis
+    inv_factor_matrices: PerAxis | None
+    factor_matrices_eigenvectors: PerAxis | None = None
     corrected_eigenvalues: NonNegative | None = None
 
 
@@ -176,8 +188,12 @@ class scale_by_shampoo(GradientTransformation):
         def factors(scale: float) -> PyTree:
             def of_leaf(leaf: Any) -> Blocks:
                 shape = self._shape(jnp.shape(leaf))
+                own = [first_axis(jnp.shape(leaf), shape, i) for i in range(len(shape))]
                 return [
-                    [scaled_identity(x.stop - x.start, leaf, scale) for x in block]
+                    [
+                        scaled_identity(x.stop - x.start, leaf, scale, axis)
+                        for x, axis in zip(block, own, strict=True)
+                    ]
                     for block in block_slices(shape, self.max_preconditioner_dim)
                 ]
 
@@ -194,7 +210,9 @@ class scale_by_shampoo(GradientTransformation):
             corrected_eigenvalues=zeros_like(params) if corrects else None,
         )
 
-    @on_whole_leaves
+    @on_whole_leaves(
+        "factor_matrices", "inv_factor_matrices", "factor_matrices_eigenvectors"
+    )
     def update(
         self,
         updates: PyTree,
@@ -284,7 +302,10 @@ class scale_by_shampoo(GradientTransformation):
         dtype = compute_dtype(leaf.dtype)
         weight, kept = (lax.convert_element_type(x, dtype) for x in scalars[:2])
         return [
-            [kept * old + weight * gram(block, i) for i, old in enumerate(own)]
+            [
+                kept * old + weight * laid_like(gram(block, i), old)
+                for i, old in enumerate(own)
+            ]
             for block, own in zip(self._blocks(leaf), blocks, strict=True)
         ]
 
@@ -316,7 +337,10 @@ class scale_by_shampoo(GradientTransformation):
                 results = apply_alike(rule, [(flat[i][1],) for i in numbers])
                 found |= dict(zip(numbers, results, strict=True))
             rest = (found[i][0] for i in range(len(flat)))
-            return [[[next(rest) for _ in b] for b in blocks] for blocks in factors]
+            return [
+                [[laid_like(next(rest), old) for old in block] for block in blocks]
+                for blocks in inverses
+            ]
 
         renewed: list[Blocks] = lax.cond(is_due, computed, lambda: inverses)
         return renewed
@@ -337,7 +361,7 @@ class scale_by_shampoo(GradientTransformation):
 
     def _preconditioned(self, mean: Array, inverses: Blocks) -> list[Array]:
         """A leaf's blocks, each axis multiplied by its inverse root."""
-        return list(map(multiply_axes, self._blocks(mean), inverses))
+        return list(map(multiply_axes, self._blocks(mean), map(whole_each, inverses)))
 
     def _corrected(
         self,
@@ -350,7 +374,7 @@ class scale_by_shampoo(GradientTransformation):
         """A leaf's blocks, divided in their eigenbases, and the mean squares there."""
         directions, squares = [], []
         leaves = (self._blocks(x) for x in (grad, mean, eigenvalues))
-        for x, m, e, basis in zip(*leaves, bases, strict=True):
+        for x, m, e, basis in zip(*leaves, map(whole_each, bases), strict=True):
             weight, kept, correction, eps = (
                 lax.convert_element_type(y, x.dtype) for y in (*scalars, self.eps)
             )

@@ -1,5 +1,6 @@
 """SOAP."""
 
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -18,8 +19,8 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
-from .._placement import on_whole_leaves, zeros_like
-from .._state import Keeps, NonNegative, PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, zeros_like
+from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
@@ -28,11 +29,12 @@ from ..linalg._kronecker import (
     multiply_axes,
     rows_of,
     transpose_each,
+    whole_each,
 )
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
-from ._factors import flat, merged_shape, scaled_identity, unflat
+from ._factors import first_axis, flat, merged_shape, scaled_identity, unflat
 from ._factory import factory
 
 Factors = list[Array | None]
@@ -56,8 +58,8 @@ class StepBySoapState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
-    GG: PerParameter
-    Q: PerParameter
+    GG: PerAxis
+    Q: PerAxis
 
 
 class _Leaf(NamedTuple):
@@ -168,9 +170,10 @@ class step_by_soap(GradientTransformation):
         def factors(scale: float) -> PyTree:
             def of_leaf(leaf: Any) -> Factors:
                 shape = self._shape(jnp.shape(leaf))
-                pairs = zip(shape, self._axes(shape), strict=True)
+                own = partial(first_axis, jnp.shape(leaf), shape)
                 return [
-                    scaled_identity(n, leaf, scale) if x else None for n, x in pairs
+                    scaled_identity(shape[i], leaf, scale, own(i)) if x else None
+                    for i, x in enumerate(self._axes(shape))
                 ]
 
             return jax.tree.map(of_leaf, params)
@@ -183,7 +186,7 @@ class step_by_soap(GradientTransformation):
             Q=factors(1.0),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves("GG", "Q")
     def update(
         self,
         updates: PyTree,
@@ -236,7 +239,8 @@ class step_by_soap(GradientTransformation):
         """The leaves after the first gradients, from which the bases come."""
         averages = [self._averaged(g, x) for g, x in zip(grads, leaves, strict=True)]
         found = apply_alike(_eigenvectors, rows_of(flat(averages)))
-        vectors = unflat([None if x is None else x[0] for x in found], averages)
+        bases = flat([leaf.Q for leaf in leaves])
+        vectors = unflat([*map(_laid, found, bases)], averages)
         rows = zip(leaves, averages, vectors, strict=True)
         return [leaf._replace(GG=gg, Q=q) for leaf, gg, q in rows]
 
@@ -247,7 +251,7 @@ class step_by_soap(GradientTransformation):
             if old is None:
                 return None
             weight = lax.convert_element_type(1 - beta, old.dtype)
-            return first_moment(old, gram(grad, axis), weight)
+            return first_moment(old, laid_like(gram(grad, axis), old), weight)
 
         return [averaged(axis, old) for axis, old in enumerate(leaf.GG)]
 
@@ -266,10 +270,11 @@ class step_by_soap(GradientTransformation):
                 lax.convert_element_type(x, grad.dtype)
                 for x in (1 - beta1, 1 - beta2, self.eps, scale)
             )
-            rotated = multiply_axes(grad, leaf.Q)
+            bases = whole_each(leaf.Q)
+            rotated = multiply_axes(grad, bases)
             m = first_moment(leaf.exp_avg, rotated, weight1)
             v = second_moment(leaf.exp_avg_sq, rotated, weight2)
-            direction = multiply_axes(m / (sqrt(v) + eps), transpose_each(leaf.Q))
+            direction = multiply_axes(m / (sqrt(v) + eps), transpose_each(bases))
             if self.normalize_grads:
                 mean = jnp.sum(direction * direction) / max(direction.size, 1)
                 direction /= 1e-30 + sqrt(mean)
@@ -290,12 +295,19 @@ def _renewed(leaves: list[_Leaf]) -> list[_Leaf]:
 
 def _in_new_basis(leaf: _Leaf, results: list[Any]) -> _Leaf:
     new = [None if x is None else x[0] for x in results]
+    old = transpose_each(whole_each(leaf.Q))
     v = leaf.exp_avg_sq
     for axis, result in enumerate(results):
         if result is not None:
             v = jnp.take(v, result[1], axis=axis)
-    m = multiply_axes(multiply_axes(leaf.exp_avg, transpose_each(leaf.Q)), new)
-    return leaf._replace(exp_avg=m, exp_avg_sq=v, Q=new)
+    m = multiply_axes(multiply_axes(leaf.exp_avg, old), new)
+    bases = [*map(_laid, results, leaf.Q)]
+    return leaf._replace(exp_avg=m, exp_avg_sq=v, Q=bases)
+
+
+def _laid(found: Any, old: Array | None) -> Array | None:
+    """A new basis, which lies as the old one does; None if there is none."""
+    return None if old is None else laid_like(found[0], old)
 
 
 @factory

@@ -12,7 +12,7 @@ from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import first_moment, increment, one_minus_power
 from .._placement import wide_zeros_like, zeros_like
-from .._state import Keeps, PerParameter, Shared
+from .._state import Keeps, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
@@ -50,8 +50,8 @@ class StepBySplusState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     ema: PerParameter
-    sides: PerParameter
-    q_sides: PerParameter
+    sides: PerAxis
+    q_sides: PerAxis
 
 
 @leafwise(outputs=2)
@@ -129,8 +129,8 @@ class step_by_splus(GradientTransformation):
                 if len(shape) != 2 or 0 in shape:
                     return []
                 return [
-                    scaled_identity(n, leaf, scale) if n <= self.max_dim else None
-                    for n in shape
+                    scaled_identity(n, leaf, scale, i) if n <= self.max_dim else None
+                    for i, n in enumerate(shape)
                 ]
 
             return jax.tree.map(of_leaf, params)
