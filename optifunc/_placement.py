@@ -206,6 +206,15 @@ def is_partly_manual() -> bool:
     return bool(jax.sharding.get_abstract_mesh().manual_axes)
 
 
+def cut_alike(leaf: Array, axis: int, size: int) -> Array:
+    """A vector of ``size`` numbers that XLA shards as it shards an axis of ``leaf``."""
+    vector = leaf.sum([i for i in range(leaf.ndim) if i != axis])
+    # Each part of one is as long as some parts of the other.
+    count = math.gcd(len(vector), size)
+    parts = vector.reshape(count, -1).sum(1)
+    return jnp.broadcast_to(parts[:, None], (count, size // count)).reshape(size)
+
+
 def scalars_like(tree: PyTree) -> PyTree:
     """A 0 for each leaf, in the widest float that JAX is set to, where it lies."""
 

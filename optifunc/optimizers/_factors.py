@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from .._numerics import Scalar
 from .._placement import (
+    cut_alike,
     is_partly_manual,
     known_sharding,
     names_in,
@@ -113,9 +114,9 @@ def laid_beside(factor: Array, leaf: Any, axis: int | None) -> Array:
         return factor
     # Along automatic axes: XLA shards a sum as it shards the two vectors.
     size, others = len(factor), [i for i in range(leaf.ndim) if i != axis]
-    example = _cut_alike(leaf, axis, size)
+    example = cut_alike(leaf, axis, size)
     if factor.ndim > 1:
-        columns = (_cut_alike(leaf, i, size) for i in others if leaf.shape[i] > 1)
+        columns = (cut_alike(leaf, i, size) for i in others if leaf.shape[i] > 1)
         example = sum((x[None, :] for x in columns), example[:, None])
         example = jnp.broadcast_to(example, factor.shape)
     return sharded_alike(factor, example)
@@ -135,15 +136,6 @@ def _factor_spec(
     columns = next((x for x in entries if x is not None and fits(x)), None)
     spec = [rows if fits(rows) else None, columns][: factor.ndim]
     return spelled(PartitionSpec(*spec), sharding.mesh)
-
-
-def _cut_alike(leaf: Array, axis: int, size: int) -> Array:
-    """A vector of ``size`` numbers that XLA shards as it shards an axis of ``leaf``."""
-    vector = leaf.sum([i for i in range(leaf.ndim) if i != axis])
-    # Each part of one is as long as some parts of the other.
-    count = math.gcd(len(vector), size)
-    parts = vector.reshape(count, -1).sum(1)
-    return jnp.broadcast_to(parts[:, None], (count, size // count)).reshape(size)
 
 
 def flat(lists: list[list[Any]]) -> list[Any]:
