@@ -410,12 +410,9 @@ def whole(array: Array, axes: int | None = None) -> Array:
 def stacked_alike(arrays: Sequence[Array]) -> Array:
     """Arrays of one shape with a new first axis.
 
-    Those that are sharded along explicit axes in different ways are gathered first.
+    All are sharded along explicit axes as the first one is.
     """
-    kinds: Any = [jax.typeof(array).sharding for array in arrays]
-    if any(kind != kinds[0] for kind in kinds):
-        arrays = [whole(array) for array in arrays]
-    return jnp.stack(arrays)
+    return jnp.stack([laid_like(array, arrays[0]) for array in arrays])
 
 
 def laid_like(array: Array, reference: Array) -> Array:
@@ -441,8 +438,8 @@ def on_whole_leaves(*kept: str) -> Callable[..., Any]:
     """For a method ``update``: it sees arrays gathered along explicit axes of the mesh.
 
     Its results are sharded as the updates and the state that came in. For rules that
-    mix the elements of an axis throughout. The fields ``kept`` of the state it sees as
-    they lie.
+    mix the elements of an axis throughout. The fields ``kept`` of the state, and the
+    parameters if ``"params"`` is among them, it sees as they lie.
     """
 
     def decorate(update: Callable[..., Any]) -> Callable[..., Any]:
@@ -457,9 +454,12 @@ def on_whole_leaves(*kept: str) -> Callable[..., Any]:
             given = updates, state, params, extra
             gathered = jax.tree.map(_whole_array, given, is_leaf=is_sparse)
             seen, seen_state, seen_params, others = gathered
-            if kept:
-                as_is = {name: getattr(state, name) for name in kept}
+            fields = {name for name in kept if name != "params"}
+            if fields:
+                as_is = {name: getattr(state, name) for name in fields}
                 seen_state = seen_state._replace(**as_is)
+            if "params" in kept:
+                seen_params = params
             results = update(self, seen, seen_state, seen_params, **others)
             laid: tuple[PyTree, PyTree] = jax.tree.map(
                 laid_like, results, (updates, state), is_leaf=is_sparse

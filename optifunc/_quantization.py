@@ -280,8 +280,8 @@ def _cut_beside(x: Array, codec: Codec) -> _Cut | None:
     codes = count * codec.block_size // 2 if codec.bits == 4 else length
 
     def parts(*entries: Any) -> int:
-        sizes = (sharding.mesh.shape[name] for name in names_in(PartitionSpec(*entries)))
-        return math.prod(sizes)
+        names = names_in(PartitionSpec(*entries))
+        return math.prod(sharding.mesh.shape[name] for name in names)
 
     if not _runs_over_all_axes(x.shape, codec):
         *rows, last = entries

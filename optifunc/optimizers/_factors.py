@@ -105,11 +105,13 @@ def laid_beside(factor: Array, leaf: Any, axis: int | None) -> Array:
     sharding = known_sharding(leaf)
     if sharding is not None and any(sharding.spec):
         mesh, spec = sharding.mesh, _factor_spec(factor, leaf, axis, sharding)
+        laid: Array
         if isinstance(factor, jax.core.Tracer) or isinstance(leaf, jax.core.Tracer):
-            laid: Array = jax.sharding.reshard(factor, NamedSharding(mesh, spec))
+            laid = jax.sharding.reshard(factor, NamedSharding(mesh, spec))
             return laid
         kind = sharding.memory_kind
-        return jax.device_put(factor, NamedSharding(mesh, spec, memory_kind=kind))
+        laid = jax.device_put(factor, NamedSharding(mesh, spec, memory_kind=kind))
+        return laid
     if not isinstance(leaf, jax.core.Tracer) or is_partly_manual():
         return factor
     # Along automatic axes: XLA shards a sum as it shards the two vectors.
@@ -130,7 +132,7 @@ def _factor_spec(
 
     def fits(entry: Any) -> bool:
         names = names_in(PartitionSpec(entry))
-        parts = math.prod(sharding.mesh.shape[name] for name in names)
+        parts: int = math.prod(sharding.mesh.shape[name] for name in names)
         return len(factor) % parts == 0
 
     columns = next((x for x in entries if x is not None and fits(x)), None)

@@ -11,7 +11,7 @@ from .._checks import check_choice, check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import laid_like, on_whole_leaves, zeros_like
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
 from .._state import PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, compute_dtype, flatten_like
@@ -218,7 +218,7 @@ class scale_by_kron(GradientTransformation):
             Q=jax.tree.map(factors, params),
         )
 
-    @on_whole_leaves("Q")
+    @on_whole_leaves("momentum_buffer", "Q", "params")
     def update(
         self,
         updates: PyTree,
@@ -244,7 +244,7 @@ class scale_by_kron(GradientTransformation):
 
         def seen(leaf: Array) -> Array:
             dtype = compute_dtype(leaf.dtype)
-            return leaf.astype(dtype).reshape(self._shape(leaf.shape))
+            return whole(leaf).astype(dtype).reshape(self._shape(leaf.shape))
 
         averages = [seen(x) for x in averages]
         grads = averages
@@ -393,7 +393,9 @@ def kron(
 
     Each number but the counts may be an array or a schedule.
 
-    **State:** `ScaleByKronState`. Each factor is whole on each device.
+    **State:** `ScaleByKronState`. On a mesh the factors are cut as their parameter is,
+    rows along the factor's own axis and columns along another, as far as their sizes
+    allow, and gathered where they are used.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

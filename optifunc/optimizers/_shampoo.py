@@ -12,7 +12,7 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import laid_like, on_whole_leaves, zeros_like
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
 from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
@@ -210,9 +210,7 @@ class scale_by_shampoo(GradientTransformation):
             corrected_eigenvalues=zeros_like(params) if corrects else None,
         )
 
-    @on_whole_leaves(
-        "factor_matrices", "inv_factor_matrices", "factor_matrices_eigenvectors"
-    )
+    @on_whole_leaves(*ScaleByShampooState._fields, "params")
     def update(
         self,
         updates: PyTree,
@@ -348,7 +346,7 @@ class scale_by_shampoo(GradientTransformation):
     def _blocks(self, leaf: Array) -> list[Array]:
         """A leaf cut into its blocks."""
         shape = self._shape(leaf.shape)
-        tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
+        tensor = whole(leaf).astype(compute_dtype(leaf.dtype)).reshape(shape)
         return [tensor[x] for x in block_slices(shape, self.max_preconditioner_dim)]
 
     def _whole(self, blocks: list[Array], like: Array) -> Array:
@@ -476,8 +474,9 @@ def shampoo(
     Each number but the counts may be an array or a schedule.
 
     **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. The factors are whole on each device; on a mesh with explicit
-    axes so must be the leaves (`jax.sharding.reshard` first).
+    decomposition does. On a mesh the factors are cut as their parameter is, rows along
+    the factor's own axis and columns along another, as far as their sizes allow, and
+    gathered where they are used.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

@@ -19,7 +19,7 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
-from .._placement import laid_like, on_whole_leaves, zeros_like
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
 from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
@@ -186,7 +186,7 @@ class step_by_soap(GradientTransformation):
             Q=factors(1.0),
         )
 
-    @on_whole_leaves("GG", "Q")
+    @on_whole_leaves("exp_avg", "exp_avg_sq", "GG", "Q", "params")
     def update(
         self,
         updates: PyTree,
@@ -205,7 +205,7 @@ class step_by_soap(GradientTransformation):
             dtype = compute_dtype(grad.dtype)
             shape = self._shape(grad.shape)
             grads.append(grad.astype(dtype).reshape(shape))
-            m, v = (x.astype(dtype).reshape(shape) for x in row[:2])
+            m, v = (_reshaped(x.astype(dtype), shape) for x in row[:2])
             leaves.append(_Leaf(m, v, *row[2:]))
         step = increment(state.step)
         # The first gradients alone would say too little of the basis to use it.
@@ -272,9 +272,11 @@ class step_by_soap(GradientTransformation):
             )
             bases = whole_each(leaf.Q)
             rotated = multiply_axes(grad, bases)
-            m = first_moment(leaf.exp_avg, rotated, weight1)
-            v = second_moment(leaf.exp_avg_sq, rotated, weight2)
-            direction = multiply_axes(m / (sqrt(v) + eps), transpose_each(bases))
+            m, v = leaf[:2]
+            m = first_moment(m, laid_like(rotated, m), weight1)
+            v = second_moment(v, laid_like(rotated, v), weight2)
+            quotient = whole(m / (sqrt(v) + eps))
+            direction = multiply_axes(quotient, transpose_each(bases))
             if self.normalize_grads:
                 mean = jnp.sum(direction * direction) / max(direction.size, 1)
                 direction /= 1e-30 + sqrt(mean)
@@ -296,13 +298,21 @@ def _renewed(leaves: list[_Leaf]) -> list[_Leaf]:
 def _in_new_basis(leaf: _Leaf, results: list[Any]) -> _Leaf:
     new = [None if x is None else x[0] for x in results]
     old = transpose_each(whole_each(leaf.Q))
-    v = leaf.exp_avg_sq
+    v = whole(leaf.exp_avg_sq)
     for axis, result in enumerate(results):
         if result is not None:
             v = jnp.take(v, result[1], axis=axis)
-    m = multiply_axes(multiply_axes(leaf.exp_avg, old), new)
-    bases = [*map(_laid, results, leaf.Q)]
-    return leaf._replace(exp_avg=m, exp_avg_sq=v, Q=bases)
+    m = multiply_axes(multiply_axes(whole(leaf.exp_avg), old), new)
+    return leaf._replace(
+        exp_avg=laid_like(m, leaf.exp_avg),
+        exp_avg_sq=laid_like(v, leaf.exp_avg_sq),
+        Q=[*map(_laid, results, leaf.Q)],
+    )
+
+
+def _reshaped(leaf: Array, shape: tuple[int, ...]) -> Array:
+    """A leaf in another shape, for which it is gathered."""
+    return leaf if leaf.shape == shape else whole(leaf).reshape(shape)
 
 
 def _laid(found: Any, old: Array | None) -> Array | None:
@@ -374,9 +384,9 @@ def soap(
     Each number but the counts may be an array or a schedule.
 
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
-    Under `jax.vmap` every step costs what one with a decomposition does. Gradients that
-    are sharded are gathered for the factors, and those are whole on each device; on a
-    mesh with explicit axes so must be the leaves (`jax.sharding.reshard` first).
+    Under `jax.vmap` every step costs what one with a decomposition does. On a mesh the
+    factors are cut as their parameter is, rows along the factor's own axis and columns
+    along another, as far as their sizes allow, and gathered where they are used.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

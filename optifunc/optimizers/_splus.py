@@ -11,7 +11,13 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import first_moment, increment, one_minus_power
-from .._placement import wide_zeros_like, zeros_like
+from .._placement import (
+    laid_like,
+    on_whole_leaves,
+    whole,
+    wide_zeros_like,
+    zeros_like,
+)
 from .._state import Keeps, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
@@ -21,6 +27,7 @@ from ..linalg._kronecker import (
     multiply_axes,
     rows_of,
     transpose_each,
+    whole_each,
 )
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -152,6 +159,7 @@ class step_by_splus(GradientTransformation):
         )
         return averaged
 
+    @on_whole_leaves(*StepBySplusState._fields, "params")
     def update(
         self,
         updates: PyTree,
@@ -209,12 +217,15 @@ class step_by_splus(GradientTransformation):
             return (vectors,)
 
         found = apply_alike(eigenvectors, rows_of(flat(sides)))
-        return unflat([None if x is None else x[0] for x in found], sides)
+        rows = zip(found, flat(sides), strict=True)
+        laid = [None if x is None else laid_like(x[0], old) for x, old in rows]
+        return unflat(laid, sides)
 
 
 def _in_basis(average: Array, basis: Sides) -> Array:
     """The signs of an average in a basis, back in that of the parameter."""
-    wide = average.astype(compute_dtype(average.dtype))
+    wide = whole(average).astype(compute_dtype(average.dtype))
+    basis = whole_each(basis)
     signs = jnp.sign(multiply_axes(wide, basis))
     return multiply_axes(signs, transpose_each(basis)).astype(average.dtype)
 
@@ -225,7 +236,7 @@ def _averaged_sides(grad: Array, sides: Sides, weight: Any) -> Sides:
     def averaged(axis: int, old: Array | None) -> Array | None:
         if old is None:
             return None
-        newest = gram(grad.astype(old.dtype), axis)
+        newest = laid_like(gram(grad.astype(old.dtype), axis), old)
         return first_moment(old, newest, lax.convert_element_type(weight, old.dtype))
 
     return [averaged(axis, old) for axis, old in enumerate(sides)]
@@ -284,7 +295,7 @@ def splus(
     Each number but the counts may be an array or a schedule.
 
     **State:** `StepBySplusState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. Factors are whole on each device, as those of `soap`.
+    decomposition does. On a mesh the factors are cut as those of `soap`.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

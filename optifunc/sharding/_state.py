@@ -17,8 +17,9 @@ def abstract_state(tx: GradientTransformation, params: PyTree) -> PyTree:
         state = checkpointer.restore(path, shapes)
 
     What goes with a parameter is sharded as it is, along the axes that it has of it
-    (a mean over the rows of a matrix along its columns); the factors of matrix
-    optimizers, counters and other things that parameters share are replicated.
+    (a mean over the rows of a matrix along its columns); the square factors of matrix
+    optimizers are cut as finely, as far as their sizes allow. Counters and other things
+    that parameters share are replicated.
 
     **Arguments:**
 
