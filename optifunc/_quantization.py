@@ -286,7 +286,8 @@ def _cut_beside(x: Array, codec: Codec) -> _Cut | None:
     if not _runs_over_all_axes(x.shape, codec):
         *rows, last = entries
         own = last if codes % parts(last) == 0 else None
-        fitting = last if own == last and count % parts(last) == 0 else None
+        fits = length % (parts(last) * codec.block_size) == 0
+        fitting = last if fits else None
         specs = [(*rows, fitting), (*rows, own), (*rows, fitting)]
     else:
         first, *others = entries
