@@ -410,9 +410,12 @@ def whole(array: Array, axes: int | None = None) -> Array:
 def stacked_alike(arrays: Sequence[Array]) -> Array:
     """Arrays of one shape with a new first axis.
 
-    All are sharded along explicit axes as the first one is.
+    Those that are sharded along explicit axes in different ways are gathered first.
     """
-    return jnp.stack([laid_like(array, arrays[0]) for array in arrays])
+    kinds: Any = [jax.typeof(array).sharding for array in arrays]
+    if any(kind != kinds[0] for kind in kinds):
+        arrays = [whole(array) for array in arrays]
+    return jnp.stack(arrays)
 
 
 def laid_like(array: Array, reference: Array) -> Array:

@@ -43,8 +43,7 @@ def in_parts(
     """``function(*stacks)``, whose arrays all have a first axis that counts matrices.
 
     Within `spread_over`, each device computes it for matrices of its own: they travel
-    to it once, and the results travel back once, a result of the shape of a stack to
-    where that was.
+    to it once, and the results travel back once.
     """
     devices = _devices.get()
     if devices is None:
@@ -58,13 +57,8 @@ def in_parts(
         copies = jnp.broadcast_to(stack[:1], (missing, *stack.shape[1:]))
         return laid_along(jnp.concatenate([stack, copies]), mesh, PartitionSpec(axis))
 
-    specs: dict[Any, PartitionSpec] = {
-        stack.shape[1:]: jax.typeof(stack).sharding.spec for stack in stacks
-    }
-
-    def back(stack: Any) -> Array:
-        spec = specs.get(stack.shape[1:]) or PartitionSpec()
-        return laid_along(stack, mesh, PartitionSpec(None, *spec[1:]))[:count]
+    def gathered(stack: Any) -> Array:
+        return laid_along(stack, mesh, PartitionSpec())[:count]
 
     # Each device by itself: JAX has factorizations that know no sharded batches.
     on_each = jax.shard_map(
@@ -74,4 +68,4 @@ def in_parts(
         out_specs=PartitionSpec(axis),
         check_vma=False,
     )
-    return tuple(map(back, on_each(*map(own, stacks))))
+    return tuple(map(gathered, on_each(*map(own, stacks))))
