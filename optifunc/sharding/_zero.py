@@ -46,7 +46,8 @@ class zero(Wrapper):
         state = of.sharding.init(tx, params)
 
     Each array is cut along the longest of its axes that the number of devices divides;
-    one without such an axis stays whole. The numbers are those of ``inner``, up to the
+    one without such an axis stays whole. The factors of matrix optimizers are cut as
+    those of parameters that are cut so. The numbers are those of ``inner``, up to the
     order in which sums are taken: the whole arrays are what ``inner`` sees, so norms,
     factored means and the like are of all parts.
 

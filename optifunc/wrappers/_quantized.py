@@ -67,7 +67,9 @@ class quantized(Wrapper):
       torchao does (``False``).
 
     **State:** the inner transformation's, with a `QuantizedArray` in place of each
-    array that is quantized.
+    array that is quantized. Its codes are cut over a mesh as the parameter is. Where no
+    device has whole blocks, numbers are gathered while they are encoded, and codes
+    while they are decoded.
 
     **Raises:** `ValueError` for unknown ``bits`` or ``map``, for sizes below 1, and at
     `init` if `flatten` is inside. `flatten` refuses this transformation, too.
