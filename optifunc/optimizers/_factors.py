@@ -66,16 +66,24 @@ def joined_blocks(blocks: list[Array], shape: tuple[int, ...], largest: int) -> 
     return blocks[0]
 
 
-def scaled_identity(size: int, leaf: Any, scale: Scalar, axis: int | None) -> Array:
-    """A factor of an axis of ``leaf`` to begin with, in float32 at least.
+def scaled_identity(
+    size: int, leaf: Any, scale: Scalar, shape: tuple[int, ...], index: int
+) -> Array:
+    """A factor to begin with, in float32 at least, that lies as `laid_beside` says.
 
-    It is cut over the same axes of the mesh as the leaf is; see `laid_beside`.
+    **Arguments:**
+
+    - ``size``: its rows, and columns.
+    - ``leaf``: the leaf that it is of.
+    - ``scale``: what stands on its diagonal.
+    - ``shape``: the shape in which the leaf has factors.
+    - ``index``: of which axis of that shape this is the factor.
     """
     dtype = compute_dtype(jnp.result_type(leaf))
-    return laid_beside(scale * jnp.eye(size, dtype=dtype), leaf, axis)
+    return laid_beside(scale * jnp.eye(size, dtype=dtype), leaf, shape, index)
 
 
-def first_axis(
+def _first_axis(
     shape: tuple[int, ...], merged: tuple[int, ...], index: int
 ) -> int | None:
     """The first of the axes of ``shape`` that are one axis of ``merged``.
@@ -93,13 +101,14 @@ def first_axis(
     )
 
 
-def laid_beside(factor: Array, leaf: Any, axis: int | None) -> Array:
-    """A new factor, whose rows are cut as an axis of its leaf is.
+def laid_beside(factor: Array, leaf: Any, shape: tuple[int, ...], index: int) -> Array:
+    """A new factor, whose rows are cut as its axis of the leaf, or the first of those.
 
     The columns of a matrix are cut as the first other axis of the leaf that is cut. So
     each device holds as small a part of the factor as of the leaf, if the factor's size
     can be divided that far; otherwise the rows, the columns or both stay whole.
     """
+    axis = _first_axis(jnp.shape(leaf), shape, index)
     if axis is None:
         return factor
     sharding = known_sharding(leaf)

@@ -19,7 +19,7 @@ from ..linalg._kronecker import apply_alike, gram
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._averages import average_gradients
-from ._factors import first_axis, laid_beside, scaled_identity
+from ._factors import laid_beside, scaled_identity
 from ._factory import factory
 
 MEMORY_SAVE_MODES = (None, "one_diag", "smart_one_diag", "all_diag")
@@ -201,12 +201,11 @@ class scale_by_kron(GradientTransformation):
             rows = enumerate(zip(shape, self._are_triangular(shape), strict=True))
             found = []
             for i, (n, is_triangular) in rows:
-                own = first_axis(jnp.shape(leaf), shape, i)
                 if is_triangular:
-                    found.append(scaled_identity(n, leaf, scale, own))
+                    found.append(scaled_identity(n, leaf, scale, shape, i))
                 else:
                     vector = jnp.broadcast_to(scale, n)
-                    found.append(laid_beside(vector, leaf, own))
+                    found.append(laid_beside(vector, leaf, shape, i))
             return found
 
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))

@@ -26,13 +26,7 @@ from ..linalg._kronecker import (
 from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
-from ._factors import (
-    block_slices,
-    first_axis,
-    joined_blocks,
-    merged_shape,
-    scaled_identity,
-)
+from ._factors import block_slices, joined_blocks, merged_shape, scaled_identity
 from ._factory import factory
 from ._options import check_option
 
@@ -188,11 +182,10 @@ class scale_by_shampoo(GradientTransformation):
         def factors(scale: float) -> PyTree:
             def of_leaf(leaf: Any) -> Blocks:
                 shape = self._shape(jnp.shape(leaf))
-                own = [first_axis(jnp.shape(leaf), shape, i) for i in range(len(shape))]
                 return [
                     [
-                        scaled_identity(x.stop - x.start, leaf, scale, axis)
-                        for x, axis in zip(block, own, strict=True)
+                        scaled_identity(x.stop - x.start, leaf, scale, shape, i)
+                        for i, x in enumerate(block)
                     ]
                     for block in block_slices(shape, self.max_preconditioner_dim)
                 ]

@@ -1,6 +1,5 @@
 """SOAP."""
 
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -34,7 +33,7 @@ from ..linalg._kronecker import (
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._decay_inside import check_mask_fits, decaying, static_mask
-from ._factors import first_axis, flat, merged_shape, scaled_identity, unflat
+from ._factors import flat, merged_shape, scaled_identity, unflat
 from ._factory import factory
 
 Factors = list[Array | None]
@@ -170,9 +169,8 @@ class step_by_soap(GradientTransformation):
         def factors(scale: float) -> PyTree:
             def of_leaf(leaf: Any) -> Factors:
                 shape = self._shape(jnp.shape(leaf))
-                own = partial(first_axis, jnp.shape(leaf), shape)
                 return [
-                    scaled_identity(shape[i], leaf, scale, own(i)) if x else None
+                    scaled_identity(shape[i], leaf, scale, shape, i) if x else None
                     for i, x in enumerate(self._axes(shape))
                 ]
 

@@ -136,7 +136,9 @@ class step_by_splus(GradientTransformation):
                 if len(shape) != 2 or 0 in shape:
                     return []
                 return [
-                    scaled_identity(n, leaf, scale, i) if n <= self.max_dim else None
+                    scaled_identity(n, leaf, scale, shape, i)
+                    if n <= self.max_dim
+                    else None
                     for i, n in enumerate(shape)
                 ]
 
