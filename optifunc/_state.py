@@ -48,12 +48,13 @@ class Role(enum.Enum):
     PER_PARAMETER = "an array or a small tree of arrays for each parameter"
     NON_NEGATIVE = "per parameter, and never below 0"
     RESTARTING = "per parameter, and may start at its initial value in mid-run"
+    PER_AXIS = "for each parameter a list of arrays that go with its axes"
     CONCATENATED = "along the last axis all numbers of all parameters, leaf after leaf"
 
     @property
     def is_per_parameter(self) -> bool:
         """Whether the field has a part for each parameter."""
-        return self in (Role.PER_PARAMETER, Role.NON_NEGATIVE, Role.RESTARTING)
+        return self not in (Role.SHARED, Role.CONCATENATED)
 
 
 Shared: TypeAlias = Annotated[Array, Role.SHARED]
@@ -64,6 +65,8 @@ NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
 """`PerParameter`, and never below 0, such as a mean of squares."""
 Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
 """`PerParameter`, and may be reset to its initial value mid-run, such as a buffer."""
+PerAxis: TypeAlias = Annotated[PyTree, Role.PER_AXIS]
+"""`PerParameter`, but not sharded like the parameter, even if it has its shape."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
 """A field that holds all numbers of all parameters along its last axis."""
 

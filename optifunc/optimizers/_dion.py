@@ -129,7 +129,7 @@ class scale_by_dion(GradientTransformation):
             zeros_like(params), treedef.unflatten(map(factors, keys, leaves))
         )
 
-    @on_whole_leaves
+    @on_whole_leaves()
     def update(
         self,
         updates: PyTree,

@@ -109,7 +109,7 @@ class scale_by_galore(GradientTransformation):
             projection=projector.zero_projections(params),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves()
     def update(
         self,
         updates: PyTree,

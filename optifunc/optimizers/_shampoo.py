@@ -14,11 +14,17 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import on_whole_leaves, zeros_like
-from .._state import Keeps, NonNegative, PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
+from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
-from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
+from ..linalg._kronecker import (
+    apply_alike,
+    gram,
+    multiply_axes,
+    transpose_each,
+    whole_each,
+)
 from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -55,9 +61,9 @@ class ScaleByShampooState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq: Annotated[NonNegative | None, Keeps("betas", 1)]
-    factor_matrices: PerParameter
-    inv_factor_matrices: PerParameter | None
-    factor_matrices_eigenvectors: PerParameter | None = None
+    factor_matrices: PerAxis
+    inv_factor_matrices: PerAxis | None
+    factor_matrices_eigenvectors: PerAxis | None = None
     corrected_eigenvalues: NonNegative | None = None
 
 
@@ -180,7 +186,10 @@ class scale_by_shampoo(GradientTransformation):
             def of_leaf(leaf: Any) -> Blocks:
                 shape = self._shape(jnp.shape(leaf))
                 return [
-                    [scaled_identity(x.stop - x.start, leaf, scale) for x in block]
+                    [
+                        scaled_identity(x.stop - x.start, leaf, scale, shape, i)
+                        for i, x in enumerate(block)
+                    ]
                     for block in block_slices(shape, self.max_preconditioner_dim)
                 ]
 
@@ -197,7 +206,7 @@ class scale_by_shampoo(GradientTransformation):
             corrected_eigenvalues=zeros_like(params) if corrects else None,
         )
 
-    @on_whole_leaves
+    @on_whole_leaves(*ScaleByShampooState._fields, "params")
     def update(
         self,
         updates: PyTree,
@@ -287,7 +296,10 @@ class scale_by_shampoo(GradientTransformation):
         dtype = compute_dtype(leaf.dtype)
         weight, kept = (lax.convert_element_type(x, dtype) for x in scalars[:2])
         return [
-            [kept * old + weight * gram(block, i) for i, old in enumerate(own)]
+            [
+                kept * old + weight * laid_like(gram(block, i), old)
+                for i, old in enumerate(own)
+            ]
             for block, own in zip(self._blocks(leaf), blocks, strict=True)
         ]
 
@@ -319,7 +331,10 @@ class scale_by_shampoo(GradientTransformation):
                 results = apply_alike(rule, [(flat[i][1],) for i in numbers])
                 found |= dict(zip(numbers, results, strict=True))
             rest = (found[i][0] for i in range(len(flat)))
-            return [[[next(rest) for _ in b] for b in blocks] for blocks in factors]
+            return [
+                [[laid_like(next(rest), old) for old in block] for block in blocks]
+                for blocks in inverses
+            ]
 
         renewed: list[Blocks] = lax.cond(is_due, computed, lambda: inverses)
         return renewed
@@ -327,7 +342,7 @@ class scale_by_shampoo(GradientTransformation):
     def _blocks(self, leaf: Array) -> list[Array]:
         """A leaf divided into its blocks."""
         shape = self._shape(leaf.shape)
-        tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
+        tensor = whole(leaf).astype(compute_dtype(leaf.dtype)).reshape(shape)
         return [tensor[x] for x in block_slices(shape, self.max_preconditioner_dim)]
 
     def _whole(self, blocks: list[Array], like: Array) -> Array:
@@ -340,7 +355,7 @@ class scale_by_shampoo(GradientTransformation):
 
     def _preconditioned(self, mean: Array, inverses: Blocks) -> list[Array]:
         """A leaf's blocks, each axis multiplied by its inverse root."""
-        return list(map(multiply_axes, self._blocks(mean), inverses))
+        return list(map(multiply_axes, self._blocks(mean), map(whole_each, inverses)))
 
     def _corrected(
         self,
@@ -353,7 +368,7 @@ class scale_by_shampoo(GradientTransformation):
         """A leaf's blocks, divided in their eigenbases, and the mean squares there."""
         directions, squares = [], []
         leaves = (self._blocks(x) for x in (grad, mean, eigenvalues))
-        for x, m, e, basis in zip(*leaves, bases, strict=True):
+        for x, m, e, basis in zip(*leaves, map(whole_each, bases), strict=True):
             weight, kept, correction, eps = (
                 lax.convert_element_type(y, x.dtype) for y in (*scalars, self.eps)
             )
@@ -456,8 +471,9 @@ def shampoo(
     All numbers except the counts may be arrays or schedules.
 
     **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. The factors are whole on each device; on a mesh with explicit
-    axes so must be the leaves (`jax.sharding.reshard` first).
+    decomposition does. On a mesh the factors are cut as their parameter is, rows along
+    the factor's own axis and columns along another, as far as their sizes allow, and
+    gathered where they are used.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.
