@@ -387,7 +387,7 @@ def soap(
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
     Under `jax.vmap`, every step costs as much as one with a decomposition. On a mesh,
     the factors are sharded like their parameter, rows along the factor's own axis and
-    columns along another, as far as their sizes allow, and gathered where they are used.
+    columns along another, as far as their sizes allow, and gathered when used.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and
