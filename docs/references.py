@@ -8,7 +8,8 @@ from typing import Any
 
 import griffe
 
-PAGES = Path(__file__).parent / "api"
+DOCS = Path(__file__).parent
+PAGES = sorted([*(DOCS / "api").glob("*.md"), *(DOCS / "optimizers").glob("*.md")])
 HEADING = "**Arguments:**"
 # An entry of a list, with the lines that continue it.
 ENTRY = re.compile(r"^- .*(?:\n(?:  .*|(?=\n  )))*", re.MULTILINE)
@@ -55,7 +56,7 @@ def public_paths() -> dict[str, str]:
     """Short name -> path of what the API pages list, where that is unambiguous."""
     listed = [
         path
-        for page in sorted(PAGES.glob("*.md"))
+        for page in PAGES
         for path in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
     counts = Counter(path.rpartition(".")[2] for path in listed)
