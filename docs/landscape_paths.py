@@ -125,7 +125,7 @@ def find_path(name):
     ends = np.nan_to_num(last, nan=np.inf).mean(axis=1)
     best = int(np.argmin(np.where(inside, ends, np.inf)))
     facts = {
-        "lr": float(f"{rates[best]:.2g}"),
+        "lr": float(f"{rates[best]:.4g}"),
         "found": name not in AS_IT_IS,
         "height": float(f"{heights[best, -1]:.1e}"),
         "stays": bool(inside[best]),

@@ -157,7 +157,7 @@ def picture(name: str) -> str:
         return f"There is no picture for this optimizer: {path}."
     given = "".join(f", `{key}={value!r}`" for key, value in path["arguments"].items())
     rate = (
-        f"`lr={path['lr']:g}`, of 128 rates the one that ended lowest"
+        f"`lr={path['lr']:.2g}`, of 128 rates the one that ended lowest"
         if path["found"]
         else f"its default `lr={path['lr']:g}`"
     )
