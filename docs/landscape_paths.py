@@ -3,8 +3,8 @@
     python docs/landscape_paths.py
     python docs/landscape_paths.py --optimizers adam lion
 
-writes a picture for each to `docs/images/paths/`, and to `paths.json` what its page says
-of it, or for those in `WITHOUT` why there is none.
+writes a picture for each to `docs/images/paths/`, and to `paths.json` what its page
+says of it, or for those in `WITHOUT` why there is none. Needs the extra `examples`.
 """
 
 import argparse
@@ -34,12 +34,12 @@ STEPS = 500
 RATES = np.geomspace(1e-5, 10, 128, dtype=np.float32)
 
 WITHOUT = {
-    "apollo": "it projects the rows or columns of a matrix, and leaves two numbers, which "
-    "have nothing to project, to AdamW's rule",
-    "galore": "it projects the rows or columns of a matrix, and leaves two numbers, which "
-    "have nothing to project, to AdamW's rule",
-    "sophia_g": "it needs gradients with labels drawn from a model's predictions, and a "
-    "landscape has no labels",
+    name: "it projects the rows or columns of a matrix, and two numbers, which leave "
+    "nothing to project, have AdamW's rule"
+    for name in ("apollo", "galore")
+} | {
+    "sophia_g": "it needs gradients with labels drawn from a model's predictions, and "
+    "a landscape has no labels",
 }
 # The learning rate is not to be found: it is the default.
 AS_IT_IS = (
@@ -48,6 +48,11 @@ AS_IT_IS = (
 )
 # The point is a matrix of one row.
 MATRICES = ("muon", "normuon", "adamuon", "dion", "scion", "soap", "splus", "kron")
+# The path is that of the parameters to evaluate.
+EVALUATED = (
+    *("schedule_free_sgd", "schedule_free_adamw", "schedule_free_radam", "gpa_adamw"),
+    *("ranger", "splus"),
+)
 ARGUMENTS = {
     "sgd": {"momentum": 0.9},
     # An update is an iteration, with as many evaluations as its line search needs.
@@ -76,7 +81,7 @@ def build(name, lr):
 
 @functools.partial(jax.jit, static_argnums=0)
 def walks(name, rates):
-    """Where the optimizer is before each step, [rates, steps + 1, 2], and the heights."""
+    """Where the optimizer is, [rates, steps + 1, 2], and how high."""
 
     def height(point):
         x, y = point.ravel()
@@ -88,10 +93,8 @@ def walks(name, rates):
         def step(carry, _):
             point, state = carry
             value, grad = jax.value_and_grad(height)(point)
-            shown = of.eval_params(tx, state, point) if evaluates(name) else point
-            updates, state = tx.update(
-                grad, state, point, value=value, value_fn=height
-            )
+            shown = of.eval_params(tx, state, point) if name in EVALUATED else point
+            updates, state = tx.update(grad, state, point, value=value, value_fn=height)
             moved = of.apply_updates(point, updates)
             return (moved, state), (shown.ravel(), height(shown))
 
@@ -100,17 +103,6 @@ def walks(name, rates):
         return jax.lax.scan(step, (point, tx.init(point)), length=STEPS + 1)[1]
 
     return jax.vmap(walk)(rates)
-
-
-@functools.cache
-def evaluates(name):
-    """Whether the optimizer evaluates other parameters than those that it trains."""
-    tx, point = build(name, 0.1), jnp.zeros((1, 2))
-    try:
-        of.eval_params(tx, tx.init(point), point)
-    except ValueError:
-        return False
-    return True
 
 
 def find_path(name):
@@ -125,12 +117,12 @@ def find_path(name):
     ends = np.nan_to_num(last, nan=np.inf).mean(axis=1)
     best = int(np.argmin(np.where(inside, ends, np.inf)))
     facts = {
-        "lr": float(f"{rates[best]:.4g}"),
+        "lr": float(str(rates[best])),
         "found": name not in AS_IT_IS,
         "height": float(f"{heights[best, -1]:.1e}"),
         "stays": bool(inside[best]),
         "matrix": name in MATRICES,
-        "evaluated": evaluates(name),
+        "evaluated": name in EVALUATED,
         "arguments": ARGUMENTS.get(name, {}),
     }
     return points[best], facts
@@ -170,9 +162,11 @@ def contours():
 def axes():
     """Ticks with their numbers, and the names of the axes."""
     width, height = MARGIN + (RIGHT - LEFT) * UNIT, (TOP - BOTTOM) * UNIT
+    below = [(pixels((tick, BOTTOM)), tick) for tick in TICKS if tick < RIGHT]
+    beside = [(pixels((LEFT, tick)), tick) for tick in TICKS if tick > BOTTOM]
     texts = [
-        *((*pixels((tick, BOTTOM)) + (0, 20), tick) for tick in TICKS if tick < RIGHT),
-        *((*pixels((LEFT, tick)) + (-14, 5), tick) for tick in TICKS if tick > BOTTOM),
+        *((place[0], place[1] + 20, tick) for place, tick in below),
+        *((place[0] - 14, place[1] + 5, tick) for place, tick in beside),
         (round(width) - 8, round(height) + 20, "x"),
         (16, 14, "y"),
     ]
@@ -187,7 +181,8 @@ def picture(name, points):
     width, height = round(MARGIN + (RIGHT - LEFT) * UNIT), round((TOP - BOTTOM) * UNIT)
     map_ = f'x="{MARGIN}" y="0" width="{width - MARGIN}" height="{height}"'
     goal, start = pixels(VALLEY.minimum), pixels(VALLEY.start)
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="4"/>' for x, y in pixels(points[::50]))
+    places = pixels(points[::50])
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="4"/>' for x, y in places)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 26}" '
         f'font-family="sans-serif" font-size="16" text-anchor="middle">'

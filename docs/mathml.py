@@ -45,6 +45,9 @@ def element(latex: str) -> ElementTree.Element:
         tag = node.tag.removeprefix(f"{{{NAMESPACE}}}")
         if re.search(r"[\\{}&]", node.text or ""):
             raise ValueError(f"{node.text} is not known, in the formula {latex}")
+        if tag == "mo" and re.fullmatch(r"(?!mod)[a-zA-Z]{2,}", node.text or ""):
+            # The name of a function, with its argument right behind it.
+            node.attrib |= {"lspace": "0.167em", "rspace": "0"}
         if tag in PARTS and len(node) != PARTS[tag]:
             raise ValueError(f"a part of {tag} is missing in the formula {latex}")
     return found
@@ -97,9 +100,7 @@ def block(source: str) -> str:
             for part in (left, right)
         ]
         cells.append(case)
-        rows.append(
-            f"<mtr>{''.join(f'<mtd>{cell}</mtd>' for cell in cells)}</mtr>"
-        )
+        rows.append(f"<mtr>{''.join(f'<mtd>{cell}</mtd>' for cell in cells)}</mtr>")
     table = f'<mtable class="formulas">{"".join(rows)}</mtable>'
     math = f'<math xmlns="{NAMESPACE}" display="block">{table}</math>'
     return f'<div class="formulas">{math}</div>'

@@ -1,15 +1,16 @@
 """The pages of optimizers: what each of `docs/optimizers/` has in common is added here.
 
 A page has a title, the rule as a block ```math with remarks, and the names whose
-documentation stands on it. From `choosing.md` and `costs.md` come what the optimizer does,
-when to take it and what it costs; from `images/paths/` its picture; from the signature
-the meaning of the usual symbols. `api/optimizers.md` lists the pages, which makes tables
-there and the navigation.
+documentation stands on it. From `choosing.md` and `costs.md` come what the optimizer
+does, when to take it and what it costs; from `images/paths/` its picture; from the
+signature the meaning of the usual symbols. `api/optimizers.md` lists the pages, which
+makes tables there and the navigation.
 """
 
 import inspect
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,9 @@ CHOICE = re.compile(
     re.MULTILINE,
 )
 COST = re.compile(r"^\| `of\.(\w+)` \| ([\d.]+)(?: \([\d.-]+\))? \|", re.MULTILINE)
-OBJECT = re.compile(r"^::: optifunc\.(?P<path>[\w.]+)(?P<options>\n    options:)?$", re.M)
+OBJECT = re.compile(
+    r"^::: optifunc\.(?P<path>[\w.]+)(?P<options>\n    options:)?$", re.M
+)
 LINK = re.compile(r"\]\((?!https?://)(?P<page>[\w/.]*)(?P<anchor>#[^)]*)?\)")
 # Symbol -> the argument that it usually is.
 SYMBOLS = {
@@ -111,6 +114,11 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def unbroken(rows: Iterable[str]) -> str:
+    """A table whose names stay in one piece."""
+    return "\n".join(('<div class="names" markdown>\n', *rows, "\n</div>"))
+
+
 def facts(name: str) -> str:
     """Both names, the size of the state, the default rate and the time of a step."""
     choice = choices()[name]
@@ -122,7 +130,7 @@ def facts(name: str) -> str:
     if name in costs():
         cells["[time of a step over AdamW's](../costs.md)"] = costs()[name]
     rows = (cells, ["---"] * len(cells), cells.values())
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return unbroken(f"| {' | '.join(row)} |" for row in rows)
 
 
 def legend(name: str, formulas: str, remarks: str) -> str:
@@ -156,15 +164,11 @@ def picture(name: str) -> str:
     if isinstance(path, str):
         return f"There is no picture for this optimizer: {path}."
     given = "".join(f", `{key}={value!r}`" for key, value in path["arguments"].items())
-    rate = (
-        f"`lr={path['lr']:.2g}`, of 128 rates the one that ended lowest"
-        if path["found"]
-        else f"its default `lr={path['lr']:g}`"
-    )
+    rate = "the best of 128 rates" if path["found"] else "the default"
     text = (
-        f"500 updates from (−2, 2) with {rate}{given} and without weight decay; "  # noqa: RUF001
-        f"a dot for every 50. The last height is {path['height']:g}, that of the minimum "
-        "(the cross) 0."
+        f"500 updates from (−2, 2) with `lr={path['lr']:.2g}`, {rate}{given}, and no "  # noqa: RUF001
+        f"weight decay. A dot marks every 50th. The last height is {path['height']:g}; "
+        "at the minimum, the cross, it is 0."
     )
     if path["evaluated"]:
         text += " Shown is what [`eval_params`][optifunc.eval_params] returns."
@@ -200,8 +204,9 @@ def objects(page: str, stateful_ones: bool) -> str:
     blocks = re.split(r"\n(?=::: )", page[page.index("\n::: ") :])
     wanted = [
         OBJECT.sub(
-            lambda found: f"::: optifunc.{found['path']}\n    options:"
-            "\n      heading_level: 3",
+            lambda found: (
+                f"::: optifunc.{found['path']}\n    options:\n      heading_level: 3"
+            ),
             block.strip(),
         )
         for block in blocks
@@ -255,7 +260,7 @@ def table(names: list[str]) -> str:
             f"| [{title(name)}]({link}) | `of.{name}` | {f'`{path}`' if path else ''} "
             f"| {choices()[name].does} |"
         )
-    return "\n".join(rows)
+    return unbroken(rows)
 
 
 def index_page(markdown: str) -> str:

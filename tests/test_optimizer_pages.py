@@ -103,10 +103,9 @@ def test_the_picture_of_sgd_is_its_path():
         grad = np.array([2 * (x - 1) - 400 * x * (y - x**2), 200 * (y - x**2)])
         velocity = path["arguments"]["momentum"] * velocity + grad
         x, y = np.array([x, y]) - path["lr"] * velocity
-    # Recorded are four digits of the rate and two of the height.
-    assert (1 - x) ** 2 + 100 * (y - x**2) ** 2 == pytest.approx(
-        path["height"], rel=0.05
-    )
+    # Two digits of the height are recorded, 3.4e-4: half a unit of the last is 1.5 %.
+    height = (1 - x) ** 2 + 100 * (y - x**2) ** 2
+    assert height == pytest.approx(path["height"], rel=0.02)
 
 
 def test_a_formula_is_presentation_mathml(site):
@@ -129,7 +128,7 @@ def test_a_formula_is_presentation_mathml(site):
     ],
 )
 def test_what_is_not_understood_is_an_error(formula, site):
-    with pytest.raises(ValueError, match=re.escape(formula.partition("&= ")[2])):
+    with pytest.raises(ValueError, match=re.escape(formula.rpartition("&= ")[2])):
         site.mathml.block(formula)
 
 
