@@ -33,11 +33,13 @@ LEFT, RIGHT, BOTTOM, TOP = VALLEY.window
 STEPS = 500
 RATES = np.geomspace(1e-5, 10, 128, dtype=np.float32)
 
+PROJECTS = (
+    "it projects the rows or columns of a matrix, and two numbers, which leave nothing "
+    "to project, have AdamW's rule"
+)
 WITHOUT = {
-    name: "it projects the rows or columns of a matrix, and two numbers, which leave "
-    "nothing to project, have AdamW's rule"
-    for name in ("apollo", "galore")
-} | {
+    "apollo": PROJECTS,
+    "galore": PROJECTS,
     "sophia_g": "it needs gradients with labels drawn from a model's predictions, and "
     "a landscape has no labels",
 }

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mathml
-from references import ENTRY
+from references import ENTRY, listed_paths
 
 import optifunc as of
+from optifunc.optimizers._factory import FACTORIES
 
 DOCS = Path(__file__).parent
 INDEX = "api/optimizers.md"
 FOLDER = "optimizers"
+# Pages whose tables are lists of names.
+LINKED = ("cheat_sheet.md", "choosing.md", "costs.md", "names.md")
 FAMILY = re.compile(
     r"^## (?P<title>.+)\n(?P<text>(?:(?!## )(?!<!--).*\n)*)"
     r"<!-- optimizers: (?P<names>[\w\s]+) -->$",
@@ -232,7 +235,7 @@ def optimizer_page(name: str) -> str:
         "## The rule",
         f"```math{formulas}```",
         f"{legend(name, formulas, remarks)} {remarks.strip()}",
-        "## On Rosenbrock's valley",
+        "## In Rosenbrock's valley",
         picture(name),
         "## Functional API",
         objects(page, stateful_ones=False),
@@ -271,6 +274,23 @@ def index_page(markdown: str) -> str:
     return FAMILY.sub(replaced, markdown)
 
 
+def with_links(markdown: str) -> str:
+    """A page whose tables link public names, and optimizers to their pages."""
+
+    def linked(found: re.Match[str]) -> str:
+        path = found["path"]
+        if path in FACTORIES:
+            return f"[{found[0]}]({FOLDER}/{path}.md)"
+        return f"[{found[0]}][optifunc.{path}]" if path in listed else found[0]
+
+    listed = {path.removeprefix("optifunc.") for path in listed_paths()}
+    pattern = re.compile(r"(?<!\[)`of\.(?P<path>[\w.]+)`")
+    return "\n".join(
+        pattern.sub(linked, line) if line.startswith("|") else line
+        for line in markdown.split("\n")
+    )
+
+
 def on_config(config: Any) -> Any:
     """Blocks of formulas, and the navigation."""
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
@@ -291,11 +311,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return optimizer_page(uri.stem)
     if uri.as_posix() == INDEX:
         return index_page(markdown)
-    if uri.as_posix() in ("choosing.md", "costs.md"):
-        return re.sub(
-            r"^\| `of\.(\w+)` \|",
-            rf"| [`of.\1`]({FOLDER}/\1.md) |",
-            markdown,
-            flags=re.MULTILINE,
-        )
+    if uri.as_posix() in LINKED:
+        return with_links(markdown)
     return markdown

@@ -52,13 +52,18 @@ def _objects(module: griffe.Module) -> Any:
             yield member
 
 
-def public_paths() -> dict[str, str]:
-    """Short name -> path of what the API pages list, where that is unambiguous."""
-    listed = [
+def listed_paths() -> list[str]:
+    """What the API pages list, as they list it."""
+    return [
         path
         for page in PAGES
         for path in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
+
+
+def public_paths() -> dict[str, str]:
+    """Short name -> path of what the API pages list, where that is unambiguous."""
+    listed = listed_paths()
     counts = Counter(path.rpartition(".")[2] for path in listed)
     short = {path.rpartition(".")[2]: path for path in listed}
     return {name: path for name, path in short.items() if counts[name] == 1}

@@ -108,6 +108,24 @@ def test_the_picture_of_sgd_is_its_path():
     assert height == pytest.approx(path["height"], rel=0.02)
 
 
+def test_the_index_and_the_tables_of_names_link_the_pages(site):
+    index = site.index_page((ROOT / "docs" / "api" / "optimizers.md").read_text())
+    links = re.findall(r"\]\(\.\./optimizers/(\w+)\.md\)", index)
+    assert sorted(links) == sorted(FACTORIES)
+    for page in ("choosing.md", "costs.md"):
+        text = (ROOT / "docs" / page).read_text()
+        rows = re.findall(r"^\| `of\.(\w+)`", text, re.MULTILINE)
+        shown = site.with_links(text)
+        assert re.findall(
+            r"^\| \[`of\.\w+`\]\(optimizers/(\w+)\.md\)", shown, re.M
+        ) == [row for row in rows if row in FACTORIES]
+    row = "| `of.adam`, `of.scale_by_adam`, `of.nothing` |"
+    assert site.with_links(f"{row}\n`of.adam`") == (
+        "| [`of.adam`](optimizers/adam.md), "
+        "[`of.scale_by_adam`][optifunc.scale_by_adam], `of.nothing` |\n`of.adam`"
+    )
+
+
 def test_a_formula_is_presentation_mathml(site):
     math = site.mathml.element(r"\frac{a}{b_1}")
     (fraction,) = math.iter(f"{MATH}mfrac")
