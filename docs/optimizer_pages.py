@@ -1,8 +1,8 @@
 """The pages of optimizers: what each of `docs/optimizers/` has in common is added here.
 
 A page has a title, the rule as a block ```math with remarks, and the names whose
-documentation stands on it. From `choosing.md` and `costs.md` come what the optimizer
-does, when to take it and what it costs; from `images/paths/` its picture; from the
+documentation stands on it. From `choosing.md` and `costs.md` come when to
+take the optimizer and what it costs; from `images/paths/` its picture; from the
 signature the meaning of the usual symbols. `api/optimizers.md` lists the pages, which
 makes tables there and the navigation.
 """
@@ -32,7 +32,7 @@ FAMILY = re.compile(
 )
 CHOICE = re.compile(
     r"^\| `of\.(?P<name>\w+)` \| (?P<state>[\d.]+) \| (?P<lr>[\d.e-]+) "
-    r"\| (?P<does>.+?) \| (?P<when>.+) \|$",
+    r"\| .+? \| (?P<when>.+) \|$",
     re.MULTILINE,
 )
 COST = re.compile(r"^\| `of\.(\w+)` \| ([\d.]+)(?: \([\d.-]+\))? \|", re.MULTILINE)
@@ -40,6 +40,7 @@ OBJECT = re.compile(
     r"^::: optifunc\.(?P<path>[\w.]+)(?P<options>\n    options:)?$", re.M
 )
 LINK = re.compile(r"\]\((?!https?://)(?P<page>[\w/.]*)(?P<anchor>#[^)]*)?\)")
+NAME = re.compile(r"(?<!\[)`of\.(?P<path>[\w.]+)`")
 # Symbol -> the argument that it usually is.
 SYMBOLS = {
     r"\eta": "lr",
@@ -59,11 +60,10 @@ SYMBOLS = {
 
 
 class Choice(NamedTuple):
-    """A row of the page on choosing."""
+    """What a row of the page on choosing says, besides what the optimizer does."""
 
     state: str
     lr: str
-    does: str
     when: str
 
 
@@ -76,7 +76,7 @@ def families() -> dict[str, list[str]]:
 def choices() -> dict[str, Choice]:
     text = (DOCS / "choosing.md").read_text()
     return {
-        found["name"]: Choice(*found.group("state", "lr", "does", "when"))
+        found["name"]: Choice(*found.group("state", "lr", "when"))
         for found in CHOICE.finditer(text)
     }
 
@@ -104,6 +104,19 @@ def names_on(page: str) -> list[str]:
     return [found["path"] for found in OBJECT.finditer(page)]
 
 
+def linked(markdown: str, folder: str) -> str:
+    """Text whose names are links, those of optimizers to their pages in ``folder``."""
+    listed = {path.removeprefix("optifunc.") for path in listed_paths()}
+
+    def link(found: re.Match[str]) -> str:
+        path = found["path"]
+        if path in FACTORIES:
+            return f"[{found[0]}]({folder}{path}.md)"
+        return f"[{found[0]}][optifunc.{path}]" if path in listed else found[0]
+
+    return NAME.sub(link, markdown)
+
+
 def stateful(name: str) -> str | None:
     """`optim.Adam` for "adam"; None where there is no class."""
     classes = [path for path in names_on(source(name)) if path.startswith("optim.")]
@@ -113,8 +126,22 @@ def stateful(name: str) -> str | None:
 # --- The parts of a page --------------------------------------------------------------
 
 
-def sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def summary(name: str) -> str:
+    """The first line of the docstring, without the optimizer's name."""
+    first = inspect.getdoc(getattr(of, name)).splitlines()[0]
+    text = re.sub(r"^(`[\w.]+`|\S+): ", "", first)
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def advice(name: str) -> str:
+    """When to take the optimizer, as the page on choosing has it, for its own page."""
+    # Rows that follow each other share a source, which the docstring has too.
+    when = choices()[name].when.replace(" (same source)", "")
+    when = LINK.sub(
+        lambda found: f"](../{found['page'] or 'choosing.md'}{found['anchor'] or ''})",
+        when,
+    )
+    return linked(when, "")
 
 
 def unbroken(rows: Iterable[str]) -> str:
@@ -220,18 +247,14 @@ def objects(page: str, stateful_ones: bool) -> str:
 
 def optimizer_page(name: str) -> str:
     """The whole page of an optimizer, as Markdown."""
-    page, choice = source(name), choices()[name]
+    page = source(name)
     rule = page[page.index("```math") : page.index("\n::: ")].strip()
     formulas, _, remarks = rule.removeprefix("```math").partition("```")
-    when = LINK.sub(
-        lambda found: f"](../{found['page'] or 'choosing.md'}{found['anchor'] or ''})",
-        choice.when,
-    )
     parts = [
         f"# {title(name)}",
-        sentence(choice.does),
+        summary(name),
         facts(name),
-        f"**When, and when not:** {when}.",
+        f"**When, and when not:** {advice(name)}.",
         "## The rule",
         f"```math{formulas}```",
         f"{legend(name, formulas, remarks)} {remarks.strip()}",
@@ -261,7 +284,7 @@ def table(names: list[str]) -> str:
         path = stateful(name)
         rows.append(
             f"| [{title(name)}]({link}) | `of.{name}` | {f'`{path}`' if path else ''} "
-            f"| {choices()[name].does} |"
+            f"| {summary(name).removesuffix('.')} |"
         )
     return unbroken(rows)
 
@@ -276,17 +299,8 @@ def index_page(markdown: str) -> str:
 
 def with_links(markdown: str) -> str:
     """A page whose tables link public names, and optimizers to their pages."""
-
-    def linked(found: re.Match[str]) -> str:
-        path = found["path"]
-        if path in FACTORIES:
-            return f"[{found[0]}]({FOLDER}/{path}.md)"
-        return f"[{found[0]}][optifunc.{path}]" if path in listed else found[0]
-
-    listed = {path.removeprefix("optifunc.") for path in listed_paths()}
-    pattern = re.compile(r"(?<!\[)`of\.(?P<path>[\w.]+)`")
     return "\n".join(
-        pattern.sub(linked, line) if line.startswith("|") else line
+        linked(line, f"{FOLDER}/") if line.startswith("|") else line
         for line in markdown.split("\n")
     )
 

@@ -1,5 +1,6 @@
 """Docstrings as pages: arguments described where they are asked for, names as links."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ def _objects(module: griffe.Module) -> Any:
             yield member
 
 
+@functools.cache
 def listed_paths() -> list[str]:
     """What the API pages list, as they list it."""
     return [

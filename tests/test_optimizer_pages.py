@@ -51,6 +51,8 @@ def test_the_page_has_the_rule_and_both_interfaces(name, site):
     assert ("## Stateful API" in shown) == ("::: optifunc.optim." in page)
     formulas = page.partition("```math\n")[2].partition("```")[0]
     assert site.mathml.block(formulas).count("<mtr>") >= 2
+    # It is read by itself, unlike the rows of tables.
+    assert not re.search("same (source|paper|with)|as above", shown)
     assert "$" not in re.sub(r"```.*?```", "", shown, flags=re.DOTALL)
 
 
