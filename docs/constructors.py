@@ -51,7 +51,8 @@ def _classes(module: griffe.Module) -> list[griffe.Class]:
 
 def _parameters(cls: griffe.Class) -> list[griffe.Parameter]:
     value = griffe.dynamic_import(cls.path, import_paths=[ROOT, *sys.path])
-    if "__init__" in cls.members or "__init__" not in vars(value):
+    is_state = hasattr(value, "_fields")  # a named tuple, whose fields are asked for
+    if "__init__" in cls.members or not ("__init__" in vars(value) or is_state):
         return list(cls.parameters)  # its own, or those of the class above it
     parameters = inspect.signature(value).parameters.values()
     declared = _factory_parameters(cls, getattr(value, "factory", None))

@@ -278,13 +278,13 @@ def optimizer_page(name: str) -> str:
 
 def table(names: list[str]) -> str:
     """The rows of the index for one family."""
-    rows = ["| | functional | stateful | what it does |", "|---|---|---|---|"]
+    rows = ["| | what it does | functional | stateful |", "|---|---|---|---|"]
     for name in names:
         link = f"../{FOLDER}/{name}.md"
         path = stateful(name)
         rows.append(
-            f"| [{title(name)}]({link}) | `of.{name}` | {f'`{path}`' if path else ''} "
-            f"| {summary(name).removesuffix('.')} |"
+            f"| [{title(name)}]({link}) | {summary(name).removesuffix('.')} "
+            f"| `of.{name}` | {f'`{path}`' if path else ''} |"
         )
     return unbroken(rows)
 
