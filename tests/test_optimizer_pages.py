@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from optifunc.optimizers._factory import FACTORIES
+from .members import FACTORIES
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "paths"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import ParamSpec, TypeVar
 
 from .._dataclass import check_flag
@@ -40,3 +41,15 @@ def factory(
 ) -> Callable[P, GradientTransformation]:
     """An optimizer's factory: its arguments are checked."""
     return checks_arguments(function)
+
+
+def all_factories() -> dict[str, Callable[..., GradientTransformation]]:
+    """The functions that build optimizers, by name, all loaded."""
+    package = import_module(__package__)
+    offered = {name: getattr(package, name) for name in package.__all__}
+    # `assemble` is what they are made with.
+    return {
+        name: value
+        for name, value in offered.items()
+        if inspect.isfunction(value) and name != "assemble"
+    }
