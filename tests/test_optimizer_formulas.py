@@ -15,7 +15,9 @@ from .latex_values import Formula
 
 STEPS = 8
 START = np.array([0.7, -1.3])
-GRADS = np.random.default_rng(0).normal(size=(STEPS, 2))
+# They get smaller, so that what remembers them counts where only signs do.
+SCALES = np.geomspace(10, 0.1, STEPS)[:, None]
+GRADS = np.random.default_rng(0).normal(size=(STEPS, 2)) * SCALES
 LOSSES = 1 + np.abs(np.random.default_rng(1).normal(size=STEPS))
 COMPARISONS = {
     r"\le": operator.le,
