@@ -106,6 +106,30 @@ def check_integer(
         raise ValueError(f"{name} must be at most {at_most}, found {value!r}")
 
 
+def check_function(name: str, value: Any, call: str = "") -> None:
+    """Check that ``value`` is a function.
+
+    **Arguments:**
+
+    - ``name``, ``value``: of the argument.
+    - ``call``: how to pass a function where users may pass what it returns.
+
+    **Raises:** `TypeError` that names the argument.
+    """
+    if callable(value):
+        return
+    way_out = f"; give the function, not its value: {call}" if call else ""
+    raise TypeError(f"{name} must be a function, found {shown(value)}{way_out}")
+
+
+def shown(value: Any) -> str:
+    """What to call a value in a message: for an array, its shape and dtype."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)} and {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__}"
+
+
 def checked_float(name: str, dtype: Any) -> Any:
     """``dtype`` as a NumPy dtype, if it is a real float; None stays None.
 

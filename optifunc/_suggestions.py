@@ -264,7 +264,10 @@ PUBLIC_NAMES: Mapping[str, str] = {
 
 
 def suggestion(
-    name: str, known: Iterable[str], foreign: Mapping[str, str | tuple[str, ...]]
+    name: str,
+    known: Iterable[str],
+    foreign: Mapping[str, str | tuple[str, ...]],
+    cutoff: float = 0.75,
 ) -> str:
     """The one of ``known`` that ``name`` stands for, or an empty string.
 
@@ -274,6 +277,7 @@ def suggestion(
     - ``known``: names that exist in one place, such as a module.
     - ``foreign``: `ARGUMENTS` or `PUBLIC_NAMES`. What that place knows by its first
       part (``"schedules.linear"``) is found too.
+    - ``cutoff``: how similar another name must be, from 0 to 1.
     """
     known = tuple(known)
     meant = foreign.get(name, ())
@@ -284,7 +288,7 @@ def suggestion(
         if (last := own.rpartition(".")[2]) in known:
             return last
     by_lower_case = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
     return by_lower_case[close[0]] if close else ""
 
 
@@ -302,6 +306,27 @@ def check_argument_names(
         own = suggestion(name, known, ARGUMENTS)
         meant = f"did you mean {own!r}?" if own else f"it takes {', '.join(known)}"
         raise TypeError(f"{function}() has no argument {name!r}; {meant}")
+
+
+def check_group_keys(function: str, keys: Iterable[Any], known: Iterable[str]) -> None:
+    """Check the keys of a group of parameters, which may be of any other kind.
+
+    Only keys that stand for one of ``known`` are mistakes: users and packages keep
+    their own values in groups.
+
+    **Raises:** `TypeError` for the first mistake, with the name that was meant.
+    """
+    known = tuple(known)
+    for key in keys:
+        if key in known or not isinstance(key, str):
+            continue
+        # "weight_decay_scale" is no misspelling of "weight_decay".
+        own = suggestion(key, known, ARGUMENTS, cutoff=0.85)
+        if own:
+            raise TypeError(
+                f"{function} would ignore the key {key!r} of a parameter group; did "
+                f"you mean {own!r}? (keys unlike the name of a hyperparameter are kept)"
+            )
 
 
 def unknown_attribute(module: str, name: str, members: Iterable[str]) -> AttributeError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import check_function
 from ._arrays import is_array
 
 
@@ -66,6 +67,22 @@ def check_no_schedule(name: str, value: Any) -> None:
             "of optifunc.optim.lr_scheduler with a stateful optimizer, or "
             "optim.Stateful(tx, params) with a transformation that has schedules"
         )
+
+
+def check_loss_fn(loss_fn: Any, call: str) -> None:
+    """Check a function that is compiled; ``call`` says how to pass it.
+
+    **Raises:** `TypeError` if it is not a function, or not hashable.
+    """
+    check_function("loss_fn", loss_fn, call)
+    try:
+        hash(loss_fn)
+    except TypeError:
+        raise TypeError(
+            "loss_fn must be hashable, so that its compiled program can be found, "
+            f"found a {type(loss_fn).__name__} that is not; pass a function that takes "
+            f"the arrays that it holds as arguments: {call}"
+        ) from None
 
 
 def takes_arguments(function: Callable[..., Any]) -> bool:

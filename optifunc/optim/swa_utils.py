@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._checks import check_function
 from .._hyperparameters import Hyperparameter
 from .._tree import (
     PyTree,
@@ -340,8 +341,12 @@ def update_bn(
       once for each shape of batch.
     - ``device``: where to put each batch.
 
-    **Raises:** `ValueError` if the statistics are not like ``model.buffers``.
+    **Raises:** `ValueError` if the statistics are not like ``model.buffers``,
+    `TypeError` if ``statistics_fn`` is not a function.
     """
+    check_function(
+        "statistics_fn", statistics_fn, "update_bn(loader, model, statistics_fn)"
+    )
     compiled = jax.jit(statistics_fn)
     mean: PyTree = None
     structure: Any

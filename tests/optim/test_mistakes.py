@@ -1,0 +1,125 @@
+"""Typical mistakes with stateful optimizers: the errors name them and the way out."""
+
+import pickle
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import optifunc as of
+
+P = {"w": jnp.ones(3), "b": jnp.zeros(2)}
+
+
+def quadratic(params):
+    return sum(jnp.sum(x**2) for x in jax.tree.leaves(params))
+
+
+def values(optimizer):
+    return jax.tree.map(lambda x: x.tolist(), optimizer.params)
+
+
+# --- keys of groups ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cls", "key", "meant"),
+    [
+        (of.optim.AdamW, "weight_deacy", "weight_decay"),
+        (of.optim.AdamW, "learning_rate", "lr"),
+        (of.optim.AdamW, "LR", "lr"),
+        (of.optim.AdamW, "b1", "betas"),
+        (of.optim.AdamW, "beta", "betas"),
+        (of.optim.AdamW, "wd", "weight_decay"),
+        (of.optim.AdamW, "epsilon", "eps"),
+        (of.optim.SGD, "beta", "momentum"),
+        (of.optim.SGD, "nestrov", "nesterov"),
+        (of.optim.RMSprop, "decay", "alpha"),
+        (of.optim.Lion, "learning_rate", "lr"),
+    ],
+)
+def test_a_misspelled_key_of_a_group(cls, key, meant):
+    message = f"{cls.__name__} would ignore the key '{key}' .* mean '{meant}'"
+    with pytest.raises(TypeError, match=message):
+        cls([{"params": P, key: 0.5}])
+    optimizer = cls([{"params": P}])
+    with pytest.raises(TypeError, match=message):
+        optimizer.add_param_group({"params": jnp.ones(2), key: 0.5})
+    assert len(optimizer.param_groups) == 1
+    optimizer.param_groups[0][key] = 0.5
+    with pytest.raises(TypeError, match=message):
+        optimizer.step(grads=[P])
+    assert values(optimizer) == [{"w": [1.0] * 3, "b": [0.0] * 2}]
+
+
+def test_other_keys_of_a_group_are_kept():
+    """As in torch; these are keys that packages and schedulers keep in groups."""
+    kept = {"name": "head", "lr_scale": 0.5, "lr_mult": 2.0, "initial_lr": 0.1}
+    kept |= {"weight_decay_scale": 0.5, "swa_lr": 0.1, "max_lr": 0.1, "momentum": 0.9}
+    optimizer = of.optim.AdamW([{"params": P, **kept}])
+    assert kept.items() <= optimizer.param_groups[0].items()
+    optimizer.step(grads=[P])
+    assert kept.items() <= optimizer.param_groups[0].items()
+
+
+def test_keys_of_a_checkpoint_are_kept():
+    """Other packages' groups may hold names that would be mistakes in a program."""
+    optimizer = of.optim.AdamW(P)
+    optimizer.step(grads=P)
+    checkpoint = optimizer.state_dict()
+    checkpoint["param_groups"][0]["learning_rate"] = 0.5
+    for new in (of.optim.AdamW(P), pickle.loads(pickle.dumps(optimizer))):
+        new.load_state_dict(checkpoint)
+        new.step(grads=P)
+        copied = pickle.loads(pickle.dumps(new))
+        copied.param_groups[0]["lr"] = 0.1
+        copied.step(grads=P)
+        assert copied.param_groups[0]["learning_rate"] == 0.5
+
+
+# --- a value instead of a function ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "way_out"),
+    [
+        (lambda o, x: o.backward(x), r"optimizer\.backward\(loss_fn, \*batch\)"),
+        (lambda o, x: o.compile_step(x), r"optimizer\.compile_step\(loss_fn\)"),
+    ],
+)
+@pytest.mark.parametrize("cls", [of.optim.AdamW, of.optim.LBFGS])
+def test_a_loss_instead_of_its_function(cls, call, way_out):
+    optimizer = cls(P)
+    found = "loss_fn must be a function, found an array of shape .. and float32"
+    with pytest.raises(TypeError, match=f"{found}; .*not its value: {way_out}"):
+        call(optimizer, quadratic(P))
+    with pytest.raises(TypeError, match=r"loss_fn must be a function, found 1\.5;"):
+        call(optimizer, 1.5)
+
+
+@pytest.mark.parametrize("found", [quadratic(P), P])
+def test_a_loss_or_gradients_as_the_closure(found):
+    optimizer = of.optim.AdamW(P)
+    with pytest.raises(TypeError, match=r"closure must be .* or step\(grads=...\)"):
+        optimizer.step(found)
+    with pytest.raises(TypeError, match="LBFGS needs a closure"):
+        of.optim.LBFGS(P).step(found)
+    assert values(optimizer) == {"w": [1.0] * 3, "b": [0.0] * 2}
+
+
+def test_a_function_that_cannot_be_hashed():
+    class Model:
+        __hash__ = None
+
+        def __call__(self, params):
+            return quadratic(params)
+
+    for name in ("backward", "compile_step"):
+        with pytest.raises(TypeError, match=r"must be hashable.* a Model that"):
+            getattr(of.optim.AdamW(P), name)(Model())
+
+
+def test_statistics_instead_of_their_function():
+    model = of.optim.swa_utils.AveragedModel(P)
+    with pytest.raises(TypeError, match="statistics_fn must be a function, found"):
+        of.optim.swa_utils.update_bn([1.0], model, jnp.ones(2))
