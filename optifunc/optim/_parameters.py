@@ -17,8 +17,8 @@ from ._hooks import Hooks
 
 # Keys of groups that are not hyperparameters: names, and what schedulers keep there.
 OTHER_KEYS = frozenset(
-    ("param_names", "initial_lr", "swa_lr", "max_lr", "min_lr")
-    + ("max_momentum", "base_momentum")
+    {"param_names", "initial_lr", "swa_lr", "max_lr", "min_lr", "max_momentum"}
+    | {"base_momentum"}
 )
 
 
