@@ -327,9 +327,16 @@ def foreign_state(
     tx: GradientTransformation, expected: str, found: State
 ) -> ValueError:
     """An error that says which state ``tx`` has and which one was passed."""
+    way_out = "give the state that its init or last update returned"
+    if _holds_optax_state(found):
+        expected = f"{expected} of optifunc"
+        way_out = (
+            'from_optax_state converts a state of optax: see the page "From optax" of '
+            "the documentation"
+        )
     return ValueError(
         f"this state is not one of {type(tx).__name__}: expected {expected}, found "
-        f"{_described(found)}; give the state that its init or last update returned"
+        f"{_described(found)}; {way_out}"
     )
 
 
@@ -337,8 +344,22 @@ def _described(state: Any) -> str:
     if isinstance(state, dict):
         return f"a dict of {sorted(state)}"
     if hasattr(state, "_fields") or not isinstance(state, tuple | list):
-        return f"a {type(state).__name__}"
-    return f"a {type(state).__name__} of {len(state)}"
+        library = " of optax" if _is_of_optax(state) else ""
+        return f"a {type(state).__name__}{library}"
+    members = ", ".join(map(_described, state)) if _holds_optax_state(state) else ""
+    return f"a {type(state).__name__} of {len(state)}" + (members and f" ({members})")
+
+
+def _is_of_optax(state: Any) -> bool:
+    return type(state).__module__.partition(".")[0] == "optax"
+
+
+def _holds_optax_state(state: Any) -> bool:
+    """Whether ``state`` is one of optax, or a tuple or dict that holds one."""
+    if isinstance(state, dict):
+        return any(map(_holds_optax_state, state.values()))
+    is_plain = type(state) in (tuple, list)
+    return any(map(_holds_optax_state, state)) if is_plain else _is_of_optax(state)
 
 
 def check_scalars(tx: GradientTransformation) -> None:

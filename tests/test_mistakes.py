@@ -28,3 +28,60 @@ def test_a_value_instead_of_a_function(call):
     message = r"must be a function, found an array of shape \(\) and float32; give the"
     with pytest.raises(TypeError, match=message):
         call(jnp.ones(()))
+
+
+# --- states of optax -----------------------------------------------------------------
+
+
+def test_a_state_of_optax():
+    optax = pytest.importorskip("optax")
+    theirs = optax.adamw(1e-3).init(P)
+    way_out = "; from_optax_state converts a state of optax"
+    with pytest.raises(
+        ValueError,
+        match=r"expected a tuple of \d \(.*\) of optifunc, found a tuple of 3 "
+        rf"\(a ScaleByAdamState of optax, .*{way_out}",
+    ):
+        of.sgd(0.1).update(P, theirs, P)
+    with pytest.raises(
+        ValueError,
+        match="expected a ScaleByAdamState of optifunc, found a ScaleByAdamState of "
+        rf"optax{way_out}",
+    ):
+        of.scale_by_adam().update(P, theirs[0], P)
+    # As many members as ours: the first of them says it.
+    with pytest.raises(ValueError, match=f"ScaleByAdamState of optax{way_out}"):
+        of.adamw().update(P, theirs, P)
+    with pytest.raises(ValueError, match=rf"found a dict of \['a'\]{way_out}"):
+        of.adamw().update(P, {"a": theirs[0]}, P)
+    with pytest.raises(ValueError, match="found a tuple of 0; give the state that"):
+        of.adamw().update(P, (), P)
+
+
+# --- gradients -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tx", [of.adamw(), of.sgd(0.1, momentum=0.9), of.lion(), of.adam(), of.muon()]
+)
+def test_a_loss_with_its_gradients(tx):
+    params = {"w": jnp.ones((2, 2))}
+    pair = jax.value_and_grad(lambda p: jnp.sum(p["w"]))(params)
+    pair_found = r"updates (must have|is a pair).*\(loss, grads\).*its second element"
+    state = tx.init(params)
+    with pytest.raises(ValueError, match=pair_found):
+        tx.update(pair, state, params)
+    with pytest.raises(ValueError, match=pair_found):
+        jax.jit(tx.update)(pair, state, params)
+    with pytest.raises(ValueError, match=pair_found):
+        of.apply_updates(params, pair)
+
+
+def test_gradients_of_another_structure():
+    tx = of.adam()
+    with pytest.raises(
+        ValueError,
+        match="updates must have the structure of the state's exp_avg; updates has no "
+        "leaf at 'b'",
+    ):
+        tx.update({"w": P["w"]}, tx.init(P))

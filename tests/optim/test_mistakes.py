@@ -123,3 +123,10 @@ def test_statistics_instead_of_their_function():
     model = of.optim.swa_utils.AveragedModel(P)
     with pytest.raises(TypeError, match="statistics_fn must be a function, found"):
         of.optim.swa_utils.update_bn([1.0], model, jnp.ones(2))
+
+
+def test_a_loss_with_its_gradients():
+    optimizer = of.optim.AdamW(P)
+    pair = jax.value_and_grad(quadratic)(P)
+    with pytest.raises(ValueError, match=r"grads is a pair, like \(loss, grads\)"):
+        optimizer.step(grads=pair)
