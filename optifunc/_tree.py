@@ -103,12 +103,13 @@ def structure_difference(
 
 def _is_pair_with(pair: PyTree, other: PyTree) -> bool:
     """Whether ``pair`` is a pair of a scalar and a tree like ``other``."""
+    structure: Any = jax.tree.structure(other)
     return (
         type(pair) is tuple
         and len(pair) == 2
         and is_array(pair[0])
         and np.shape(pair[0]) == ()
-        and jax.tree.structure(pair[1]) == jax.tree.structure(other)
+        and jax.tree.structure(pair[1]) == structure
     )
 
 

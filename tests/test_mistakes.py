@@ -85,3 +85,45 @@ def test_gradients_of_another_structure():
         "leaf at 'b'",
     ):
         tx.update({"w": P["w"]}, tx.init(P))
+
+
+# --- arguments of schedules ----------------------------------------------------------
+
+
+# For each schedule: the names of optax's, torch's or transformers' counterpart.
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("warmup_cosine", "init_value:initial_value decay_steps:total_steps"),
+        ("warmup_cosine", "peak_value:base peak_lr:base max_lr:base lr:base"),
+        ("warmup_cosine", "learning_rate:base power:exponent T_max:total_steps"),
+        ("warmup_cosine", "num_warmup_steps:warmup_steps eta_min:end_value"),
+        ("warmup_cosine", "num_training_steps:total_steps"),
+        ("warmup_linear", "init_value:initial_value transition_steps:total_steps"),
+        ("warmup_stable_decay", "peak_value:base init_value:initial_value"),
+        ("cosine_annealing", "init_value:base decay_steps:T_max lr:base"),
+        ("cosine_annealing", "total_steps:T_max end_value:eta_min"),
+        ("cosine_annealing_warm_restarts", "decay_steps:T_0 init_value:base"),
+        ("polynomial", "init_value:base transition_steps:total_iters lr:base"),
+        ("polynomial", "decay_steps:total_iters exponent:power"),
+        ("linear", "init_value:base transition_steps:total_iters"),
+        ("from_to", "init_value:start end_value:end transition_steps:steps lr:start"),
+        ("exponential", "init_value:base decay_rate:gamma lr:base"),
+        ("step", "lr:base transition_steps:step_size"),
+        ("multi_step", "boundaries_and_scales:milestones boundaries:milestones"),
+        ("piecewise_constant", "boundaries_and_scales:boundaries init_value:base"),
+        ("piecewise_constant", "milestones:boundaries"),
+        ("piecewise_interpolated", "interpolate_type:interpolation"),
+        ("sequential", "boundaries:milestones"),
+        ("one_cycle", "peak_value:max_lr transition_steps:total_steps lr:max_lr"),
+        ("cyclic", "lr:base_lr peak_lr:max_lr"),
+        ("constant", "value:base lr:base"),
+        ("cooldown", "transition_begin:begin"),
+    ],
+)
+def test_a_foreign_argument_of_a_schedule(name, theirs):
+    for pair in theirs.split():
+        foreign, own = pair.split(":")
+        message = rf"^{name}\(\) has no argument '{foreign}'; did you mean '{own}'\?$"
+        with pytest.raises(TypeError, match=message):
+            getattr(of.schedules, name)(**{foreign: 1})
