@@ -1,7 +1,7 @@
 """Checks of the arguments that users pass."""
 
 import operator
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ def check_range(
     **Raises:** `ValueError` for a number out of range, `TypeError` for anything but a
     number, an array or a schedule; both name the argument and the value found.
     """
+    check_kind(name, value)
     if not is_number(value):
         if isinstance(value, str) or not (callable(value) or hasattr(value, "dtype")):
             raise TypeError(
@@ -43,6 +44,52 @@ def check_range(
     if not all(holds(value, bound) for _, bound, holds in given) or value != value:
         expected = " and ".join(f"{word} {bound}" for word, bound, _ in given)
         raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
+
+
+def check_kind(name: str, value: Any) -> None:
+    """Check that a hyperparameter is neither a bool nor a tensor of torch.
+
+    **Raises:** `TypeError` that names the argument.
+    """
+    if is_tensor(value):
+        raise TypeError(
+            f"{name} must be a number, an array or a schedule, found a torch tensor; "
+            f"pass float({name})"
+        )
+    is_bool = isinstance(value, bool | np.bool_) or (
+        getattr(value, "dtype", None) == np.bool_ and np.shape(value) == ()
+    )
+    if is_bool:
+        raise TypeError(
+            f"{name} must be a number, found {shown(value)}; pass flags by name, such "
+            "as nesterov=True"
+        )
+
+
+def check_kinds(name: str, value: Any) -> None:
+    """`check_kind` for a hyperparameter or a tuple of them."""
+    check_kind(name, value)
+    if isinstance(value, tuple | list):
+        for i, item in enumerate(value):
+            check_kind(f"{name}[{i}]", item)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether ``value`` is a torch tensor, without importing torch."""
+    is_torchs = any(
+        cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__
+    )
+    return is_torchs and hasattr(value, "detach")
+
+
+def takes_numbers(annotation: Any, default: Any = None) -> bool:
+    """Whether an argument is a number, or a tuple of them.
+
+    Counts, flags, choices and masks are not: they are part of the program.
+    """
+    if bool in (annotation, *get_args(annotation)) or isinstance(default, bool):
+        return False
+    return annotation is float or any(map(takes_numbers, get_args(annotation)))
 
 
 def check_lr(lr: Any) -> None:

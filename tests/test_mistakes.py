@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import optifunc as of
@@ -127,3 +128,50 @@ def test_a_foreign_argument_of_a_schedule(name, theirs):
         message = rf"^{name}\(\) has no argument '{foreign}'; did you mean '{own}'\?$"
         with pytest.raises(TypeError, match=message):
             getattr(of.schedules, name)(**{foreign: 1})
+
+
+# --- hyperparameters of another kind -------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.array(True), jnp.array(False)])
+def test_a_bool_for_a_number(value):
+    """torch takes True as 1, which is never meant."""
+    message = "^{} must be a number, found .*; pass flags by name"
+    with pytest.raises(TypeError, match=message.format("dampening")):
+        of.sgd(1e-2, 0.9, value)
+    for name in ("lr", "eps", "weight_decay"):
+        with pytest.raises(TypeError, match=message.format(name)):
+            of.adamw(**{name: value})
+    with pytest.raises(TypeError, match=message.format(r"betas\[1\]")):
+        of.adamw(betas=(0.9, value))
+    with pytest.raises(TypeError, match=message.format("momentum")):
+        of.momentum(value)
+    with pytest.raises(TypeError, match=message.format("max_norm")):
+        of.clip_by_global_norm(value)
+    with pytest.raises(TypeError, match=message.format("base")):
+        of.schedules.constant(value)
+    with pytest.raises(TypeError, match=message.format("lr")):
+        of.replace_hyperparameters(of.sgd(0.1), lr=value)
+
+
+@pytest.mark.torch
+def test_a_tensor_for_a_number():
+    torch = pytest.importorskip("torch")
+    tensor = torch.tensor(0.1)
+    message = r"^{0} must be .* found a torch tensor; pass float\({0}\)"
+    for name in ("lr", "eps", "weight_decay"):
+        with pytest.raises(TypeError, match=message.format(name)):
+            of.adamw(**{name: tensor})
+    with pytest.raises(TypeError, match=r"^betas\[0\] must .* pass float\(betas\[0\]"):
+        of.adam(betas=(tensor, 0.9))
+    for build, name in [
+        (of.scale, "factor"),
+        (of.clip, "max_value"),
+        (of.add_decayed_weights, "weight_decay"),
+        (of.ema_parameters, "decay"),
+        (lambda x: of.schedules.warmup_cosine(x, 1, 2), "base"),
+    ]:
+        with pytest.raises(TypeError, match=message.format(name)):
+            build(tensor)
+    with pytest.raises(TypeError, match=message.format("lr")):
+        of.replace_hyperparameters(of.sgd(0.1), lr=tensor)

@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import numpy as np
 
+from .._checks import check_kinds, takes_numbers
 from .._numerics import is_number
 from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
@@ -36,15 +37,27 @@ def nearest_class(names: Collection[str]) -> str:
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor whose errors suggest the intended name of an unknown argument."""
+    """A constructor with errors for an unknown argument and for a wrong kind of number.
+
+    An argument is a number if its default is one.
+    """
     parameters = inspect.signature(init).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return init
     known = [p.name for p in parameters][1:]
+    numbers = {
+        p.name
+        for p in parameters
+        if takes_numbers(p.annotation, p.default)
+        or (p.annotation is Any and is_number(p.default))
+    }
 
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         check_argument_names(type(self).__name__, kwargs, known)
+        given = {**dict(zip(known, args, strict=False)), **kwargs}
+        for name in [name for name in given if name in numbers]:
+            check_kinds(name, given[name])
         init(self, *args, **kwargs)
 
     return checked_init
@@ -89,19 +102,11 @@ def bound(
     for name, parameter in inspect.signature(factory).parameters.items():
         if name in values:
             value = values[name]
-            if _is_number(parameter.annotation):
+            if takes_numbers(parameter.annotation):
                 check_no_schedule(name, value)
                 value = number(value, name)
             own[name] = value
     return factory(**own)
-
-
-def _is_number(annotation: Any) -> bool:
-    """Whether an argument is a number, or a tuple of them.
-
-    Counts, flags, choices and masks are not: they are part of the program.
-    """
-    return annotation is float or any(map(_is_number, get_args(annotation)))
 
 
 def number(value: Any, name: str = "") -> Any:

@@ -4,6 +4,7 @@ import pickle
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import optifunc as of
@@ -130,3 +131,35 @@ def test_a_loss_with_its_gradients():
     pair = jax.value_and_grad(quadratic)(P)
     with pytest.raises(ValueError, match=r"grads is a pair, like \(loss, grads\)"):
         optimizer.step(grads=pair)
+
+
+# --- hyperparameters of another kind -------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [True, np.True_, jnp.array(True)])
+def test_a_bool_for_a_number(value):
+    message = "^{} must be a number, found .*; pass flags by name"
+    with pytest.raises(TypeError, match=message.format("dampening")):
+        of.optim.SGD(P, 1e-2, 0.9, value)
+    for cls in (of.optim.AdamW, of.optim.Lion, of.optim.RMSprop, of.optim.Muon):
+        for name in ("lr", "weight_decay"):
+            with pytest.raises(TypeError, match=message.format(name)):
+                cls(P, **{name: value})
+    optimizer = of.optim.AdamW(P)
+    optimizer.param_groups[0]["eps"] = value
+    with pytest.raises(TypeError, match=message.format("eps")):
+        optimizer.step(grads=P)
+    assert values(optimizer) == {"w": [1.0] * 3, "b": [0.0] * 2}
+
+
+@pytest.mark.torch
+def test_a_tensor_for_a_number():
+    torch = pytest.importorskip("torch")
+    message = r"^lr must be .* found a torch tensor; pass float\(lr\)"
+    for cls in (of.optim.AdamW, of.optim.SGD, of.optim.Lion, of.optim.LBFGS):
+        with pytest.raises(TypeError, match=message):
+            cls(P, lr=torch.tensor(0.1))
+    optimizer = of.optim.AdamW(P)
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.1)
+    with pytest.raises(TypeError, match=message):
+        optimizer.step(grads=P)
