@@ -19,6 +19,7 @@ from ._dataclass import (
     pytree_dataclass,
     static,
 )
+from ._extra import check_required, required_extra
 from ._leafwise import elementwise
 from ._placement import is_shape, placed_beside, shapes_of
 from ._sparse import entries, summed, with_entries
@@ -296,11 +297,12 @@ def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``update`` that rejects foreign states and misspelled extra arguments."""
+    """``update`` that rejects foreign states and wrong extra arguments."""
     state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
     is_named = isinstance(state_type, type) and (
         hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
     )
+    required = required_extra(update)
 
     @functools.wraps(update)
     def checked(
@@ -317,6 +319,8 @@ def _guarded_update(
         check_scalars(self)
         if extra.keys() - _DECLARED:
             _check_extra(self, extra)
+        if required:
+            check_required(type(self).__name__, required, extra)
         result: tuple[PyTree, State] = update(self, updates, state, params, **extra)
         return result
 

@@ -175,3 +175,41 @@ def test_a_tensor_for_a_number():
             build(tensor)
     with pytest.raises(TypeError, match=message.format("lr")):
         of.replace_hyperparameters(of.sgd(0.1), lr=tensor)
+
+
+# --- extra arguments -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tx", "name", "needed"),
+    [
+        (of.transforms.reduce_on_plateau(), "reduce_on_plateau", "value=loss"),
+        (of.chain(of.transforms.reduce_on_plateau()), "reduce_on_plateau", "value="),
+        (of.lbfgs(), "step_by_lbfgs", "value_fn=loss_fn"),
+        (of.polyak_sgd(), "step_by_polyak_sgd", "value=loss"),
+        (of.scale_by_backtracking_linesearch(10), "scale_by_back", "value_fn=loss_fn"),
+        (of.sophia(), "scale_by_sophia", "value_fn=loss_fn"),
+    ],
+)
+def test_a_missing_extra_argument(tx, name, needed):
+    argument = needed.partition("=")[0]
+    state = tx.init(P)
+    message = rf"^{name}\w* needs the argument '{argument}'"
+    call = r"call update\(updates, state, params, .*" + needed
+    with pytest.raises(TypeError, match=f"{message}; {call}"):
+        tx.update(P, state, P)
+    meant = f"; found 'loss', did you mean '{argument}'"
+    with pytest.raises(TypeError, match=message + meant):
+        tx.update(P, state, P, loss=jnp.ones(()))
+    if argument == "value_fn":
+        with pytest.raises(TypeError, match="value_fn must be a function, found an ar"):
+            tx.update(P, state, P, value_fn=jnp.ones(()))
+
+
+def test_an_extra_argument_that_optax_needs():
+    optax = pytest.importorskip("optax")
+    tx = of.chain(optax.contrib.reduce_on_plateau())
+    with pytest.raises(
+        TypeError, match=r"^reduce_on_plateau needs the argument 'value'; call update"
+    ):
+        tx.update(P, tx.init(P), P)

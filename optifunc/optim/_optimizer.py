@@ -13,7 +13,7 @@ from .._transformation import GradientTransformation, State
 from .._tree import PyTree, is_sparse
 from . import _programs as programs
 from ._checkpoints import StateDict, load, saved_groups
-from ._checks import check_loss_fn, takes_arguments, warn_of_flags
+from ._checks import check_is_state_dict, check_loss_fn, takes_arguments, warn_of_flags
 from ._cohorts import Cohort, CohortStates, assembled, disassembled
 from ._hooks import Hooks, hooked
 from ._parameters import check_like
@@ -409,12 +409,20 @@ class Optimizer(Wrapping):
           tensors (torch is not imported). Its hyperparameters are used. Arrays get the
           dtypes that the state has here.
 
-        **Raises:** `ValueError` if the numbers of groups or of parameters differ, for
-        the state dict of another class, and for an array with a shape that does not fit
-        its parameter; `KeyError` without ``"state"`` or ``"param_groups"``. The
-        optimizer is then unchanged.
+        As in torch, a class takes the checkpoint of another one with the same
+        hyperparameters and state: AdamW takes Adam's. The checkpoint's hyperparameters
+        replace those given here, weight decay included.
+
+        **Raises:** `ValueError` if the numbers of groups or of parameters differ, if
+        the state dict lacks hyperparameters of this class or has state of none (SGD's
+        in AdamW), and for an array of a shape that does not fit its parameter;
+        `KeyError` without ``"state"`` or ``"param_groups"``; `TypeError` if
+        it is not a dict. The optimizer is then unchanged.
         """
         programs.refuse_tracing("load_state_dict")
+        check_is_state_dict(
+            state_dict, ", or a state of functional() to load_functional"
+        )
         state_dict = dict(state_dict)
         for hook in tuple(self._load_pre.values()):
             changed = hook(self, state_dict)

@@ -163,3 +163,73 @@ def test_a_tensor_for_a_number():
     optimizer.param_groups[0]["lr"] = torch.tensor(0.1)
     with pytest.raises(TypeError, match=message):
         optimizer.step(grads=P)
+
+
+# --- checkpoints ---------------------------------------------------------------------
+
+
+def stepped(cls, **kwargs):
+    optimizer = cls(P, **kwargs)
+    optimizer.step(grads=P)
+    return optimizer
+
+
+def test_a_state_that_is_no_state_dict():
+    optimizer = stepped(of.optim.AdamW)
+    _, state, _ = optimizer.functional()
+    before = values(optimizer)
+    schedulers = (
+        of.optim.lr_scheduler.StepLR(optimizer, 3),
+        of.optim.lr_scheduler.ReduceLROnPlateau(optimizer),
+    )
+    others = (*schedulers, of.optim.swa_utils.AveragedModel(P), of.optim.SOAP(P))
+    for found in (state, of.scale_by_adam().init(P), None):
+        name = type(found).__name__
+        message = f"state_dict must be a dict, found {name}; give what state_dict"
+        with pytest.raises(TypeError, match=f"{message}.* to load_functional"):
+            optimizer.load_state_dict(found)
+        for other in others:
+            with pytest.raises(TypeError, match=message):
+                other.load_state_dict(found)
+    assert values(optimizer) == before
+
+
+@pytest.mark.parametrize("cls", [of.optim.AdamW, of.optim.SOAP, of.optim.Lion])
+def test_a_whole_checkpoint(cls):
+    optimizer = cls(P)
+    averaged = of.optim.swa_utils.AveragedModel(P)
+    scheduler = of.optim.lr_scheduler.StepLR(optimizer, 3)
+    whole = {
+        "epoch": 3,
+        "opt": optimizer.state_dict(),
+        "ema": averaged.state_dict(),
+        "scheduler": scheduler.state_dict(),
+    }
+    no_state = r"no 'state', 'param_groups', found the keys 'epoch', .*\['opt'\]\?"
+    with pytest.raises(KeyError, match=no_state):
+        optimizer.load_state_dict(whole)
+    with pytest.raises(KeyError, match=r"no 'param_groups', found the keys 'state'; "):
+        optimizer.load_state_dict({"state": {}})
+    with pytest.raises(ValueError, match=r"it lacks .*; did you mean state_dict.'ema'"):
+        averaged.load_state_dict(whole)
+    with pytest.raises(ValueError, match=r"StepLR: it has no .*mean state_dict.'sch"):
+        scheduler.load_state_dict(whole)
+    targets = (None, optimizer, averaged, scheduler)
+    for name, target in zip(whole, targets, strict=True):
+        if target is not None:
+            target.load_state_dict(whole[name])
+
+
+def test_the_checkpoint_of_a_class_with_the_same_state():
+    """As in torch: what the checkpoint holds counts, and its hyperparameters win."""
+    source = stepped(of.optim.Adam, lr=0.5, weight_decay=0.25)
+    target = of.optim.AdamW(P, lr=0.1, weight_decay=0.1)
+    target.load_state_dict(source.state_dict())
+    assert target.param_groups[0]["lr"] == 0.5
+    assert target.param_groups[0]["weight_decay"] == 0.25
+    back = of.optim.Adam(P)
+    back.load_state_dict(stepped(of.optim.AdamW, weight_decay=0.5).state_dict())
+    assert back.param_groups[0]["weight_decay"] == 0.5
+    with pytest.raises(ValueError, match="not one of AdamW: its groups lack"):
+        target.load_state_dict(stepped(of.optim.SGD).state_dict())
+    assert target.param_groups[0]["weight_decay"] == 0.25
