@@ -96,6 +96,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "num_training_steps": ("total_steps", "T_max", "total_iters", "steps"),
     "num_warmup_steps": ("warmup_steps",),
     "T_max": ("total_steps", "total_iters", "steps"),
+    "step": ("step_size",),
     "transition_begin": ("begin", "warmup_steps"),
     "peak_value": ("max_lr", "base", "peaks"),
     "cosine_kwargs": ("peaks",),
@@ -239,6 +240,11 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "warmup_constant_schedule": "schedules.warmup_stable_decay",
     "warmup_cosine_decay_schedule": "schedules.warmup_cosine",
     "warmup_exponential_decay_schedule": "schedules.sequential",
+    # schedulers
+    "CosineLR": "optim.lr_scheduler.CosineAnnealingLR",
+    "CosineAnnealing": "optim.lr_scheduler.CosineAnnealingLR",
+    "CosineWarmRestarts": "optim.lr_scheduler.CosineAnnealingWarmRestarts",
+    "PolyLR": "optim.lr_scheduler.PolynomialLR",
     # functions of trees and of models
     "gradient_reversal": "scale_gradient",
     "grad_reverse": "scale_gradient",

@@ -7,7 +7,15 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    Any,
+    ClassVar,
+    NamedTuple,
+    Self,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 
 import jax
 import numpy as np
@@ -24,7 +32,14 @@ from ._leafwise import elementwise
 from ._placement import is_shape, placed_beside, shapes_of
 from ._sparse import entries, summed, with_entries
 from ._stalled import warn_of_stalled_state
-from ._tree import PyTree, flatten_like, is_sparse, leaves_with_names, params_like
+from ._tree import (
+    PyTree,
+    flatten_like,
+    is_float0,
+    is_sparse,
+    leaves_with_names,
+    params_like,
+)
 
 State: TypeAlias = PyTree
 Empty: TypeAlias = tuple[()]
@@ -51,6 +66,12 @@ class GradientTransformation(abc.ABC):
     Two base classes save work: `Stateless`, and `Wrapper` for transformations that
     hold others.
     """
+
+    # Whether updates pass unchanged, but for what the transformations in it do to them.
+    leaves_updates: ClassVar[bool] = False
+    # Whether it needs the updates that are applied in the end: no later member of a
+    # chain must change them.
+    needs_final_updates: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> State:
@@ -408,6 +429,8 @@ class identity(Stateless):
     **State:** ``()``.
     """
 
+    leaves_updates: ClassVar[bool] = True
+
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return updates
 
@@ -438,7 +461,8 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     - ``params``: a pytree of arrays.
     - ``updates``: a tree with the same structure and shapes. A sparse update
       (`jax.experimental.sparse.BCOO`) changes its parameter only at the update's
-      indices. An update that is ``None`` leaves its parameter (or subtree) unchanged.
+      indices. An update that is ``None`` leaves its parameter (or subtree) unchanged,
+      as does the gradient of an integer, whose dtype is `jax.dtypes.float0`.
 
     **Returns:** the new parameters, with the shapes and dtypes of ``params``. The sum
     is computed in the wider of the two dtypes and rounded once.
@@ -448,7 +472,7 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     treedef: Any
     leaves, treedef = jax.tree.flatten(params)
     changes = flatten_like(updates, params, ("updates", "params"))
-    dense = [None if is_sparse(u) else u for u in changes]
+    dense = [None if is_sparse(u) or is_float0(u) else u for u in changes]
     if all(u is not None for u in dense):
         return _add(params, updates)
     kept = treedef.unflatten(
@@ -464,8 +488,8 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
 
 
 def _add_entries(name: str, param: Any, update: Any) -> Any:
-    """Add a sparse update at its own indices, or nothing where it is None."""
-    if update is None:
+    """Add a sparse update at its own indices, or nothing where there is no update."""
+    if update is None or is_float0(update):
         return param
     if update.shape != param.shape:
         raise ValueError(

@@ -188,6 +188,11 @@ def leaf_dtype(leaf: Any) -> Any:
     return leaf.dtype if isinstance(leaf, Array) else jnp.result_type(_values(leaf))
 
 
+def is_float0(leaf: Any) -> bool:
+    """Whether ``leaf`` is `jax.grad`'s gradient of an integer, which has no value."""
+    return bool(getattr(leaf, "dtype", None) == jax.dtypes.float0)
+
+
 def is_array(leaf: Any) -> bool:
     """Whether ``leaf`` is an array or a number."""
     return hasattr(leaf, "dtype") or isinstance(leaf, complex | float | int)

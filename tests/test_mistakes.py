@@ -1,5 +1,7 @@
 """Typical mistakes with functions and transformations, and what their errors say."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -213,3 +215,111 @@ def test_an_extra_argument_that_optax_needs():
         TypeError, match=r"^reduce_on_plateau needs the argument 'value'; call update"
     ):
         tx.update(P, tx.init(P), P)
+
+
+# --- something else instead of a transformation --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "way_out"),
+    [
+        (lambda: of.chain([of.clip(1.0), of.adam()]), r"chain\(\*members\) for a list"),
+        (lambda: of.chain(of.adam), r"call it first: adam\(\.\.\.\)"),
+        (lambda: of.chain(of.scale_by_adam), r"call it first: scale_by_adam\(\.\.\.\)"),
+        (lambda: of.masked(of.adam, {"w": True}), r"call it first: adam"),
+        (lambda: of.describe(of.optim.AdamW(P), P), r"optimizer\.functional\(\)"),
+        (lambda: of.describe(of.adam, P), r"call it first: adam\("),
+        (lambda: of.apply_gradients(of.adamw, P, (), P), r"call it first: adamw\("),
+        (
+            lambda: of.apply_gradients(of.optim.AdamW(P), P, (), P),
+            r"optimizer\.functional\(\)",
+        ),
+        (lambda: of.optim.Stateful(of.adam, P), r"call it first: adam\("),
+    ],
+)
+def test_something_else_instead_of_a_transformation(call, way_out):
+    with pytest.raises(TypeError, match=f"a gradient transformation.*{way_out}"):
+        call()
+
+
+# --- the order of a chain ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: of.chain(of.ema_parameters(0.9), of.sgd(0.1)),
+        lambda: of.chain(of.average_parameters(), of.identity(), of.scale(0.5)),
+        lambda: of.chain(of.lawa_parameters(2, 1), of.clip(1.0)),
+        lambda: of.chain(average=of.ema_parameters(0.9), step=of.sgd(0.1)),
+        lambda: of.chain(of.chain(of.sgd(0.1), of.ema_parameters(0.9)), of.scale(0.5)),
+        lambda: of.chain(
+            of.ema_parameters(of.schedules.ema_decay_warmup()), of.sgd(0.1)
+        ),
+    ],
+)
+def test_an_average_before_the_updates_are_final(build):
+    with pytest.warns(UserWarning, match=r"_parameters averages .* the last") as seen:
+        tx = build()
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tx.init(P)
+
+
+def test_an_average_that_is_last_in_effect():
+    """What leaves the updates alone may come after it."""
+    after = (of.identity(), of.snapshot("u"), of.average_parameters())
+    after += (of.monitor(of.identity(), ["update_norm"]), of.chain(of.identity()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tx = of.chain(of.sgd(0.1), of.ema_parameters(0.5), *after)
+        of.chain(of.clip(1.0), of.accumulate_gradients(tx, 2))
+    # The average is of the parameters that training has.
+    state = tx.init(P)
+    _, state = tx.update(P, state, P)
+    # The first average is a copy.
+    expected = jax.tree.map(lambda p: 0.9 * p, P)
+    # Two roundings of float32.
+    for x, y in zip(*map(jax.tree.leaves, (state[1].average, expected)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-7)
+
+
+# --- gradients of integers -----------------------------------------------------------
+
+
+def is_float(path, leaf):
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+
+
+def label(path, leaf):
+    return "trained" if is_float(path, leaf) else "rest"
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda tx: of.masked(tx, is_float),
+        lambda tx: of.partition({"trained": tx, "rest": of.set_to_zero()}, label),
+        lambda tx: of.partition({"trained": tx, "rest": of.identity()}, label),
+    ],
+)
+def test_the_advice_for_gradients_of_integers(wrapped):
+    """A transformation with a schedule holds whole numbers, such as its steps."""
+    trained = of.sgd(of.schedules.warmup_cosine(0.5, 10, 100, initial_value=0.25))
+
+    def loss(tx):
+        updates, _ = tx.update(P, tx.init(P), P)
+        return jnp.sum(of.apply_updates(P, updates)["w"])
+
+    grads = jax.grad(loss, allow_int=True)(trained)
+    plain = of.sgd(0.1)
+    with pytest.raises(TypeError, match=r"float0.* leave such leaves out with masked"):
+        plain.update(grads, plain.init(trained), trained)
+    tx = wrapped(plain)
+    updates, _ = tx.update(grads, tx.init(trained), trained)
+    new = of.current_hyperparameters(of.apply_updates(trained, updates), None)["lr"]
+    assert (new.warmup_steps, new.total_steps) == (10, 100)
+    # The loss is 3 * (1 - initial_value), so its gradient is -3.
+    np.testing.assert_allclose(new.initial_value, 0.25 + 0.1 * 3, rtol=1e-6)

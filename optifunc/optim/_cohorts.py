@@ -19,7 +19,7 @@ the fields (`optifunc._state`).
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -336,6 +336,8 @@ class count_steps(GradientTransformation):
 
     torch's checkpoints have a count for some optimizers that never read it.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     def init(self, params: PyTree) -> CountStepsState:
         return CountStepsState(jnp.zeros((), jnp.int32))

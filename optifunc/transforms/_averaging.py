@@ -1,6 +1,6 @@
 """Averages of the parameters over the steps of a run."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -159,6 +159,9 @@ class ema_parameters(GradientTransformation):
     `update` if ``params`` is missing.
     """
 
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
+
     decay: Value = 0.999
     every: Value = 1
     start: Value = 0
@@ -229,6 +232,9 @@ class average_parameters(GradientTransformation):
     averaging", 1992; stochastic weight averaging: Izmailov et al., 2018,
     [arXiv:1803.05407](https://arxiv.org/abs/1803.05407).
     """
+
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
 
     start: Value = 0
 

@@ -1,7 +1,7 @@
 """The mean of the latest snapshots of the parameters."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,6 +78,9 @@ class lawa_parameters(GradientTransformation):
     Training with Latest Weight Averaging", 2022,
     [arXiv:2209.14981](https://arxiv.org/abs/2209.14981).
     """
+
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
 
     window: int = static()
     every: int = static()

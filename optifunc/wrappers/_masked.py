@@ -1,7 +1,7 @@
 """A transformation for some of the parameters."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .._dataclass import child, static
 from .._extra import adapted_extra
@@ -63,6 +63,8 @@ class masked(Wrapper):
     **Raises:** `ValueError` for a mask value that is not a bool; at `init` and `update`
     for a mask that does not fit the parameters.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     inner: GradientTransformation = child()
     mask: Any = static()

@@ -233,3 +233,35 @@ def test_the_checkpoint_of_a_class_with_the_same_state():
     with pytest.raises(ValueError, match="not one of AdamW: its groups lack"):
         target.load_state_dict(stepped(of.optim.SGD).state_dict())
     assert target.param_groups[0]["weight_decay"] == 0.25
+
+
+# --- schedulers ----------------------------------------------------------------------
+
+
+def test_arguments_and_names_of_schedulers():
+    scheduler = of.optim.lr_scheduler
+    optimizer = of.optim.AdamW(P)
+    with pytest.raises(TypeError, match=r"StepLR\(\) has .* mean 'step_size'"):
+        scheduler.StepLR(optimizer, step=3)
+    with pytest.raises(TypeError, match=r"LR\(\) has no argument 'decay_steps'.*T_max"):
+        scheduler.CosineAnnealingLR(optimizer, decay_steps=3)
+    with pytest.raises(TypeError, match=r"argument 'total_steps'; .* 'total_iters'"):
+        scheduler.LinearLR(optimizer, total_steps=3)
+    with pytest.raises(AttributeError, match=r"mean lr_scheduler\.CosineAnnealingLR"):
+        _ = scheduler.CosineLR
+    with pytest.raises(AttributeError, match=r"did you mean lr_scheduler\.StepLR\?"):
+        _ = scheduler.StepLr
+    assert "initial_lr" not in optimizer.param_groups[0]
+
+
+def test_a_scheduler_of_something_else():
+    build = of.optim.lr_scheduler.StepLR
+    with pytest.raises(TypeError, match=r"chain is not an Op.* optim.AdamW\(params"):
+        build(of.adamw(), 3)
+    with pytest.raises(TypeError, match=r"build one first: AdamW\(params\)"):
+        build(of.optim.AdamW, 3)
+
+
+def test_a_model_with_functions():
+    with pytest.raises(TypeError, match=r"one of the params is .*eqx\.filter\(model"):
+        of.optim.AdamW({"w": jnp.ones(2), "activation": jax.nn.relu})

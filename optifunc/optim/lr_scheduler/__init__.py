@@ -5,7 +5,10 @@ Their counterparts in the functional API are in `optifunc.schedules`, in files o
 same names.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from ..._public import exported_names as _exported, listed_names as _listed
+from ..._suggestions import unknown_attribute as _unknown_attribute
 from ._base import LRScheduler as LRScheduler
 from ._constant import ConstantLR as ConstantLR
 from ._cosine import (
@@ -33,3 +36,10 @@ __all__ = _exported(globals())
 
 def __dir__() -> list[str]:
     return _listed(globals())
+
+
+# Type checkers would take it for a sign that any name exists.
+if not _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        raise _unknown_attribute(__name__, name, globals())

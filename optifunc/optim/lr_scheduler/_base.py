@@ -18,6 +18,7 @@ import numpy as np
 
 from .._checks import check_is_state_dict, entry_with
 from .._optimizer import Optimizer
+from .._signatures import checked_constructor
 from ._groups import check_optimizer, current_lrs, get_number, set_number
 
 
@@ -89,6 +90,11 @@ class LRScheduler:
     base_lrs: list[float]
     _step_count: int
     _last_lr: list[float]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checked_constructor(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
