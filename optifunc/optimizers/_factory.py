@@ -8,6 +8,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import ParamSpec, TypeVar
 
+from .._annotations import argument_types
+from .._checks import check_kinds, takes_numbers
 from .._dataclass import check_flag
 from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
@@ -17,13 +19,19 @@ T = TypeVar("T")
 
 
 def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
-    """``function``, with errors that name an unknown argument or a flag.
+    """``function``, with errors that name a wrong argument.
 
-    An argument is a flag if it is annotated as ``bool``.
+    An argument is a flag if it is annotated as ``bool``, and a number if its annotation
+    allows floats.
     """
     parameters = inspect.signature(function).parameters
     named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
     flags = [name for name in named if parameters[name].annotation in (bool, "bool")]
+
+    @functools.cache
+    def numbers() -> list[str]:
+        types = argument_types(function)
+        return [name for name in named if takes_numbers(types[name])]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -31,6 +39,9 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
         for name in given.keys() & flags:
             check_flag(name, given[name])
+        for name in numbers():
+            if name in given:
+                check_kinds(name, given[name])
         return function(*args, **kwargs)
 
     return checked
