@@ -438,8 +438,7 @@ def shampoo(
         E = betas[1] * E + (1 - betas[1]) * (Q1^T g Q2)^2
         D = Q1 (Q1^T m Q2 / (sqrt(E / c) + eps)) Q2^T
 
-    This is `soap`, but it starts with the first step, does not rotate ``m``, and has
-    bases as exact as the last decomposition.
+    This is `soap`, but it starts with the first step and does not rotate ``m``.
 
     Grafting takes the size of a step from another optimizer, so that you can use its
     learning rate; before ``start_preconditioning_step``, it also takes the direction.
@@ -462,7 +461,7 @@ def shampoo(
     - ``use_bias_correction``: whether to debias the averages.
     - ``grafting``: None, ``"sgd"`` (``m``), ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
     - ``grafting_beta2``: the decay rate of the last two's squares, in [0, 1).
-    - ``grafting_eps``: added to the root of the squares.
+    - ``grafting_eps``: added to their root.
     - ``eigenvalue_corrected``: divide in the eigenbases of the factors; ``eps`` is then
       added to the root, and 1e-8 is more usual.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
@@ -470,10 +469,8 @@ def shampoo(
 
     All numbers except the counts may be arrays or schedules.
 
-    **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. On a mesh the factors are cut as their parameter is, rows along
-    the factor's own axis and columns along another, as far as their sizes allow, and
-    gathered where they are used.
+    **State:** `ScaleByShampooState`. Under `jax.vmap`, every step costs as much as one
+    with a decomposition. On a mesh, the factors are sharded like those of `soap`.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.
