@@ -108,7 +108,7 @@ def laid_beside(factor: Array, leaf: Any, shape: tuple[int, ...], index: int) ->
 
     Its rows are sharded like the axis of the leaf that it belongs to (or the first of
     the merged axes), its columns like the first other axis of the leaf that is sharded.
-    If the size of the factor is not divisible, its rows, its columns or both stay whole.
+    If its size is not divisible, its rows, its columns or both stay whole.
     """
     axis = _first_axis(jnp.shape(leaf), shape, index)
     if axis is None:

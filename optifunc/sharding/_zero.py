@@ -232,7 +232,7 @@ class zero(Wrapper):
     def _mapped(self, function: Any, state: State, params: PyTree) -> State:
         """``state`` with ``function`` of each array that is sharded like its parameter.
 
-        The factors of axes are left alone: they were created for partitioned parameters.
+        The factors of axes are left alone: they were created for partitioned arrays.
         """
         structure: Any
         leaves, structure = jax.tree.flatten(params)
