@@ -83,8 +83,8 @@ class Execution:
 
         **Arguments:**
 
-        - ``operands``: what it reads. - ``begun``: vectors of which earlier calls have
-          written other parts.
+        - ``operands``: what it reads.
+        - ``begun``: vectors other parts of which earlier calls have written.
         """
         place = {value: i for i, value in enumerate(call.inputs)}
         pairs = []

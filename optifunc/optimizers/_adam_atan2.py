@@ -169,8 +169,8 @@ def adam_atan2(
     - ``weight_decay``: decoupled decay, in units of ``lr``.
     - ``a``: the factor of the angle, above 0.
     - ``b``: the factor of the root, above 0.
-    - ``cautious_wd``: decay only elements that the step moves toward 0. -
-      ``cautious_factor``: the factor of elements of ``d`` that go against the gradient,
+    - ``cautious_wd``: decay only elements that the step moves toward 0.
+    - ``cautious_factor``: the factor of elements of ``d`` that go against the gradient,
       in [0, 1]; the factors of each leaf are normalized to a mean of 1. The number 1
       disables this.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.

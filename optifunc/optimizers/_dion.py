@@ -36,8 +36,9 @@ class ScaleByDionState(NamedTuple):
     **Fields:**
 
     - ``momentum``: the sum of each parameter's gradients minus the part that was
-      used. - ``Q``: the right factors of each parameter's last step, of shape ``[...,
-      inputs, rank]``, in at least float32.
+      used.
+    - ``Q``: the right factors of each parameter's last step, of shape
+      ``[..., inputs, rank]``, in at least float32.
     """
 
     momentum: PerParameter

@@ -49,8 +49,8 @@ def wide_update(
       state.
     - ``params``: the parameters.
     - ``wide``: the parameters that the inner transformation sees.
-    - ``extra``: extra arguments. Functions of the parameters get narrow ones. -
-      ``dtype``: the dtype to which narrower arrays are converted.
+    - ``extra``: extra arguments. Functions of the parameters get narrow ones.
+    - ``dtype``: the dtype to which narrower arrays are converted.
     """
 
     def narrowed(tree: PyTree) -> PyTree:
