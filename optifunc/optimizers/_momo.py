@@ -262,9 +262,10 @@ def momo(
         updates, state = tx.update(grads, state, params, value=value)
 
     With ``adapt_lower_bound``, the bound follows the losses: if the model has fallen
-    below it, it becomes half of the model's value before the step, and afterward ``f +
-    <m, p> - c - min(lr, s) * |m|^2 / 2``, but never less than ``lower_bound``. If
-    ``|m|^2`` is below 2.2e-16, there is no step. With a ``mask``, the terms of the
+    below it, it becomes half of the model's value before the step, and after the step
+    ``f + <m, p> - c - min(lr, s) * |m|^2 / 2``, but never less than ``lower_bound``.
+
+    If ``|m|^2`` is below 2.2e-16, there is no step. With a ``mask``, the terms of the
     parameters that do not decay have ``k = 1``.
 
     **Arguments:**

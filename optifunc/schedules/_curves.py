@@ -1,9 +1,9 @@
 """The curves that schedules are made of, without cancellation.
 
 A value between two others is a weighted sum ``start * left + end * done``, with weights
-computed to rounding from whole numbers of steps. In float32, the usual ``(1 + cos(pi *
-t / T)) / 2`` loses its digits as ``t`` approaches ``T``; ``sin(pi / 2 * (T - t) /
-T)**2`` is the same and loses none.
+computed to rounding from whole numbers of steps. In float32, the usual
+``(1 + cos(pi * t / T)) / 2`` loses its digits as ``t`` approaches ``T``;
+``sin(pi / 2 * (T - t) / T)**2`` is the same and loses none.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def between(
 ) -> Array:
     """The value ``done`` steps after ``start`` and ``left`` steps before ``end``.
 
-    With ``"cosine"``, along half a wave; with ``"sqrt"``, the remaining fraction is ``1
-    - sqrt(done)``, and with ``"square"``, ``1 - done**2``.
+    With ``"cosine"``, along half a wave; with ``"sqrt"``, the remaining fraction is
+    ``1 - sqrt(done)``, and with ``"square"``, it is ``1 - done**2``.
     """
     from_start, to_end = fractions(done, left)
     if curve == "cosine":
@@ -83,6 +83,6 @@ def geometric(ratio: Scalar, count: Array) -> Array:
     """``ratio**count`` for a ``ratio`` and an integer ``count`` of at least 0."""
     if is_number(ratio) and ratio > 0:
         # The logarithm is taken in float64: the 10,000th power of a ratio of 0.999,
-        # rounded # to float32, would be off by 3e-4.
+        # rounded to float32, would be off by 3e-4.
         return jnp.exp(as_scalar(count) * math.log(ratio))
     return lax.pow(as_scalar(ratio), as_scalar(count))

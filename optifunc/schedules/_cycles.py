@@ -153,8 +153,8 @@ def sgdr(
     )
     if not len(tops) == len(sizes) == len(warmups) > 0:
         raise ValueError(
-            "peaks, lengths and warmup_steps must have one length, at least 1, found "
-            f"{len(tops)}, {len(sizes)} and {len(warmups)}"
+            "peaks, lengths and warmup_steps must have the same length, at least 1, "
+            f"found {len(tops)}, {len(sizes)} and {len(warmups)}"
         )
     cycles = [
         warmup_cosine(peak, warmup, length, initial_value, end_value)

@@ -190,5 +190,7 @@ def test_empty_leaves_and_errors():
     with pytest.raises(ValueError, match="batch_size must be at least 1, found 0"):
         L.hessian_diag(square, params, batch_size=0)
     for given in ((), (jnp.ones(2), jnp.ones(3)), (jnp.ones(()),), (jnp.ones((0, 2)),)):
-        with pytest.raises(ValueError, match="one first axis, that of the examples"):
+        with pytest.raises(
+            ValueError, match="the same first axis, that of the examples"
+        ):
             L.fisher_diag(square, params, *given)

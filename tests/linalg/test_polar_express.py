@@ -115,7 +115,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="lower must be above 0 and below 1, found 1"):
         of.linalg.polar_express_coefficients(lower=1)
     matrix = jnp.ones((2, 3))
-    with pytest.raises(ValueError, match=r"6 triples, .* give ns_steps=6"):
+    with pytest.raises(ValueError, match=r"6 triples, .* use ns_steps=6"):
         of.linalg.orthogonalize(
             matrix, ns_coefficients=of.linalg.polar_express_coefficients(6)
         )

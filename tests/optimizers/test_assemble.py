@@ -242,7 +242,7 @@ def test_cautious_decay_of_complex_parameters_is_of_their_parts():
     ("options", "message"),
     [
         ({"decay": "cautios"}, "decay must be one of"),
-        ({"peak_lr": 0.1}, "is for decay='independent' or 'corrected' only"),
+        ({"peak_lr": 0.1}, "is only for decay='independent' or 'corrected'"),
         ({"lr": falling, "decay": "independent"}, "needs peak_lr"),
         ({"lr": falling, "decay": "corrected"}, "decay='corrected' needs peak_lr"),
         ({"lr": 0.0, "decay": "corrected"}, "peak_lr must be above 0, found 0.0"),

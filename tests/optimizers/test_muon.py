@@ -231,7 +231,7 @@ def test_schedules():
         ({"ns_steps": 2.0}, TypeError, "ns_steps must be an integer"),
         ({"ns_coefficients": (1.0, 2.0)}, ValueError, "three numbers"),
         ({"adjust_lr_fn": "x"}, ValueError, "adjust_lr_fn must be one of"),
-        ({"ns_dtype": "int8"}, ValueError, "ns_dtype must be a real floating point"),
+        ({"ns_dtype": "int8"}, ValueError, "ns_dtype must be a real floating-point"),
         ({"ns_dtype": "complex64"}, ValueError, "ns_dtype must be a real floating"),
     ],
 )

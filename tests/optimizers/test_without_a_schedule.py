@@ -311,12 +311,12 @@ def test_a_schedule_inside_of_radam():
         (lambda: of.schedule_free_sgd(warmup_steps=-1), "warmup_steps must be at"),
         (lambda: of.schedule_free_sgd(r=-1.0), "r must be at least 0"),
         (lambda: of.schedule_free_sgd(weight_lr_power=-1.0), "weight_lr_power must"),
-        (lambda: of.schedule_free(optax.sgd(0.1)), r"none or several in \[\]; give lr"),
+        (lambda: of.schedule_free(optax.sgd(0.1)), r"none or several in \[\]; pass lr"),
         (
             lambda: of.schedule_free(
                 of.partition({"a": of.sgd(0.1), "b": of.sgd(0.2)}, "a")
             ),
-            r"\['a.lr', 'b.lr'\]; give lr",
+            r"\['a.lr', 'b.lr'\]; pass lr",
         ),
         (lambda: of.gpa_adamw(-1.0), "lr must be at least 0, found -1.0"),
         (lambda: of.gpa_adamw(train_interp_coeff=0.0), "train_interp_coeff must be"),

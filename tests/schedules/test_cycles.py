@@ -194,8 +194,8 @@ def test_recorded_one_cycles():
             ValueError,
             "curve must be one of",
         ),
-        (lambda: S.sgdr([1.0], [4, 5]), ValueError, "of one length, 1 at least"),
-        (lambda: S.sgdr([], []), ValueError, "of one length, 1 at least"),
+        (lambda: S.sgdr([1.0], [4, 5]), ValueError, "the same length, at least 1"),
+        (lambda: S.sgdr([], []), ValueError, "the same length, at least 1"),
         (lambda: S.sgdr([1.0], [4], 4), ValueError, "total_steps must be at least 5"),
         (lambda: S.one_cycle(1.0, 9, timing="jax"), ValueError, "timing must be one"),
         (

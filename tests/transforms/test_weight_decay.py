@@ -81,5 +81,5 @@ def test_strictly_cautious_decay_leaves_out_what_does_not_move():
         tx = of.add_decayed_weights(0.5, cautious=True, strict=strict)
         found, _ = tx.update(grads, (), params)
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ValueError, match="strict=True is for cautious=True only"):
+    with pytest.raises(ValueError, match="strict=True is only for cautious=True"):
         of.add_decayed_weights(0.5, strict=True)

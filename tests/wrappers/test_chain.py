@@ -90,7 +90,7 @@ def test_chains_nest_and_take_members_from_elsewhere():
         (lambda: of.chain(of.clip), "expected a gradient transformation|update"),
         (
             lambda: of.chain(of.identity(), a=of.identity()),
-            r"by position or by name, found 1 by position besides \['a'\]",
+            r"by position or by name, found 1 by position and \['a'\]",
         ),
         (
             lambda: of.chain(of.identity()).update(GRADS, ((), ())),
