@@ -51,20 +51,37 @@ def _classes(module: griffe.Module) -> list[griffe.Class]:
 
 def _parameters(cls: griffe.Class) -> list[griffe.Parameter]:
     value = griffe.dynamic_import(cls.path, import_paths=[ROOT, *sys.path])
-    if "__init__" in cls.members or "__init__" not in vars(value):
+    is_state = hasattr(value, "_fields")  # a named tuple, whose fields are asked for
+    if "__init__" in cls.members or not ("__init__" in vars(value) or is_state):
         return list(cls.parameters)  # its own, or those of the class above it
     parameters = inspect.signature(value).parameters.values()
-    return [_parameter(cls, parameter) for parameter in parameters]
+    declared = _factory_parameters(cls, getattr(value, "factory", None))
+    return [_parameter(cls, parameter, declared) for parameter in parameters]
 
 
-def _parameter(cls: griffe.Class, parameter: inspect.Parameter) -> griffe.Parameter:
-    """A parameter as the field of that name declares it, or as it is."""
+def _factory_parameters(cls: griffe.Class, factory: Any) -> dict[str, griffe.Parameter]:
+    """The arguments of a stateful class's factory, as its code declares them."""
+    if factory is None:
+        return {}
+    path = f"{factory.__module__}.{factory.__name__}".partition(".")[2]
+    return {parameter.name: parameter for parameter in cls.package[path].parameters}
+
+
+def _parameter(
+    cls: griffe.Class,
+    parameter: inspect.Parameter,
+    declared: dict[str, griffe.Parameter],
+) -> griffe.Parameter:
+    """A parameter as the field of that name or the factory declares it, or as it is."""
     field = cls.all_members.get(parameter.name)
     has_default = parameter.default is not parameter.empty
     if field is None:  # of a stateful class, whose constructor is that of its factory
+        annotation: Any = parameter.annotation
+        if parameter.name in declared:
+            annotation = declared[parameter.name].annotation
         return griffe.Parameter(
             parameter.name,
-            annotation=inspect.formatannotation(parameter.annotation),
+            annotation=annotation,
             kind=KINDS[parameter.kind],
             default=repr(parameter.default) if has_default else None,
         )

@@ -1,5 +1,6 @@
 """Docstrings as pages: arguments described where they are asked for, names as links."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from typing import Any
 
 import griffe
 
-PAGES = Path(__file__).parent / "api"
+DOCS = Path(__file__).parent
+PAGES = sorted([*(DOCS / "api").glob("*.md"), *(DOCS / "optimizers").glob("*.md")])
 HEADING = "**Arguments:**"
 # An entry of a list, with the lines that continue it.
 ENTRY = re.compile(r"^- .*(?:\n(?:  .*|(?=\n  )))*", re.MULTILINE)
@@ -51,13 +53,19 @@ def _objects(module: griffe.Module) -> Any:
             yield member
 
 
-def public_paths() -> dict[str, str]:
-    """Short name -> path of what the API pages list, where that is unambiguous."""
-    listed = [
+@functools.cache
+def listed_paths() -> list[str]:
+    """What the API pages list, as they list it."""
+    return [
         path
-        for page in sorted(PAGES.glob("*.md"))
+        for page in PAGES
         for path in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
+
+
+def public_paths() -> dict[str, str]:
+    """Short name -> path of what the API pages list, where that is unambiguous."""
+    listed = listed_paths()
     counts = Counter(path.rpartition(".")[2] for path in listed)
     short = {path.rpartition(".")[2]: path for path in listed}
     return {name: path for name, path in short.items() if counts[name] == 1}

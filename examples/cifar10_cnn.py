@@ -13,25 +13,43 @@ of PyTorch itself too, agree for some hundred steps and then part slowly.
     python examples/cifar10_cnn.py --data cifar-10-batches-bin
 """
 
-import argparse
+from support import options
+
+parser = options.parser(__doc__, "cifar10_cnn.png", seed="of the weights and the order")
+parser.add_argument(
+    "--epochs", type=options.positive, default=3, help="passes over the data"
+)
+parser.add_argument(
+    "--batch-size", type=options.positive, default=1, help="images a step"
+)
+parser.add_argument(
+    "--data",
+    type=options.existing,
+    help="folder or file of CIFAR-10; without it scikit-learn's digits",
+)
+parser.add_argument(
+    "--recorded",
+    type=options.existing,
+    help="a recorded run of PyTorch over the same images in the order of the file; "
+    "start from its weights and compare the losses",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
-from datasets import cifar10
+from support import npz, pictures
+from support.datasets import cifar10
+from support.pictures import plt
 from tqdm import tqdm
 
 import optifunc as of
 from optifunc import optim
 from optifunc.losses import cross_entropy
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
 
 LR = 0.01
 LAYERS = {  # weights in torch's layout: (out, in) and the window of a convolution
@@ -42,7 +60,7 @@ LAYERS = {  # weights in torch's layout: (out, in) and the window of a convoluti
     "fc2": (10, 64),
 }
 LOOP, SCAN, PYTORCH = "torch-style loop", "lax.scan", "PyTorch (recorded)"
-COLORS = {LOOP: "#56B4E9", SCAN: "#D55E00", PYTORCH: "#000000"}
+COLORS = {LOOP: pictures.SKY, SCAN: pictures.ORANGE, PYTORCH: "black"}
 
 
 class Run(NamedTuple):
@@ -72,7 +90,7 @@ def read_recorded(path):
     layers = dict(zip(LAYERS, (0, 2, 4, 7, 8), strict=True))
     kinds = ("weight", "bias")
     names = [f"init.{i}.{kind}" for i in layers.values() for kind in kinds]
-    arrays = options.read_arrays(path, "step_loss", *names)
+    arrays = npz.read_arrays(path, "step_loss", *names)
     params = {
         name: {kind: jnp.asarray(arrays[f"init.{i}.{kind}"]) for kind in kinds}
         for name, i in layers.items()
@@ -191,9 +209,8 @@ def smoothed(losses, batches):
 
 def draw(runs, path):
     """The losses of all runs over each other; the seconds of the epochs as bars."""
-    plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
     figure, (curves, bars) = plt.subplots(
-        1, 2, figsize=(10, 3.8), width_ratios=(1.8, 1), layout="constrained"
+        1, 2, figsize=(10, 3.8), width_ratios=(1.8, 1)
     )
     # Equal curves lie on each other: the first is drawn wide, the next ones narrower.
     styles = {LOOP: (6, "-"), SCAN: (2.2, "-"), PYTORCH: (1.2, ":")}
@@ -212,8 +229,8 @@ def draw(runs, path):
             color=COLORS[name],
             label=name,
         )
-    curves.set(xlabel="epochs", ylabel="cross-entropy", title="Training loss")
-    curves.legend(frameon=False)
+    curves.set(xlabel="epochs", ylabel="cross-entropy (nats)", title="Training loss")
+    curves.legend()
 
     for i, name in enumerate((LOOP, SCAN)):
         epochs = np.arange(1, len(runs[name].seconds) + 1)
@@ -225,61 +242,13 @@ def draw(runs, path):
             label=name,
         )
     bars.set_title("Time of an epoch")
-    bars.set(xlabel="epoch (the first with compilation)", ylabel="seconds")
+    bars.set(xlabel="epoch (the first with compilation)", ylabel="time (s)")
     bars.set_xticks(epochs)
-    for ax in (curves, bars):
-        ax.grid(axis="y", alpha=0.25)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    bars.grid(visible=False, axis="x")
+    pictures.save(figure, path)
 
 
-def command_line():
-    """The options of this program."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.positive,
-        default=3,
-        help="passes over the data (default: 3)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=options.positive,
-        default=1,
-        help="images a step (default: 1)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="folder or file of CIFAR-10 (default: scikit-learn's digits)",
-    )
-    parser.add_argument(
-        "--recorded",
-        type=Path,
-        help="a recorded run of PyTorch over the same images in the order of the file; "
-        "start from its weights and compare the losses",
-    )
-    parser.add_argument(
-        "--seed",
-        type=options.seed,
-        default=0,
-        help="of the weights and the order (default: 0)",
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("cifar10_cnn.png"),
-        help="where to save the picture (default: cifar10_cnn.png)",
-    )
-    return parser
-
-
-def main():
-    parser = command_line()
-    arguments = parser.parse_args()
-
+def main(arguments):
     with options.reading(parser, "--data"):
         images = cifar10(arguments.data)
     if arguments.batch_size > len(images.labels):
@@ -304,7 +273,7 @@ def main():
         with jax.default_matmul_precision("highest"):
             loss = loss_fn(params, images.pixels[batch], images.labels[batch])
         with options.reading(parser, "--recorded"):
-            options.check_first_loss(loss, recorded.losses[0, 0])
+            npz.check_first_loss(loss, recorded.losses[0, 0])
 
     def batches_of(epoch):
         """The epoch's batches, pixels and labels: [steps, batch size, ...]."""
@@ -328,4 +297,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

@@ -9,29 +9,35 @@ count, and the learning rate all come out of it. Needs PyTorch besides the extra
     python examples/continue_pytorch.py
 """
 
-import argparse
+from support import options
+
+parser = options.parser(
+    __doc__, "continue_pytorch.png", seed="of the weights and the order"
+)
+parser.add_argument(
+    "--epochs",
+    type=options.at_least(2),
+    default=12,
+    help="passes over the data, half of them before the file",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser, "torch")
+
 import tempfile
 from pathlib import Path
 
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
+import torch
 from sklearn.datasets import load_digits
+from support import pictures
+from support.pictures import plt
 
 from optifunc import optim
 from optifunc.losses import cross_entropy
 
-try:
-    import torch
-except ImportError:
-    torch = None
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
-
 BATCH_SIZE = 64
-PYTORCH, OURS = "#56B4E9", "#D55E00"  # told apart by everyone
+PYTORCH, OURS = pictures.SKY, pictures.ORANGE
 
 
 def batches_of(epochs, seed):
@@ -86,9 +92,8 @@ def continue_in_jax(path, batches):
 
 def draw(before, theirs, ours, path):
     """Left the losses of both; right how far apart they are."""
-    plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
     figure, (losses, differences) = plt.subplots(
-        1, 2, figsize=(11, 4), width_ratios=(1.8, 1), layout="constrained"
+        1, 2, figsize=(11, 4), width_ratios=(1.8, 1)
     )
     steps = np.arange(1, len(before) + len(theirs) + 1)
     later = steps[len(before) :]
@@ -101,44 +106,18 @@ def draw(before, theirs, ours, path):
         color="0.3",
         va="top",
     )
-    losses.set(title="Loss of each batch", xlabel="step", ylabel="cross-entropy")
-    losses.legend(frameon=False, loc="lower left")
+    losses.set(title="Loss of each batch", xlabel="step", ylabel="cross-entropy (nats)")
+    losses.legend(loc="lower left")
+    pictures.plain_ticks(losses.yaxis)
     apart = np.abs(np.subtract(ours, theirs))
     # Two equal losses have no logarithm; they are drawn on the lower edge.
     differences.semilogy(later, apart.clip(1e-9), ".", color="0.35", markersize=4)
     differences.set(title="Difference of the two", xlabel="step", ylim=(1e-9, 1e-3))
-    differences.set_ylabel("absolute difference of the losses")
-    for ax in (losses, differences):
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    differences.set_ylabel("absolute difference of the losses (nats)")
+    pictures.save(figure, path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.at_least(2),
-        default=12,
-        help="passes over the data, half of them before the file (default: 12)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=options.seed,
-        default=0,
-        help="of the weights and the order (default: 0)",
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("continue_pytorch.png"),
-        help="where to save the picture (default: continue_pytorch.png)",
-    )
-    arguments = parser.parse_args()
-    if torch is None:
-        parser.error("this example needs PyTorch: pip install torch")
-
+def main(arguments):
     batches = batches_of(arguments.epochs, arguments.seed)
     half = len(batches) // 2
     model, optimizer = build_in_pytorch(arguments.seed)
@@ -160,4 +139,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

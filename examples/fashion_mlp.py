@@ -9,22 +9,31 @@ an epoch takes twenty passes: they are so few.
     python examples/fashion_mlp.py --data data/FashionMNIST/raw --epochs 5
 """
 
-import argparse
-from pathlib import Path
+from support import options
+
+parser = options.parser(__doc__, "fashion_mlp.png", seed="of the weights and the order")
+parser.add_argument(
+    "--epochs", type=options.positive, default=5, help="passes over the data"
+)
+parser.add_argument(
+    "--data",
+    type=options.existing,
+    help="folder with the four files of Fashion-MNIST; without it scikit-learn's "
+    "digits",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
-from datasets import fashion_mnist
+from support import pictures
+from support.datasets import fashion_mnist
+from support.pictures import plt
 from tqdm import tqdm
 
 from optifunc import optim
 from optifunc.losses import cross_entropy
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
 
 LR = 1e-3
 BATCH_SIZE = 64
@@ -34,7 +43,6 @@ LAYERS = {  # (out, in), as in torch
     "output": (10, 512),
 }
 PASSES_OVER_DIGITS = 20
-TRAIN_COLOR, TEST_COLOR, WRONG_COLOR = "#56B4E9", "#0072B2", "#D55E00"
 
 
 class DataLoader:
@@ -132,23 +140,20 @@ def test_loop(dataloader, params, progress):
 
 def draw(train_losses, tests, params, images, path):
     """The losses, and what the network makes of the first test images."""
-    plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
-    figure = plt.figure(figsize=(11, 4.7), layout="constrained")
+    figure = plt.figure(figsize=(11, 4.7))
     # To the right there is room for the longest names of Fashion-MNIST.
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.5), wspace=0.03)
 
     ax = left.subplots()
     train_losses = np.array(train_losses)
     steps = np.arange(train_losses.size) / train_losses.shape[1]
-    ax.plot(steps, train_losses.ravel(), color=TRAIN_COLOR, lw=0.7, label="batch")
+    ax.plot(steps, train_losses.ravel(), color=pictures.SKY, lw=0.7, label="batch")
     ends = np.arange(1, len(tests) + 1)
     test_losses, accuracies = zip(*tests, strict=True)
-    ax.plot(ends, test_losses, "o-", color=TEST_COLOR, lw=2, label="test images")
-    ax.set(xlabel="epochs", ylabel="cross-entropy")
-    ax.set_title("Loss")
-    ax.legend(frameon=False)
-    ax.grid(alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.plot(ends, test_losses, "o-", color=pictures.BLUE, lw=2, label="test images")
+    ax.set(xlabel="epochs", ylabel="cross-entropy (nats)", title="Loss")
+    ax.axhline(np.log(10), color="0.4", linestyle=":", label="guessing: ln 10 = 2.30")
+    ax.legend()
 
     title = f"Guesses at the end; {accuracies[-1]:.1%} of all test images right"
     right.suptitle(title, fontsize=12)
@@ -165,34 +170,11 @@ def draw(train_losses, tests, params, images, path):
             ax.set_title(name, fontsize=8)
         else:
             title = f"{name}\nnot {images.classes[label]}"
-            ax.set_title(title, fontsize=8, color=WRONG_COLOR, weight="bold")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+            ax.set_title(title, fontsize=8, color=pictures.ORANGE, weight="bold")
+    pictures.save(figure, path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=options.positive, default=5, help="default: 5")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="folder with the four files of Fashion-MNIST "
-        "(default: scikit-learn's digits)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=options.seed,
-        default=0,
-        help="of the weights and the order (default: 0)",
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("fashion_mlp.png"),
-        help="where to save the picture (default: fashion_mlp.png)",
-    )
-    arguments = parser.parse_args()
-
+def main(arguments):
     with options.reading(parser, "--data"):
         train_images = fashion_mnist(arguments.data)
         test_images = fashion_mnist(arguments.data, train=False)
@@ -217,4 +199,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

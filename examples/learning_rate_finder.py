@@ -7,19 +7,38 @@ each run ends with and how it got there; beyond the stability edge training dive
     python examples/learning_rate_finder.py --output learning_rate_finder.png
 """
 
-import argparse
-from pathlib import Path
+from support import options
 
-import datasets
+parser = options.parser(__doc__, "learning_rate_finder.png", seed="of the start")
+parser.add_argument("--optimizer", choices=("sgd", "adamw", "muon"), default="sgd")
+parser.add_argument(
+    "--rates",
+    type=options.at_least(2),
+    default=48,
+    help="how many learning rates, from 0.0001 to 10",
+)
+parser.add_argument(
+    "--epochs", type=options.positive, default=5, help="passes over the data of a run"
+)
+parser.add_argument(
+    "--chunk",
+    type=options.positive,
+    help="how many networks to train at once; without it all",
+)
+parser.add_argument(
+    "--range-test",
+    action="store_true",
+    help="one run with a growing rate in place of a sweep",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
+from support import datasets, pictures
 
 import optifunc as of
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
 
 BATCH_SIZE = 32
 HIDDEN = 64
@@ -59,41 +78,7 @@ def loss_fn(params, batch):
     return of.losses.cross_entropy(logits, labels)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--optimizer", choices=OPTIMIZERS, default="sgd", help="(default: sgd)"
-    )
-    parser.add_argument(
-        "--rates",
-        type=options.at_least(2),
-        default=48,
-        help="learning rates, from 0.0001 to 10 (default: 48)",
-    )
-    parser.add_argument(
-        "--epochs", type=options.positive, default=5, help="of each run (default: 5)"
-    )
-    parser.add_argument(
-        "--chunk",
-        type=options.positive,
-        help="how many networks to train at once (default: all)",
-    )
-    parser.add_argument(
-        "--range-test",
-        action="store_true",
-        help="one run with a growing rate in place of a sweep",
-    )
-    parser.add_argument(
-        "--seed", type=options.seed, default=0, help="of the start (default: 0)"
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("learning_rate_finder.png"),
-        help="where to save the picture (default: learning_rate_finder.png)",
-    )
-    arguments = parser.parse_args()
-
+def main(arguments):
     *batches, source = load()
     print(f"data: {source}; {len(batches[0])} batches of {BATCH_SIZE} images")
     found = of.find_learning_rate(
@@ -107,9 +92,9 @@ def main():
         chunk_size=arguments.chunk,
     )
     print(found)
-    found.plot().savefig(arguments.output, dpi=110)
+    pictures.save(found.plot(), arguments.output)
     print(f"picture: {arguments.output.resolve()}")
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

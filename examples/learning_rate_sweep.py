@@ -8,23 +8,38 @@ What it took is compared with training the same 256 networks one after another.
     python examples/learning_rate_sweep.py --output learning_rate_sweep.png
 """
 
-import argparse
-import time
-from pathlib import Path
+from support import options
 
-import datasets
+parser = options.parser(__doc__, "learning_rate_sweep.png")
+parser.add_argument(
+    "--epochs", type=options.positive, default=10, help="passes over the data of a run"
+)
+parser.add_argument(
+    "--rates",
+    type=options.at_least(2),
+    default=64,
+    help="how many learning rates, from 0.0001 to 10",
+)
+parser.add_argument(
+    "--data",
+    type=options.existing,
+    help="CIFAR-10, a file or a folder, which is scaled down to 8x8 gray pixels; "
+    "without it scikit-learn's digits",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+
+import time
+
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
+from matplotlib.colors import LogNorm
+from support import datasets, pictures
+from support.pictures import plt
 from tqdm import tqdm
 
 import optifunc as of
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
-from matplotlib.colors import LogNorm
 
 BATCH_SIZE = 32
 HIDDEN = 16
@@ -34,7 +49,7 @@ OPTIMIZERS = {
     "rmsprop(lr)": of.rmsprop,
     "adamw(lr)": of.adamw,
 }
-COLORS = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
+COLORS = (pictures.BLUE, pictures.YELLOW, pictures.GREEN, pictures.ORANGE)
 
 
 def load(data):
@@ -141,8 +156,7 @@ def final_losses(losses, steps_per_epoch):
 
 def draw(losses, finals, rates, steps_per_epoch, path):
     """Left the final losses, in one panel; right all losses, a column a run."""
-    plt.rcParams.update({"font.size": 9, "axes.titlesize": 10})
-    figure = plt.figure(figsize=(11, 4.2), layout="constrained")
+    figure = plt.figure(figsize=(11.5, 4.4))
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     lowest = min(final.min() for final in finals.values())
     limits = (0.8 * lowest, 3)
@@ -154,14 +168,13 @@ def draw(losses, finals, rates, steps_per_epoch, path):
         best = np.argmin(final)
         ax.plot(rates[best], final[best], "o", color=color, markeredgecolor="white")
     ax.set(xscale="log", yscale="log", xlim=(rates[0], rates[-1]), ylim=limits)
-    ax.set(xlabel="learning rate", ylabel="training loss in the last epoch")
-    ax.grid(alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.set(xlabel="learning rate")
+    ax.set_ylabel("training loss in the last epoch (nats)")
+    pictures.plain_ticks(ax.yaxis)
     left.legend(
         loc="outside upper center",
         ncols=2,
         prop={"family": "monospace"},
-        frameon=False,
     )
 
     axes = right.subplots(2, 2, sharex=True, sharey=True)
@@ -176,43 +189,17 @@ def draw(losses, finals, rates, steps_per_epoch, path):
         mesh = ax.pcolormesh(edges, steps, means.T, cmap=colors, norm=LogNorm(*limits))
         ax.set_xscale("log")
         ax.set_title(name, family="monospace")
+        ax.grid(visible=False)
     for ax in axes[:, 0]:
         ax.set_ylabel("step")
     for ax in axes[1]:
         ax.set_xlabel("learning rate")
-    right.colorbar(mesh, ax=axes, label="training loss", pad=0.01)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    bar = right.colorbar(mesh, ax=axes, label="training loss (nats)", pad=0.01)
+    pictures.plain_ticks(bar.ax.yaxis)
+    pictures.save(figure, path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs", type=options.positive, default=10, help="of each run (default: 10)"
-    )
-    parser.add_argument(
-        "--rates",
-        type=options.at_least(2),
-        default=64,
-        help="learning rates, from 0.0001 to 10 (default: 64)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="CIFAR-10, a file or a folder, which is scaled down to 8x8 gray pixels "
-        "(default: scikit-learn's digits)",
-    )
-    parser.add_argument(
-        "--seed", type=options.seed, default=0, help="of start and order (default: 0)"
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("learning_rate_sweep.png"),
-        help="where to save the picture (default: learning_rate_sweep.png)",
-    )
-    arguments = parser.parse_args()
-
+def main(arguments):
     with options.reading(parser, "--data"):
         images, labels, source = load(arguments.data)
     order = make_order(
@@ -250,4 +237,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

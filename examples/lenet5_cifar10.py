@@ -10,24 +10,41 @@ Without `--data` the images are scikit-learn's handwritten digits at 32x32x3.
     python examples/lenet5_cifar10.py --data cifar-10-batches-bin --epochs 10
 """
 
-import argparse
-from pathlib import Path
+from support import options
+
+parser = options.parser(
+    __doc__, "lenet5_cifar10.png", seed="of the weights and the order"
+)
+parser.add_argument(
+    "--epochs", type=options.positive, default=20, help="passes over the data"
+)
+parser.add_argument(
+    "--data",
+    type=options.existing,
+    help="folder or file of CIFAR-10; without it scikit-learn's digits",
+)
+parser.add_argument(
+    "--recorded",
+    type=options.existing,
+    help="a recorded run of PyTorch over the images of --data; start from its "
+    "weights, take its order of the images, and compare the losses",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
-from datasets import cifar10
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from support import npz, pictures
+from support.datasets import cifar10
+from support.pictures import plt
 from tqdm import tqdm
 
 from optifunc import optim
 from optifunc.losses import cross_entropy
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
 
 LR = 0.01
 BATCH_SIZE = 64
@@ -38,7 +55,7 @@ LAYERS = {  # weights in torch's layout: (out, in) and the window of a convoluti
     "fc2": (84, 120),
     "fc3": (10, 84),
 }
-OURS, PYTORCH, GUESS = "#D55E00", "#56B4E9", "#0072B2"
+OURS, PYTORCH, GUESS = pictures.ORANGE, pictures.SKY, pictures.BLUE
 
 
 class Recorded(NamedTuple):
@@ -77,7 +94,7 @@ def read_recorded(path):
     layers = dict(zip(LAYERS, (0, 2, 5, 6, 7), strict=True))
     kinds = ("weight", "bias")
     names = [f"init.{i}.{kind}" for i in layers.values() for kind in kinds]
-    arrays = options.read_arrays(path, "step_loss", "order", *names)
+    arrays = npz.read_arrays(path, "step_loss", "order", *names)
     params = {
         name: {kind: jnp.asarray(arrays[f"init.{i}.{kind}"]) for kind in kinds}
         for name, i in layers.items()
@@ -155,8 +172,7 @@ def train(params, orders, train_images, test_images, recorded):
 
 def draw(epochs, recorded, guesses, images, path):
     """Loss and accuracy by epoch, the recorded run, and what is taken for what."""
-    plt.rcParams.update({"font.size": 11, "axes.titlesize": 12})
-    figure = plt.figure(figsize=(12, 4.2), layout="constrained")
+    figure = plt.figure(figsize=(12, 4.2))
     curves, matrix = figure.subfigures(1, 2, width_ratios=(1.5, 1), wspace=0.03)
     (left, middle), right = curves.subplots(1, 2), matrix.subplots()
     numbers = np.arange(1, len(epochs) + 1)
@@ -173,68 +189,36 @@ def draw(epochs, recorded, guesses, images, path):
             label="PyTorch (recorded)",
         )
     left.plot(numbers, losses, "o-", color=OURS, lw=2, ms=4, label="optifunc")
-    left.set(title="Training loss", ylabel="cross-entropy")
-    left.legend(frameon=False)
+    left.set(title="Training loss", ylabel="cross-entropy (nats)")
+    left.legend()
     middle.plot(numbers, accuracies, "o-", color=GUESS, lw=2, ms=4)
-    middle.set(title="Accuracy", ylim=(0, None))
-    middle.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    middle.set(title="Accuracy", ylim=(0, None), ylabel="right (% of the test images)")
+    middle.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=""))
     for ax in (left, middle):
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
 
     counts = np.zeros((10, 10))
     np.add.at(counts, (images.labels, guesses), 1)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     mesh = right.imshow(shares, cmap="Blues", vmin=0)
-    right.set_xticks(range(10), images.classes, rotation=90)
-    right.set_yticks(range(10), images.classes)
-    right.set(xlabel="taken for", ylabel="is", title="Confusion")
-    matrix.colorbar(mesh, ax=right, format=PercentFormatter(xmax=1, decimals=0))
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    # Names would have to lie on their side below the columns: they have numbers there.
+    names = [i if i == str(n) else f"{i}  {n}" for n, i in enumerate(images.classes)]
+    right.set_xticks(range(10), range(10))
+    right.set_yticks(range(10), names)
+    right.set(xlabel="taken for (numbers as on the left)", ylabel="is")
+    right.set_title("Confusion")
+    right.grid(visible=False)
+    matrix.colorbar(
+        mesh,
+        ax=right,
+        format=PercentFormatter(xmax=1, decimals=0, symbol=""),
+        label="share of the row (%)",
+    )
+    pictures.save(figure, path)
 
 
-def command_line():
-    """The options of this program."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.positive,
-        default=20,
-        help="passes over the data (default: 20)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="folder or file of CIFAR-10 (default: scikit-learn's digits)",
-    )
-    parser.add_argument(
-        "--recorded",
-        type=Path,
-        help="a recorded run of PyTorch over the images of --data; start from its "
-        "weights, take its order of the images, and compare the losses",
-    )
-    parser.add_argument(
-        "--seed",
-        type=options.seed,
-        default=0,
-        help="of the weights and the order (default: 0)",
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("lenet5_cifar10.png"),
-        help="where to save the picture (default: lenet5_cifar10.png)",
-    )
-    return parser
-
-
-def main():
-    parser = command_line()
-    arguments = parser.parse_args()
-
+def main(arguments):
     with options.reading(parser, "--data"):
         train_images = cifar10(arguments.data)
         test_images = cifar10(arguments.data, train=False)
@@ -264,7 +248,7 @@ def main():
                 params, train_images.pixels[batch], train_images.labels[batch]
             )
         with options.reading(parser, "--recorded"):
-            options.check_first_loss(loss, recorded.first_loss)
+            npz.check_first_loss(loss, recorded.first_loss)
 
     epochs, params = train(params, orders, train_images, test_images, recorded)
     if recorded is not None:
@@ -277,4 +261,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

@@ -13,24 +13,60 @@ their steps at a time, so that whatever else the machine does slows all of them 
 """
 
 import argparse
+from pathlib import Path
+
+from support import options
+
+NAMES = (  # of the forms
+    *("float32", "bfloat16", "kahan", "stochastic", "master", "split", "8-bit"),
+    *("4-bit", "master, 8-bit", "split, 8-bit"),
+)
+TITLES = {"adamw": "AdamW", "lion": "Lion", "muon": "Muon"}
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
+
+
+def page(text):
+    """The type of the option that names a page, for argparse."""
+    path = Path(text)
+    if not path.is_file() or END not in path.read_text().partition(BEGIN)[2]:
+        raise argparse.ArgumentTypeError(
+            f"must be a file with the lines {BEGIN!r} and {END!r}, found {text!r}"
+        )
+    options.check_writable(path)
+    return path
+
+
+parser = options.parser(__doc__, "low_precision.png", seed="the first one")
+parser.add_argument("--epochs", type=options.positive, default=20, help="of the digits")
+parser.add_argument(
+    "--steps", type=options.positive, default=600, help="of the language model"
+)
+for option, names in (("--optimizers", [*TITLES]), ("--forms", [*NAMES])):
+    parser.add_argument(option, nargs="+", choices=names, default=names, help="some")
+parser.add_argument(
+    "--seeds",
+    type=options.positive,
+    nargs=2,
+    default=(5, 2),
+    metavar=("DIGITS", "TEXT"),
+    help="how many runs are averaged",
+)
+parser.add_argument("--page", type=page, help="a page to write the tables into")
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+
 import itertools
 import time
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
-import datasets
 import jax
 import jax.numpy as jnp
-import manual
-import matplotlib
 import numpy as np
-import options
+from support import datasets, manual, pictures
+from support.pictures import plt
 
 import optifunc as of
-
-matplotlib.use("Agg")  # draws into files; needs no screen
-import matplotlib.pyplot as plt
 
 HIDDEN = 128
 WIDTH = 64  # of the language model
@@ -90,7 +126,6 @@ def falling(peak, steps):
     return of.schedules.warmup_cosine(peak, steps // 20, steps)
 
 
-TITLES = {"adamw": "AdamW", "lion": "Lion", "muon": "Muon"}
 OPTIMIZERS = {
     "adamw": lambda steps: of.adamw(falling(2e-3, steps)),
     "lion": lambda steps: of.lion(falling(3e-4, steps)),
@@ -339,9 +374,6 @@ def table(forms, results, cell):
     return "\n".join(lines)
 
 
-BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
-
-
 def write_page(path, content):
     """Put tables into the page, in place of those that it has."""
     page = path.read_text()
@@ -350,18 +382,12 @@ def write_page(path, content):
     path.write_text(f"{before}{BEGIN}\n\n{content}\n\n{END}{after}")
 
 
-def page(text):
-    """The type of the option that names a page, for argparse."""
-    path = Path(text)
-    if not path.is_file() or END not in path.read_text().partition(BEGIN)[2]:
-        raise argparse.ArgumentTypeError(
-            f"must be a file with the lines {BEGIN!r} and {END!r}, found {text!r}"
-        )
-    return path
-
-
 def draw(results, path):
-    """For each problem and optimizer the smoothed training losses of all forms."""
+    """For each problem and optimizer the smoothed training losses of all forms.
+
+    Most are the loss in float32 to within the width of a line. Only the forms that
+    promise nothing have a color; the others are behind, in gray.
+    """
     problems = sorted({name for name, _ in results})
     optimizers = list(dict.fromkeys(optimizer for _, optimizer in results))
     figure, axes = plt.subplots(
@@ -369,52 +395,28 @@ def draw(results, path):
         len(optimizers),
         figsize=(3.6 * len(optimizers) + 1.5, 3 * len(problems)),
         squeeze=False,
-        layout="constrained",
     )
-    colors = plt.get_cmap("tab10").colors
+    colors = {"float32": "black", "bfloat16": pictures.ORANGE, "4-bit": pictures.BLUE}
+    entries = {}
     for (name, optimizer), runs in results.items():
         ax = axes[problems.index(name), optimizers.index(optimizer)]
         for form, run in runs.items():
             window = max(1, len(run.losses) // 25)
             count = len(run.losses) // window
             means = run.losses[: count * window].reshape(count, window).mean(1)
-            style = {"float32": "black"}.get(form, colors[list(FORMS).index(form)])
-            ax.plot(window * np.arange(1, count + 1), means, color=style, label=form)
-        ax.set(title=f"{name}: {optimizer}", xlabel="step", yscale="log")
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-    for row in axes:
-        row[0].set_ylabel("training loss")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+            steps = window * np.arange(1, count + 1)
+            color = colors.get(form, "0.7")
+            (line,) = ax.plot(steps, means, color=color, zorder=2 + (form in colors))
+            entries[form if form in colors else "the other forms"] = line
+        ax.set(title=f"{name}: {TITLES[optimizer]}", xlabel="step", yscale="log")
+        ax.set_ylabel("cross-entropy (nats)")
+        pictures.plain_ticks(ax.yaxis)
+    figure.legend(entries.values(), entries, loc="outside right center")
+    figure.suptitle("Training loss")
+    pictures.save(figure, path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs", type=options.positive, default=20, help="of the digits"
-    )
-    parser.add_argument(
-        "--steps", type=options.positive, default=600, help="of the language model"
-    )
-    parser.add_argument(
-        "--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS)
-    )
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--seed", type=options.seed, default=0, help="the first one")
-    parser.add_argument(
-        "--seeds",
-        type=options.positive,
-        nargs=2,
-        default=(5, 2),
-        metavar=("DIGITS", "TEXT"),
-        help="how many runs are averaged",
-    )
-    parser.add_argument("--output", type=options.picture, default="low_precision.png")
-    parser.add_argument("--page", type=page, help="a page to write the tables into")
-    args = parser.parse_args()
+def main(args):
     makers = {
         "digits": partial(digits, args.epochs),
         "text": partial(text, args.steps),
@@ -434,4 +436,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

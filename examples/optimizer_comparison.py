@@ -13,31 +13,62 @@ library can join in.
 and losses, as an .npz file), repeats it, and says how far the losses differ.
 """
 
-import argparse
-import itertools
-from pathlib import Path
+from support import options
+
+OTHERS = (
+    *("nesterov", "adagrad", "adadelta", "adamw", "adamax", "nadam", "radam", "asgd"),
+    *("adafactor", "muon", "sparse_adam", "rprop", "lbfgs"),
+)
+LANDSCAPE_FILES = ("landscape_rosenbrock.png", "landscape_rastrigin.png")
+parser = options.parser(
+    __doc__, "optimizer_comparison.png", seed="of noise, start and order"
+)
+parser.add_argument(
+    "--epochs", type=options.positive, default=12, help="passes over the points"
+)
+parser.add_argument(
+    "--optimizers",
+    nargs="+",
+    default=[],
+    metavar="NAME",
+    choices=[*OTHERS, "all"],
+    help=f"to compare with the four of the tutorial: {', '.join(OTHERS)}, or all",
+)
+parser.add_argument(
+    "--data", type=options.existing, help="a recorded PyTorch run to repeat (.npz)"
+)
+parser.add_argument(
+    "--landscape",
+    action="store_true",
+    help="also draw the paths over Rosenbrock's and Rastrigin's functions: "
+    f"{', '.join(LANDSCAPE_FILES)} and landscape.gif, beside the picture",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+    if arguments.landscape:
+        for file in (*LANDSCAPE_FILES, "landscape.gif"):
+            options.check_beside(parser, arguments.output.with_name(file))
+
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
 from jax.experimental.sparse import BCOO
-from landscapes import BACKGROUND, LANDSCAPES
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.patheffects import withStroke
 from PIL import Image, ImageSequence
+from support import npz, pictures
+from support.landscapes import LANDSCAPES, draw_background
+from support.pictures import plt
 from tqdm import tqdm
 
 import optifunc as of
 
-matplotlib.use("Agg")  # draws into files; needs no screen
-import matplotlib.pyplot as plt
-from matplotlib.animation import FuncAnimation, PillowWriter
-from matplotlib.patheffects import withStroke
-
 POINTS = 1000
 BATCH_SIZE = 32
 HIDDEN = 20
+MOST_COLUMNS = 6  # of panels
 
 
 # --- The optimizers, each a function of its learning rate ----------------------------
@@ -72,7 +103,7 @@ TUTORIAL = {
     "rmsprop": lambda lr=0.01: of.rmsprop(lr, alpha=0.9),
     "adam": lambda lr=0.01: of.adam(lr, betas=(0.9, 0.99)),
 }
-OTHERS = {
+OPTIMIZERS = TUTORIAL | {
     "nesterov": lambda lr=0.01: of.sgd(lr, momentum=0.8, nesterov=True),
     "adagrad": lambda lr=0.05: of.adagrad(lr),
     "adadelta": lambda lr=1.0: of.adadelta(lr),
@@ -87,19 +118,9 @@ OTHERS = {
     "rprop": lambda lr=0.001: of.rprop(lr),
     "lbfgs": lambda lr=1.0: of.lbfgs(lr, max_iter=4, line_search_fn="strong_wolfe"),
 }
-OPTIMIZERS = TUTORIAL | OTHERS
 
 # These two compare gradients of successive steps, so each step must see all points.
 FULL_BATCH = ("rprop", "lbfgs")
-
-# Seventeen colors cannot be told apart; lines that are whole, dashed or dotted can.
-WHOLE = ("#1f77b4", "#ff9f1c", "#2a9d3f", "#d62728")
-BROKEN = ("black", "#e377c2", "#8c564b", "#17becf", "#9467bd", "#84b800", "#7f7f7f")
-LINES = [*itertools.product("-", WHOLE), *itertools.product(("--", ":"), BROKEN)]
-STYLES = {
-    name: {"linestyle": line, "color": color}
-    for name, (line, color) in zip(OPTIMIZERS, LINES, strict=False)
-}
 
 
 # --- The parabola ---------------------------------------------------------------------
@@ -194,49 +215,61 @@ def train(tx, problem, full_batch, progress):
 
 
 def draw_comparison(curves, fits, problem, recorded, path):
-    """Left the losses, step by step and as means of the epochs; right the fits."""
-    figure, (losses, points) = plt.subplots(
-        1, 2, figsize=(11, 4.2), width_ratios=(1.6, 1), layout="constrained"
-    )
-    x, y = np.asarray(problem.x)[:, 0], np.asarray(problem.y)[:, 0]
-    points.plot(x, y, ".", color="0.8", markersize=3, zorder=0)
-    for name, curve in curves.items():
-        epochs, steps = curve.shape
-        time = np.arange(curve.size) / steps
-        middles = np.arange(epochs) + 0.5
-        style, color = STYLES[name], STYLES[name]["color"]
-        if len(curves) <= 8:
-            losses.plot(time, curve.ravel(), color=color, alpha=0.25, linewidth=0.7)
-        marker = "o" if epochs == 1 else ""  # a single point makes no line
-        means = curve.mean(axis=1)
-        losses.plot(middles, means, **style, lw=2, marker=marker, label=name)
-        if name in recorded:
-            means = recorded[name].mean(axis=1)
-            losses.plot(middles, means, "o", color=color, markerfacecolor="white")
-        points.plot(x, fits[name], **style, linewidth=1.5)
+    """Each optimizer has its losses and, below them, its fit; all others are behind."""
+    columns = min(len(curves), MOST_COLUMNS)
+    rows = -(-len(curves) // columns)
+    size = (2.75 * columns + 0.3, 4.4 * rows)
+    figure = plt.figure(figsize=size)
+    noise = float(np.mean((problem.y - problem.x**2) ** 2))
+    for row, part in enumerate(np.atleast_1d(figure.subfigures(rows, 1))):
+        names = list(curves)[row * columns : (row + 1) * columns]
+        axes = part.subplots(
+            *(2, columns),
+            sharex="row",
+            sharey="row",
+            squeeze=False,
+            height_ratios=(1.5, 1),
+        )
+        for name, (losses, points) in zip(names, axes.T, strict=False):
+            draw_losses(losses, name, curves, recorded, noise)
+            draw_fit(points, name, fits, problem)
+        for ax in axes[:, len(names) :].flat:
+            ax.remove()
+        axes[0, 0].set_ylabel("mean squared error")
+        axes[1, 0].set_ylabel("y")
+    pictures.save(figure, path, dpi=100)
 
-    noise = float(np.mean((y - x**2) ** 2))
-    losses.axhline(noise, color="0.3", linestyle=":", linewidth=1)
-    losses.text(
-        *(0.045, noise * 0.93, "noise of the data"),
-        transform=losses.get_yaxis_transform(),  # x in parts of the frame's width
-        color="0.3",
-        fontsize=8,
-        va="top",
-    )
-    losses.set(yscale="log", ylim=(noise / 2, 0.4), xlabel="epoch", ylabel="loss")
-    losses.grid(alpha=0.25)
-    title = "training loss: each step, and the mean of each epoch"
-    if recorded:
-        title += "\n(circles: the same run in PyTorch)"
-    losses.set_title(title, fontsize=10)
-    losses.legend(frameon=False, ncols=1 + len(curves) // 5, fontsize=8)
-    points.set_title("what each has learned", fontsize=10)
-    points.set(xlabel="x", ylabel="y", ylim=(-0.35, 1.35))
-    for ax in (losses, points):
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+
+def draw_losses(ax, name, curves, recorded, noise):
+    """The loss of each step, and the mean of each epoch; of the others the means."""
+    for other, curve in curves.items():
+        middles = np.arange(len(curve)) + 0.5
+        if other != name:
+            ax.plot(middles, curve.mean(axis=1), color=pictures.BEHIND, linewidth=1)
+    curve = curves[name]
+    middles = np.arange(len(curve)) + 0.5
+    time = np.arange(curve.size) / curve.shape[1]
+    ax.plot(time, curve.ravel(), color=pictures.SKY, alpha=0.6, linewidth=0.7)
+    marker = "o" if len(curve) == 1 else ""  # a single point makes no line
+    style = {"color": pictures.BLUE, "linewidth": 2, "marker": marker}
+    ax.plot(middles, curve.mean(axis=1), label="optifunc", **style)
+    if name in recorded:
+        means = recorded[name].mean(axis=1)
+        style = {"color": pictures.ORANGE, "markerfacecolor": "white", "ms": 5}
+        ax.plot(middles, means, "o", label="PyTorch", **style)
+        ax.legend(loc="upper right", fontsize=8)
+    ax.axhline(noise, color="0.3", linestyle=":", linewidth=1)
+    ax.text(0, 0.93 * noise, "noise of the data", color="0.3", fontsize=8, va="top")
+    ax.set(title=name, xlabel="epoch", yscale="log", ylim=(noise / 2, 0.4))
+    pictures.plain_ticks(ax.yaxis)
+
+
+def draw_fit(ax, name, fits, problem):
+    """The points, and what has been learned from them."""
+    x = problem.x[:, 0]
+    ax.plot(x, problem.y[:, 0], ".", color=pictures.BEHIND, markersize=2)
+    ax.plot(x, fits[name], color=pictures.BLUE, linewidth=2)
+    ax.set(xlabel="x", ylim=(-0.35, 1.35))
 
 
 def compare(names, problem, recorded, path):
@@ -330,54 +363,56 @@ def explore(names):
     return found
 
 
-def draw_background(ax, landscape):
-    left, right, bottom, top = landscape.window
-    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
-    height = np.maximum(landscape.height(x, y), landscape.levels[0])
-    ax.contourf(
-        x,
-        y,
-        height,
-        landscape.levels,
-        cmap=BACKGROUND,
-        norm=landscape.norm,
-        extend="both",
-        antialiased=False,
-    )
-    ax.plot(*landscape.start, "o", color="black", markersize=6)
-    ax.plot(*landscape.minimum, "*", color="gold", markersize=15, markeredgecolor="k")
-    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
-
-
 def draw_paths(title, walks, path):
-    figure, ax = plt.subplots(figsize=(6, 6.4), layout="constrained")
-    draw_background(ax, LANDSCAPES[title])
-    for name, walk in walks.items():
-        style = {**STYLES[name], "path_effects": OUTLINE}
-        ax.plot(*walk.T, linewidth=1.6, label=name, **style)
-        ax.plot(*walk[-1], marker="o", **style)
-    ax.set_title(f"{title.capitalize()}: {STEPS} steps, each at its best learning rate")
-    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    """A panel for each optimizer; the paths of the others are behind, in gray."""
+    columns = min(len(walks), 2 if len(walks) <= 4 else MOST_COLUMNS)
+    rows = -(-len(walks) // columns)
+    figure, axes = plt.subplots(
+        *(rows, columns),
+        figsize=(2.9 * columns, 3 * rows + 0.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for name, ax in zip(walks, axes.flat, strict=False):
+        draw_background(ax, LANDSCAPES[title])
+        for other, walk in walks.items():
+            if other != name:
+                ax.plot(*walk.T, color="0.35", linewidth=0.6, alpha=0.6)
+        style = {"color": pictures.ORANGE, "path_effects": OUTLINE}
+        ax.plot(*walks[name].T, linewidth=1.6, **style)
+        ax.plot(*walks[name][-1], marker="o", **style)
+        ax.set_title(name)
+        ax.label_outer()
+    for ax in axes.flat[len(walks) :]:
+        ax.remove()
+    figure.suptitle(f"{title.capitalize()}: {STEPS} steps at the best learning rate")
+    pictures.save(figure, path, dpi=100)
 
 
 def animate(found, path):
-    """Both landscapes side by side, slow at first and faster later on."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
+    """Both landscapes side by side, slow at first and faster later on.
+
+    There are as many rows as it takes to have few paths in each.
+    """
+    names = list(next(iter(found.values())))
+    most = len(pictures.COLORS)
+    groups = [names[i : i + most] for i in range(0, len(names), most)]
+    figure = plt.figure(figsize=(8, 4.4 * len(groups)))
     lines = []
-    for ax, (title, walks) in zip(axes, found.items(), strict=True):
-        draw_background(ax, LANDSCAPES[title])
-        ax.set_title(title.capitalize(), fontsize=10)
-        for name, walk in walks.items():
-            style = {**STYLES[name], "path_effects": OUTLINE}
-            (line,) = ax.plot([], [], linewidth=1.4, label=name, **style)
-            (dot,) = ax.plot([], [], marker="o", **style)
-            lines.append((walk, line, dot))
-    entries = axes[1].get_legend_handles_labels()
-    figure.legend(
-        *entries, loc="outside lower center", ncols=6, frameon=False, fontsize=8
-    )
+    parts = np.atleast_1d(figure.subfigures(len(groups), 1))
+    for part, group in zip(parts, groups, strict=True):
+        axes = part.subplots(1, 2)
+        for ax, (title, walks) in zip(axes, found.items(), strict=True):
+            draw_background(ax, LANDSCAPES[title])
+            ax.set_title(title.capitalize(), fontsize=10)
+            for name, color in zip(group, pictures.COLORS, strict=False):
+                style = {"color": color, "path_effects": OUTLINE}
+                (line,) = ax.plot([], [], linewidth=1.4, label=name, **style)
+                (dot,) = ax.plot([], [], marker="o", **style)
+                lines.append((walks[name], line, dot))
+        entries = axes[1].get_legend_handles_labels()
+        part.legend(*entries, loc="outside lower center", ncols=6, fontsize=8)
     caption = figure.suptitle("step 0", fontsize=9, family="monospace")
 
     def show(step):
@@ -413,46 +448,7 @@ def shrink(path):
 # --- The command ----------------------------------------------------------------------
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.positive,
-        default=12,
-        help="passes over the points (default: 12)",
-    )
-    parser.add_argument(
-        "--optimizers",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        choices=[*OTHERS, "all"],
-        help=f"to compare with the four of the tutorial: {', '.join(OTHERS)}, or all",
-    )
-    parser.add_argument(
-        "--data", type=Path, help="a recorded PyTorch run to repeat (.npz)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=options.seed,
-        default=0,
-        help="of noise, start and order (default: 0)",
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("optimizer_comparison.png"),
-        help="where to save the picture (default: optimizer_comparison.png)",
-    )
-    parser.add_argument(
-        "--landscape",
-        action="store_true",
-        help="also draw the paths over Rosenbrock's and Rastrigin's functions: "
-        "landscape_rosenbrock.png, landscape_rastrigin.png and landscape.gif, "
-        "beside the picture",
-    )
-    arguments = parser.parse_args()
-
+def main(arguments):
     asked = OTHERS if "all" in arguments.optimizers else arguments.optimizers
     names = list(dict.fromkeys([*TUTORIAL, *asked]))
 
@@ -461,7 +457,7 @@ def main():
         problem = make_problem(arguments.epochs, arguments.seed)
     else:
         with options.reading(parser, "--data"):
-            recording = options.read_arrays(arguments.data, *RECORDED)
+            recording = npz.read_arrays(arguments.data, *RECORDED)
         problem = recorded_problem(recording, arguments.epochs)
         for name in TUTORIAL:
             recorded[name] = recording[f"{name}.step_loss"][: arguments.epochs]
@@ -481,4 +477,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

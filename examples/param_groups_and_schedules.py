@@ -13,29 +13,42 @@ losses are those of the run that was never interrupted, to the last bit.
     python examples/param_groups_and_schedules.py --epochs 90
 """
 
-import argparse
-import itertools
-import pickle
-from pathlib import Path
+from support import options
 
-import datasets
+parser = options.parser(__doc__, "param_groups_and_schedules.png")
+parser.add_argument(
+    "--epochs",
+    type=options.at_least(2),
+    default=90,
+    help="passes over the data; the run is saved after half of them",
+)
+parser.add_argument(
+    "--data",
+    type=options.existing,
+    metavar="FOLDER",
+    help="with Fashion-MNIST's four IDX files; without it scikit-learn's digits",
+)
+if __name__ == "__main__":
+    arguments = options.parse(parser)
+    checkpoint = arguments.output.with_suffix(".safetensors")
+    options.check_beside(parser, checkpoint)
+
+import itertools
+
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-import options
+from support import datasets, pictures
+from support.pictures import plt
 from tqdm import tqdm
 
-from optifunc import optim
+from optifunc import interop, optim
 from optifunc.losses import cross_entropy
-
-matplotlib.use("Agg")  # draws into a file; needs no screen
-import matplotlib.pyplot as plt
 
 BATCH_SIZE = 64
 HIDDEN_SIZES = (64, 32)
 GROUPS = ("base", "classifier")
-COLORS = {"base": "#0072B2", "classifier": "#D55E00"}  # told apart by everyone
+COLORS = {"base": pictures.BLUE, "classifier": pictures.ORANGE}
 
 
 def load_data(folder, train):
@@ -114,20 +127,20 @@ def train(optimizer, scheduler, epochs, data, seed, progress):
 
 def save(path, optimizer, scheduler):
     """All that the rest of the run depends on, but for the data and their order."""
-    checkpoint = {
-        "params": jax.device_get(optimizer.params),
+    saved = {
+        "params": optimizer.params,
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
     }
-    path.write_bytes(pickle.dumps(checkpoint))
+    interop.save_safetensors(saved, path)  # unlike a pickle it holds no code
 
 
 def load(path, epochs):
     """A new optimizer and a new scheduler that go on from the file."""
-    checkpoint = pickle.loads(path.read_bytes())
-    optimizer, scheduler = build(*checkpoint["params"], epochs)
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    scheduler.load_state_dict(checkpoint["scheduler"])
+    saved = interop.load_safetensors(path)
+    optimizer, scheduler = build(*jax.tree.map(jnp.asarray, saved["params"]), epochs)
+    optimizer.load_state_dict(saved["optimizer"])
+    scheduler.load_state_dict(saved["scheduler"])
     return optimizer, scheduler
 
 
@@ -135,60 +148,32 @@ def draw(losses, resumed, rates, path):
     """The loss of both runs, above the learning rates that they were trained at."""
     epochs = np.arange(len(losses))
     saved = len(losses) - len(resumed)
-    plt.rcParams.update({"font.size": 10, "axes.titlesize": 11})
     figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(9, 6), sharex=True, layout="constrained", height_ratios=(3, 2)
+        2, 1, figsize=(9, 6), sharex=True, height_ratios=(3, 2)
     )
     whole, second = losses.mean(axis=1), resumed.mean(axis=1)
-    top.plot(epochs, whole, color="#56B4E9", linewidth=6, label="never interrupted")
+    top.plot(epochs, whole, color=pictures.SKY, linewidth=6, label="never interrupted")
     label = "loaded from the file and continued"
     marker = "o" if len(second) == 1 else ""  # a single point makes no line
     style = {"color": "black", "linewidth": 1.5, "marker": marker}
     top.plot(epochs[saved:], second, label=label, **style)
-    top.set_yscale("log")
-    top.set_title("training loss", loc="left")
+    top.set(yscale="log", ylabel="cross-entropy (nats)")
+    top.set_title("Training loss", loc="left")
+    pictures.plain_ticks(top.yaxis)
     for name, values in zip(GROUPS, rates.T, strict=True):
         bottom.step(
             epochs, values, where="mid", color=COLORS[name], linewidth=2, label=name
         )
-    bottom.set_title("learning rate", loc="left")
-    bottom.set_xlabel("epoch")
+    bottom.set_title("Learning rate of each group", loc="left")
+    bottom.set(xlabel="epoch", ylabel="learning rate")
     for ax in (top, bottom):
         ax.axvline(saved - 0.5, color="0.5", linestyle=":", label="saved to a file")
-        ax.legend(frameon=False)
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+        ax.legend()
+    pictures.save(figure, path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.at_least(2),
-        default=90,
-        help="passes over the data; the run is saved after half of them (default: 90)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="FOLDER",
-        help="with Fashion-MNIST's four IDX files (default: scikit-learn's digits)",
-    )
-    parser.add_argument(
-        "--seed", type=options.seed, default=0, help="of start and order (default: 0)"
-    )
-    parser.add_argument(
-        "--output",
-        type=options.picture,
-        default=Path("param_groups_and_schedules.png"),
-        help="where to save the picture; the checkpoint is put beside it, as .pickle "
-        "(default: param_groups_and_schedules.png)",
-    )
-    arguments = parser.parse_args()
+def main(arguments, checkpoint):
     seed, epochs, half = arguments.seed, arguments.epochs, arguments.epochs // 2
-    checkpoint = arguments.output.with_suffix(".pickle")
 
     with options.reading(parser, "--data"):
         data = load_data(arguments.data, train=True)
@@ -220,4 +205,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments, checkpoint)

@@ -15,6 +15,36 @@ checkpoint.
 """
 
 import argparse
+
+from support import options
+
+
+def width(text):
+    number = options.at_least(16)(text)
+    if number % 16:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 16, found {text!r}")
+    return number
+
+
+STEPS = 20  # of an epoch
+parser = options.parser(__doc__, "sharded_training.png")
+parser.add_argument(
+    "--epochs", type=options.at_least(2), default=8, help=f"of {STEPS} steps each"
+)
+parser.add_argument("--width", type=width, default=64, help="a multiple of 16")
+parser.add_argument("--layers", type=options.positive, default=2, help="blocks")
+parser.add_argument(
+    "--stateful", action="store_true", help="train by an object with a step method"
+)
+parser.add_argument(
+    "--processes", type=int, choices=(1, 2), default=1, help="with 2 nothing is drawn"
+)
+# What the processes are told by the first.
+for name, kind in (("--process", int), ("--address", str), ("--checkpoints", str)):
+    parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
+if __name__ == "__main__":
+    arguments = options.parse(parser, "orbax")
+
 import functools
 import os
 import socket
@@ -26,12 +56,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import manual
 import numpy as np
-import options
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from support import manual
 
 import optifunc as of
 
@@ -42,7 +71,6 @@ CONTEXT = 32
 HEADS = 4
 BATCH = P(("data", "fsdp"))
 EXAMPLES = 16  # of a batch
-STEPS = 20  # of an epoch
 
 
 # --- The network ----------------------------------------------------------------------
@@ -272,7 +300,7 @@ def save(manager, step, run):
 
 def on_one_process(args, folder):
     """Train; save half-way; continue there and on four devices. Prints and draws."""
-    import devices
+    from support import devices  # with Matplotlib, which only pictures need
 
     interface, codes = interface_of(args), manual.characters()
     sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
@@ -349,12 +377,12 @@ def in_process(args):
         jax.distributed.initialize(args.address, args.processes, args.process)
     mesh, codes = mesh_of(WHOLE), manual.characters()
     sizes, total = Sizes(args.width, args.layers), args.epochs * STEPS
-    tx = optimizer(mesh, total)
+    tx, folder = optimizer(mesh, total), Path(args.checkpoints)
 
     def tell(step, loss):
         print(f"step {step} loss {loss!r}", flush=True)
 
-    with ocp.CheckpointManager(args.checkpoints) as manager:
+    with ocp.CheckpointManager(folder) as manager:
         run, start = resumed(interface_of(args), tx, mesh, sizes, args.seed, manager)
         print(f"from step {start}", flush=True)
         for first in range(start, total, STEPS):
@@ -362,7 +390,7 @@ def in_process(args):
             save(manager, first + STEPS, run)
     whole = multihost_utils.process_allgather(run.saved()["params"], tiled=True)
     arrays = dict(enumerate(jax.tree.leaves(whole)))
-    path = args.checkpoints.parent / f"process{args.process}.npz"
+    path = folder.parent / f"process{args.process}.npz"
     np.savez(path, **{str(i): x for i, x in arrays.items()})
 
 
@@ -448,42 +476,7 @@ def environment(devices):
     }
 
 
-def width(text):
-    number = options.at_least(16)(text)
-    if number % 16:
-        raise argparse.ArgumentTypeError(f"must be a multiple of 16, found {text!r}")
-    return number
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--epochs",
-        type=options.at_least(2),
-        default=8,
-        help=f"of {STEPS} steps (default: 8)",
-    )
-    parser.add_argument("--width", type=width, default=64, help="default: 64")
-    parser.add_argument("--layers", type=options.positive, default=2)
-    parser.add_argument("--seed", type=options.seed, default=0)
-    parser.add_argument(
-        "--stateful", action="store_true", help="train by an object with a step method"
-    )
-    parser.add_argument(
-        "--processes",
-        type=int,
-        choices=(1, 2),
-        default=1,
-        help="with 2 nothing is drawn (default: 1)",
-    )
-    parser.add_argument(
-        "--output", type=options.picture, default=Path("sharded_training.png")
-    )
-    # What the processes are told by the first.
-    for name, kind in (("--process", int), ("--address", str), ("--checkpoints", Path)):
-        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-
+def main(args):
     if args.process is not None:
         in_process(args)
         return
@@ -494,4 +487,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments)

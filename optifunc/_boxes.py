@@ -1,5 +1,7 @@
 """Boxes: nodes of a tree that hold one array and leave no mark in its name."""
 
+from __future__ import annotations
+
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 

@@ -1,5 +1,7 @@
 """Checks of the arguments that users pass."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Sums over the devices of a named axis, inside `jax.shard_map` and `jax.pmap`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 

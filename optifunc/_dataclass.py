@@ -1,5 +1,7 @@
 """Frozen dataclasses that are pytrees and values: transformations and schedules."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import inspect

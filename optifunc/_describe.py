@@ -1,11 +1,15 @@
 """A table of what a transformation does to each parameter."""
 
+from __future__ import annotations
+
 import html
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ._dataclass import child_field_names, data_field_names
@@ -13,6 +17,7 @@ from ._numerics import is_zero
 from ._state import parts_of, state_fields
 from ._transformation import GradientTransformation
 from ._tree import PyTree, leaf_dtype, leaves_with_names
+from .schedules import from_function
 from .transforms._scaling import set_to_zero
 from .wrappers._partition import partition
 from .wrappers._scheduled import as_transformation
@@ -64,8 +69,24 @@ class Description:
         """Bytes of the whole state."""
         return self.shared_bytes + sum(row.state_bytes for row in self.rows)
 
+    def _schedules(self) -> dict[str, str]:
+        """Each learning rate that is a function, in full -> its short name."""
+        full = dict.fromkeys(_full(row.lr) for row in self.rows if callable(row.lr))
+        named = Counter(name for _, name in full)
+        numbers = Counter[str]()
+        short = {}
+        for text, name in full:
+            numbers[name] += 1
+            short[text] = f"{name} #{numbers[name]}" if named[name] > 1 else name
+        return short
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """The cells of the header and of each row."""
+        short = self._schedules()
+        return [COLUMNS, *(_cells(row, short) for row in self.rows)]
+
     def __str__(self) -> str:
-        cells = [COLUMNS, *map(_cells, self.rows)]
+        cells = self._table()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
@@ -77,6 +98,7 @@ class Description:
                 "-" * sum(widths, 2 * (len(COLUMNS) - 1)),
                 *lines[1:],
                 self._total(),
+                *self._legend(),
             ]
         )
 
@@ -87,22 +109,56 @@ class Description:
             f"bytes of state, {self.shared_bytes:,} of them shared"
         )
 
+    def _legend(self) -> list[str]:
+        """What the names of schedules stand for, where they leave something out."""
+        pairs = self._schedules().items()
+        return [f"{short} = {text}" for text, short in pairs if short != text]
+
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         def line(cells: Sequence[str], tag: str) -> str:
             return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells)
 
-        body = "".join(f"<tr>{line(_cells(row), 'td')}</tr>" for row in self.rows)
+        header, *rows = self._table()
+        body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+        caption = "<br>".join(map(html.escape, [self._total(), *self._legend()]))
         return (
-            f"<table><caption>{html.escape(self._total())}</caption>"
-            f"<thead><tr>{line(COLUMNS, 'th')}</tr></thead>"
+            f"<table><caption>{caption}</caption>"
+            f"<thead><tr>{line(header, 'th')}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
 
 
-def _cells(row: ParameterRow) -> tuple[str, ...]:
-    lr = "-" if row.lr is None else f"{row.lr}"
+def _full(schedule: Any) -> tuple[str, str]:
+    """A learning rate that is a function: all of it, and its name."""
+    if isinstance(schedule, from_function):
+        function = schedule.function
+        name = getattr(function, "__name__", type(function).__name__)
+        return name, name
+    return repr(jax.tree.map(_as_number, schedule)), type(schedule).__name__
+
+
+def _as_number(value: Any) -> Any:
+    """An array of one number as that number, written as short as its dtype allows."""
+    if isinstance(value, jax.core.Tracer) or not isinstance(
+        value, jax.Array | np.ndarray
+    ):
+        return value
+    if value.ndim > 0:
+        return value
+    array = np.asarray(value)
+    is_float = jnp.issubdtype(array.dtype, jnp.floating)
+    return float(str(array)) if is_float else array.item()
+
+
+def _cells(row: ParameterRow, schedules: Mapping[str, str]) -> tuple[str, ...]:
+    if row.lr is None:
+        lr = "-"
+    elif callable(row.lr):
+        lr = schedules[_full(row.lr)[0]]
+    else:
+        lr = f"{_as_number(row.lr)}"
     decayed, frozen = ("yes" if x else "no" for x in (row.decayed, row.frozen))
     shape = "x".join(map(str, row.shape)) or "scalar"
     label = row.label or "-"

@@ -1,5 +1,7 @@
 """The parameters to evaluate, for any composition."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Extra arguments for a transformation that sees other trees than the parameters."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Transformations from elsewhere, such as optax's: a pair of functions."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Gradients as trees like the parameters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Hyperparameters: their types, reading and editing."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias

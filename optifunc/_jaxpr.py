@@ -1,5 +1,7 @@
 """The individual operations of a traced function."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

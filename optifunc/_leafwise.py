@@ -1,5 +1,7 @@
 """One rule for arrays, mapped over the leaves of several trees."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial

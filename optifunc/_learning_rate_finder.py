@@ -1,5 +1,7 @@
 """Find a learning rate by training with many."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias

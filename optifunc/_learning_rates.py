@@ -1,5 +1,7 @@
 """The result of a search for a learning rate, and its plot."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -65,7 +67,7 @@ class LearningRateSearch(NamedTuple):
         )
         _draw_losses(axes[0, 0], self)
         if self.mode == "sweep":
-            _draw_curves(pyplot, axes[0, 1], self)
+            _draw_runs(pyplot, axes[0, 1], self)
         return figure
 
 
@@ -90,29 +92,46 @@ def _draw_losses(ax: Any, found: LearningRateSearch) -> None:
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
 
 
-def _draw_curves(pyplot: Any, ax: Any, found: LearningRateSearch) -> None:
-    """Plot the losses against the steps, one line per run."""
-    from matplotlib.colors import LogNorm
-
-    norm = LogNorm(found.rates[0], found.rates[-1])
-    colors = pyplot.get_cmap("viridis")
-    for rate, losses in zip(found.rates, found.losses, strict=True):
-        window = max(1, len(losses) // 50)  # losses of single batches are noisy
-        means = np.convolve(losses, np.ones(window) / window, "valid")
-        steps = np.arange(len(means)) + window
-        ax.plot(steps, means, color=colors(norm(rate)), linewidth=1)
-    _limit_losses(ax, found)
-    ax.set(xlabel="step", ylabel="loss")
-    mappable = pyplot.cm.ScalarMappable(norm, colors)
-    ax.figure.colorbar(mappable, ax=ax, label="learning rate")
+def _draw_runs(pyplot: Any, ax: Any, found: LearningRateSearch) -> None:
+    """Draw the losses over the steps, one column per run, gray if not finite."""
+    runs, steps = found.losses.shape
+    window = max(1, steps // 50)  # losses of single batches are noisy
+    rows = steps // window
+    parts = found.losses[:, : rows * window].reshape(runs, rows, window)
+    means = np.ma.masked_invalid(parts.mean(axis=2))
+    # Each column is about its learning rate, on an axis of logarithms.
+    logs = np.log(found.rates)
+    inner = (logs[1:] + logs[:-1]) / 2
+    edges = np.exp([2 * logs[0] - inner[0], *inner, 2 * logs[-1] - inner[-1]])
+    lowest, highest = _limits(found) or (0.0, 1.0)
+    colors = pyplot.get_cmap("viridis_r").with_extremes(bad="0.6")
+    mesh = ax.pcolormesh(
+        edges,
+        window * np.arange(rows + 1),
+        means.T,
+        cmap=colors,
+        vmin=lowest,
+        vmax=highest,
+    )
+    ax.grid(visible=False)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="step")
+    ax.figure.colorbar(mesh, ax=ax, label="loss", extend="max")
 
 
 def _limit_losses(ax: Any, found: LearningRateSearch) -> None:
     """Show the losses from the lowest to a little above the start."""
-    if np.isfinite(found.start):
-        lowest = min(found.final_losses.min(), found.start)
-        room = max(found.start - lowest, 1e-3 * abs(found.start))
-        ax.set_ylim(lowest - 0.05 * room, found.start + 0.3 * room)
+    limits = _limits(found)
+    if limits is not None:
+        ax.set_ylim(limits)
+
+
+def _limits(found: LearningRateSearch) -> tuple[float, float] | None:
+    """The losses to show; None if those at the start are not finite."""
+    if not np.isfinite(found.start):
+        return None
+    lowest = min(found.final_losses.min(), found.start)
+    room = max(found.start - lowest, 1e-3 * abs(found.start))
+    return lowest - 0.05 * room, found.start + 0.3 * room
 
 
 def judge_sweep(

@@ -1,5 +1,7 @@
 """The gradient of one batch, computed in parts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -6,6 +6,8 @@ it. Values that depend only on hyperparameters are computed in float64 on the ho
 these are Python numbers.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
 from typing import Any, TypeAlias

@@ -5,6 +5,8 @@ sharding; a traced one has it in its type if the axes of the mesh are explicit; 
 are automatic, XLA decides, and is made to decide alike.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -68,7 +70,7 @@ def full_like(tree: PyTree, value: Any, *, both_parts: bool = False) -> PyTree:
             filled = lax.full_like(leaf, lax.convert_element_type(value, dtype), dtype)
         # A scalar leaf may have become ``value`` itself, and be donated later.
         own = jnp.array(filled, copy=True) if filled.ndim == 0 else filled
-        return _sharded_alike(own, leaf)
+        return sharded_alike(own, leaf)
 
     return _mapped(fill, tree)
 
@@ -98,7 +100,7 @@ def _mapped(function: Callable[[Any], Array], tree: PyTree) -> PyTree:
 
 def zeros_for(leaf: Any, dtype: Any = None) -> Array:
     """Zeros with the shape and sharding of ``leaf``, by default in its dtype."""
-    return _sharded_alike(lax.full_like(leaf, 0, dtype), leaf)
+    return sharded_alike(lax.full_like(leaf, 0, dtype), leaf)
 
 
 def zeros_like_result(
@@ -106,7 +108,7 @@ def zeros_like_result(
 ) -> Array:
     """Zeros with the shape and sharding of ``function(leaf)``."""
     result = function(leaf)
-    return _sharded_alike(lax.full_like(result, 0, dtype), result)
+    return sharded_alike(lax.full_like(result, 0, dtype), result)
 
 
 def zeros_of_shape(leaf: Any, shape: tuple[int, ...], dtype: Any = None) -> Array:
@@ -171,11 +173,11 @@ def _sharding_along(leaf: Any, shape: tuple[int, ...]) -> Sharding | None:
     # Without axes, `shape` is the shorter one.
     pairs = zip(axes, leaf.shape, shape, strict=bool(shape))
     kept = [axis if n == m else None for axis, n, m in pairs]
-    spec = _spelled(PartitionSpec(*kept), sharding.mesh)
+    spec = spelled(PartitionSpec(*kept), sharding.mesh)
     return NamedSharding(sharding.mesh, spec, memory_kind=sharding.memory_kind)
 
 
-def _spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
+def spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
     """``spec`` as JAX writes it for computed arrays.
 
     Another spelling of the same sharding would trigger recompilation of the second
@@ -187,7 +189,7 @@ def _spelled(spec: PartitionSpec, mesh: Any) -> PartitionSpec:
     return PartitionSpec(*axes)
 
 
-def _sharded_alike(constant: Array, leaf: Any) -> Array:
+def sharded_alike(constant: Array, leaf: Any) -> Array:
     """``constant``, of the shape of ``leaf``, sharded as XLA shards ``leaf``.
 
     XLA shards the results of an elementwise operation like its operands, and a constant
@@ -205,6 +207,15 @@ def _sharded_alike(constant: Array, leaf: Any) -> Array:
 def is_partly_manual() -> bool:
     """Whether this is traced inside `jax.shard_map`."""
     return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def cut_alike(leaf: Array, axis: int, size: int) -> Array:
+    """A vector of ``size`` numbers that XLA shards as it shards an axis of ``leaf``."""
+    vector = leaf.sum([i for i in range(leaf.ndim) if i != axis])
+    # Each part of one is as long as some parts of the other.
+    count = math.gcd(len(vector), size)
+    parts = vector.reshape(count, -1).sum(1)
+    return jnp.broadcast_to(parts[:, None], (count, size // count)).reshape(size)
 
 
 def scalars_like(tree: PyTree) -> PyTree:
@@ -318,7 +329,7 @@ def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
         is_on_host = kind.memory_space == jax.memory.Space.Host
         sharding = NamedSharding(
             mesh,
-            _spelled(kind.sharding.spec, mesh),
+            spelled(kind.sharding.spec, mesh),
             memory_kind=HOST_MEMORY if is_on_host else None,
         )
         return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
@@ -368,7 +379,7 @@ def laid_along(array: Array, mesh: Mesh, spec: PartitionSpec) -> Array:
     if not isinstance(array, jax.core.Tracer):
         own: Any = array.sharding
         is_named = isinstance(own, NamedSharding)
-        spec = _spelled(filled(own.spec if is_named else PartitionSpec()), mesh)
+        spec = spelled(filled(own.spec if is_named else PartitionSpec()), mesh)
         laid: Array = jax.device_put(array, NamedSharding(mesh, spec))
         return laid
     typed: Any = jax.typeof(array).sharding
@@ -429,33 +440,41 @@ def laid_like(array: Array, reference: Array) -> Array:
     return laid
 
 
-def on_whole_leaves(update: Callable[..., Any]) -> Callable[..., Any]:
-    """A method ``update`` that sees arrays gathered along explicit axes of the mesh.
+def on_whole_leaves(*kept: str) -> Callable[..., Any]:
+    """For a method ``update``: it sees arrays gathered along explicit axes of the mesh.
 
     Its results are sharded like its updates and state. Use it for rules that mix all
-    elements of an axis.
+    elements of an axis. It sees the fields ``kept`` of the state as they are sharded,
+    and the parameters too if ``"params"`` is among them.
     """
 
-    @functools.wraps(update)
-    def on_whole(
-        self: Any,
-        updates: PyTree,
-        state: PyTree,
-        params: PyTree | None = None,
-        **extra: Any,
-    ) -> tuple[PyTree, PyTree]:
-        given = updates, state, params, extra
-        gathered = jax.tree.map(_whole_array, given, is_leaf=is_sparse)
-        gathered_updates, gathered_state, gathered_params, others = gathered
-        results = update(
-            self, gathered_updates, gathered_state, gathered_params, **others
-        )
-        laid: tuple[PyTree, PyTree] = jax.tree.map(
-            laid_like, results, (updates, state), is_leaf=is_sparse
-        )
-        return laid
+    def decorate(update: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(update)
+        def on_whole(
+            self: Any,
+            updates: PyTree,
+            state: Any,
+            params: PyTree | None = None,
+            **extra: Any,
+        ) -> tuple[PyTree, PyTree]:
+            given = updates, state, params, extra
+            gathered = jax.tree.map(_whole_array, given, is_leaf=is_sparse)
+            seen, seen_state, seen_params, others = gathered
+            fields = {name for name in kept if name != "params"}
+            if fields:
+                as_is = {name: getattr(state, name) for name in fields}
+                seen_state = seen_state._replace(**as_is)
+            if "params" in kept:
+                seen_params = params
+            results = update(self, seen, seen_state, seen_params, **others)
+            laid: tuple[PyTree, PyTree] = jax.tree.map(
+                laid_like, results, (updates, state), is_leaf=is_sparse
+            )
+            return laid
 
-    return on_whole
+        return on_whole
+
+    return decorate
 
 
 def _whole_array(leaf: Any) -> Any:

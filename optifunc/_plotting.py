@@ -1,5 +1,7 @@
 """Matplotlib, which only plots need."""
 
+from __future__ import annotations
+
 from typing import Any
 
 

@@ -1,5 +1,7 @@
 """Averages of parameters, chosen after training."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

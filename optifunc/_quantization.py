@@ -1,17 +1,28 @@
 """Arrays of 8 or 4 bits per element: codes, and a scale for each block of elements."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.sharding import PartitionSpec
 
 from ._dataclass import pytree_dataclass, static
-from ._placement import whole
+from ._placement import (
+    cut_alike,
+    known_sharding,
+    laid_along,
+    laid_like,
+    names_in,
+    sharded_alike,
+    whole,
+)
 
 Bits: TypeAlias = Literal[8, 4, "fp8"]
 Map: TypeAlias = Literal["dynamic", "companded"]
@@ -220,9 +231,12 @@ def is_quantized(node: object) -> bool:
     return isinstance(node, QuantizedArray)
 
 
-def quantize(x: Array, codec: Codec) -> QuantizedArray:
-    """An array as codes and scales."""
-    numbers, scales = codec.scaled(_blocks(x, codec))
+def quantize(
+    x: Array, codec: Codec, like: QuantizedArray | None = None
+) -> QuantizedArray:
+    """An array as codes and scales, which lie as those of ``like``, or beside it."""
+    cut = _cut_beside(x, codec)
+    numbers, scales = codec.scaled(_blocks(x, codec, cut))
     codes = codec.encode(numbers)
     codes = codes.reshape(*codes.shape[:-2], -1)
     if codec.bits == 4:
@@ -230,7 +244,64 @@ def quantize(x: Array, codec: Codec) -> QuantizedArray:
         codes = pairs[..., 0] * jnp.uint8(16) + pairs[..., 1]
     else:
         codes = codes[..., : _row_length(x.shape, codec)]
+    if like is not None:
+        codes, scales = laid_like(codes, like.codes), laid_like(scales, like.scales)
+    elif cut is not None:
+        codes = laid_along(codes, cut.mesh, cut.codes)
+        scales = laid_along(scales, cut.mesh, cut.scales)
+    elif _runs_over_all_axes(x.shape, codec) and isinstance(x, jax.core.Tracer):
+        axes = [i for i, n in enumerate(x.shape) if n > 1]
+        vectors = [cut_alike(x, i, len(codes)) for i in axes]
+        codes = sharded_alike(codes, sum(vectors)) if vectors else codes
     return QuantizedArray(codes, scales, x.shape, np.dtype(x.dtype), codec)
+
+
+class _Cut(NamedTuple):
+    """How an array that is about to be quantized and what it becomes are cut."""
+
+    mesh: Any
+    numbers: PartitionSpec
+    codes: PartitionSpec
+    scales: PartitionSpec
+
+
+def _cut_beside(x: Array, codec: Codec) -> _Cut | None:
+    """How what ``x`` becomes is cut; None if ``x`` is whole, or nobody knows.
+
+    The codes are cut as ``x`` is: those of blocks that run over all axes over all axes
+    of the mesh that ``x`` is cut over, as far as their number allows. Where blocks end
+    with the parts of ``x``, scales are cut alike and nothing travels. Otherwise scales
+    are whole, which `dequantize` sees.
+    """
+    sharding = known_sharding(x)
+    if sharding is None or not any(sharding.spec):
+        return None
+    entries = [*sharding.spec, *[None] * (x.ndim - len(sharding.spec))]
+    length = _row_length(x.shape, codec)
+    count = -(-length // codec.block_size)  # of blocks in a row
+    codes = count * codec.block_size // 2 if codec.bits == 4 else length
+
+    def parts(*entries: Any) -> int:
+        names = names_in(PartitionSpec(*entries))
+        return math.prod(sharding.mesh.shape[name] for name in names)
+
+    if not _runs_over_all_axes(x.shape, codec):
+        *rows, last = entries
+        own = last if codes % parts(last) == 0 else None
+        fits = length % (parts(last) * codec.block_size) == 0
+        fitting = last if fits else None
+        specs = [(*rows, fitting), (*rows, own), (*rows, fitting)]
+    else:
+        first, *others = entries
+        names = names_in(PartitionSpec(*entries))
+        while names and codes % parts(*names):
+            names.pop()
+        own = tuple(names) if len(names) > 1 else names[0] if names else None
+        is_alone = not any(others) and names == names_in(PartitionSpec(first))
+        fits = is_alone and length % (parts(first) * codec.block_size) == 0
+        fitting = own if fits else None
+        specs = [(fitting, *[None] * len(others)), (own,), (fitting,)]
+    return _Cut(sharding.mesh, *(PartitionSpec(*spec) for spec in specs))
 
 
 def from_blocks(
@@ -280,6 +351,8 @@ def _have_equal_codes(shape: tuple[int, ...], first: Codec, second: Codec) -> bo
 def dequantize(x: QuantizedArray) -> Array:
     """The numbers that codes and scales represent, in their array's dtype."""
     codec, codes = x.codec, x.codes
+    if _last_entry(codes) != _last_entry(x.scales):
+        codes = whole(codes, axes=1)
     if codec.bits == 4:
         halves = jnp.stack([codes >> jnp.uint8(4), codes & jnp.uint8(15)], axis=-1)
         codes = halves.reshape(*codes.shape[:-1], -1)
@@ -304,9 +377,17 @@ def _row_length(shape: tuple[int, ...], codec: Codec) -> int:
     return math.prod(shape) if _runs_over_all_axes(shape, codec) else shape[-1]
 
 
-def _blocks(x: Array, codec: Codec) -> Array:
+def _last_entry(x: Array) -> Any:
+    """What the last axis of an array is cut over along explicit axes of the mesh."""
+    sharding: Any = jax.typeof(x).sharding
+    return [*sharding.spec, *[None] * (x.ndim - len(sharding.spec))][-1]
+
+
+def _blocks(x: Array, codec: Codec, cut: _Cut | None) -> Array:
     """Blocks of ``x``, with zeros at the end of the last one."""
-    rows = whole(x).reshape(-1) if _runs_over_all_axes(x.shape, codec) else x
+    if cut is not None and any(jax.typeof(x).sharding.spec):
+        x = laid_along(x, cut.mesh, cut.numbers)
+    rows = x.reshape(-1) if _runs_over_all_axes(x.shape, codec) else x
     missing = -rows.shape[-1] % codec.block_size
     rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
     rows = lax.convert_element_type(rows, jnp.float32)

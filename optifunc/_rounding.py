@@ -1,5 +1,7 @@
 """Rounding to narrow floating-point numbers that no compiler optimizes away."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Averages of several models: of one run's checkpoints, or of several runs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

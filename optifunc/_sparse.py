@@ -1,5 +1,7 @@
 """Sparse leaves: gradients and updates of a few entries of a large parameter."""
 
+from __future__ import annotations
+
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ def is_sparse(leaf: object) -> bool:
     return kind is not None and isinstance(leaf, kind)
 
 
-def summed(leaf: "BCOO") -> "BCOO":
+def summed(leaf: BCOO) -> BCOO:
     """``leaf`` with each index once, and 0 where an index is outside its shape.
 
     Such indices are padding: the number of entries is part of the (static) shape
@@ -36,7 +38,7 @@ def summed(leaf: "BCOO") -> "BCOO":
     return with_data(leaf, jnp.where(inside, leaf.data, jnp.zeros_like(leaf.data)))
 
 
-def with_data(leaf: "BCOO", data: Array) -> "BCOO":
+def with_data(leaf: BCOO, data: Array) -> BCOO:
     """``leaf`` with other data at the same indices."""
     return type(leaf)(
         (data, leaf.indices),
@@ -46,7 +48,7 @@ def with_data(leaf: "BCOO", data: Array) -> "BCOO":
     )
 
 
-def entries(array: Array, leaf: "BCOO") -> Array:
+def entries(array: Array, leaf: BCOO) -> Array:
     """The entries of ``array`` at the indices of ``leaf``, in the layout of its data.
 
     0 at padding.
@@ -57,7 +59,7 @@ def entries(array: Array, leaf: "BCOO") -> Array:
     return found
 
 
-def with_entries(array: Array, leaf: "BCOO", values: Array) -> Array:
+def with_entries(array: Array, leaf: BCOO, values: Array) -> Array:
     """``array`` with ``values`` at the indices of ``leaf``, each of which occurs once.
 
     All other entries are unchanged, and nothing is written at padding.
@@ -68,7 +70,7 @@ def with_entries(array: Array, leaf: "BCOO", values: Array) -> Array:
     return changed
 
 
-def _at(array: Array, leaf: "BCOO") -> Any:
+def _at(array: Array, leaf: BCOO) -> Any:
     if leaf.n_batch or not leaf.n_sparse:
         raise ValueError(
             "a sparse leaf must have n_batch=0 and n_sparse of at least 1, found "

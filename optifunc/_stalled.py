@@ -1,5 +1,7 @@
 """A warning about state that cannot move because of rounding."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ class StalledStateWarning(UserWarning):
 _WARNED: set[tuple[str, str, str]] = set()
 
 
-def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
+def warn_of_stalled_state(tx: GradientTransformation, state: PyTree) -> None:
     """Warn about averages that stop moving in their dtype, once per process and cause.
 
     This depends only on dtypes and known numbers, so tracing changes nothing. Call it
@@ -56,15 +58,15 @@ def warn_of_stalled_state(tx: "GradientTransformation", state: PyTree) -> None:
 
 
 def _with_states(
-    tx: "GradientTransformation", state: PyTree
-) -> Iterator[tuple["GradientTransformation", Any]]:
+    tx: GradientTransformation, state: PyTree
+) -> Iterator[tuple[GradientTransformation, Any]]:
     """``tx`` and all transformations inside it, each with its state."""
     yield tx, state
     for child in tx.children():
         yield from _with_states(child.transformation, tx.state_of(child, state))
 
 
-def _kept(tx: "GradientTransformation", keeps: Keeps) -> float | None:
+def _kept(tx: GradientTransformation, keeps: Keeps) -> float | None:
     """The decay rate of an average; None if it is not known."""
     value: Any = getattr(tx, keeps.attribute, None)
     if keeps.index is not None and isinstance(value, tuple):

@@ -12,14 +12,14 @@ other libraries declare nothing. In these, a subtree with the structure and the 
 of the parameters is per parameter, and the rest is shared.
 """
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import enum
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from types import SimpleNamespace
 from typing import (
     Annotated,
     Any,
@@ -27,7 +27,6 @@ from typing import (
     TypeAlias,
     TypeVar,
     get_args,
-    get_type_hints,
 )
 
 import jax
@@ -35,6 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ._annotations import evaluated, names_around
 from ._tree import PyTree, path_name
 
 Path: TypeAlias = tuple[Any, ...]
@@ -48,12 +48,13 @@ class Role(enum.Enum):
     PER_PARAMETER = "an array or a small tree of arrays for each parameter"
     NON_NEGATIVE = "per parameter, and never below 0"
     RESTARTING = "per parameter, and may start at its initial value in mid-run"
+    PER_AXIS = "for each parameter a list of arrays that go with its axes"
     CONCATENATED = "along the last axis all numbers of all parameters, leaf after leaf"
 
     @property
     def is_per_parameter(self) -> bool:
         """Whether the field has a part for each parameter."""
-        return self in (Role.PER_PARAMETER, Role.NON_NEGATIVE, Role.RESTARTING)
+        return self not in (Role.SHARED, Role.CONCATENATED)
 
 
 Shared: TypeAlias = Annotated[Array, Role.SHARED]
@@ -64,6 +65,8 @@ NonNegative: TypeAlias = Annotated[PyTree, Role.NON_NEGATIVE]
 """`PerParameter`, and never below 0, such as a mean of squares."""
 Restarting: TypeAlias = Annotated[PyTree, Role.RESTARTING]
 """`PerParameter`, and may be reset to its initial value mid-run, such as a buffer."""
+PerAxis: TypeAlias = Annotated[PyTree, Role.PER_AXIS]
+"""`PerParameter`, but not sharded like the parameter, even if it has its shape."""
 Concatenated: TypeAlias = Annotated[Array, Role.CONCATENATED]
 """A field that holds all numbers of all parameters along its last axis."""
 
@@ -113,7 +116,7 @@ class RelaidState(abc.ABC):
         """The same state with each inner field distributed over the parameters."""
 
     @abc.abstractmethod
-    def gathered(self, spread: PyTree) -> "RelaidState":
+    def gathered(self, spread: PyTree) -> RelaidState:
         """The inverse of `spread`."""
 
 
@@ -139,22 +142,10 @@ def declared_averages(state_type: type) -> Mapping[str, Keeps]:
 def _hints(state_type: Any) -> dict[str, Any]:
     """The types of a state's fields."""
     annotations = inspect.get_annotations(state_type)
-    # A class made by `exec` is in no module.
-    module = sys.modules.get(state_type.__module__)
-    scope = {} if module is None else vars(module)
+    scope = names_around(state_type)
     return {
-        name: _evaluated(annotations.get(name), scope) for name in state_type._fields
+        name: evaluated(annotations.get(name), scope) for name in state_type._fields
     }
-
-
-def _evaluated(annotation: Any, scope: dict[str, Any]) -> Any:
-    """The type that an annotation denotes; it may be written as a string."""
-    holder = SimpleNamespace(__annotations__={"field": annotation})
-    try:
-        return get_type_hints(holder, scope, include_extras=True)["field"]
-    except NameError:
-        # A name that is imported only for type checkers, as in optax, is not a role.
-        return None
 
 
 def _found_in(hint: Any, kind: type[T]) -> T | None:

@@ -1,5 +1,7 @@
 """Names from other libraries, and what they are called here."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -308,4 +310,6 @@ def unknown_attribute(module: str, name: str, members: Iterable[str]) -> Attribu
     """What to raise for a name that a module does not have."""
     own = suggestion(name, members, PUBLIC_NAMES)
     meant = f"; did you mean {module.rpartition('.')[2]}.{own}?" if own else ""
-    return AttributeError(f"module {module!r} has no attribute {name!r}{meant}")
+    # With the name alone, Python has nothing to add a suggestion of its own from.
+    message = f"module {module!r} has no attribute {name!r}{meant}"
+    return AttributeError(message, name=name)

@@ -1,5 +1,7 @@
 """Gradient transformations, and applying their updates to parameters."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
 import difflib
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transfor
 import jax
 import numpy as np
 
+from ._annotations import return_type
 from ._dataclass import (
     child,
     child_field_names,
@@ -35,7 +38,7 @@ class Child(NamedTuple):
 
     field: str  # the field that holds it
     key: Any  # its key in the field's tuple or dict; None: it is the field's value
-    transformation: "GradientTransformation"
+    transformation: GradientTransformation
 
 
 class GradientTransformation(abc.ABC):
@@ -248,8 +251,20 @@ def transformation(cls: C) -> C:
 
 
 # Extra arguments that any transformation declares: a training loop may pass all of them
-# to any transformation.
-_DECLARED: set[str] = {"value", "grad", "value_fn", "grad_fn", "loss", "key"}
+# to any transformation. The library's own are listed here, because its files are loaded
+# late; a user's transformations add theirs.
+_DECLARED: set[str] = {
+    "value",
+    "grad",
+    "value_fn",
+    "grad_fn",
+    "loss",
+    "key",
+    "max_logits",
+    "previous_grad",
+    "probes",
+    "sampled_grad",
+}
 
 
 @functools.cache
@@ -297,7 +312,7 @@ def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
     """``update`` that rejects foreign states and misspelled extra arguments."""
-    state_type: Any = inspect.get_annotations(init, eval_str=True).get("return")
+    state_type: Any = return_type(init)
     is_named = isinstance(state_type, type) and (
         hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
     )

@@ -1,5 +1,7 @@
 """Pytrees: names of leaves, checks of structure, dtypes, norms."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar

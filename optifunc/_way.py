@@ -1,5 +1,7 @@
 """The exact distance of the parameters from where they started."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

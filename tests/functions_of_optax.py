@@ -152,7 +152,7 @@ def functions_of_trees(tree, normal):
             )
         return tuple(jax.tree.leaves(values)[0].ravel() for values in pair)
 
-    names = [n for n in vars(of.projections) if n[0] != "_" and n != "linf_sphere"]
+    names = [n for n in of.projections.__all__ if n != "linf_sphere"]
     vector = normal["kernel"].ravel()
     at = jnp.ones(2), jnp.arange(3.0)
     return {

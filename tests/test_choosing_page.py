@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import pytest
 
 import optifunc as of
-from optifunc.optimizers._factory import FACTORIES
+
+from .members import FACTORIES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "choosing.md").read_text()
 ROWS = re.findall(r"^\| `of\.(\w+)` \| ([\d.]+) \| ([\d.e-]+) \|", PAGE, re.MULTILINE)

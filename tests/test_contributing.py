@@ -2,14 +2,14 @@
 
 import inspect
 import re
+import sys
+import types
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from optifunc.optimizers._factory import _factories
 
 from . import test_every_transformation as harness
 
@@ -20,13 +20,12 @@ BLOCKS = re.findall(r"^   ```python\n(.*?)^   ```$", PAGE, re.MULTILINE | re.DOT
 @pytest.fixture(scope="module")
 def skeleton():
     """The names that the page's blocks define."""
-    namespace, known = {"__name__": "tests.skeleton"}, {*_factories}
+    # Annotations are looked up in the module of what they annotate.
+    module = sys.modules["tests.skeleton"] = types.ModuleType("tests.skeleton")
     for block in BLOCKS:
-        exec(re.sub(r"^   ", "", block, flags=re.MULTILINE), namespace)
-    yield namespace
-    # Other tests compare the list of factories with the docs, in any order of tests.
-    for name in _factories.keys() - known:
-        del _factories[name]
+        exec(re.sub(r"^   ", "", block, flags=re.MULTILINE), vars(module))
+    yield vars(module)
+    del sys.modules["tests.skeleton"]
 
 
 # The functions of the harness that need a row and nothing else.

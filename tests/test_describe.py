@@ -115,3 +115,29 @@ def test_text_and_html():
     assert table.count("<tr>") == 3
     assert "<td>a&lt;b</td>" in table
     assert "a<b" not in table
+
+
+def test_a_schedule_is_named_in_its_rows_and_written_out_once():
+    other = of.schedules.cosine_annealing(2e-3, 100)
+    tx = of.partition(
+        {"a": of.adamw(SCHEDULE), "b": of.sgd(other)},
+        {"decoder": {"kernel": "a", "bias": "a"}, "encoder": {"kernel": "b"}},
+    )
+    text = str(of.describe(tx, PARAMS))
+    _, _, *rows, _total, first, second = text.splitlines()
+    assert [row.count("cosine_annealing #1 ") for row in rows] == [1, 1, 0]
+    assert [row.count("cosine_annealing #2 ") for row in rows] == [0, 0, 1]
+    assert first == f"cosine_annealing #1 = {SCHEDULE!r}"
+    assert second == f"cosine_annealing #2 = {other!r}"
+    assert max(map(len, rows)) < 100
+    html = of.describe(tx, PARAMS)._repr_html_()
+    assert html.count("0.002") == 1
+
+
+def test_numbers_that_are_arrays_print_as_numbers():
+    tx = jax.tree.map(jnp.asarray, of.adamw(SCHEDULE))
+    plain, arrays = (str(of.describe(x, PARAMS)) for x in (of.adamw(SCHEDULE), tx))
+    assert arrays == plain
+    assert " 0.001 " in str(of.describe(of.sgd(jnp.float32(1e-3)), PARAMS))
+    rows = str(of.describe(of.sgd(lambda step: jnp.where(step < 5, 0.1, 0.01)), PARAMS))
+    assert " <lambda> " in rows

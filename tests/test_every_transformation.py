@@ -12,6 +12,7 @@ import pytest
 
 import optifunc as of
 
+from .members import members
 from .table import ROWS, Row
 
 STEPS = 3
@@ -72,7 +73,7 @@ def test_every_public_transformation_is_in_the_table():
     bases = {of.GradientTransformation, of.Stateless, of.Wrapper}
     public = {
         value
-        for value in vars(of).values()
+        for value in members(of).values()
         if inspect.isclass(value) and issubclass(value, of.GradientTransformation)
     }
     found = set().union(*(classes_in(row.build()) for row in ROWS))

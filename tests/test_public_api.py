@@ -1,6 +1,7 @@
 """What holds of every public name: documented, typed and, if torch has it, torch's."""
 
 import inspect
+import pydoc
 import re
 from pathlib import Path
 from typing import Annotated, get_origin
@@ -9,6 +10,8 @@ import pytest
 
 import optifunc as of
 import optifunc.interop.torch
+
+from .members import members
 
 ROOT = Path(__file__).parents[1]
 NAMESPACES = {
@@ -35,7 +38,7 @@ def public_names():
     return {
         f"{namespace}.{name}": value
         for namespace, module in NAMESPACES.items()
-        for name, value in vars(module).items()
+        for name, value in members(module).items()
         if not name.startswith("_")
         and not inspect.ismodule(value)
         # A package lists its names; a module has what it imports among them.
@@ -61,7 +64,8 @@ CALLABLES = {
 def test_the_api_pages_list_each_public_name_once():
     listed = [
         name
-        for page in sorted((ROOT / "docs" / "api").glob("*.md"))
+        for folder in ("api", "optimizers")
+        for page in sorted((ROOT / "docs" / folder).glob("*.md"))
         for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.MULTILINE)
     ]
     assert sorted(listed) == sorted(PUBLIC)
@@ -144,6 +148,30 @@ def test_public_callables_are_typed(name):
     untyped = [p.name for p in signature.parameters.values() if p.annotation is p.empty]
     assert not untyped
     assert inspect.isclass(value) or signature.return_annotation is not signature.empty
+
+
+@pytest.mark.cheap
+@pytest.mark.parametrize("name", CALLABLES)
+def test_help_shows_annotations_as_they_are_written(name):
+    """Names such as `Hyperparameter`, and not the unions that they stand for."""
+    for parameter in inspect.signature(CALLABLES[name]).parameters.values():
+        # `NamedTuple` keeps them in an object of its own.
+        found = getattr(parameter.annotation, "__forward_arg__", parameter.annotation)
+        assert isinstance(found, str)
+        # A line of a terminal holds it with its name, and in 80 columns.
+        assert len(f"    {parameter.name}: {found},") <= 80
+
+
+def test_help_is_readable_in_a_terminal():
+    expected = {
+        of.adam: "adam(lr: Hyperparameter = 0.001, betas: tuple[Hyperparameter, ",
+        of.optim.AdamW: "AdamW(params: Any, lr: Any = 0.001, betas: tuple[Any, Any] = ",
+        of.scale: "scale(factor: Value) -> None",
+    }
+    for value, head in expected.items():
+        text = pydoc.plain(pydoc.render_doc(value))
+        # Python 3.14 leaves the quotation marks out.
+        assert head in text.replace("'", "")
 
 
 @pytest.mark.cheap

@@ -67,7 +67,7 @@ train(100_000)
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
 def test_a_killed_run_resumes_with_the_same_bits(tmp_path):
-    (page,) = CODE.finditer(PAGES["checkpoints.md"])
+    page, *_ = CODE.finditer(PAGES["checkpoints.md"])
     program, _, _ = page["code"].partition("\ntrain(25)")
 
     def run(lines, folder):

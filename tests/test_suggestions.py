@@ -14,6 +14,8 @@ from optifunc._suggestions import (
     suggestion,
 )
 
+from .members import members
+
 PAGE = (Path(__file__).parents[1] / "docs" / "names.md").read_text()
 OPTAX_ROWS = re.findall(
     r"^\| (?:=|~) \| ([^|]+) \| ([^|]+) \|", PAGE.split("\n## optax\n")[1], re.M
@@ -25,7 +27,7 @@ def all_arguments():
     functions = (
         value
         for place in PLACES
-        for name, value in vars(place).items()
+        for name, value in members(place).items()
         if callable(value) and not name.startswith("_")
         # Exceptions have the signature of their base.
         if not (inspect.isclass(value) and issubclass(value, Exception))
@@ -83,14 +85,14 @@ def test_the_names_are_those_of_the_docs():
     ],
 )
 def test_names_of_the_package(name, meant):
-    assert suggestion(name, vars(of), PUBLIC_NAMES) == meant
+    assert suggestion(name, of.__all__, PUBLIC_NAMES) == meant
 
 
 def test_names_within_a_module():
     assert (
-        suggestion("join_schedules", vars(of.schedules), PUBLIC_NAMES) == "sequential"
+        suggestion("join_schedules", of.schedules.__all__, PUBLIC_NAMES) == "sequential"
     )
-    assert suggestion("adamw", vars(of.optim), PUBLIC_NAMES) == "AdamW"
+    assert suggestion("adamw", of.optim.__all__, PUBLIC_NAMES) == "AdamW"
 
 
 def test_an_argument_is_one_that_the_function_has():

@@ -1,4 +1,11 @@
 """Steps that pass over memory once, on CPU."""
 
-from ._apply_gradients import apply_gradients as apply_gradients
-from ._fuse import fuse as fuse
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from .._public import offered as _offered
+
+if _TYPE_CHECKING:
+    from ._apply_gradients import apply_gradients as apply_gradients
+    from ._fuse import fuse as fuse
+else:
+    __all__, __dir__, __getattr__ = _offered(__name__)

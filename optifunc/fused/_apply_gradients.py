@@ -1,5 +1,7 @@
 """Update and apply in one call."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

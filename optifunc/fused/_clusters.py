@@ -7,6 +7,8 @@ for XLA's operations. Operations of the same depth form a cluster if they are co
 one reads what another has computed, or both read the same array.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

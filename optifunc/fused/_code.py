@@ -5,6 +5,8 @@ the memory of an array that is read, at the same position: each iteration reads
 everything before it writes, and LLVM is told that no iteration depends on another.
 """
 
+from __future__ import annotations
+
 from ._operations import OPERATIONS
 from ._program import Number, Operand, Program, Read
 from ._types import TYPES, Type, constant

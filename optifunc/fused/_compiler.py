@@ -6,6 +6,8 @@ process has also registered, because it lowered the step to look it up. The step
 contains no address.
 """
 
+from __future__ import annotations
+
 import ctypes
 import hashlib
 import os

@@ -1,5 +1,7 @@
 """A planned function as one that JAX traces: XLA's operations and calls of kernels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +86,7 @@ class Execution:
         **Arguments:**
 
         - ``operands``: what it reads.
-        - ``begun``: vectors other parts of which earlier calls have written.
+        - ``begun``: vectors whose other parts earlier calls have written.
         """
         place = {value: i for i, value in enumerate(call.inputs)}
         pairs = []

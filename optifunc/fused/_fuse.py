@@ -1,5 +1,7 @@
 """Fusing functions of trees."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections.abc import Callable

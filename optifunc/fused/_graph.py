@@ -1,5 +1,7 @@
 """A jaxpr as a graph with inlined calls and without unused operations."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,9 +48,9 @@ class Value:
     def __init__(
         self,
         aval: Any,
-        node: "Node | None" = None,
+        node: Node | None = None,
         constant: Any = None,
-        base: "Value | None" = None,
+        base: Value | None = None,
         offset: int = 0,
     ) -> None:
         self.aval, self.node, self.constant = aval, node, constant
@@ -65,12 +67,12 @@ class Value:
         return known is not None and isinstance(known, NUMBERS) and np.ndim(known) == 0
 
     @property
-    def buffer(self) -> "Value":
+    def buffer(self) -> Value:
         """The array that contains its memory."""
         return self if self.base is None else self.base
 
     @property
-    def source(self) -> "Node | None":
+    def source(self) -> Node | None:
         """The node that computes it or the array that contains it."""
         return self.node if self.base is None or self.node else self.base.node
 
@@ -107,7 +109,7 @@ class Node:
         """The first result, which is the only one of most operations."""
         return self.results[0]
 
-    def of_part(self, operands: tuple[Value, ...], size: int) -> "Node":
+    def of_part(self, operands: tuple[Value, ...], size: int) -> Node:
         """The same operation on parts of vectors."""
         result = Value(self.result.aval.update(shape=(size,)))
         return Node(self.name, operands, (result,), self.eqn)
@@ -126,11 +128,11 @@ def graph(closed: core.ClosedJaxpr) -> Graph:
     """The graph of a jaxpr."""
     inputs = tuple(Value(var.aval) for var in closed.jaxpr.invars)
     nodes: list[Node] = []
-    results = _written_out(closed, inputs, nodes)
+    results = written_out(closed, inputs, nodes)
     return Graph(inputs, needed(nodes, results), tuple(results))
 
 
-def _written_out(
+def written_out(
     closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
 ) -> list[Value]:
     """Add the nodes of a jaxpr and of everything it calls; returns its results."""
@@ -149,7 +151,7 @@ def _written_out(
         called = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
         results: Sequence[Value]
         if isinstance(called, core.ClosedJaxpr):
-            results = _written_out(called, operands, nodes)
+            results = written_out(called, operands, nodes)
         else:
             results = tuple(Value(var.aval) for var in eqn.outvars)
             nodes.append(Node(eqn.primitive.name, operands, results, eqn))

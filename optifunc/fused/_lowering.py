@@ -1,5 +1,7 @@
 """The program of a fused function: kernels where possible, and XLA elsewhere."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 from typing import Any

@@ -4,6 +4,8 @@ An operation is included if it takes a few vector instructions and equals XLA's,
 the contraction of a product and a sum. Others, such as exponentials, stay with XLA.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -19,7 +21,7 @@ Emitter: TypeAlias = Callable[["Code", Operation], str]
 FAST = "contract"
 
 
-def _operands(code: "Code", operation: Operation) -> tuple[Type, list[str]]:
+def _operands(code: Code, operation: Operation) -> tuple[Type, list[str]]:
     """The type of the last operand and the values of all."""
     kind = code.type_of(operation.operands[-1])
     return kind, [code.value(x) for x in operation.operands]
@@ -28,7 +30,7 @@ def _operands(code: "Code", operation: Operation) -> tuple[Type, list[str]]:
 def _arithmetic(real: str, integer: str | None) -> Emitter:
     """An instruction with two operands of one type."""
 
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x, y) = _operands(code, operation)
         name = f"{real} {FAST}" if kind.is_float else integer
         return code.rounded(code.line(f"{name} {kind.computed} {x}, {y}"), kind)
@@ -39,7 +41,7 @@ def _arithmetic(real: str, integer: str | None) -> Emitter:
 def _intrinsic(name: str) -> Emitter:
     """A function of one float for which LLVM has a name."""
 
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x,) = _operands(code, operation)
         full = f"llvm.{name}.{kind.suffix}"
         return code.rounded(code.call(full, kind.computed, (kind.computed, x)), kind)
@@ -50,14 +52,14 @@ def _intrinsic(name: str) -> Emitter:
 def _extremum(real: str, integer: str) -> Emitter:
     """The larger or the smaller of two; NaN if one is."""
 
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x, y) = _operands(code, operation)
         return extremum(code, kind, real if kind.is_float else integer, x, y)
 
     return emit
 
 
-def extremum(code: "Code", kind: Type, name: str, x: str, y: str) -> str:
+def extremum(code: Code, kind: Type, name: str, x: str, y: str) -> str:
     """LLVM's ``maximum``, ``minimum``, or ``max`` and ``min`` of integers."""
     if not kind.is_float:
         name = ("s" if kind.is_signed else "u") + name
@@ -68,7 +70,7 @@ def extremum(code: "Code", kind: Type, name: str, x: str, y: str) -> str:
 def _comparison(real: str, integer: str) -> Emitter:
     """A truth value of two numbers."""
 
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x, y) = _operands(code, operation)
         if kind.is_float:
             return code.line(f"fcmp {real} {kind.computed} {x}, {y}")
@@ -79,14 +81,14 @@ def _comparison(real: str, integer: str) -> Emitter:
 
 
 def _bitwise(name: str) -> Emitter:
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x, y) = _operands(code, operation)
         return code.line(f"{name} {kind.computed} {x}, {y}")
 
     return emit
 
 
-def _not(code: "Code", operation: Operation) -> str:
+def _not(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     return code.line(f"xor {kind.computed} {x}, {'true' if kind.is_bool else -1}")
 
@@ -94,7 +96,7 @@ def _not(code: "Code", operation: Operation) -> str:
 def _shift(name: str) -> Emitter:
     """A shift; by the width or more, all bits are those shifted in."""
 
-    def emit(code: "Code", operation: Operation) -> str:
+    def emit(code: Code, operation: Operation) -> str:
         kind, (x, by) = _operands(code, operation)
         inside = code.line(f"icmp ult {kind.computed} {by}, {kind.bits}")
         most = code.line(
@@ -110,14 +112,14 @@ def _shift(name: str) -> Emitter:
     return emit
 
 
-def _neg(code: "Code", operation: Operation) -> str:
+def _neg(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     if kind.is_float:
         return code.line(f"fneg {kind.computed} {x}")
     return code.line(f"sub {kind.computed} 0, {x}")
 
 
-def _abs(code: "Code", operation: Operation) -> str:
+def _abs(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     if kind.is_float:
         return code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
@@ -127,7 +129,7 @@ def _abs(code: "Code", operation: Operation) -> str:
     return code.call(f"llvm.abs.{kind.suffix}", kind.computed, *pair)
 
 
-def _sign_of(code: "Code", operation: Operation) -> str:
+def _sign_of(code: Code, operation: Operation) -> str:
     """-1, 1, or the number itself: a zero with its sign, or NaN."""
     kind, (x,) = _operands(code, operation)
     number = kind.computed
@@ -145,23 +147,23 @@ def _sign_of(code: "Code", operation: Operation) -> str:
     return code.line(f"select i1 {below}, {number} -1, {number} {sign}")
 
 
-def _rsqrt(code: "Code", operation: Operation) -> str:
+def _rsqrt(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     root = code.call(f"llvm.sqrt.{kind.suffix}", kind.computed, (kind.computed, x))
     return code.rounded(code.line(f"fdiv {FAST} {kind.computed} 1.0, {root}"), kind)
 
 
-def _square(code: "Code", operation: Operation) -> str:
+def _square(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     return _product(code, kind, x, x)
 
 
-def _product(code: "Code", kind: Type, x: str, y: str) -> str:
+def _product(code: Code, kind: Type, x: str, y: str) -> str:
     name = f"fmul {FAST}" if kind.is_float else "mul"
     return code.rounded(code.line(f"{name} {kind.computed} {x}, {y}"), kind)
 
 
-def _integer_pow(code: "Code", operation: Operation) -> str:
+def _integer_pow(code: Code, operation: Operation) -> str:
     """A power by repeated squaring; the reciprocal of one if it is negative."""
     kind, (x,) = _operands(code, operation)
     (exponent,) = operation.options
@@ -180,32 +182,32 @@ def _integer_pow(code: "Code", operation: Operation) -> str:
     return code.rounded(inverse, kind)
 
 
-def _round(code: "Code", operation: Operation) -> str:
+def _round(code: Code, operation: Operation) -> str:
     """To an integer; halves away from zero or to even."""
     kind, (x,) = _operands(code, operation)
     name = ("round", "roundeven")[operation.options[0]]
     return code.call(f"llvm.{name}.{kind.suffix}", kind.computed, (kind.computed, x))
 
 
-def _is_finite(code: "Code", operation: Operation) -> str:
+def _is_finite(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     size = code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
     return code.line(f"fcmp one {kind.computed} {size}, 0x7FF0000000000000")
 
 
-def _select(code: "Code", operation: Operation) -> str:
+def _select(code: Code, operation: Operation) -> str:
     kind, (which, no, yes) = _operands(code, operation)
     return code.line(f"select i1 {which}, {kind.computed} {yes}, {kind.computed} {no}")
 
 
-def _clamp(code: "Code", operation: Operation) -> str:
+def _clamp(code: Code, operation: Operation) -> str:
     kind, (low, x, high) = _operands(code, operation)
     names = ("maximum", "minimum") if kind.is_float else ("max", "min")
     above = extremum(code, kind, names[0], low, x)
     return extremum(code, kind, names[1], above, high)
 
 
-def _convert(code: "Code", operation: Operation) -> str:
+def _convert(code: Code, operation: Operation) -> str:
     old, (x,) = _operands(code, operation)
     new = TYPES[operation.dtype]
     if new.is_bool:
@@ -233,7 +235,7 @@ def _convert(code: "Code", operation: Operation) -> str:
     return code.line(f"{name} {old.computed} {x} to {new.computed}")
 
 
-def _bitcast(code: "Code", operation: Operation) -> str:
+def _bitcast(code: Code, operation: Operation) -> str:
     old, (x,) = _operands(code, operation)
     new = TYPES[operation.dtype]
     x = code.narrowed(x, old)

@@ -1,5 +1,7 @@
 """A function as XLA's operations and kernel calls, in a valid order."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +9,7 @@ from typing import TypeAlias
 
 from jax.extend import core
 
+from ._choices import chosen_by_element
 from ._clusters import Cluster, divide, is_view
 from ._graph import Graph, Node, Value, graph
 from ._operations import options_of
@@ -108,10 +111,10 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    found = segmented(graph(closed))
+    found = segmented(chosen_by_element(graph(closed)))
     steps = None if found is None else _steps(found)
     if found is None or steps is None:
-        found = graph(closed)
+        found = chosen_by_element(graph(closed))
         steps = _steps(found)
         assert steps is not None
     return found, steps

@@ -5,6 +5,8 @@ the jaxpr. Whether kernels compute it is decided when it is lowered, when platfo
 devices are known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What a kernel computes for each element: a program without loops or branches."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, TypeAlias

@@ -7,6 +7,8 @@ offset. Nothing is joined or split, and a step over a thousand leaves has a few 
 of state instead of thousands.
 """
 
+from __future__ import annotations
+
 import itertools
 
 from ._clusters import is_elementwise, is_view

@@ -4,6 +4,8 @@ Narrow floats are computed in float32 and rounded after each operation, to neare
 as XLA does.
 """
 
+from __future__ import annotations
+
 import struct
 from dataclasses import dataclass
 

@@ -1,20 +1,20 @@
 """Bridges to other libraries: optax, torch, flax, and safetensors files."""
 
-from .._boxes import register_box as register_box
-from .._public import exported_names as _exported, listed_names as _listed
-from . import torch as torch
-from ._bitsandbytes import (
-    from_bitsandbytes as from_bitsandbytes,
-    to_bitsandbytes as to_bitsandbytes,
-)
-from ._optax import to_optax as to_optax
-from ._safetensors import (
-    load_safetensors as load_safetensors,
-    save_safetensors as save_safetensors,
-)
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = _exported(globals())
+from .._public import offered as _offered
 
-
-def __dir__() -> list[str]:
-    return _listed(globals())
+if _TYPE_CHECKING:
+    from .._boxes import register_box as register_box
+    from . import torch as torch
+    from ._bitsandbytes import (
+        from_bitsandbytes as from_bitsandbytes,
+        to_bitsandbytes as to_bitsandbytes,
+    )
+    from ._optax import to_optax as to_optax
+    from ._safetensors import (
+        load_safetensors as load_safetensors,
+        save_safetensors as save_safetensors,
+    )
+else:
+    __all__, __dir__, __getattr__ = _offered(__name__)

@@ -1,5 +1,7 @@
 """Checkpoints of bitsandbytes: state by number, and settings as pairs of betas."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

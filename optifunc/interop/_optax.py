@@ -1,5 +1,7 @@
 """Transformations as optax's own type."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from .._transformation import GradientTransformation
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     import optax
 
 
-def to_optax(tx: GradientTransformation) -> "optax.GradientTransformationExtraArgs":
+def to_optax(tx: GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """``tx`` as an `optax.GradientTransformationExtraArgs`.
 
     Most code written for optax only calls ``init`` and ``update``, and accepts ``tx``

@@ -1,5 +1,7 @@
 """A file that replaces another one atomically."""
 
+from __future__ import annotations
+
 import errno
 import os
 import secrets

@@ -1,5 +1,7 @@
 """State dicts in safetensors files, which hold no code."""
 
+from __future__ import annotations
+
 import json
 import os
 import zlib

@@ -4,6 +4,8 @@ A file consists of the length of a header (8 bytes, little-endian), the header (
 and the arrays' bytes, one after the other. Any problem with a file is a `ValueError`.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os

@@ -3,6 +3,8 @@
 It needs flax and has to be imported explicitly: ``import optifunc.interop.flax``.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from flax import struct
@@ -26,7 +28,7 @@ class TrainState(train_state.TrainState):
 
     tx: Any = struct.field(pytree_node=True)
 
-    def replace_hyperparameters(self, **values: Any) -> "TrainState":
+    def replace_hyperparameters(self, **values: Any) -> TrainState:
         """The same state with other hyperparameters.
 
         **Arguments:**

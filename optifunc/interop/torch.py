@@ -22,6 +22,8 @@ an optimizer inside `quantized` with the same blocks (as with its defaults), and
 numbers in any other.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

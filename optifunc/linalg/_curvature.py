@@ -1,5 +1,7 @@
 """Second derivatives of a function of a tree, without forming the Hessian."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

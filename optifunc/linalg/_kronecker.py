@@ -1,5 +1,7 @@
 """Products of a tensor with one matrix for each axis, and their parts."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .._placement import stacked_alike
+from .._placement import stacked_alike, whole
 from ._spread import in_parts
 
 
@@ -26,6 +28,11 @@ def multiply_axes(tensor: Array, matrices: Sequence[Array | None]) -> Array:
 def transpose_each(matrices: Sequence[Array | None]) -> list[Array | None]:
     """The transposes of matrices, each of which may be None."""
     return [None if x is None else x.T for x in matrices]
+
+
+def whole_each(matrices: Sequence[Array | None]) -> list[Array | None]:
+    """Matrices, each of which may be None, gathered along explicit axes of the mesh."""
+    return [None if x is None else whole(x) for x in matrices]
 
 
 def gram(tensor: Array, axis: int) -> Array:

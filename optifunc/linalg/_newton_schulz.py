@@ -1,5 +1,7 @@
 """Newton-Schulz iterations: bring singular values close to 1, using only products."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """Polar Express: the best quintic for each iteration on the remaining interval."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The eigenvalue of largest magnitude, using only products."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

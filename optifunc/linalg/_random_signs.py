@@ -1,5 +1,7 @@
 """The Hessian times a vector of random signs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Inverse roots of symmetric matrices, from their eigenvalues."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax

@@ -1,5 +1,7 @@
 """Stacks of matrices, distributed over devices."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from .._placement import laid_along, mesh_in_force
+from .._placement import laid_along, mesh_in_force, whole
 
 
 class _Devices(NamedTuple):
@@ -47,7 +49,7 @@ def in_parts(
     """
     devices = _devices.get()
     if devices is None:
-        return function(*stacks)
+        return function(*map(whole, stacks))
     mesh, axis = devices
     count = len(stacks[0])
     missing = -count % mesh.shape[axis]

@@ -4,6 +4,8 @@ Losses are computed in at least float32 and rounded once, to the dtype of their 
 argument: in float16, the square of 256 would overflow.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

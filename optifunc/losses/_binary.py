@@ -1,5 +1,7 @@
 """Losses for a choice between two classes."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

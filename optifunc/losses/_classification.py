@@ -1,5 +1,7 @@
 """Losses for one class among several: log-likelihoods and margins."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import jax

@@ -1,5 +1,7 @@
 """Losses for which examples of a batch are alike."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

@@ -1,5 +1,7 @@
 """Connectionist temporal classification."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import jax

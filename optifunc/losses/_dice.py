@@ -1,5 +1,7 @@
 """Losses for segmentation: how little two regions overlap."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Losses for whether two examples are alike."""
 
+from __future__ import annotations
+
 import math
 
 import jax.numpy as jnp

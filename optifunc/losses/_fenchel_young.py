@@ -1,5 +1,7 @@
 """Losses defined by a function of scores."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import jax

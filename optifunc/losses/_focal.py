@@ -1,5 +1,7 @@
 """Cross-entropy for a choice between two that gives less weight to easy examples."""
 
+from __future__ import annotations
+
 from jax import Array, lax
 from jax.typing import ArrayLike
 

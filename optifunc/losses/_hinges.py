@@ -1,5 +1,7 @@
 """Losses for scores that should lead by a margin."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike

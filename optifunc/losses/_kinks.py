@@ -1,5 +1,7 @@
 """Functions with a kink, at which their derivative is torch's."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array

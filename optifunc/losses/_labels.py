@@ -1,5 +1,7 @@
 """Class labels and lengths: integers, checked if they are known."""
 
+from __future__ import annotations
+
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 

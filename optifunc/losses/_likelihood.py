@@ -1,5 +1,7 @@
 """Losses for distributions: negative log-likelihoods, and a divergence of two."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

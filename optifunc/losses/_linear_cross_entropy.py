@@ -6,6 +6,8 @@ targets need. The pass is a scan whose body is recomputed for the derivative, so
 its carry is kept for each block.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Losses for the order of a list."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

@@ -1,5 +1,7 @@
 """Losses for several classes at once."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax

@@ -1,5 +1,7 @@
 """Losses for which of two is closer, or ranked higher."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,5 +1,7 @@
 """Reducing the losses of elements or samples."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp

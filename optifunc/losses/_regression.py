@@ -1,5 +1,7 @@
 """Losses for the difference between a prediction and a number."""
 
+from __future__ import annotations
+
 import math
 
 import jax

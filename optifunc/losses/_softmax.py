@@ -1,5 +1,7 @@
 """Variants of the cross-entropy of a softmax."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

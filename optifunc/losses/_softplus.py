@@ -1,5 +1,7 @@
 """The logarithm of ``1 + exp(x)``, which the losses of logits share."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax

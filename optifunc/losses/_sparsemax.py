@@ -1,5 +1,7 @@
 """Losses for sparsemax, the projection of scores onto the simplex."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

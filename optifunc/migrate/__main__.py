@@ -1,5 +1,7 @@
 """The command ``python -m optifunc.migrate``."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 import textwrap
@@ -80,7 +82,7 @@ def _run(path: Path, rewrite: str | None) -> None:
         print(f"{path}: written.")
 
 
-def _report(path: Path, findings: Sequence["Finding"]) -> Iterator[str]:
+def _report(path: Path, findings: Sequence[Finding]) -> Iterator[str]:
     yield f"{path}"
     for finding in findings:
         yield f"{finding.line:>5}  {_indented(finding.before)}"

@@ -1,5 +1,7 @@
 """A call of an optax function, as text, written with this library's names."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 import string
@@ -71,7 +73,7 @@ def _written(rule: Rule, name: str, arguments: Sequence[Argument]) -> str | None
     return None if binding is None else binding.written(rule)
 
 
-def _binding(name: str, arguments: Sequence[Argument]) -> "_Binding | None":
+def _binding(name: str, arguments: Sequence[Argument]) -> _Binding | None:
     if any(argument.star for argument in arguments):
         return None
     try:

@@ -1,5 +1,7 @@
 """The page of names: the counterparts of each name of optax and torch."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache

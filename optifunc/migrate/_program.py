@@ -1,5 +1,7 @@
 """The uses of optax and torch in a program, and their replacements."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

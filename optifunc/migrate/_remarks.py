@@ -1,5 +1,7 @@
 """Remarks about names, and how torch calls are written here."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping, Sequence
 

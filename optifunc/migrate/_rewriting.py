@@ -1,5 +1,7 @@
 """A program that imports optax as one that imports this library."""
 
+from __future__ import annotations
+
 import libcst as cst
 from libcst.codemod import CodemodContext
 from libcst.codemod.visitors import AddImportsVisitor, RemoveImportsVisitor

@@ -4,6 +4,8 @@ There is a rule only if both calls give the same numbers: the tests run each. Fu
 without a rule are described in `names.md` and stay optax's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,5 +1,7 @@
 """ACProp."""
 
+from __future__ import annotations
+
 from ..optimizers._acprop import acprop
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

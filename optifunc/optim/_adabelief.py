@@ -1,5 +1,7 @@
 """AdaBelief."""
 
+from __future__ import annotations
+
 from ..optimizers._adabelief import adabelief
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

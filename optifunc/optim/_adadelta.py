@@ -1,5 +1,7 @@
 """Adadelta."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._adadelta import adadelta

@@ -1,5 +1,7 @@
 """Adafactor."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._adafactor import adafactor

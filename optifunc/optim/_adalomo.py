@@ -1,5 +1,7 @@
 """AdaLomo."""
 
+from __future__ import annotations
+
 from ..optimizers._adalomo import adalomo
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

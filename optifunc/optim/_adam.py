@@ -1,5 +1,7 @@
 """Adam."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

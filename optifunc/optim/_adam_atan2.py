@@ -1,5 +1,7 @@
 """AdamAtan2."""
 
+from __future__ import annotations
+
 from ..optimizers._adam_atan2 import adam_atan2
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Adam-mini."""
 
+from __future__ import annotations
+
 from ..optimizers._adam_mini import adam_mini
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

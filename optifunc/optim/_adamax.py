@@ -1,5 +1,7 @@
 """Adamax."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._adamax import adamax

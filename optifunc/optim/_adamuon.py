@@ -1,5 +1,7 @@
 """AdaMuon."""
 
+from __future__ import annotations
+
 from ..optimizers._adamuon import adamuon
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """AdamW."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Adan."""
 
+from __future__ import annotations
+
 from ..optimizers._adan import adan
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """AdEMAMix."""
 
+from __future__ import annotations
+
 from ..optimizers._ademamix import ademamix
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

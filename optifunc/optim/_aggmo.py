@@ -1,5 +1,7 @@
 """AggMo."""
 
+from __future__ import annotations
+
 from ..optimizers._aggmo import aggmo
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Amos."""
 
+from __future__ import annotations
+
 from ..optimizers._amos import amos
 from ._optimizer import Optimizer
 

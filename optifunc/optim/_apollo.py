@@ -1,5 +1,7 @@
 """APOLLO."""
 
+from __future__ import annotations
+
 from ..optimizers._apollo import apollo
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

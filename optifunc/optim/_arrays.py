@@ -1,5 +1,7 @@
 """Values of a checkpoint as arrays, from any library."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Container, Mapping
 from itertools import count

@@ -1,5 +1,7 @@
 """ASGD."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._asgd import asgd

@@ -1,5 +1,7 @@
 """CAME."""
 
+from __future__ import annotations
+
 from ..optimizers._came import came
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Saving and loading: state dicts in torch's layout."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +31,7 @@ class Loaded(NamedTuple):
     order: list[int]  # of the parameters' first gradients
 
 
-def saved_groups(optimizer: "Optimizer") -> list[Group]:
+def saved_groups(optimizer: Optimizer) -> list[Group]:
     """The groups of a state dict, with the parameters' numbers."""
     group_of = optimizer.group_of()
     return [
@@ -41,7 +43,7 @@ def saved_groups(optimizer: "Optimizer") -> list[Group]:
     ]
 
 
-def load(optimizer: "Optimizer", state_dict: Mapping[str, Any]) -> Loaded:
+def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> Loaded:
     """``optimizer`` with ``state_dict`` loaded; ``optimizer`` itself is not changed.
 
     **Raises:** see `Optimizer.load_state_dict`.
@@ -103,7 +105,7 @@ def _with_counts(state_dict: Mapping[str, Any]) -> StateDict:
 
 
 def _cohorts(
-    optimizer: "Optimizer",
+    optimizer: Optimizer,
     entries: Entries,
     transformations: Sequence[GradientTransformation],
     params: PyTree,
@@ -137,7 +139,7 @@ def _check_sizes(
         )
 
 
-def _unsaved(optimizer: "Optimizer", group: Group) -> frozenset[str]:
+def _unsaved(optimizer: Optimizer, group: Group) -> frozenset[str]:
     """The hyperparameters that a checkpoint's group may lack."""
     if group.keys() <= optimizer.short_group:
         return frozenset(optimizer.defaults)
@@ -147,7 +149,7 @@ def _unsaved(optimizer: "Optimizer", group: Group) -> frozenset[str]:
 def _check_class(
     saved: Sequence[Group],
     state: Mapping[Any, Mapping[str, Any]],
-    optimizer: "Optimizer",
+    optimizer: Optimizer,
 ) -> None:
     """Check that hyperparameters and state are those of this class.
 
@@ -186,7 +188,7 @@ def _by_name(saved: Group, own: Sequence[str]) -> Group:
     return {**saved, "params": [numbers[n] for n in own], "param_names": list(own)}
 
 
-def _loaded_group(old: Group, new: Group, optimizer: "Optimizer") -> Group:
+def _loaded_group(old: Group, new: Group, optimizer: Optimizer) -> Group:
     """A checkpoint's group with the current group's parameters.
 
     torch adds hyperparameters over time. If an old checkpoint lacks them, they are off,

@@ -3,6 +3,8 @@
 Comparisons are written so that NaN fails them.
 """
 
+from __future__ import annotations
+
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence

@@ -1,5 +1,7 @@
 """COCOB."""
 
+from __future__ import annotations
+
 from ..optimizers._cocob import cocob
 from ._optimizer import Optimizer
 

@@ -16,6 +16,8 @@ like torch's checkpoints. `CohortStates` converts between the two forms by the r
 the fields (`optifunc._state`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -49,7 +51,7 @@ class Columns(NamedTuple):
     shared: dict[str, Any]
     own: dict[str, dict[int, Any]]  # by field and number of the parameter
 
-    def of(self, members: Iterable[int]) -> "Columns":
+    def of(self, members: Iterable[int]) -> Columns:
         """The columns of some of the parameters, safe when the others are donated."""
         members = set(members)
         return Columns(
@@ -60,7 +62,7 @@ class Columns(NamedTuple):
             },
         )
 
-    def copied(self) -> "Columns":
+    def copied(self) -> Columns:
         """The same columns with arrays that no step overwrites."""
         return Columns(_copied_arrays(self.shared), _copied_arrays(self.own))
 

@@ -1,5 +1,7 @@
 """Gradient descent, Adagrad, Lion and Adan with D-Adaptation."""
 
+from __future__ import annotations
+
 from ..optimizers._dadapt_adagrad import dadapt_adagrad
 from ..optimizers._dadapt_adan import dadapt_adan
 from ..optimizers._dadapt_lion import dadapt_lion

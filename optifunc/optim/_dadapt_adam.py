@@ -1,5 +1,7 @@
 """Adam with D-Adaptation."""
 
+from __future__ import annotations
+
 from ..optimizers._dadapt_adam import dadapt_adam
 from ._layouts import GroupLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """diffGrad."""
 
+from __future__ import annotations
+
 from ..optimizers._diffgrad import diffgrad
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Dion."""
 
+from __future__ import annotations
+
 from ..optimizers._dion import dion
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Distance over gradients."""
 
+from __future__ import annotations
+
 from ..optimizers._dog import dog
 from ..optimizers._dowg import dowg
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Optimizers that evaluate other parameters than those that training holds."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Fromage."""
 
+from __future__ import annotations
+
 from ..optimizers._fromage import fromage
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """GaLore."""
 
+from __future__ import annotations
+
 from ..optimizers._galore import galore
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

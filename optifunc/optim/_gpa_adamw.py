@@ -1,5 +1,7 @@
 """AdamW with generalized primal averaging."""
 
+from __future__ import annotations
+
 from ..optimizers._gpa_adamw import gpa_adamw
 from ._evaluating import Evaluating
 

@@ -1,5 +1,7 @@
 """The forms of ``params``: a pytree, groups, or named parameters."""
 
+from __future__ import annotations
+
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence

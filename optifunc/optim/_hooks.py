@@ -1,5 +1,7 @@
 """Functions that run before and after a step, a save and a load."""
 
+from __future__ import annotations
+
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +13,7 @@ Hook = Callable[..., Any]
 class RemovableHandle:
     """The result of a registration; ``remove()`` removes the hook."""
 
-    def __init__(self, hooks: "OrderedDict[int, Hook]") -> None:
+    def __init__(self, hooks: OrderedDict[int, Hook]) -> None:
         self._hooks = hooks
         self.id = max(hooks, default=-1) + 1
 
@@ -19,7 +21,7 @@ class RemovableHandle:
         """Remove the hook; calling this again has no effect."""
         self._hooks.pop(self.id, None)
 
-    def __enter__(self) -> "RemovableHandle":
+    def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -43,7 +45,7 @@ class Hooks:
 
     @staticmethod
     def _register(
-        hooks: "OrderedDict[int, Hook]", hook: Hook, prepend: bool = False
+        hooks: OrderedDict[int, Hook], hook: Hook, prepend: bool = False
     ) -> RemovableHandle:
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook

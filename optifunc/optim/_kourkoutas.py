@@ -1,5 +1,7 @@
 """Kourkoutas-beta."""
 
+from __future__ import annotations
+
 from ..optimizers._kourkoutas import kourkoutas
 from ._optimizer import Optimizer
 

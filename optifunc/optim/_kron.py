@@ -1,5 +1,7 @@
 """Kron."""
 
+from __future__ import annotations
+
 from ..optimizers._kron import kron
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

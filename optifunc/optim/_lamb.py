@@ -1,5 +1,7 @@
 """LAMB."""
 
+from __future__ import annotations
+
 from ..optimizers._lamb import lamb
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

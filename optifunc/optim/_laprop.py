@@ -1,5 +1,7 @@
 """LaProp."""
 
+from __future__ import annotations
+
 from ..optimizers._laprop import laprop
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """LARS."""
 
+from __future__ import annotations
+
 from ..optimizers._lars import lars
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

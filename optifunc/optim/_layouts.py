@@ -1,5 +1,7 @@
 """How a ``state_dict`` lists the state of each parameter."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -56,7 +58,7 @@ class StateLayout:
         """Those of ``fields`` that a state of this layout cannot have."""
         return set()
 
-    def with_fields(self, names: set[str]) -> "StateLayout":
+    def with_fields(self, names: set[str]) -> StateLayout:
         """The layout of a state that may also have these fields."""
         return self
 
@@ -155,7 +157,7 @@ class TorchLayout(StateLayout):
     def unknown_fields(self, fields: set[str]) -> set[str]:
         return fields - {*self.fields}
 
-    def with_fields(self, names: set[str]) -> "StateLayout":
+    def with_fields(self, names: set[str]) -> StateLayout:
         other = copy.copy(self)
         other.fields = (*self.fields, *sorted(names - {*self.fields}))
         return other

@@ -1,5 +1,7 @@
 """LBFGS."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """The base class of stateful optimizers that read the loss."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """MADGRAD."""
 
+from __future__ import annotations
+
 from ..optimizers._madgrad import madgrad
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """MARS."""
 
+from __future__ import annotations
+
 from ..optimizers._mars import mars
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

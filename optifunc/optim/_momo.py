@@ -1,5 +1,7 @@
 """MoMo and MoMo-Adam."""
 
+from __future__ import annotations
+
 from ..optimizers._momo import momo
 from ..optimizers._momo_adam import momo_adam
 from ._loss_optimizer import LossOptimizer

@@ -1,5 +1,7 @@
 """Muon."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

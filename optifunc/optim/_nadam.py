@@ -1,5 +1,7 @@
 """NAdam."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._nadam import nadam

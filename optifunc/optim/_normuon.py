@@ -1,5 +1,7 @@
 """NorMuon."""
 
+from __future__ import annotations
+
 from ..optimizers._normuon import normuon
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

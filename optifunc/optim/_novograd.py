@@ -1,5 +1,7 @@
 """NovoGrad."""
 
+from __future__ import annotations
+
 from ..optimizers._novograd import novograd
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Optimistic gradient descent and optimistic Adam."""
 
+from __future__ import annotations
+
 from ..optimizers._optimistic import optimistic_adam, optimistic_gradient_descent
 from ._optimizer import Optimizer
 

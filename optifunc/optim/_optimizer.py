@@ -1,5 +1,7 @@
 """The base class of stateful optimizers: parameters, groups, gradients and steps."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,5 +1,7 @@
 """Parameters in groups, and their gradients."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """PID."""
 
+from __future__ import annotations
+
 from ..optimizers._pid import pid
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Gradient descent with Polyak's step size."""
 
+from __future__ import annotations
+
 from ..optimizers._polyak_sgd import polyak_sgd
 from ._loss_optimizer import LossOptimizer
 

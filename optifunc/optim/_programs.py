@@ -1,5 +1,7 @@
 """The compiled programs that a stateful optimizer runs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

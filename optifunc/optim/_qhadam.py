@@ -1,5 +1,7 @@
 """QHAdam."""
 
+from __future__ import annotations
+
 from ..optimizers._qhadam import qhadam
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

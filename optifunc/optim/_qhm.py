@@ -1,5 +1,7 @@
 """QHM."""
 
+from __future__ import annotations
+
 from ..optimizers._qhadam import qhm
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

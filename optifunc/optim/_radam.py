@@ -1,5 +1,7 @@
 """RAdam."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._radam import radam

@@ -1,5 +1,7 @@
 """Ranger."""
 
+from __future__ import annotations
+
 from ..optimizers._ranger import ranger
 from ._optimizer import Optimizer
 

@@ -1,5 +1,7 @@
 """RMSprop."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._rmsprop import rmsprop

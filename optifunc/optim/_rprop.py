@@ -1,5 +1,7 @@
 """Rprop."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._rprop import rprop

@@ -1,5 +1,7 @@
 """SGD, AdamW and RAdam without a schedule."""
 
+from __future__ import annotations
+
 from ..optimizers._schedule_free import schedule_free_adamw, schedule_free_sgd
 from ..optimizers._schedule_free_radam import schedule_free_radam
 from ._evaluating import Evaluating

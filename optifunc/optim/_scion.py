@@ -1,5 +1,7 @@
 """Scion."""
 
+from __future__ import annotations
+
 from ..optimizers._scion import scion
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """SGD."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._sgd import sgd

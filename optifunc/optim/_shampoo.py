@@ -1,5 +1,7 @@
 """Shampoo."""
 
+from __future__ import annotations
+
 from ..optimizers._shampoo import shampoo
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Hyperparameters by name: those of a class's constructor and of its pure factory."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -8,12 +10,14 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
+from .._annotations import argument_types
 from .._numerics import is_number
+from .._public import load_all
 from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
 from ._checks import check_no_schedule
 
-# Every class of optimizers with a constructor, in the order of definition.
+# Every class of optimizers with a constructor whose file is loaded.
 CLASSES: list[type] = []
 
 
@@ -30,9 +34,12 @@ def hyperparameters_of(cls: Any) -> Mapping[str, Any]:
 
 def nearest_class(names: Collection[str]) -> str:
     """The name of the class whose hyperparameters are most like ``names``."""
-    return min(
-        CLASSES, key=lambda cls: len(set(hyperparameters_of(cls)) ^ set(names))
-    ).__name__
+    load_all("optifunc.optim")
+
+    def rank(cls: type) -> tuple[int, str]:
+        return len(set(hyperparameters_of(cls)) ^ set(names)), cls.__name__
+
+    return min(CLASSES, key=rank).__name__
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
@@ -64,10 +71,10 @@ def constructor(
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = [
         inspect.Parameter("self", kind),
-        inspect.Parameter("params", kind, annotation=Any),
+        inspect.Parameter("params", kind, annotation="Any"),
     ]
     whole = signature.replace(
-        parameters=[*own, *signature.parameters.values()], return_annotation=None
+        parameters=[*own, *signature.parameters.values()], return_annotation="None"
     )
 
     def __init__(self: Any, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -86,14 +93,21 @@ def bound(
 ) -> GradientTransformation:
     """The transformation for a group's values, which ``factory`` takes by name."""
     own = {}
-    for name, parameter in inspect.signature(factory).parameters.items():
+    for name, takes_number in _takes_numbers(factory).items():
         if name in values:
             value = values[name]
-            if _is_number(parameter.annotation):
+            if takes_number:
                 check_no_schedule(name, value)
                 value = number(value, name)
             own[name] = value
     return factory(**own)
+
+
+@functools.cache
+def _takes_numbers(factory: Callable[..., Any]) -> Mapping[str, bool]:
+    """For each argument of a factory whether it is a number, or a tuple of them."""
+    types = argument_types(factory)
+    return {name: _is_number(found) for name, found in types.items()}
 
 
 def _is_number(annotation: Any) -> bool:

@@ -1,5 +1,7 @@
 """Signum."""
 
+from __future__ import annotations
+
 from ..optimizers._signum import signum
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """SimplifiedAdEMAMix."""
 
+from __future__ import annotations
+
 from ..optimizers._simplified_ademamix import simplified_ademamix
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """SM3."""
 
+from __future__ import annotations
+
 from ..optimizers._sm3 import sm3
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """SOAP."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

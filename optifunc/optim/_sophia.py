@@ -1,5 +1,7 @@
 """Sophia-H."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,5 +1,7 @@
 """Sophia-G."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """SPAM."""
 
+from __future__ import annotations
+
 from ..optimizers._spam import spam
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

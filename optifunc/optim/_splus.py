@@ -1,5 +1,7 @@
 """SPlus."""
 
+from __future__ import annotations
+
 from ..optimizers._splus import splus
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -1,5 +1,7 @@
 """Stable-SPAM."""
 
+from __future__ import annotations
+
 from ..optimizers._stable_spam import stable_spam
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

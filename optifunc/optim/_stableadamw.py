@@ -1,5 +1,7 @@
 """StableAdamW."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ..optimizers._stableadamw import stableadamw

@@ -1,5 +1,7 @@
 """A stateful interface for any pure transformation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """SWATS."""
 
+from __future__ import annotations
+
 from ..optimizers._swats import swats
 from ._optimizer import Optimizer
 

@@ -1,5 +1,7 @@
 """Tiger."""
 
+from __future__ import annotations
+
 from ..optimizers._signum import tiger
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

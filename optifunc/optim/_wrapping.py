@@ -1,5 +1,7 @@
 """The pure transformation for the values of a group, and its wrapper."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 

@@ -1,5 +1,7 @@
 """Yogi."""
 
+from __future__ import annotations
+
 from ..optimizers._yogi import yogi
 from ._layouts import TorchLayout
 from ._optimizer import Optimizer

@@ -4,6 +4,8 @@ Counterparts of `torch.nn.utils.clip_grad_norm_` and the like; the pure transfor
 are `optifunc.clip_by_global_norm` and `optifunc.clip`.
 """
 
+from __future__ import annotations
+
 import math
 from functools import partial
 

@@ -4,6 +4,8 @@ Like `torch.optim.swa_utils`, over pytrees; the pure transformations are
 `optifunc.average_parameters` and `optifunc.ema_parameters`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial

@@ -1,5 +1,7 @@
 """AdaBound and AMSBound."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

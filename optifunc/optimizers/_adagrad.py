@@ -1,5 +1,7 @@
 """Adagrad."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any, NamedTuple
 

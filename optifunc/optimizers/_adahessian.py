@@ -1,5 +1,7 @@
 """AdaHessian: Adam with the Hessian's diagonal in place of squared gradients."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Adam and AdamW."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Annotated, Any, NamedTuple
 

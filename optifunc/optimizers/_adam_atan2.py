@@ -1,5 +1,7 @@
 """Adam with an arctangent in place of its division."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Adam-mini."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple, TypeAlias
 

@@ -1,5 +1,7 @@
 """AdaMuon."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """AdEMAMix."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Annotated, Any, NamedTuple
 

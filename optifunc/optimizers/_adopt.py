@@ -1,5 +1,7 @@
 """ADOPT."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeAlias
 

@@ -1,5 +1,7 @@
 """APOLLO."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -166,7 +168,7 @@ class scale_by_apollo(GradientTransformation):
             last_norm=jax.tree.map(zero_norm, params),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves()
     def update(
         self,
         updates: PyTree,

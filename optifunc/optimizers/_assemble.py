@@ -1,5 +1,7 @@
 """An optimizer, assembled from its parts."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, TypeAlias, get_args
 
 from .._checks import check_choice

@@ -1,5 +1,7 @@
 """The average of the gradients with which matrix optimizers begin."""
 
+from __future__ import annotations
+
 from jax import Array
 
 from .._leafwise import elementwise

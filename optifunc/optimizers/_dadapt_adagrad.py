@@ -1,5 +1,7 @@
 """Adagrad with D-Adaptation."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Adam with D-Adaptation."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated, Any, NamedTuple
 

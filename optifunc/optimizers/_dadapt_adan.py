@@ -1,5 +1,7 @@
 """Adan with D-Adaptation."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated, Any, NamedTuple
 

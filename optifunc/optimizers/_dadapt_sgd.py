@@ -1,5 +1,7 @@
 """Gradient descent with D-Adaptation."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

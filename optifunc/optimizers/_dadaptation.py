@@ -1,5 +1,7 @@
 """What optimizers with D-Adaptation share: the estimate, and steps from a start."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax.numpy as jnp

@@ -4,6 +4,8 @@ If the decay is a member of the chain, `assemble` masks it. These are for rules 
 contain it, because they scale it by what they compute.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Dion."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 
@@ -35,8 +37,7 @@ class ScaleByDionState(NamedTuple):
 
     **Fields:**
 
-    - ``momentum``: the sum of each parameter's gradients minus the part that was
-      used.
+    - ``momentum``: the sum of each parameter's gradients minus the part that was used.
     - ``Q``: the right factors of each parameter's last step, of shape
       ``[..., inputs, rank]``, in at least float32.
     """
@@ -128,7 +129,7 @@ class scale_by_dion(GradientTransformation):
             zeros_like(params), treedef.unflatten(map(factors, keys, leaves))
         )
 
-    @on_whole_leaves
+    @on_whole_leaves()
     def update(
         self,
         updates: PyTree,

@@ -1,5 +1,7 @@
 """Distance over gradients: DoG and L-DoG."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Distance over weighted gradients: DoWG."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

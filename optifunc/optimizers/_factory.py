@@ -1,8 +1,10 @@
 """How all functions that build optimizers handle their arguments."""
 
+from __future__ import annotations
+
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from .._dataclass import check_flag
@@ -12,10 +14,6 @@ from .._transformation import GradientTransformation
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_factories: dict[str, Callable[..., GradientTransformation]] = {}
-# Every optimizer's factory, by name.
-FACTORIES: Mapping[str, Callable[..., GradientTransformation]] = _factories
-
 
 def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """``function``, with errors that name an unknown argument or a flag.
@@ -24,7 +22,7 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
     """
     parameters = inspect.signature(function).parameters
     named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
-    flags = [name for name in named if parameters[name].annotation is bool]
+    flags = [name for name in named if parameters[name].annotation in (bool, "bool")]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -40,7 +38,5 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
 def factory(
     function: Callable[P, GradientTransformation],
 ) -> Callable[P, GradientTransformation]:
-    """An optimizer's factory: its arguments are checked, and `FACTORIES` lists it."""
-    checked = checks_arguments(function)
-    _factories[function.__name__] = checked
-    return checked
+    """An optimizer's factory: its arguments are checked."""
+    return checks_arguments(function)

@@ -1,5 +1,7 @@
 """All numbers of a tree as one vector, for L-BFGS."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

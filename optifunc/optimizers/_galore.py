@@ -1,5 +1,7 @@
 """GaLore."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -107,7 +109,7 @@ class scale_by_galore(GradientTransformation):
             projection=projector.zero_projections(params),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves()
     def update(
         self,
         updates: PyTree,

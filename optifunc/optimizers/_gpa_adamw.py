@@ -1,5 +1,7 @@
 """AdamW with generalized primal averaging."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 from jax import Array

@@ -1,5 +1,7 @@
 """Steps along a sphere: the norm of each matrix is constant."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Kourkoutas-beta."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeAlias

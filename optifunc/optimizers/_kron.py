@@ -1,5 +1,7 @@
 """Kron: PSGD with a Kronecker product of triangular factors."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 
@@ -11,15 +13,15 @@ from .._checks import check_choice, check_integer, check_range, check_whole
 from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import on_whole_leaves, zeros_like
-from .._state import PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
+from .._state import PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, compute_dtype, flatten_like
 from ..linalg._kronecker import apply_alike, gram
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._averages import average_gradients
-from ._factors import scaled_identity
+from ._factors import laid_beside, scaled_identity
 from ._factory import factory
 
 MEMORY_SAVE_MODES = (None, "one_diag", "smart_one_diag", "all_diag")
@@ -44,7 +46,7 @@ class ScaleByKronState(NamedTuple):
     update_counter: Shared
     key: Shared
     momentum_buffer: PerParameter
-    Q: PerParameter
+    Q: PerAxis
 
 
 def _along(vector: Array, axis: int, axes: int) -> Array:
@@ -198,14 +200,15 @@ class scale_by_kron(GradientTransformation):
             dtype = compute_dtype(leaf.dtype)
             scale = as_scalar(self.precond_init_scale) ** (1 / len(shape))
             scale = lax.convert_element_type(scale, dtype)
-            return [
-                scaled_identity(n, leaf, scale)
-                if is_triangular
-                else jnp.broadcast_to(scale, n)
-                for n, is_triangular in zip(
-                    shape, self._are_triangular(shape), strict=True
-                )
-            ]
+            rows = enumerate(zip(shape, self._are_triangular(shape), strict=True))
+            found = []
+            for i, (n, is_triangular) in rows:
+                if is_triangular:
+                    found.append(scaled_identity(n, leaf, scale, shape, i))
+                else:
+                    vector = jnp.broadcast_to(scale, n)
+                    found.append(laid_beside(vector, leaf, shape, i))
+            return found
 
         key = jax.random.key_data(jax.random.key(self.seed, impl="threefry2x32"))
         return ScaleByKronState(
@@ -216,7 +219,7 @@ class scale_by_kron(GradientTransformation):
             Q=jax.tree.map(factors, params),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves("momentum_buffer", "Q", "params")
     def update(
         self,
         updates: PyTree,
@@ -242,7 +245,7 @@ class scale_by_kron(GradientTransformation):
 
         def seen(leaf: Array) -> Array:
             dtype = compute_dtype(leaf.dtype)
-            return leaf.astype(dtype).reshape(self._shape(leaf.shape))
+            return whole(leaf).astype(dtype).reshape(self._shape(leaf.shape))
 
         averages = [seen(x) for x in averages]
         grads = averages
@@ -314,7 +317,7 @@ class scale_by_kron(GradientTransformation):
         for x, q, new in zip(averages, factors, found, strict=True):
             is_noisy = new is not None and self.momentum_into_precond_update
             given.append(new[0] if new is not None and is_noisy else x)
-            fitted.append(q if new is None else list(new[1:]))
+            fitted.append(q if new is None else [*map(laid_like, new[1:], q)])
         return given, fitted
 
 
@@ -391,7 +394,9 @@ def kron(
 
     All numbers except the counts may be arrays or schedules.
 
-    **State:** `ScaleByKronState`. Each factor is whole on each device.
+    **State:** `ScaleByKronState`. On a mesh the factors are cut as their parameter is,
+    rows along the factor's own axis and columns along another, as far as their sizes
+    allow, and gathered where they are used.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

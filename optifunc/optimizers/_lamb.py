@@ -1,5 +1,7 @@
 """LAMB."""
 
+from __future__ import annotations
+
 from .._hyperparameters import Hyperparameter
 from .._transformation import GradientTransformation
 from ..transforms._trust_ratio import scale_by_trust_ratio

@@ -1,5 +1,7 @@
 """The direction of L-BFGS, one step at a time."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, NamedTuple
 
 import jax

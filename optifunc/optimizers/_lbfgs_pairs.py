@@ -1,5 +1,7 @@
 """The memory of L-BFGS, and the direction computed from it."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Lion."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax.numpy as jnp

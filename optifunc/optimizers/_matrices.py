@@ -1,5 +1,7 @@
 """Leaves as matrices of outputs by inputs, for any layout."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias

@@ -1,5 +1,7 @@
 """MoMo: Polyak's step size, with momentum."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """NorMuon."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Optimistic gradient descent and optimistic Adam."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

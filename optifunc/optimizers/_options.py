@@ -1,5 +1,7 @@
 """States of the same type that belong to different options of an optimizer."""
 
+from __future__ import annotations
+
 from .._transformation import GradientTransformation
 from .._tree import PyTree
 

@@ -1,5 +1,7 @@
 """What optimizers with orthogonalized updates have in common."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

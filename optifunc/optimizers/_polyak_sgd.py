@@ -1,5 +1,7 @@
 """Gradient descent with Polyak's step size."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp

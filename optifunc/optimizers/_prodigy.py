@@ -1,5 +1,7 @@
 """Prodigy."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated, Any, NamedTuple
 

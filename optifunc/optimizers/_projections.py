@@ -6,6 +6,8 @@ columns]``. Matrices with at most ``rank`` rows or columns and other leaves are 
 projected.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """The last step of optimizers whose weight decay is proximal."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax import Array

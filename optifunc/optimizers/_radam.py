@@ -1,5 +1,7 @@
 """RAdam."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Annotated, Any, NamedTuple
 

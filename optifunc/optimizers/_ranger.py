@@ -1,5 +1,7 @@
 """Ranger."""
 
+from __future__ import annotations
+
 from .._hyperparameters import Hyperparameter
 from .._transformation import GradientTransformation
 from ..transforms._centralize import centralize

@@ -1,5 +1,7 @@
 """RMSprop."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Annotated, Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Second moments of matrices, kept as means of rows and of columns."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

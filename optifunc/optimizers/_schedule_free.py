@@ -1,5 +1,7 @@
 """SGD and AdamW without a schedule."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """RAdam without a schedule."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -90,7 +92,7 @@ class step_by_rectified_rms(Wrapper):
         for name in ("lr", "beta2", "eps"):
             object.__setattr__(self, name, as_schedule(getattr(self, name)))
 
-    def in_force(self, state: StepByRectifiedRmsState) -> "step_by_rectified_rms":
+    def in_force(self, state: StepByRectifiedRmsState) -> step_by_rectified_rms:
         now = values_at(self, state.step)
         square = squared_rectification(now.beta2, increment(state.step), 4)
         before = 0 if self.silent_sgd_phase else 1

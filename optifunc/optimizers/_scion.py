@@ -1,5 +1,7 @@
 """Scion."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

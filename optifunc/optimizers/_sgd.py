@@ -1,5 +1,7 @@
 """Stochastic gradient descent."""
 
+from __future__ import annotations
+
 from .._hyperparameters import Hyperparameter
 from .._numerics import is_zero
 from .._transformation import GradientTransformation

@@ -1,5 +1,7 @@
 """Shampoo."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -12,11 +14,17 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import leafwise
 from .._numerics import as_scalar, increment, one_minus_power, sqrt
-from .._placement import on_whole_leaves, zeros_like
-from .._state import Keeps, NonNegative, PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
+from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
-from ..linalg._kronecker import apply_alike, gram, multiply_axes, transpose_each
+from ..linalg._kronecker import (
+    apply_alike,
+    gram,
+    multiply_axes,
+    transpose_each,
+    whole_each,
+)
 from ..linalg._roots import from_eigenvalues
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -53,9 +61,9 @@ class ScaleByShampooState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq: Annotated[NonNegative | None, Keeps("betas", 1)]
-    factor_matrices: PerParameter
-    inv_factor_matrices: PerParameter | None
-    factor_matrices_eigenvectors: PerParameter | None = None
+    factor_matrices: PerAxis
+    inv_factor_matrices: PerAxis | None
+    factor_matrices_eigenvectors: PerAxis | None = None
     corrected_eigenvalues: NonNegative | None = None
 
 
@@ -178,7 +186,10 @@ class scale_by_shampoo(GradientTransformation):
             def of_leaf(leaf: Any) -> Blocks:
                 shape = self._shape(jnp.shape(leaf))
                 return [
-                    [scaled_identity(x.stop - x.start, leaf, scale) for x in block]
+                    [
+                        scaled_identity(x.stop - x.start, leaf, scale, shape, i)
+                        for i, x in enumerate(block)
+                    ]
                     for block in block_slices(shape, self.max_preconditioner_dim)
                 ]
 
@@ -195,7 +206,7 @@ class scale_by_shampoo(GradientTransformation):
             corrected_eigenvalues=zeros_like(params) if corrects else None,
         )
 
-    @on_whole_leaves
+    @on_whole_leaves(*ScaleByShampooState._fields, "params")
     def update(
         self,
         updates: PyTree,
@@ -285,7 +296,10 @@ class scale_by_shampoo(GradientTransformation):
         dtype = compute_dtype(leaf.dtype)
         weight, kept = (lax.convert_element_type(x, dtype) for x in scalars[:2])
         return [
-            [kept * old + weight * gram(block, i) for i, old in enumerate(own)]
+            [
+                kept * old + weight * laid_like(gram(block, i), old)
+                for i, old in enumerate(own)
+            ]
             for block, own in zip(self._blocks(leaf), blocks, strict=True)
         ]
 
@@ -317,7 +331,10 @@ class scale_by_shampoo(GradientTransformation):
                 results = apply_alike(rule, [(flat[i][1],) for i in numbers])
                 found |= dict(zip(numbers, results, strict=True))
             rest = (found[i][0] for i in range(len(flat)))
-            return [[[next(rest) for _ in b] for b in blocks] for blocks in factors]
+            return [
+                [[laid_like(next(rest), old) for old in block] for block in blocks]
+                for blocks in inverses
+            ]
 
         renewed: list[Blocks] = lax.cond(is_due, computed, lambda: inverses)
         return renewed
@@ -325,7 +342,7 @@ class scale_by_shampoo(GradientTransformation):
     def _blocks(self, leaf: Array) -> list[Array]:
         """A leaf divided into its blocks."""
         shape = self._shape(leaf.shape)
-        tensor = leaf.astype(compute_dtype(leaf.dtype)).reshape(shape)
+        tensor = whole(leaf).astype(compute_dtype(leaf.dtype)).reshape(shape)
         return [tensor[x] for x in block_slices(shape, self.max_preconditioner_dim)]
 
     def _whole(self, blocks: list[Array], like: Array) -> Array:
@@ -338,7 +355,7 @@ class scale_by_shampoo(GradientTransformation):
 
     def _preconditioned(self, mean: Array, inverses: Blocks) -> list[Array]:
         """A leaf's blocks, each axis multiplied by its inverse root."""
-        return list(map(multiply_axes, self._blocks(mean), inverses))
+        return list(map(multiply_axes, self._blocks(mean), map(whole_each, inverses)))
 
     def _corrected(
         self,
@@ -351,7 +368,7 @@ class scale_by_shampoo(GradientTransformation):
         """A leaf's blocks, divided in their eigenbases, and the mean squares there."""
         directions, squares = [], []
         leaves = (self._blocks(x) for x in (grad, mean, eigenvalues))
-        for x, m, e, basis in zip(*leaves, bases, strict=True):
+        for x, m, e, basis in zip(*leaves, map(whole_each, bases), strict=True):
             weight, kept, correction, eps = (
                 lax.convert_element_type(y, x.dtype) for y in (*scalars, self.eps)
             )
@@ -421,8 +438,7 @@ def shampoo(
         E = betas[1] * E + (1 - betas[1]) * (Q1^T g Q2)^2
         D = Q1 (Q1^T m Q2 / (sqrt(E / c) + eps)) Q2^T
 
-    This is `soap`, but it starts with the first step, does not rotate ``m``, and has
-    bases as exact as the last decomposition.
+    This is `soap`, but it starts with the first step and does not rotate ``m``.
 
     Grafting takes the size of a step from another optimizer, so that you can use its
     learning rate; before ``start_preconditioning_step``, it also takes the direction.
@@ -445,7 +461,7 @@ def shampoo(
     - ``use_bias_correction``: whether to debias the averages.
     - ``grafting``: None, ``"sgd"`` (``m``), ``"adagrad"``, ``"rmsprop"`` or ``"adam"``.
     - ``grafting_beta2``: the decay rate of the last two's squares, in [0, 1).
-    - ``grafting_eps``: added to the root of the squares.
+    - ``grafting_eps``: added to their root.
     - ``eigenvalue_corrected``: divide in the eigenbases of the factors; ``eps`` is then
       added to the root, and 1e-8 is more usual.
     - ``mask``: which parameters decay, see `assemble`; None: all of them.
@@ -453,9 +469,8 @@ def shampoo(
 
     All numbers except the counts may be arrays or schedules.
 
-    **State:** `ScaleByShampooState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. The factors are whole on each device; on a mesh with explicit
-    axes so must be the leaves (`jax.sharding.reshard` first).
+    **State:** `ScaleByShampooState`. Under `jax.vmap`, every step costs as much as one
+    with a decomposition. On a mesh, the factors are sharded like those of `soap`.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

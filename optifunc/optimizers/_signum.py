@@ -1,5 +1,7 @@
 """Signum and Tiger: the sign of the momentum."""
 
+from __future__ import annotations
+
 from .._hyperparameters import Hyperparameter
 from .._transformation import GradientTransformation
 from ..transforms._momentum import momentum as momentum_buffer

@@ -1,5 +1,7 @@
 """SM3."""
 
+from __future__ import annotations
+
 from functools import reduce
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """SOAP."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -18,8 +20,8 @@ from .._numerics import (
     second_moment,
     sqrt,
 )
-from .._placement import on_whole_leaves, zeros_like
-from .._state import Keeps, NonNegative, PerParameter, Shared
+from .._placement import laid_like, on_whole_leaves, whole, zeros_like
+from .._state import Keeps, NonNegative, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
@@ -28,6 +30,7 @@ from ..linalg._kronecker import (
     multiply_axes,
     rows_of,
     transpose_each,
+    whole_each,
 )
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -56,8 +59,8 @@ class StepBySoapState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     exp_avg_sq: Annotated[NonNegative, Keeps("betas", 1)]
-    GG: PerParameter
-    Q: PerParameter
+    GG: PerAxis
+    Q: PerAxis
 
 
 class _Leaf(NamedTuple):
@@ -168,9 +171,9 @@ class step_by_soap(GradientTransformation):
         def factors(scale: float) -> PyTree:
             def of_leaf(leaf: Any) -> Factors:
                 shape = self._shape(jnp.shape(leaf))
-                pairs = zip(shape, self._axes(shape), strict=True)
                 return [
-                    scaled_identity(n, leaf, scale) if x else None for n, x in pairs
+                    scaled_identity(shape[i], leaf, scale, shape, i) if x else None
+                    for i, x in enumerate(self._axes(shape))
                 ]
 
             return jax.tree.map(of_leaf, params)
@@ -183,7 +186,7 @@ class step_by_soap(GradientTransformation):
             Q=factors(1.0),
         )
 
-    @on_whole_leaves
+    @on_whole_leaves("exp_avg", "exp_avg_sq", "GG", "Q", "params")
     def update(
         self,
         updates: PyTree,
@@ -202,7 +205,7 @@ class step_by_soap(GradientTransformation):
             dtype = compute_dtype(grad.dtype)
             shape = self._shape(grad.shape)
             grads.append(grad.astype(dtype).reshape(shape))
-            m, v = (x.astype(dtype).reshape(shape) for x in row[:2])
+            m, v = (_reshaped(x.astype(dtype), shape) for x in row[:2])
             leaves.append(_Leaf(m, v, *row[2:]))
         step = increment(state.step)
         # The first gradients alone determine the basis too poorly to use it.
@@ -236,7 +239,8 @@ class step_by_soap(GradientTransformation):
         """The leaves after the first gradients, from which the bases come."""
         averages = [self._averaged(g, x) for g, x in zip(grads, leaves, strict=True)]
         found = apply_alike(_eigenvectors, rows_of(flat(averages)))
-        vectors = unflat([None if x is None else x[0] for x in found], averages)
+        bases = flat([leaf.Q for leaf in leaves])
+        vectors = unflat([*map(_laid, found, bases)], averages)
         rows = zip(leaves, averages, vectors, strict=True)
         return [leaf._replace(GG=gg, Q=q) for leaf, gg, q in rows]
 
@@ -247,7 +251,7 @@ class step_by_soap(GradientTransformation):
             if old is None:
                 return None
             weight = lax.convert_element_type(1 - beta, old.dtype)
-            return first_moment(old, gram(grad, axis), weight)
+            return first_moment(old, laid_like(gram(grad, axis), old), weight)
 
         return [averaged(axis, old) for axis, old in enumerate(leaf.GG)]
 
@@ -266,10 +270,13 @@ class step_by_soap(GradientTransformation):
                 lax.convert_element_type(x, grad.dtype)
                 for x in (1 - beta1, 1 - beta2, self.eps, scale)
             )
-            rotated = multiply_axes(grad, leaf.Q)
-            m = first_moment(leaf.exp_avg, rotated, weight1)
-            v = second_moment(leaf.exp_avg_sq, rotated, weight2)
-            direction = multiply_axes(m / (sqrt(v) + eps), transpose_each(leaf.Q))
+            bases = whole_each(leaf.Q)
+            rotated = multiply_axes(grad, bases)
+            m, v = leaf[:2]
+            m = first_moment(m, laid_like(rotated, m), weight1)
+            v = second_moment(v, laid_like(rotated, v), weight2)
+            quotient = whole(m / (sqrt(v) + eps))
+            direction = multiply_axes(quotient, transpose_each(bases))
             if self.normalize_grads:
                 mean = jnp.sum(direction * direction) / max(direction.size, 1)
                 direction /= 1e-30 + sqrt(mean)
@@ -290,12 +297,27 @@ def _renewed(leaves: list[_Leaf]) -> list[_Leaf]:
 
 def _in_new_basis(leaf: _Leaf, results: list[Any]) -> _Leaf:
     new = [None if x is None else x[0] for x in results]
-    v = leaf.exp_avg_sq
+    old = transpose_each(whole_each(leaf.Q))
+    v = whole(leaf.exp_avg_sq)
     for axis, result in enumerate(results):
         if result is not None:
             v = jnp.take(v, result[1], axis=axis)
-    m = multiply_axes(multiply_axes(leaf.exp_avg, transpose_each(leaf.Q)), new)
-    return leaf._replace(exp_avg=m, exp_avg_sq=v, Q=new)
+    m = multiply_axes(multiply_axes(whole(leaf.exp_avg), old), new)
+    return leaf._replace(
+        exp_avg=laid_like(m, leaf.exp_avg),
+        exp_avg_sq=laid_like(v, leaf.exp_avg_sq),
+        Q=[*map(_laid, results, leaf.Q)],
+    )
+
+
+def _reshaped(leaf: Array, shape: tuple[int, ...]) -> Array:
+    """A leaf in another shape, for which it is gathered."""
+    return leaf if leaf.shape == shape else whole(leaf).reshape(shape)
+
+
+def _laid(found: Any, old: Array | None) -> Array | None:
+    """A new basis, which lies as the old one does; None if there is none."""
+    return None if old is None else laid_like(found[0], old)
 
 
 @factory
@@ -363,10 +385,9 @@ def soap(
     All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySoapState`. All factors of one size are decomposed as one batch.
-    Under `jax.vmap`, every step costs as much as one with a decomposition. Sharded
-    gradients are gathered for the factors, which are whole on each device. On a mesh
-    with explicit axes, the leaves must not be sharded either (`jax.sharding.reshard`
-    first).
+    Under `jax.vmap`, every step costs as much as one with a decomposition. On a mesh,
+    the factors are sharded like their parameter, rows along the factor's own axis and
+    columns along another, as far as their sizes allow, and gathered when used.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

@@ -1,5 +1,7 @@
 """Sophia with Hutchinson's estimate of the Hessian's diagonal."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 

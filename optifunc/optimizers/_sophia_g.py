@@ -1,5 +1,7 @@
 """Sophia with the Gauss-Newton estimate of the Hessian's diagonal."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """SPAM."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

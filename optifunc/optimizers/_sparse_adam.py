@@ -1,5 +1,7 @@
 """Adam for sparse gradients."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax

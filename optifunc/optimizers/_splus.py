@@ -1,5 +1,7 @@
 """SPlus."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -11,8 +13,14 @@ from .._dataclass import static
 from .._hyperparameters import Hyperparameter, Value
 from .._leafwise import elementwise, leafwise
 from .._numerics import first_moment, increment, one_minus_power
-from .._placement import wide_zeros_like, zeros_like
-from .._state import Keeps, PerParameter, Shared
+from .._placement import (
+    laid_like,
+    on_whole_leaves,
+    whole,
+    wide_zeros_like,
+    zeros_like,
+)
+from .._state import Keeps, PerAxis, PerParameter, Shared
 from .._transformation import GradientTransformation, require_params, transformation
 from .._tree import PyTree, check_real, check_shapes, compute_dtype
 from ..linalg._kronecker import (
@@ -21,6 +29,7 @@ from ..linalg._kronecker import (
     multiply_axes,
     rows_of,
     transpose_each,
+    whole_each,
 )
 from ..wrappers._selection import Mask
 from ._assemble import assemble
@@ -50,8 +59,8 @@ class StepBySplusState(NamedTuple):
     step: Shared
     exp_avg: Annotated[PerParameter, Keeps("betas", 0)]
     ema: PerParameter
-    sides: PerParameter
-    q_sides: PerParameter
+    sides: PerAxis
+    q_sides: PerAxis
 
 
 @leafwise(outputs=2)
@@ -129,8 +138,10 @@ class step_by_splus(GradientTransformation):
                 if len(shape) != 2 or 0 in shape:
                     return []
                 return [
-                    scaled_identity(n, leaf, scale) if n <= self.max_dim else None
-                    for n in shape
+                    scaled_identity(n, leaf, scale, shape, i)
+                    if n <= self.max_dim
+                    else None
+                    for i, n in enumerate(shape)
                 ]
 
             return jax.tree.map(of_leaf, params)
@@ -152,6 +163,7 @@ class step_by_splus(GradientTransformation):
         )
         return averaged
 
+    @on_whole_leaves(*StepBySplusState._fields, "params")
     def update(
         self,
         updates: PyTree,
@@ -209,12 +221,15 @@ class step_by_splus(GradientTransformation):
             return (vectors,)
 
         found = apply_alike(eigenvectors, rows_of(flat(sides)))
-        return unflat([None if x is None else x[0] for x in found], sides)
+        rows = zip(found, flat(sides), strict=True)
+        laid = [None if x is None else laid_like(x[0], old) for x, old in rows]
+        return unflat(laid, sides)
 
 
 def _in_basis(average: Array, basis: Sides) -> Array:
     """The signs of an average in a basis, rotated back to that of the parameter."""
-    wide = average.astype(compute_dtype(average.dtype))
+    wide = whole(average).astype(compute_dtype(average.dtype))
+    basis = whole_each(basis)
     signs = jnp.sign(multiply_axes(wide, basis))
     return multiply_axes(signs, transpose_each(basis)).astype(average.dtype)
 
@@ -225,7 +240,7 @@ def _averaged_sides(grad: Array, sides: Sides, weight: Any) -> Sides:
     def averaged(axis: int, old: Array | None) -> Array | None:
         if old is None:
             return None
-        newest = gram(grad.astype(old.dtype), axis)
+        newest = laid_like(gram(grad.astype(old.dtype), axis), old)
         return first_moment(old, newest, lax.convert_element_type(weight, old.dtype))
 
     return [averaged(axis, old) for axis, old in enumerate(sides)]
@@ -284,7 +299,7 @@ def splus(
     All numbers except the counts may be arrays or schedules.
 
     **State:** `StepBySplusState`. Under `jax.vmap` every step costs what one with a
-    decomposition does. Factors are whole on each device, like those of `soap`.
+    decomposition does. On a mesh, the factors are sharded like those of `soap`.
 
     **Raises:** `ValueError` for a number out of range, for a gradient of another shape
     and, at `update`, if ``params`` is missing; `TypeError` for complex parameters and

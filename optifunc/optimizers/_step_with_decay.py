@@ -1,5 +1,7 @@
 """A step together with a weight decay that `add_decayed_weights` cannot do."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax import Array

@@ -13,6 +13,8 @@ cubic interpolation: Nocedal and Wright, "Numerical Optimization", 2006, algorit
 and 3.6, with the safeguards of Schmidt's minFunc, in the order that torch tests them.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """SWATS: from Adam to SGD in the middle of a run."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

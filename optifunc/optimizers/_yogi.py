@@ -1,5 +1,7 @@
 """Yogi."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Annotated, Any, NamedTuple
 

@@ -3,29 +3,29 @@
 The whole tree counts as one vector, and a complex number as two real ones.
 """
 
-from .._public import exported_names as _exported, listed_names as _listed
-from ._balls import (
-    l1_ball as l1_ball,
-    l1_sphere as l1_sphere,
-    l2_ball as l2_ball,
-    l2_sphere as l2_sphere,
-    linf_ball as linf_ball,
-    linf_sphere as linf_sphere,
-)
-from ._bounds import (
-    box as box,
-    hypercube as hypercube,
-    non_negative as non_negative,
-)
-from ._planes import (
-    halfspace as halfspace,
-    hyperplane as hyperplane,
-    vector as vector,
-)
-from ._simplex import simplex as simplex
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = _exported(globals())
+from .._public import offered as _offered
 
-
-def __dir__() -> list[str]:
-    return _listed(globals())
+if _TYPE_CHECKING:
+    from ._balls import (
+        l1_ball as l1_ball,
+        l1_sphere as l1_sphere,
+        l2_ball as l2_ball,
+        l2_sphere as l2_sphere,
+        linf_ball as linf_ball,
+        linf_sphere as linf_sphere,
+    )
+    from ._bounds import (
+        box as box,
+        hypercube as hypercube,
+        non_negative as non_negative,
+    )
+    from ._planes import (
+        halfspace as halfspace,
+        hyperplane as hyperplane,
+        vector as vector,
+    )
+    from ._simplex import simplex as simplex
+else:
+    __all__, __dir__, __getattr__ = _offered(__name__)

@@ -1,5 +1,7 @@
 """Balls and spheres around 0."""
 
+from __future__ import annotations
+
 import math
 
 import jax.numpy as jnp

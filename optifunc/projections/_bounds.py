@@ -1,5 +1,7 @@
 """Bounds for each number separately."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """Hyperplanes, half-spaces and lines."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

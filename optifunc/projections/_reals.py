@@ -1,5 +1,7 @@
 """A tree as a list of real arrays of one dtype, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 

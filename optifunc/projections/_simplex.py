@@ -1,5 +1,7 @@
 """The simplex."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array, lax
 

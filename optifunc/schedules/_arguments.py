@@ -4,6 +4,8 @@ A count (of steps or cycles) stays an integer until its last use, so the phase t
 step belongs to is exact.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """Base classes of schedules."""
 
+from __future__ import annotations
+
 import abc
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 

@@ -1,5 +1,7 @@
 """Cosine annealing (Loshchilov and Hutter, 2017)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax.numpy as jnp

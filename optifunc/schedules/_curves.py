@@ -6,6 +6,8 @@ computed to rounding from whole numbers of steps. In float32, the usual
 ``sin(pi / 2 * (T - t) / T)**2`` is the same and loses none.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, TypeAlias
 

@@ -1,5 +1,7 @@
 """Schedules that repeat, and one that ends another."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, get_args
 

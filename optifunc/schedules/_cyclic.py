@@ -1,5 +1,7 @@
 """Cyclical values (Smith, 2017)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 

@@ -1,5 +1,7 @@
 """Decays: linear, by a power, and geometric."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import jax.numpy as jnp

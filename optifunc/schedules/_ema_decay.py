@@ -1,5 +1,7 @@
 """Decay rates of moving averages that rise during a run."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """From one value to another in a given number of steps."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Functions of the step as schedules, and as factors of a base."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Decays with the inverse of the step, or a power of it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax.numpy as jnp

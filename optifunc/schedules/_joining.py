@@ -1,5 +1,7 @@
 """Schedules composed of schedules: one after another, and multiplied."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Piecewise values: constant, or with a curve in between."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -22,7 +24,7 @@ from ._curves import between
 Interpolation: TypeAlias = Literal["linear", "cosine"]
 
 
-def _check_pieces(pieces: "piecewise_constant | piecewise_interpolated") -> None:
+def _check_pieces(pieces: piecewise_constant | piecewise_interpolated) -> None:
     """Check the fields that both have, and convert sequences to tuples."""
     check_number("base", pieces.base)
     boundaries = as_members("boundaries", pieces.boundaries)

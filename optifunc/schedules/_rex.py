@@ -1,5 +1,7 @@
 """REX: a decay that is slow at first and fast at its end."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax import Array

@@ -1,5 +1,7 @@
 """Warmups, and the decays that commonly follow them."""
 
+from __future__ import annotations
+
 from typing import Any, get_args
 
 import jax.numpy as jnp

@@ -1,16 +1,16 @@
 """Optimizers on a mesh of devices: placement of state, and ZeRO."""
 
-from .._public import exported_names as _exported, listed_names as _listed
-from ._spread_matrices import spread_matrices as spread_matrices
-from ._state import (
-    abstract_state as abstract_state,
-    init as init,
-    state_shardings as state_shardings,
-)
-from ._zero import zero as zero
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = _exported(globals())
+from .._public import offered as _offered
 
-
-def __dir__() -> list[str]:
-    return _listed(globals())
+if _TYPE_CHECKING:
+    from ._spread_matrices import spread_matrices as spread_matrices
+    from ._state import (
+        abstract_state as abstract_state,
+        init as init,
+        state_shardings as state_shardings,
+    )
+    from ._zero import zero as zero
+else:
+    __all__, __dir__, __getattr__ = _offered(__name__)

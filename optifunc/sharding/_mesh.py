@@ -1,5 +1,7 @@
 """Checks of a mesh and the name of one of its axes."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.sharding import Mesh

@@ -1,5 +1,7 @@
 """Matrix optimizers with matrices distributed over devices."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.sharding import Mesh

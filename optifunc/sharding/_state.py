@@ -1,5 +1,7 @@
 """The shardings of a state, and states that have them."""
 
+from __future__ import annotations
+
 import jax
 
 from .._placement import mesh_of, shapes_of
@@ -17,8 +19,9 @@ def abstract_state(tx: GradientTransformation, params: PyTree) -> PyTree:
         state = checkpointer.restore(path, shapes)
 
     State that belongs to a parameter is sharded like it, along the axes that they share
-    (a mean over the rows of a matrix along its columns); the factors of matrix
-    optimizers, counters and other shared state are replicated.
+    (a mean over the rows of a matrix along its columns). The square factors of matrix
+    optimizers are sharded as finely, as far as their sizes allow. Counters and other
+    shared state are replicated.
 
     **Arguments:**
 

@@ -1,5 +1,7 @@
 """ZeRO: state and update in parts, one on each device."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -18,7 +20,7 @@ from .._placement import (
     laid_along,
     names_in,
 )
-from .._state import Field, map_state, parts_of
+from .._state import Field, Role, map_state, parts_of
 from .._transformation import (
     Child,
     GradientTransformation,
@@ -46,9 +48,10 @@ class zero(Wrapper):
         state = of.sharding.init(tx, params)
 
     Each array is partitioned along its longest axis that the number of devices divides;
-    one without such an axis stays whole. The results are those of ``inner``, up to the
-    order of sums: ``inner`` sees the whole arrays, so norms, factored means and the
-    like are over all parts.
+    one without such an axis stays whole. The factors of matrix optimizers are sharded
+    like those of parameters that are partitioned so. The results are those of
+    ``inner``, up to the order of sums: ``inner`` sees the whole arrays, so norms,
+    factored means and the like are over all parts.
 
     Parameters that are sharded over other axes of the mesh stay that way, and their
     state is partitioned further, if ``layout`` says how they are sharded. A compiled
@@ -206,20 +209,31 @@ class zero(Wrapper):
     def _kept(self, state: State, params: PyTree) -> State:
         """The state between updates: partitioned, and where it belongs."""
 
-        def keep(leaf: Any, spec: PartitionSpec | None) -> Any:
-            leaf = self._cut(leaf, spec)
-            return _in_memory(leaf, HOST_MEMORY) if self.offload else leaf
-
-        return self._mapped(keep, state, params)
+        state = self._mapped(self._cut, state, params)
+        return self._in_memory(HOST_MEMORY, state, params)
 
     def _near(self, state: State, params: PyTree) -> State:
         """The state in the form that an update needs."""
+        return self._in_memory(_DEVICE_MEMORY, state, params)
+
+    def _in_memory(self, kind: str, state: State, params: PyTree) -> State:
+        """The state, moved to that memory if it is kept away from the devices."""
         if not self.offload:
             return state
-        return self._mapped(lambda x, _: _in_memory(x, _DEVICE_MEMORY), state, params)
+        state = self._mapped(lambda x, _: _in_memory(x, kind), state, params)
+
+        def on_field(field: Field, value: Any) -> Any:
+            if field.role is not Role.PER_AXIS:
+                return value
+            return jax.tree.map(lambda x: _in_memory(x, kind), value)
+
+        return map_state(on_field, state, params)
 
     def _mapped(self, function: Any, state: State, params: PyTree) -> State:
-        """``state`` with ``function`` of each array of the shape of its parameter."""
+        """``state`` with ``function`` of each array that is laid out as its parameter.
+
+        Arrays that go with axes were made for parameters in parts, and are in parts.
+        """
         structure: Any
         leaves, structure = jax.tree.flatten(params)
         specs = self._specs(params)
@@ -231,7 +245,7 @@ class zero(Wrapper):
             )
 
         def on_field(field: Field, value: Any) -> Any:
-            if not field.role.is_per_parameter:
+            if not field.role.is_per_parameter or field.role is Role.PER_AXIS:
                 return value
             parts = parts_of(value, params)
             return structure.unflatten(map(on_part, parts, leaves, specs))

@@ -1,5 +1,7 @@
 """Averages of the parameters over the steps of a run."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp

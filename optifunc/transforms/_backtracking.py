@@ -1,5 +1,7 @@
 """A line search that shortens the step."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,5 +1,7 @@
 """Clipping: by element, by the norm of all gradients, by block, by parameter norm."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array, lax
 

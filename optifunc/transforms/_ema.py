@@ -1,5 +1,7 @@
 """An average of the updates."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Slow components of the gradients, amplified."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 

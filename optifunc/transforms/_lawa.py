@@ -1,5 +1,7 @@
 """The mean of the latest snapshots of the parameters."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 

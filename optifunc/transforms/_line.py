@@ -1,5 +1,7 @@
 """A function along the line of an update, for searches, and their stored results."""
 
+from __future__ import annotations
+
 import dataclasses
 import inspect
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Parameters that stay at 0 or above."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

@@ -1,5 +1,7 @@
 """Updates of a known length, and updates in proportion to the parameters."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 
@@ -82,7 +84,7 @@ def _scaled_by_block(
 
 
 def _by_block(
-    tx: "scale_by_param_block_norm | scale_by_param_block_rms",
+    tx: scale_by_param_block_norm | scale_by_param_block_rms,
     updates: PyTree,
     params: PyTree | None,
 ) -> PyTree:

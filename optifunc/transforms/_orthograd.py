@@ -1,5 +1,7 @@
 """Gradients without their part along the parameters."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

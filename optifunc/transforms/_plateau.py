@@ -1,5 +1,7 @@
 """Smaller updates when the loss no longer falls."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from functools import partial

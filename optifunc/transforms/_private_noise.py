@@ -1,5 +1,7 @@
 """Differentially private gradients: clipping single examples, and noise."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

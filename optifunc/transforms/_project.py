@@ -1,5 +1,7 @@
 """Parameters that stay in a set."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from jax import Array

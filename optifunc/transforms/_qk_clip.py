@@ -1,5 +1,7 @@
 """QK-Clip: bounds attention logits by scaling the weights of queries and keys."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

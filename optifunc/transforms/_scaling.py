@@ -1,5 +1,7 @@
 """Scaling: by a factor, by the learning rate, to the sign, to nothing."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

@@ -1,5 +1,7 @@
 """The updates at one point of a chain, kept in the state."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Trust ratios: updates in proportion to the parameters."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

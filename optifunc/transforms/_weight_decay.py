@@ -1,5 +1,7 @@
 """Weight decay."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import jax.numpy as jnp

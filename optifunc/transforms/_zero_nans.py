@@ -1,5 +1,7 @@
 """Gradients that are not a number."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array
 

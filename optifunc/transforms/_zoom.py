@@ -1,5 +1,7 @@
 """A line search for the strong Wolfe conditions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 

@@ -1,5 +1,7 @@
 """One update from the gradients of several micro-batches."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax
@@ -93,7 +95,7 @@ class accumulate_gradients(Wrapper):
     def _every(self, step: Array) -> Any:
         return self.every(step) if callable(self.every) else self.every
 
-    def in_force(self, state: AccumulationState) -> "accumulate_gradients":
+    def in_force(self, state: AccumulationState) -> accumulate_gradients:
         return replace(self, every=self._every(state.step))
 
     def init(self, params: PyTree) -> AccumulationState:

@@ -1,5 +1,7 @@
 """Updates without the elements that go against the gradient."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

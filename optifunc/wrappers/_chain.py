@@ -1,5 +1,7 @@
 """Transformations one after another."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from typing import Any
 

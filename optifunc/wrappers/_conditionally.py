@@ -1,5 +1,7 @@
 """Updates that depend on a condition."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

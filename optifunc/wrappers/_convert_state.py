@@ -1,5 +1,7 @@
 """Converting a transformation's state to that of a wrapped one, and back."""
 
+from __future__ import annotations
+
 import itertools
 from typing import Any
 

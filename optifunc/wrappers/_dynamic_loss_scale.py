@@ -1,5 +1,7 @@
 """A loss scale with which float16 gradients neither vanish nor overflow."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Small leaves joined into one vector."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial, reduce
@@ -41,7 +43,7 @@ class Layout:
     max_size: int | None
 
     @classmethod
-    def of(cls, tree: PyTree, max_size: int | None) -> "Layout":
+    def of(cls, tree: PyTree, max_size: int | None) -> Layout:
         leaves, treedef = jax.tree.flatten(tree, is_leaf=is_sparse)
         shapes = tuple(map(np.shape, leaves))
         return cls(treedef, shapes, tuple(map(leaf_dtype, leaves)), max_size)
@@ -131,7 +133,7 @@ class FlattenState(RelaidState):
         relaid = partial(_relaid, self.layout.split, before)
         return map_state(relaid, self.inner, before)
 
-    def gathered(self, spread: State) -> "FlattenState":
+    def gathered(self, spread: State) -> FlattenState:
         before = self.layout.tree
         relaid = partial(_relaid, self.layout.join, before)
         return FlattenState(map_state(relaid, spread, before), self.layout)

@@ -1,5 +1,7 @@
 """Updates with the magnitude of the update and the sign of the gradient."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

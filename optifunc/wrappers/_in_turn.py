@@ -5,6 +5,8 @@ time. The whole state is then in float32, which 8-bit state is meant to avoid. H
 array is decoded when it is its turn, after the previous ones have been encoded.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,7 +53,7 @@ def updated_in_turn(update: Update, state: State) -> tuple[PyTree, State]:
     if traced is None:
         updates, new = of_numbers([dequantize(x) for x in stored])
         for i, old in zip(chosen, stored, strict=True):
-            new[i] = quantize(new[i], old.codec)
+            new[i] = quantize(new[i], old.codec, old)
     else:
         updates, new = _Turns(traced[0], stored).run(traced[1], chosen)
     return updates, structure.unflatten(new)
@@ -107,7 +109,8 @@ class _Turns:
 
         def encode(name: Any) -> None:
             new = self._waiting(self.read(self.outputs[outputs[name]]))
-            encoded[outputs[name]] = quantize(new, self.stored[name].codec)
+            old = self.stored[name]
+            encoded[outputs[name]] = quantize(new, old.codec, old)
             self._note(encoded[outputs[name]])
 
         updates, begun = [], 0

@@ -1,5 +1,7 @@
 """Rounding errors of a step, carried over to the next one."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

@@ -1,5 +1,7 @@
 """Labels for `partition` by shape and name."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

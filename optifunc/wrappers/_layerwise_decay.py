@@ -1,5 +1,7 @@
 """Learning rates that decrease from layer to layer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

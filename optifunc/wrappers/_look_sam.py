@@ -1,5 +1,7 @@
 """Sharpness-aware minimization that computes its second gradient only occasionally."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

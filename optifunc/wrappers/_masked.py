@@ -1,5 +1,7 @@
 """A transformation for some of the parameters."""
 
+from __future__ import annotations
+
 import warnings
 from typing import Any, NamedTuple
 

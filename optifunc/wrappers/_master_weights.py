@@ -1,5 +1,7 @@
 """float32 copies of narrow parameters."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

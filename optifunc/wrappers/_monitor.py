@@ -1,5 +1,7 @@
 """Measurements of gradients, updates and parameters, kept in the state."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 

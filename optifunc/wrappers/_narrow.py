@@ -1,5 +1,7 @@
 """What the wrappers for narrow parameters share: a step in float32."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

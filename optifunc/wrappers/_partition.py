@@ -1,5 +1,7 @@
 """Different transformations for parameters with different labels."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 

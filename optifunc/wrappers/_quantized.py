@@ -1,5 +1,7 @@
 """State in 8 or 4 bits per number."""
 
+from __future__ import annotations
+
 from typing import Any, get_args
 
 import jax
@@ -67,7 +69,9 @@ class quantized(Wrapper):
       does (``False``).
 
     **State:** the inner transformation's, with a `QuantizedArray` in place of each
-    quantized array.
+    quantized array. Its codes are sharded like the parameter. If a device has no whole
+    blocks, numbers are gathered while they are encoded, and codes while they are
+    decoded.
 
     **Raises:** `ValueError` for unknown ``bits`` or ``map``, for sizes below 1, and at
     `init` if `flatten` is inside. `flatten` rejects this transformation, too.

@@ -1,5 +1,7 @@
 """Sharpness-aware minimization."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Hyperparameters that follow schedules."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any, NamedTuple, TypeVar
 
@@ -72,7 +74,7 @@ class scheduled(GradientTransformation):
         tx: GradientTransformation = jax.tree.map(value, self.inner, is_leaf=_is_whole)
         return tx
 
-    def in_force(self, state: ScheduledState) -> "scheduled":
+    def in_force(self, state: ScheduledState) -> scheduled:
         return scheduled(self.at(state.step))
 
     def init(self, params: PyTree) -> ScheduledState:

@@ -1,5 +1,7 @@
 """Which parameters: masks and labels, as trees or as functions."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,13 +35,13 @@ class Selector:
     leaves: tuple[Any, ...]
 
     @classmethod
-    def of(cls, tree: PyTree, check: Check) -> "Selector":
+    def of(cls, tree: PyTree, check: Check) -> Selector:
         """The tree as a selector, with each leaf as ``check`` returns it."""
         values = tuple(check(path, leaf) for path, leaf in leaves_with_names(tree))
         return cls(jax.tree.structure(tree), values)
 
     @classmethod
-    def _of_checked(cls, tree: PyTree) -> "Selector":
+    def _of_checked(cls, tree: PyTree) -> Selector:
         leaves, treedef = jax.tree.flatten(tree)
         return cls(treedef, tuple(leaves))
 

@@ -1,5 +1,7 @@
 """Updates that are skipped because they are large, or larger than before."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Updates that are skipped because they are not finite."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

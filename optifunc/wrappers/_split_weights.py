@@ -1,5 +1,7 @@
 """float32 parameters in two halves; the model sees the upper one."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import jax

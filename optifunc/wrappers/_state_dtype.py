@@ -1,5 +1,7 @@
 """State in a different dtype than the parameters."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

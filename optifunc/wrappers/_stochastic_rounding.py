@@ -1,5 +1,7 @@
 """bfloat16 parameters with unbiased rounding."""
 
+from __future__ import annotations
+
 import zlib
 from typing import Any, NamedTuple
 

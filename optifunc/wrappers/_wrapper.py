@@ -1,5 +1,7 @@
 """The base class of transformations that hold others."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

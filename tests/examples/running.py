@@ -1,4 +1,4 @@
-"""Run an example as a reader runs it, and look at what it drew."""
+"""Run an example as a reader runs it, and look at what it prints and draws."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+WATCHED = Path(__file__).with_name("watched.py")
 EXAMPLES = ROOT / "examples"
 DATA = ROOT.parent / "shared" / "data"  # CIFAR-10 and recorded runs; may be absent
 
@@ -18,15 +19,21 @@ for module in ("PIL", "sklearn", "tqdm"):
 
 
 def run(script, *arguments, timeout=300):
-    """The text that the example printed; it must have ended well."""
+    """The text that the example printed; it must have ended well.
+
+    Its pictures are looked at before they are saved, see `watched`. No progress bar may
+    be where no one watches it.
+    """
     finished = subprocess.run(
-        [sys.executable, EXAMPLES / script, *map(str, arguments)],
+        [sys.executable, WATCHED, EXAMPLES / script, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
+    bars = [line for line in finished.stderr.splitlines() if "%|" in line]
+    assert not bars, bars
     return finished.stdout
 
 

@@ -36,7 +36,7 @@ def test_both_loops_find_the_same_losses_on_the_digits(tmp_path):
 def test_the_losses_are_those_of_pytorch(tmp_path, monkeypatch):
     """The first 50 images of the recorded run, one a batch."""
     monkeypatch.syspath_prepend(EXAMPLES)
-    from datasets import cifar10
+    from support.datasets import cifar10
 
     images = cifar10(shared_data("cifar10_test_jpeg.npz"))
     records = [

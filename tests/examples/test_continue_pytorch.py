@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import sys
 
 import jax
 import numpy as np
@@ -38,7 +37,6 @@ def test_the_block_of_the_readme(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("continue_pytorch", path)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    sys.modules.pop("options", None)
 
     batches = example.batches_of(2, seed=1)
     model, optimizer = example.build_in_pytorch(seed=1)

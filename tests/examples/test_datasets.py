@@ -13,7 +13,7 @@ from .running import EXAMPLES
 @pytest.fixture
 def datasets(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
-    return pytest.importorskip("datasets", reason="the extra `examples`")
+    return pytest.importorskip("support.datasets", reason="the extra `examples`")
 
 
 @pytest.fixture

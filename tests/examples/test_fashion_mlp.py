@@ -37,7 +37,7 @@ def test_train_loop_does_what_torch_does(monkeypatch):
 
     monkeypatch.syspath_prepend(EXAMPLES)
     import fashion_mlp
-    from datasets import fashion_mnist
+    from support.datasets import fashion_mnist
 
     loader = fashion_mlp.DataLoader(fashion_mnist())  # in the order of the file
     params = fashion_mlp.initialize(jax.random.key(0))

@@ -10,6 +10,7 @@ from tests.parity import problem
 
 from .running import EXAMPLES, check_picture, run, shared_data
 
+to_rgb = pytest.importorskip("matplotlib.colors").to_rgb
 Image = pytest.importorskip("PIL.Image", reason="the extra `examples` is not installed")
 tqdm = pytest.importorskip("tqdm", reason="the extra `examples` is not installed").tqdm
 
@@ -40,7 +41,7 @@ def test_every_optimizer_learns_the_parabola(example, tmp_path):
     # Better than the best constant; worse than the noise, less what 61 weights fit.
     assert all(0.8 * 0.1**2 < final < np.var(y) for _, final in errors.values()), errors
     assert str(picture) in printed
-    check_picture(picture)
+    check_picture(picture, (1000, 1200))  # three rows of six panels each
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "rmsprop", "adam"])
@@ -96,7 +97,7 @@ def test_landscapes(tmp_path):
     for title, name, height in ends:
         assert 0 <= float(height) < 0.5 * start[title], (title, name)
     for title in start:
-        check_picture(tmp_path / f"landscape_{title}.png")
+        check_picture(tmp_path / f"landscape_{title}.png", (500, 500))
     with Image.open(tmp_path / "landscape.gif") as animation:
         assert animation.format == "GIF"
         assert animation.n_frames > 20
@@ -110,12 +111,32 @@ def test_landscapes(tmp_path):
     assert (tmp_path / "landscape.gif").stat().st_size < 1_000_000
 
 
-def test_lines_can_be_told_apart(example):
-    from matplotlib.colors import to_rgb
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_each_optimizer_has_a_panel_and_the_others_are_gray(
+    example, count, tmp_path, monkeypatch
+):
+    names = list(example.OPTIMIZERS)[:count]
+    problem = example.make_problem(2, 0)
+    rng = np.random.default_rng(0)
+    curves = {name: rng.uniform(0.01, 0.3, (2, 32)) for name in names}
+    fits = {name: rng.normal(size=(1000, 1)) for name in names}
+    figures = []
+    monkeypatch.setattr(
+        example.pictures, "save", lambda figure, *_, **__: figures.append(figure)
+    )
+    example.draw_comparison(curves, fits, problem, {}, tmp_path / "x.png")
+    losses = [ax for ax in figures[0].get_axes() if ax.get_title()]
+    assert [ax.get_title() for ax in losses] == names
+    assert len(figures[0].get_axes()) == 2 * count
+    for name, ax in zip(names, losses, strict=True):
+        means = [line for line in ax.lines if len(line.get_xdata()) == 2]
+        bright = [x for x in means if has_color(x) and x.get_label() == "optifunc"]
+        np.testing.assert_allclose(bright[0].get_ydata(), curves[name].mean(axis=1))
+        assert len(bright) == 1
+        others = [x for x in means if x.get_color() == example.pictures.BEHIND]
+        assert len(others) == count - 1
 
-    assert set(example.STYLES) == set(example.OPTIMIZERS)
-    styles = [(s["linestyle"], to_rgb(s["color"])) for s in example.STYLES.values()]
-    for i, (line, color) in enumerate(styles):
-        for other_line, other_color in styles[:i]:
-            distance = np.linalg.norm(np.subtract(color, other_color))
-            assert line != other_line or distance > 0.25
+
+def has_color(line):
+    red, green, blue = to_rgb(line.get_color())
+    return not red == green == blue

@@ -1,10 +1,11 @@
 """Two groups, two schedules, and a run that goes on from a file."""
 
-import pickle
 import re
 
 import numpy as np
 import pytest
+
+from optifunc import interop
 
 from .running import check_picture, run
 
@@ -30,7 +31,7 @@ def test_schedules_have_their_closed_form_and_the_resumed_run_is_the_same(tmp_pa
     assert int(found[1]) == (epochs - epochs // 2) * 22
     assert float(found[2]) == 0
 
-    checkpoint = pickle.loads(picture.with_suffix(".pickle").read_bytes())
+    checkpoint = interop.load_safetensors(picture.with_suffix(".safetensors"))
     assert checkpoint["scheduler"]["last_epoch"] == epochs // 2
     groups = checkpoint["optimizer"]["param_groups"]
     assert [group["params"] for group in groups] == [[0, 1, 2, 3], [4, 5]]

@@ -1,43 +1,44 @@
-"""The examples, run as a reader runs them."""
+"""The first example."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PNG = b"\x89PNG\r\n\x1a\n"
-
-pytest.importorskip("matplotlib", reason="the extra `examples` is not installed")
-pytest.importorskip("sklearn", reason="the extra `examples` is not installed")
-pytest.importorskip("tqdm", reason="the extra `examples` is not installed")
-
-
-def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, EXAMPLES / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+from .running import EXAMPLES, check_picture, run
 
 
 def test_quickstart_learns_the_digits_and_draws_the_curves(tmp_path):
     picture = tmp_path / "curves.png"
-    finished = run("quickstart.py", "--output", picture)
-    assert finished.returncode == 0, finished.stderr
-    accuracy = re.search(r"test accuracy: ([\d.]+)%", finished.stdout)
+    printed = run("quickstart.py", "--output", picture)
+    accuracy = re.search(r"test accuracy: ([\d.]+)%", printed)
     assert float(accuracy[1]) >= 97
-    assert str(picture) in finished.stdout
-    assert picture.read_bytes().startswith(PNG)
-    assert "30/30" not in finished.stderr  # no progress bar in a file
+    assert str(picture) in printed
+    check_picture(picture)
+
+    loss, chance, lowest = map(
+        float,
+        re.search(
+            r"training loss: (\S+) nats .*ln 10 = ([\d.]+); .* is ([\d.]+)\)$",
+            printed,
+            re.MULTILINE,
+        ).groups(),
+    )
+    assert chance == pytest.approx(np.log(10), abs=5e-5)  # four decimals
+    assert lowest < loss < lowest + 0.05
 
 
-def test_quickstart_refuses_to_train_for_no_epochs(tmp_path):
-    finished = run("quickstart.py", "--epochs", 0, "--output", tmp_path / "x.png")
-    assert finished.returncode == 2
-    assert "must be an integer of at least 1, found '0'" in finished.stderr
-    assert not list(tmp_path.iterdir())
+def test_no_logits_have_a_lower_loss(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import quickstart
+
+    def loss(logits):
+        """A tenth of the label is that of all digits, as torch smooths it."""
+        log_shares = log_softmax(logits)
+        return -0.9 * log_shares[3] - 0.1 * log_shares.mean()
+
+    found = minimize(loss, np.zeros(10), tol=1e-9)
+    # At a minimum errors of the place, here 1e-5, count by their squares.
+    assert quickstart.lowest_loss() == pytest.approx(found.fun, abs=1e-8)

@@ -148,6 +148,50 @@ def test_a_device_holds_an_eighth():
     assert arguments == pytest.approx(2 * 4 * count + held, rel=1e-3)
 
 
+FACTORED = {
+    "soap": (lambda: of.soap(1e-2, eps=1e-2, precondition_frequency=1), ("GG", "Q")),
+    "kron": (lambda: of.kron(1e-2), ("Q",)),
+}
+
+
+@pytest.mark.parametrize("offload", [False, True])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("soap", "explicit"), ("kron", "automatic")]
+)
+def test_factors_are_in_parts_too(name, kind, offload):
+    make, fields = FACTORED[name]
+    values = {"square": jnp.cos(jnp.arange(64.0)).reshape(8, 8)}
+    mesh = on_mesh(kind)
+
+    def two_steps(tx, params, state, shardings=None):
+        def step(params, state):
+            updates, state = tx.update(params, state, params)
+            return of.apply_updates(params, updates), state
+
+        step = jax.jit(step, out_shardings=shardings)
+        for _ in range(2):
+            params, state = step(params, state)
+        return jax.device_get(params), state
+
+    with jax.set_mesh(mesh):
+        own = NamedSharding(mesh, P())
+        params = jax.device_put(values, own)
+        tx = of.sharding.zero(make(), mesh, "data", offload=offload)
+        shardings = of.sharding.state_shardings(tx, params)
+        found, state = two_steps(
+            tx, params, of.sharding.init(tx, params), (own, shardings)
+        )
+    for field in fields:
+        factors = of.find_in_state(state, field)["square"]
+        for factor, spec in zip(factors, (P("data"), P(None, "data")), strict=True):
+            memory = "pinned_host" if offload else "device"
+            cut = NamedSharding(mesh, spec, memory_kind=memory)
+            assert factor.sharding.is_equivalent_to(cut, 2)
+    expected, _ = two_steps(make(), values, make().init(values))
+    # Sums are taken in other orders, and products of factors amplify that.
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_it_wraps_optax_and_reads_its_roles():
     mesh = on_mesh()
     params = jax.device_put(parameters(), NamedSharding(mesh, P()))

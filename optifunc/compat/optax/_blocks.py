@@ -1,5 +1,7 @@
 """optax's building blocks: its names, arguments and defaults on top of ours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal
 

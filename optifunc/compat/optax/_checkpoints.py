@@ -1,5 +1,7 @@
 """Conversion between optax's states and those of this module."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any
 

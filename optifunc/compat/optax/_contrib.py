@@ -1,5 +1,7 @@
 """optax.contrib's optimizers on top of ours."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

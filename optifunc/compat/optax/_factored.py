@@ -1,5 +1,7 @@
 """optax's Adafactor on top of ours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any

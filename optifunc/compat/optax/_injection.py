@@ -1,5 +1,7 @@
 """Hyperparameters in the state, as in `optax.inject_hyperparams`."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import warnings

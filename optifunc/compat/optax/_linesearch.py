@@ -1,5 +1,7 @@
 """optax's L-BFGS and line searches on top of ours."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,5 +1,7 @@
 """optax's losses: one value per example or element, in its order of arguments."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """optax's losses for margins, regions, lists and pairs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """optax's averages, noise, layouts and measurements on top of ours."""
 
+from __future__ import annotations
+
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """A transformation of this library whose state has optax's type and fields."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -151,7 +153,7 @@ class Following:
 
 def named_and_scheduled(
     tx: Any, naming: Fields | Converted, count: str, *values: Any
-) -> "named":
+) -> named:
     """``tx`` with optax's state; any of ``values`` may be a schedule."""
     if any(map(callable, values)):
         return named(scheduled(tx), Following(naming, count))

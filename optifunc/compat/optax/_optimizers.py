@@ -1,5 +1,7 @@
 """optax's optimizers, assembled from its blocks as in optax."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from jax.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Names that are not implemented here, taken from optax if it is installed."""
 
+from __future__ import annotations
+
 import functools
 import importlib
 import inspect

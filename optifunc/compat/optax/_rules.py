@@ -1,5 +1,7 @@
 """optax's optimizers whose state or arguments differ in layout from ours."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import jax

@@ -1,5 +1,7 @@
 """optax's schedules on top of ours; they accept counts of any shape, as in optax."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Reading and writing states by the names of their fields."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -112,7 +114,7 @@ class _Parameters:
         return (), None
 
     @classmethod
-    def tree_unflatten(cls, structure: None, children: Any) -> "_Parameters":
+    def tree_unflatten(cls, structure: None, children: Any) -> _Parameters:
         return cls()
 
 

@@ -1,5 +1,7 @@
 """Small functions from optax's top level: averages, moments, safe numbers."""
 
+from __future__ import annotations
+
 import jax
 import jax.numpy as jnp
 from jax import Array

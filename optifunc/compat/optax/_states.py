@@ -4,6 +4,8 @@ The classes are named as optax's, so that programs find them and a checkpoint of
 has the structure of a state here.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 from ..._state import NonNegative, PerParameter, Restarting, Shared
@@ -254,7 +256,7 @@ class LookaheadParams(NamedTuple):
     slow: Any
 
     @classmethod
-    def init_synced(cls, params: Any) -> "LookaheadParams":
+    def init_synced(cls, params: Any) -> LookaheadParams:
         """Both are ``params``."""
         return cls(fast=params, slow=params)
 

@@ -1,5 +1,7 @@
 """optax's pair of functions, as a value."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeAlias
 

@@ -1,5 +1,7 @@
 """optax's wrappers: chains, partitions, conditions, accumulation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,5 +1,7 @@
 """optax.assignment: optax's own."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._own import names_of as _names_of

@@ -1,5 +1,7 @@
 """optax.contrib: built from this library's rules; other names are optax's own."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._contrib import (

@@ -1,5 +1,7 @@
 """optax.losses: the losses, with those that the top level lacks."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._losses import (

@@ -1,5 +1,7 @@
 """optax.projections: the functions of `of.projections`, with optax's prefix."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from jax.typing import ArrayLike as _ArrayLike

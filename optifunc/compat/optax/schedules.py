@@ -1,5 +1,7 @@
 """optax.schedules: the schedules, and injected hyperparameters."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._injection import (

@@ -1,5 +1,7 @@
 """optax.second_order: functions of `of.linalg` as vectors."""
 
+from __future__ import annotations
+
 from collections.abc import Callable as _Callable
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 

@@ -1,5 +1,7 @@
 """optax.transforms: wrappers, clipping, and their states."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._blocks import (

@@ -1,5 +1,7 @@
 """optax.tree: arithmetic on trees, and reading and writing states by name."""
 
+from __future__ import annotations
+
 import builtins
 import functools
 import operator

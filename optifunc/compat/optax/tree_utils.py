@@ -1,5 +1,7 @@
 """optax.tree_utils: the older names of optax.tree."""
 
+from __future__ import annotations
+
 from . import tree as _tree
 from ._search import NamedTupleKey as NamedTupleKey
 

@@ -7,6 +7,8 @@ The first line of runtime.ll records the source from which it was made, and the 
 of XLA's foreign function interface.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import subprocess

@@ -5,31 +5,31 @@ Their counterparts in the functional API are in `optifunc.schedules`, in files o
 same names.
 """
 
-from ..._public import exported_names as _exported, listed_names as _listed
-from ._base import LRScheduler as LRScheduler
-from ._constant import ConstantLR as ConstantLR
-from ._cosine import (
-    CosineAnnealingLR as CosineAnnealingLR,
-    CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts,
-)
-from ._cyclic import CyclicLR as CyclicLR
-from ._decay import (
-    ExponentialLR as ExponentialLR,
-    LinearLR as LinearLR,
-    MultiStepLR as MultiStepLR,
-    PolynomialLR as PolynomialLR,
-    StepLR as StepLR,
-)
-from ._function import LambdaLR as LambdaLR, MultiplicativeLR as MultiplicativeLR
-from ._joining import (
-    ChainedScheduler as ChainedScheduler,
-    SequentialLR as SequentialLR,
-)
-from ._one_cycle import OneCycleLR as OneCycleLR
-from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__all__ = _exported(globals())
+from ..._public import offered as _offered
 
-
-def __dir__() -> list[str]:
-    return _listed(globals())
+if _TYPE_CHECKING:
+    from ._base import LRScheduler as LRScheduler
+    from ._constant import ConstantLR as ConstantLR
+    from ._cosine import (
+        CosineAnnealingLR as CosineAnnealingLR,
+        CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts,
+    )
+    from ._cyclic import CyclicLR as CyclicLR
+    from ._decay import (
+        ExponentialLR as ExponentialLR,
+        LinearLR as LinearLR,
+        MultiStepLR as MultiStepLR,
+        PolynomialLR as PolynomialLR,
+        StepLR as StepLR,
+    )
+    from ._function import LambdaLR as LambdaLR, MultiplicativeLR as MultiplicativeLR
+    from ._joining import (
+        ChainedScheduler as ChainedScheduler,
+        SequentialLR as SequentialLR,
+    )
+    from ._one_cycle import OneCycleLR as OneCycleLR
+    from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
+else:
+    __all__, __dir__, __getattr__ = _offered(__name__)

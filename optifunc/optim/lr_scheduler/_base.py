@@ -5,6 +5,8 @@ writes its results to the ``param_groups`` of an optimizer, which reads them at 
 step.
 """
 
+from __future__ import annotations
+
 import contextlib
 import inspect
 import math
@@ -141,7 +143,7 @@ class LRScheduler:
             self._step_count += 1
             self._update_lr(epoch)
 
-    def _members(self) -> Sequence["LRScheduler"]:
+    def _members(self) -> Sequence[LRScheduler]:
         """The schedulers that this one steps."""
         return ()
 

@@ -1,5 +1,7 @@
 """A learning rate that starts at a fraction of its value."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ._base import FactorScheduler

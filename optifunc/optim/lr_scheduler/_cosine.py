@@ -1,5 +1,7 @@
 """Cosine annealing, with and without restarts (Loshchilov and Hutter, 2017)."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

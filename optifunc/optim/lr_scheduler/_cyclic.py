@@ -1,5 +1,7 @@
 """Cyclical learning rates (Smith, 2017)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal

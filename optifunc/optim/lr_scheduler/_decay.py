@@ -1,5 +1,7 @@
 """Learning rates that change by a factor: linear, by a power, and in steps."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable

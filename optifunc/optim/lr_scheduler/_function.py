@@ -1,5 +1,7 @@
 """Learning rates multiplied by the user's function of the epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """Reading and writing the ``param_groups`` of an optimizer."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

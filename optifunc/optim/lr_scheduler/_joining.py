@@ -1,5 +1,7 @@
 """Several schedulers on one optimizer: one after another, or all at once."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any

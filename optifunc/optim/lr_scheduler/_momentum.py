@@ -1,5 +1,7 @@
 """Momentum that a scheduler moves against the learning rate."""
 
+from __future__ import annotations
+
 from typing import Any, TypeAlias
 
 from ._base import LRScheduler

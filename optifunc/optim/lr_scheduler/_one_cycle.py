@@ -1,5 +1,7 @@
 """The one-cycle policy (Smith and Topin, 2019)."""
 
+from __future__ import annotations
+
 import math
 import sys
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """A learning rate that is reduced when a metric stops improving."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, SupportsFloat
 

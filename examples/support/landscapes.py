@@ -50,3 +50,26 @@ LANDSCAPES = {
 BACKGROUND = LinearSegmentedColormap.from_list(
     "slate", ["#34495e", "#7f93a8", "#d5dee6", "#fbfcfd"]
 )
+
+
+def draw_background(ax, landscape):
+    """The height in shades, where walks start, and where the minimum is."""
+    left, right, bottom, top = landscape.window
+    x, y = np.meshgrid(np.linspace(left, right, 300), np.linspace(bottom, top, 300))
+    height = np.maximum(landscape.height(x, y), landscape.levels[0])
+    ax.contourf(
+        x,
+        y,
+        height,
+        landscape.levels,
+        cmap=BACKGROUND,
+        norm=landscape.norm,
+        extend="both",
+        antialiased=False,
+    )
+    ax.plot(*landscape.start, "o", color="black", markersize=5)
+    ax.plot(*landscape.minimum, "*", color="gold", markersize=13, markeredgecolor="k")
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    ax.set(xticks=range(-3, 3), yticks=range(-1, 5), xlabel="x", ylabel="y")
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.grid(visible=False)

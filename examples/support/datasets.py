@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import options
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from . import npz
 
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -153,7 +154,7 @@ def _read_pickled(path):
 
 def _read_packed(path):
     """JPEG files one after another in `jpeg`; each starts where `offsets` says."""
-    arrays = options.read_arrays(path, "jpeg", "offsets", "labels")
+    arrays = npz.read_arrays(path, "jpeg", "offsets", "labels")
     jpeg, offsets, labels = arrays.values()
     files = np.split(jpeg, offsets[1:-1])
     images = [np.asarray(Image.open(io.BytesIO(file.tobytes()))) for file in files]

@@ -4,12 +4,11 @@ import re
 from collections import Counter
 
 import jax
-import matplotlib
 import numpy as np
 from matplotlib.patches import Rectangle
 
-matplotlib.use("Agg")  # draws into files; needs no screen
-import matplotlib.pyplot as plt
+from . import pictures
+from .pictures import plt
 
 SHOWN = ("embedding", "block0.qkv", "block0.down", "scale")
 
@@ -73,9 +72,10 @@ def draw_array(ax, array, count):
         )
         text = "all" if len(devices) == count else " ".join(map(str, devices))
         middle = (left + right) / 2, (top + bottom) / 2
-        ax.text(*middle, text, ha="center", va="center", fontsize=8)
+        ax.text(*middle, text, ha="center", va="center", fontsize=9)
     ax.set(xlim=(-0.02, 1.02), ylim=(1.02, -0.02), xticks=[], yticks=[])
     ax.set_aspect("equal")
+    ax.grid(visible=False)
     ax.spines[:].set_visible(False)
 
 
@@ -88,8 +88,9 @@ def draw_arrays(figure, trees, count):
             if path == SHOWN[0]:
                 ax.set_title(title, fontsize=10)
         sizes = " x ".join(map(str, array.shape))
-        row[0].set_ylabel(f"{path}\n{sizes}", fontsize=9)
-    figure.suptitle("which devices hold which part", fontsize=11)
+        style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 9}
+        row[0].set_ylabel(f"{path}\n{sizes}", **style)
+    figure.suptitle("Which devices hold which part", fontsize=11)
 
 
 def draw_bytes(ax, trees):
@@ -99,10 +100,12 @@ def draw_bytes(ax, trees):
         held_bytes(tree) * (1 if title == "parameters" else 2) / 1024
         for title, tree in trees.items()
     ]
-    bars = ax.barh(list(trees), kilobytes, color=["0.6", "tab:orange", "tab:green"])
+    colors = ["0.6", pictures.ORANGE, pictures.GREEN]
+    bars = ax.barh(list(trees), kilobytes, color=colors)
     ax.bar_label(bars, [f"{n:.0f} KiB" for n in kilobytes], padding=3, fontsize=9)
     ax.set_xlim(0, 1.25 * max(kilobytes))
-    ax.set_title("on each device", fontsize=11)
+    ax.set(title="Memory of each device", xlabel="KiB")
+    ax.grid(visible=False, axis="y")
     ax.invert_yaxis()
 
 
@@ -111,15 +114,13 @@ def draw_losses(ax, losses, others):
     ax.plot(
         others.keys(),
         others.values(),
-        color="tab:red",
+        color=pictures.ORANGE,
         linestyle=(0, (2, 2)),
         linewidth=2,
         label=f"4 devices, resumed after step {min(others) - 1}",
     )
-    ax.set_title("training loss", fontsize=11)
-    ax.set_xlabel("step")
-    ax.legend(frameon=False, fontsize=9)
-    ax.grid(alpha=0.25)
+    ax.set(title="Training loss", xlabel="step", ylabel="cross-entropy (nats)")
+    ax.legend()
 
 
 def draw(trees, losses, others, path):
@@ -129,13 +130,10 @@ def draw(trees, losses, others, path):
     of a run, and of one that was resumed.
     """
     count = len(jax.tree.leaves(trees["parameters"])[0].sharding.device_set)
-    figure = plt.figure(figsize=(11, 6.4), layout="constrained")
+    figure = plt.figure(figsize=(11, 6.4))
     left, right = figure.subfigures(1, 2, width_ratios=(1.25, 1))
     draw_arrays(left, trees, count)
     bars, curves = right.subplots(2, 1, height_ratios=(1, 2))
     draw_bytes(bars, trees)
     draw_losses(curves, losses, others)
-    for ax in (bars, curves):
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    pictures.save(figure, path)

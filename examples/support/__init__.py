@@ -1,0 +1,1 @@
+"""What the examples share: options, data sets, and the look of their pictures."""

@@ -1,0 +1,79 @@
+"""Choices between elementwise functions, taken element by element.
+
+Where a condition decides whether a step is done, XLA computes one branch, and copies
+arrays so that the results of both are in one place. If the branches are elementwise, a
+kernel computes both in the loop that reads the arrays anyway, and keeps one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from ._clusters import LOOPS, MOVES, VIEWS, is_elementwise, is_view
+from ._graph import Graph, Node, Value, graph, needed, written_out
+
+
+def chosen_by_element(whole: Graph) -> Graph:
+    """The graph with selections in place of the choices between such functions.
+
+    The values and nodes of ``whole`` become those of the new one.
+    """
+    if not any(node.name == "cond" for node in whole.nodes):
+        return whole
+    nodes: list[Node] = []
+    replaced: dict[Value, Value] = {}
+
+    def add(node: Node) -> None:
+        node.operands = tuple(replaced.get(value, value) for value in node.operands)
+        selection = _selection(node) if node.name == "cond" else None
+        if selection is None:
+            nodes.append(node)
+            return
+        inner: list[Node] = []
+        results = written_out(selection, node.operands, inner)
+        for member in inner:  # with choices of its own
+            add(member)
+        for old, new in zip(node.results, results, strict=True):
+            replaced[old] = replaced.get(new, new)
+
+    for node in whole.nodes:
+        add(node)
+    results = [replaced.get(value, value) for value in whole.results]
+    return Graph(whole.inputs, needed(nodes, results), tuple(results))
+
+
+def _selection(node: Node) -> core.ClosedJaxpr | None:
+    """All branches of a choice and the selection of their results, if that is cheap."""
+    branches: tuple[core.ClosedJaxpr, ...] = node.eqn.params["branches"]
+    if not all(map(_is_cheap, branches)):
+        return None
+
+    def selected(which: Any, *operands: Any) -> list[Any]:
+        first, *others = (core.jaxpr_as_fun(branch)(*operands) for branch in branches)
+        for i, results in enumerate(others):
+            first = [
+                jax.lax.select(jax.lax.gt(which, i), new, old)
+                for old, new in zip(first, results, strict=True)
+            ]
+        return list(first)
+
+    return jax.make_jaxpr(selected)(*(value.aval for value in node.operands))
+
+
+def _is_cheap(branch: core.ClosedJaxpr) -> bool:
+    """Whether a branch has no more than kernels compute, and numbers."""
+    if branch.effects:
+        return False
+    nodes = chosen_by_element(graph(branch)).nodes
+    return all(is_elementwise(x) or is_view(x) or _is_small(x) for x in nodes)
+
+
+def _is_small(node: Node) -> bool:
+    """Whether a node only moves elements, or computes one element of single ones."""
+    if node.name in MOVES:
+        return True
+    values = (*node.operands, *node.results)
+    return node.name in LOOPS | VIEWS and all(value.size <= 1 for value in values)
