@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 from tqdm import tqdm
 
 import optifunc as of
-from optifunc.optimizers._factory import FACTORIES
+from optifunc.optimizers._factory import all_factories
 
 from .contenders import Program, Recipe
 from .machine import describe, sentence
@@ -30,6 +30,7 @@ from .tables import Table, ratio
 from .timing import Budget, interleaved, no_collection
 from .workloads import WORKLOADS, Workload
 
+FACTORIES = all_factories()
 BASELINE = "adamw"
 WORKLOAD = WORKLOADS["resnet50"]
 TIME, STATE = "time a step", "state a parameter"

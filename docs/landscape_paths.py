@@ -18,10 +18,10 @@ import contourpy
 import jax
 import jax.numpy as jnp
 import numpy as np
-from factories import FACTORIES
 from jax.experimental.sparse import BCOO
 
 import optifunc as of
+from optifunc.optimizers._factory import all_factories
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "images" / "paths"
@@ -31,6 +31,7 @@ from support.landscapes import LANDSCAPES  # noqa: E402
 VALLEY = LANDSCAPES["rosenbrock"]
 LEFT, RIGHT, BOTTOM, TOP = VALLEY.window
 STEPS = 500
+FACTORIES = all_factories()
 RATES = np.geomspace(1e-5, 10, 128, dtype=np.float32)
 
 PROJECTS = (

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw on their own.
+"""Formulas as MathML, which browsers draw.
 
 A block of formulas has the lines of LaTeX's `aligned`, and as a third column of a line
 the case in words, in which `code` and $formulas$ may stand:

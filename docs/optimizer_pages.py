@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mathml
-from factories import FACTORIES
 from references import ENTRY, listed_paths
 
 import optifunc as of
+from optifunc.optimizers._factory import all_factories
 
+FACTORIES = all_factories()
 DOCS = Path(__file__).parent
 INDEX = "api/optimizers.md"
 FOLDER = "optimizers"

@@ -1,12 +1,12 @@
 """torch.optim's mathematics as pure, chainable JAX gradient transformations."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from ._public import offered as _offered
 
 __version__ = "0.1.0"
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import (
         fused as fused,
         interop as interop,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ def check_range(
     **Raises:** `ValueError` for a number out of range, `TypeError` for anything but a
     number, an array or a schedule; both name the argument and the value found.
     """
+    check_kind(name, value)
     if not is_number(value):
         if isinstance(value, str) or not (callable(value) or hasattr(value, "dtype")):
             raise TypeError(
@@ -45,6 +46,52 @@ def check_range(
     if not all(holds(value, bound) for _, bound, holds in given) or value != value:
         expected = " and ".join(f"{word} {bound}" for word, bound, _ in given)
         raise ValueError(f"{name} must be {expected or 'a number'}, found {value!r}")
+
+
+def check_kind(name: str, value: Any) -> None:
+    """Check that a hyperparameter is neither a bool nor a tensor of torch.
+
+    **Raises:** `TypeError` that names the argument.
+    """
+    if is_tensor(value):
+        raise TypeError(
+            f"{name} must be a number, an array or a schedule, found a torch tensor; "
+            f"pass float({name})"
+        )
+    is_bool = isinstance(value, bool | np.bool_) or (
+        getattr(value, "dtype", None) == np.bool_ and np.shape(value) == ()
+    )
+    if is_bool:
+        raise TypeError(
+            f"{name} must be a number, found {shown(value)}; pass flags by name, such "
+            "as nesterov=True"
+        )
+
+
+def check_kinds(name: str, value: Any) -> None:
+    """`check_kind` for a hyperparameter or a tuple of them."""
+    check_kind(name, value)
+    if isinstance(value, tuple | list):
+        for i, item in enumerate(value):
+            check_kind(f"{name}[{i}]", item)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether ``value`` is a torch tensor, without importing torch."""
+    is_torchs = any(
+        cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__
+    )
+    return is_torchs and hasattr(value, "detach")
+
+
+def takes_numbers(annotation: Any, default: Any = None) -> bool:
+    """Whether an argument is a number, or a tuple of them.
+
+    Counts, flags, choices and masks are not: they are part of the program.
+    """
+    if bool in (annotation, *get_args(annotation)) or isinstance(default, bool):
+        return False
+    return annotation is float or any(map(takes_numbers, get_args(annotation)))
 
 
 def check_lr(lr: Any) -> None:
@@ -106,6 +153,30 @@ def check_integer(
         raise ValueError(f"{name} must be at least {at_least}, found {value!r}")
     if at_most is not None and value > at_most:
         raise ValueError(f"{name} must be at most {at_most}, found {value!r}")
+
+
+def check_function(name: str, value: Any, call: str = "") -> None:
+    """Check that ``value`` is a function.
+
+    **Arguments:**
+
+    - ``name``, ``value``: of the argument.
+    - ``call``: how to pass a function where users may pass what it returns.
+
+    **Raises:** `TypeError` that names the argument.
+    """
+    if callable(value):
+        return
+    way_out = f"; give the function, not its value: {call}" if call else ""
+    raise TypeError(f"{name} must be a function, found {shown(value)}{way_out}")
+
+
+def shown(value: Any) -> str:
+    """What to call a value in a message: for an array, its shape and dtype."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)} and {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__}"
 
 
 def checked_float(name: str, dtype: Any) -> Any:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._checks import check_kinds
 from ._numerics import is_number
 from ._suggestions import check_argument_names
 
@@ -107,9 +108,18 @@ def pytree_dataclass(cls: C) -> C:
 
 
 def _with_checked_arguments(cls: Any) -> Callable[..., None]:
-    """The constructor, with errors that name an unknown argument or a flag."""
+    """The constructor, with errors that name a wrong argument."""
     init = cls.__init__
     known = tuple(inspect.signature(init).parameters)[1:]
+    held = child_field_names(cls)
+    numbers = tuple(
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name in data_field_names(cls)
+        and f.name not in held
+        and is_number(f.default)
+        and not isinstance(f.default, bool)
+    )
     flags = tuple(f.name for f in dataclasses.fields(cls) if f.type in (bool, "bool"))
 
     @functools.wraps(init)
@@ -118,6 +128,8 @@ def _with_checked_arguments(cls: Any) -> Callable[..., None]:
         init(self, *args, **kwargs)
         for name in flags:
             check_flag(name, getattr(self, name))
+        for name in numbers:
+            check_kinds(name, getattr(self, name))
 
     return checked_init
 

@@ -1,14 +1,16 @@
-"""Extra arguments for a transformation that sees other trees than the parameters."""
+"""Extra arguments of updates: what a transformation needs, and what its part sees."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
+from ._checks import check_function
 from ._tree import PyTree, is_sparse
 
 # optax's names for the loss, or for a function that returns it.
@@ -66,3 +68,42 @@ def is_like(tree: Any, params: PyTree) -> bool:
     return structure == wanted_structure and all(
         np.shape(x) == np.shape(y) for x, y in zip(leaves, wanted, strict=True)
     )
+
+
+def required_extra(update: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the extra arguments that ``update`` needs."""
+    parameters = inspect.signature(update).parameters.values()
+    return tuple(
+        p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    )
+
+
+# What to pass for an extra argument, and other names that users give it.
+_EXAMPLES = {
+    "value": ("loss", ("loss", "loss_value")),
+    "grad": ("grads", ("grads", "gradient", "gradients")),
+    "value_fn": ("loss_fn", ("loss_fn", "loss", "fn", "closure")),
+    "grad_fn": ("jax.grad(loss_fn)", ("gradient_fn", "grads_fn")),
+    "key": ("key", ("rng", "rng_key", "prng_key")),
+}
+
+
+def check_required(name: str, required: tuple[str, ...], extra: dict[str, Any]) -> None:
+    """Check that an update gets the extra arguments that it needs.
+
+    **Arguments:** ``name``: of the transformation.
+
+    **Raises:** `TypeError` for one that is missing, and for a value in place of a
+    function.
+    """
+    examples = {one: _EXAMPLES.get(one, ("...", ()))[0] for one in required}
+    passed = ", ".join(f"{one}={example}" for one, example in examples.items())
+    call = f"update(updates, state, params, {passed})"
+    for one in required:
+        if one not in extra:
+            others = _EXAMPLES.get(one, ("", ()))[1]
+            found = next((other for other in others if other in extra), None)
+            hint = f"; found {found!r}, did you mean {one!r}?" if found else ""
+            raise TypeError(f"{name} needs the argument {one!r}{hint}; call {call}")
+        if one in ("value_fn", "grad_fn"):
+            check_function(one, extra[one], call)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._dataclass import static
+from ._extra import check_required, required_extra
 from ._transformation import GradientTransformation, State, transformation
 from ._tree import PyTree
 
@@ -41,6 +42,9 @@ class foreign(GradientTransformation):
     def update(
         self, updates: PyTree, state: State, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, State]:
+        # optax's functions are local to the one that the user called.
+        name = getattr(self.update_fn, "__qualname__", "update").partition(".")[0]
+        check_required(name, required_extra(self.update_fn), extra)
         extra = accepted_arguments(self.update_fn, extra)
         new_updates, new_state = self.update_fn(updates, state, params, **extra)
         return new_updates, new_state

@@ -22,6 +22,7 @@ from ._tree import (
     leaves_with_names,
     real_dtype,
     shape_difference,
+    structure_difference,
 )
 
 Rule = Callable[..., Any]
@@ -151,12 +152,24 @@ def _rows(
         columns.append(
             [None] * len(leaves)
             if tree is None
-            else flatten_like(tree, trees[0], (name, names[0]))
+            else _column(tree, trees[0], (name, names[0]))
         )
     for leaf in leaves:
         if not _is_differentiable(leaf_dtype(leaf)):
             raise _not_differentiable(trees[0], names[0])
     return list(zip(*columns, strict=True)), treedef
+
+
+def _column(tree: PyTree, first: PyTree, names: tuple[str, str]) -> list[Any]:
+    """The subtrees of ``tree`` at the leaves of ``first``."""
+    try:
+        return flatten_like(tree, first, names)
+    except ValueError as error:
+        # If the updates do not fit the state, it is the updates that are wrong.
+        if names[1] != "updates" or names[0] == "params":
+            raise
+        swapped = ("updates", f"the state's {names[0]}")
+        raise ValueError(structure_difference(first, tree, swapped)) from error
 
 
 def _differ_in_shape(row: tuple[Any, ...]) -> bool:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ._checks import check_choice, check_integer, check_range
+from ._checks import check_choice, check_function, check_integer, check_range
 from ._gradients import value_and_gradient
 from ._hyperparameters import replace_hyperparameters
 from ._learning_rates import LearningRateSearch, judge_range, judge_sweep
@@ -86,11 +86,14 @@ def find_learning_rate(
 
     **Raises:** `ValueError` for an argument out of range, for batches of different
     numbers, and for a ``name`` that ``tx`` does not have; `TypeError` for a ``tx`` of
-    optax, or one that is neither a transformation nor a function.
+    optax, or one that is neither a transformation nor a function, and for a
+    ``loss_fn`` that is not a function.
 
     **Source:** the range test: Smith, "Cyclical Learning Rates for Training Neural
     Networks", 2017, [arXiv:1506.01186](https://arxiv.org/abs/1506.01186).
     """
+    call = "find_learning_rate(tx, loss_fn, params, batches)"
+    check_function("loss_fn", loss_fn, call)
     check_choice("mode", mode, ("sweep", "range"))
     check_range("safety", safety, at_least=1)
     if chunk_size is not None:

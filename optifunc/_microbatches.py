@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from ._checks import check_choice, check_integer
+from ._checks import check_choice, check_function, check_integer
 from ._tree import PyTree, compute_dtype, leaves_with_names
 
 
@@ -49,10 +49,13 @@ def microbatched_value_and_grad(
     aux), grads)``, in the dtypes of `jax.value_and_grad`. Sums are taken in at least
     float32.
 
-    **Raises:** `TypeError` or `ValueError` if ``size`` is not an integer of at least 1
-    or ``aux`` is unknown; in the returned function, `ValueError` for an empty batch or
-    leaves with different numbers of examples.
+    **Raises:** `TypeError` if ``loss_fn`` is not a function, `TypeError` or
+    `ValueError` if ``size`` is not an integer of at least 1 or ``aux`` is unknown; in
+    the returned function, `ValueError` for an empty batch or leaves with different
+    numbers of examples.
     """
+    call = "microbatched_value_and_grad(loss_fn, size)(params, *batch)"
+    check_function("loss_fn", loss_fn, call)
     check_integer("size", size, at_least=1)
     check_choice("aux", aux, ("mean", "sum", "concatenate"))
     value_and_grad = jax.value_and_grad(loss_fn, has_aux=has_aux)

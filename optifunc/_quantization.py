@@ -266,12 +266,12 @@ class _Cut(NamedTuple):
 
 
 def _cut_beside(x: Array, codec: Codec) -> _Cut | None:
-    """How what ``x`` becomes is cut; None if ``x`` is whole, or nobody knows.
+    """The shardings of the codes of ``x``; None if ``x`` is whole or not known.
 
-    The codes are cut as ``x`` is: those of blocks that run over all axes over all axes
-    of the mesh that ``x`` is cut over, as far as their number allows. Where blocks end
-    with the parts of ``x``, scales are cut alike and nothing travels. Otherwise scales
-    are whole, which `dequantize` sees.
+    Codes are sharded like ``x``. If blocks run over all axes, they are sharded over all
+    mesh axes that shard ``x``, as far as their number allows. If blocks end where the
+    parts of ``x`` end, scales are sharded too, and nothing is exchanged. Otherwise
+    scales are whole, which `dequantize` detects.
     """
     sharding = known_sharding(x)
     if sharding is None or not any(sharding.spec):
@@ -378,7 +378,7 @@ def _row_length(shape: tuple[int, ...], codec: Codec) -> int:
 
 
 def _last_entry(x: Array) -> Any:
-    """What the last axis of an array is cut over along explicit axes of the mesh."""
+    """The explicit mesh axes that shard the last axis of an array."""
     sharding: Any = jax.typeof(x).sharding
     return [*sharding.spec, *[None] * (x.ndim - len(sharding.spec))][-1]
 

@@ -10,14 +10,20 @@ from typing import Any
 # the first one that a function has.
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     # the learning rate, also where it is a schedule's value
-    "learning_rate": ("lr",),
+    "learning_rate": ("lr", "base", "base_lr", "max_lr"),
+    "lr": ("base", "base_lr", "max_lr", "start", "peaks"),
     "eta": ("lr",),
     "step_size": ("lr",),
     "stepsize": ("lr",),
-    "max_learning_rate": ("max_lr", "peak_lr"),
+    "max_learning_rate": ("max_lr", "peak_lr", "base"),
     "initial_learning_rate": ("base", "lr"),
-    "max_lr": ("peak_lr",),
-    "lr_max": ("peak_lr", "max_lr"),
+    "initial_lr": ("base", "base_lr", "start", "lr"),
+    "base_lr": ("base",),
+    "max_lr": ("peak_lr", "base", "peaks"),
+    "lr_max": ("peak_lr", "max_lr", "base"),
+    "peak_lr": ("max_lr", "base", "peaks"),
+    "min_lr": ("eta_min", "end_value", "end"),
+    "lr_min": ("eta_min", "end_value", "end"),
     # moments
     "b1": ("betas",),
     "b2": ("betas",),
@@ -77,14 +83,30 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "ns_coeffs": ("ns_coefficients",),
     "consistent_rms": ("adjust_lr_fn",),
     "muon_weight_dimension_numbers": ("output_axis",),
-    "steps": ("ns_steps", "total_iters"),
+    "steps": ("ns_steps", "total_iters", "total_steps", "T_max"),
     # schedules
-    "init_value": ("start", "base"),
-    "transition_steps": ("total_iters", "total_steps"),
-    "decay_steps": ("T_max", "total_iters"),
-    "transition_begin": ("warmup_steps",),
-    "peak_value": ("max_lr", "base"),
-    "boundaries_and_scales": ("boundaries",),
+    "init_value": ("start", "initial_value", "base"),
+    "value": ("base",),
+    "end_value": ("end", "eta_min"),
+    "eta_min": ("end_value", "end"),
+    "eta_max": ("base", "max_lr"),
+    "transition_steps": ("total_iters", "total_steps", "steps", "step_size"),
+    "decay_steps": ("T_max", "total_iters", "total_steps", "steps", "T_0"),
+    "total_steps": ("T_max", "total_iters", "steps"),
+    "total_iters": ("T_max", "total_steps", "steps"),
+    "num_steps": ("total_steps", "T_max", "total_iters", "steps"),
+    "num_training_steps": ("total_steps", "T_max", "total_iters", "steps"),
+    "num_warmup_steps": ("warmup_steps",),
+    "T_max": ("total_steps", "total_iters", "steps"),
+    "step": ("step_size",),
+    "transition_begin": ("begin", "warmup_steps"),
+    "peak_value": ("max_lr", "base", "peaks"),
+    "cosine_kwargs": ("peaks",),
+    "boundaries": ("milestones",),
+    "milestones": ("boundaries",),
+    "boundaries_and_scales": ("boundaries", "milestones"),
+    "exponent": ("power",),
+    "power": ("exponent",),
     "interpolate_type": ("interpolation",),
     # losses
     "log_predictions": ("input",),
@@ -220,6 +242,11 @@ PUBLIC_NAMES: Mapping[str, str] = {
     "warmup_constant_schedule": "schedules.warmup_stable_decay",
     "warmup_cosine_decay_schedule": "schedules.warmup_cosine",
     "warmup_exponential_decay_schedule": "schedules.sequential",
+    # schedulers
+    "CosineLR": "optim.lr_scheduler.CosineAnnealingLR",
+    "CosineAnnealing": "optim.lr_scheduler.CosineAnnealingLR",
+    "CosineWarmRestarts": "optim.lr_scheduler.CosineAnnealingWarmRestarts",
+    "PolyLR": "optim.lr_scheduler.PolynomialLR",
     # functions of trees and of models
     "gradient_reversal": "scale_gradient",
     "grad_reverse": "scale_gradient",
@@ -266,7 +293,10 @@ PUBLIC_NAMES: Mapping[str, str] = {
 
 
 def suggestion(
-    name: str, known: Iterable[str], foreign: Mapping[str, str | tuple[str, ...]]
+    name: str,
+    known: Iterable[str],
+    foreign: Mapping[str, str | tuple[str, ...]],
+    cutoff: float = 0.75,
 ) -> str:
     """The name in ``known`` that ``name`` refers to, or an empty string.
 
@@ -276,6 +306,7 @@ def suggestion(
     - ``known``: names that exist in one place, such as a module.
     - ``foreign``: `ARGUMENTS` or `PUBLIC_NAMES`. What that place knows by its first
       part (``"schedules.linear"``) is found too.
+    - ``cutoff``: how similar another name must be, from 0 to 1.
     """
     known = tuple(known)
     meant = foreign.get(name, ())
@@ -286,7 +317,7 @@ def suggestion(
         if (last := own.rpartition(".")[2]) in known:
             return last
     by_lower_case = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
     return by_lower_case[close[0]] if close else ""
 
 
@@ -304,6 +335,27 @@ def check_argument_names(
         own = suggestion(name, known, ARGUMENTS)
         meant = f"did you mean {own!r}?" if own else f"it takes {', '.join(known)}"
         raise TypeError(f"{function}() has no argument {name!r}; {meant}")
+
+
+def check_group_keys(function: str, keys: Iterable[Any], known: Iterable[str]) -> None:
+    """Check the keys of a group of parameters, which may be of any other kind.
+
+    Only keys that stand for one of ``known`` are mistakes: users and packages keep
+    their own values in groups.
+
+    **Raises:** `TypeError` for the first mistake, with the name that was meant.
+    """
+    known = tuple(known)
+    for key in keys:
+        if key in known or not isinstance(key, str):
+            continue
+        # "weight_decay_scale" is no misspelling of "weight_decay".
+        own = suggestion(key, known, ARGUMENTS, cutoff=0.85)
+        if own:
+            raise TypeError(
+                f"{function} would ignore the key {key!r} of a parameter group; did "
+                f"you mean {own!r}? (keys unlike the name of a hyperparameter are kept)"
+            )
 
 
 def unknown_attribute(module: str, name: str, members: Iterable[str]) -> AttributeError:

@@ -9,7 +9,15 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    Any,
+    ClassVar,
+    NamedTuple,
+    Self,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 
 import jax
 import numpy as np
@@ -22,11 +30,19 @@ from ._dataclass import (
     pytree_dataclass,
     static,
 )
+from ._extra import check_required, required_extra
 from ._leafwise import elementwise
 from ._placement import is_shape, placed_beside, shapes_of
 from ._sparse import entries, summed, with_entries
 from ._stalled import warn_of_stalled_state
-from ._tree import PyTree, flatten_like, is_sparse, leaves_with_names, params_like
+from ._tree import (
+    PyTree,
+    flatten_like,
+    is_float0,
+    is_sparse,
+    leaves_with_names,
+    params_like,
+)
 
 State: TypeAlias = PyTree
 Empty: TypeAlias = tuple[()]
@@ -53,6 +69,12 @@ class GradientTransformation(abc.ABC):
     Two base classes save work: `Stateless`, and `Wrapper` for transformations that
     hold others.
     """
+
+    # Whether updates pass unchanged, but for what the transformations in it do to them.
+    leaves_updates: ClassVar[bool] = False
+    # Whether it needs the updates that are applied in the end: no later member of a
+    # chain must change them.
+    needs_final_updates: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> State:
@@ -311,11 +333,12 @@ def _placed_init(init: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded_update(
     init: Callable[..., Any], update: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """``update`` that rejects foreign states and misspelled extra arguments."""
+    """``update`` that rejects foreign states and wrong extra arguments."""
     state_type: Any = return_type(init)
     is_named = isinstance(state_type, type) and (
         hasattr(state_type, "_fields") or dataclasses.is_dataclass(state_type)
     )
+    required = required_extra(update)
 
     @functools.wraps(update)
     def checked(
@@ -332,6 +355,8 @@ def _guarded_update(
         check_scalars(self)
         if extra.keys() - _DECLARED:
             _check_extra(self, extra)
+        if required:
+            check_required(type(self).__name__, required, extra)
         result: tuple[PyTree, State] = update(self, updates, state, params, **extra)
         return result
 
@@ -342,9 +367,16 @@ def foreign_state(
     tx: GradientTransformation, expected: str, found: State
 ) -> ValueError:
     """An error that says which state ``tx`` has and which one was passed."""
+    way_out = "give the state that its init or last update returned"
+    if _holds_optax_state(found):
+        expected = f"{expected} of optifunc"
+        way_out = (
+            'from_optax_state converts a state of optax: see the page "From optax" of '
+            "the documentation"
+        )
     return ValueError(
         f"this state is not one of {type(tx).__name__}: expected {expected}, found "
-        f"{_described(found)}; give the state that its init or last update returned"
+        f"{_described(found)}; {way_out}"
     )
 
 
@@ -352,8 +384,22 @@ def _described(state: Any) -> str:
     if isinstance(state, dict):
         return f"a dict of {sorted(state)}"
     if hasattr(state, "_fields") or not isinstance(state, tuple | list):
-        return f"a {type(state).__name__}"
-    return f"a {type(state).__name__} of {len(state)}"
+        library = " of optax" if _is_of_optax(state) else ""
+        return f"a {type(state).__name__}{library}"
+    members = ", ".join(map(_described, state)) if _holds_optax_state(state) else ""
+    return f"a {type(state).__name__} of {len(state)}" + (members and f" ({members})")
+
+
+def _is_of_optax(state: Any) -> bool:
+    return type(state).__module__.partition(".")[0] == "optax"
+
+
+def _holds_optax_state(state: Any) -> bool:
+    """Whether ``state`` is one of optax, or a tuple or dict that holds one."""
+    if isinstance(state, dict):
+        return any(map(_holds_optax_state, state.values()))
+    is_plain = type(state) in (tuple, list)
+    return any(map(_holds_optax_state, state)) if is_plain else _is_of_optax(state)
 
 
 def check_scalars(tx: GradientTransformation) -> None:
@@ -398,6 +444,8 @@ class identity(Stateless):
     **State:** ``()``.
     """
 
+    leaves_updates: ClassVar[bool] = True
+
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
         return updates
 
@@ -428,7 +476,8 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     - ``params``: a pytree of arrays.
     - ``updates``: a tree with the same structure and shapes. A sparse update
       (`jax.experimental.sparse.BCOO`) changes its parameter only at the update's
-      indices. An update that is ``None`` leaves its parameter (or subtree) unchanged.
+      indices. An update that is ``None`` leaves its parameter (or subtree) unchanged,
+      as does the gradient of an integer, whose dtype is `jax.dtypes.float0`.
 
     **Returns:** the new parameters, with the shapes and dtypes of ``params``. The sum
     is computed in the wider of the two dtypes and rounded once.
@@ -438,7 +487,7 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     treedef: Any
     leaves, treedef = jax.tree.flatten(params)
     changes = flatten_like(updates, params, ("updates", "params"))
-    dense = [None if is_sparse(u) else u for u in changes]
+    dense = [None if is_sparse(u) or is_float0(u) else u for u in changes]
     if all(u is not None for u in dense):
         return _add(params, updates)
     kept = treedef.unflatten(
@@ -454,8 +503,8 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
 
 
 def _add_entries(name: str, param: Any, update: Any) -> Any:
-    """Add a sparse update at its own indices, or nothing where it is None."""
-    if update is None:
+    """Add a sparse update at its own indices, or nothing where there is no update."""
+    if update is None or is_float0(update):
         return param
     if update.shape != param.shape:
         raise ValueError(

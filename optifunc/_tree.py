@@ -75,12 +75,13 @@ def flatten_like(tree: PyTree, reference: PyTree, names: tuple[str, str]) -> lis
     try:
         return list(treedef.flatten_up_to(tree))
     except (ValueError, TypeError) as error:
-        raise ValueError(_structure_difference(tree, reference, names)) from error
+        raise ValueError(structure_difference(tree, reference, names)) from error
 
 
-def _structure_difference(
+def structure_difference(
     tree: PyTree, reference: PyTree, names: tuple[str, str]
 ) -> str:
+    """A message that names the first places where the structures differ."""
     found = dict(leaves_with_names(tree))
     expected = dict(leaves_with_names(reference))
     missing = [name for name in expected if name not in found]
@@ -93,7 +94,25 @@ def _structure_difference(
     if not missing and not surplus:
         found_structure, expected_structure = map(jax.tree.structure, (tree, reference))
         parts.append(f"found {found_structure}, expected {expected_structure}")
+    for name, pair, other in ((names[0], tree, reference), (names[1], reference, tree)):
+        if _is_pair_with(pair, other):
+            parts.append(
+                f"{name} is a pair, like (loss, grads) from jax.value_and_grad; pass "
+                "its second element"
+            )
     return "; ".join(parts)
+
+
+def _is_pair_with(pair: PyTree, other: PyTree) -> bool:
+    """Whether ``pair`` is a pair of a scalar and a tree like ``other``."""
+    structure: Any = jax.tree.structure(other)
+    return (
+        type(pair) is tuple
+        and len(pair) == 2
+        and is_array(pair[0])
+        and np.shape(pair[0]) == ()
+        and jax.tree.structure(pair[1]) == structure
+    )
 
 
 def params_like(params: PyTree, updates: PyTree) -> PyTree:
@@ -169,6 +188,11 @@ def leaf_dtype(leaf: Any) -> Any:
     """The dtype of a leaf, dense or sparse."""
     # The first case is only for speed.
     return leaf.dtype if isinstance(leaf, Array) else jnp.result_type(_values(leaf))
+
+
+def is_float0(leaf: Any) -> bool:
+    """Whether ``leaf`` is `jax.grad`'s gradient of an integer, which has no value."""
+    return bool(getattr(leaf, "dtype", None) == jax.dtypes.float0)
 
 
 def is_array(leaf: Any) -> bool:

@@ -2,7 +2,9 @@
 
 import collections
 import os
+import sys
 import zlib
+from pathlib import Path
 
 # Read when JAX starts its CPU backend.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -91,3 +93,17 @@ def x64():
     """Let JAX use float64 within a test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def optimizer_pages():
+    """The module that makes the pages of optimizers."""
+    pytest.importorskip("griffe", reason="part of the extra `docs`")
+    pytest.importorskip("latex2mathml", reason="part of the extra `docs`")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "docs"))
+        found = __import__("optimizer_pages")
+    # Other tests import one of these by themselves.
+    for name in ("optimizer_pages", "mathml", "references"):
+        sys.modules.pop(name, None)
+    return found

@@ -1,8 +1,6 @@
 """What a module offers, loaded: packages load their names when they are used."""
 
-import inspect
-
-import optifunc as of
+from optifunc.optimizers._factory import all_factories
 
 
 def members(module):
@@ -11,9 +9,4 @@ def members(module):
     return {name: getattr(module, name) for name in names}
 
 
-# The optimizers' factories; `assemble` is what they are made with.
-FACTORIES = {
-    name: value
-    for name, value in members(of.optimizers).items()
-    if inspect.isfunction(value) and name != "assemble"
-}
+FACTORIES = all_factories()

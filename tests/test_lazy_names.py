@@ -124,6 +124,12 @@ def origins(module, name):
             yield Path(importlib.import_module(found.__module__).__file__)
 
 
+def test_type_checkers_know_what_they_are_to_read():
+    """They know ``TYPE_CHECKING`` by that name alone."""
+    files = ROOT.rglob("*.py")
+    assert not [path for path in files if "TYPE_CHECKING as" in path.read_text()]
+
+
 def test_files_may_be_loaded_in_any_order():
     """No file loads one that loads it; that of its folder is loaded before."""
     graph = {}

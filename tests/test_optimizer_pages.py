@@ -3,14 +3,13 @@
 import inspect
 import json
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from optifunc.optimizers._factory import FACTORIES
+from .members import FACTORIES
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "paths"
@@ -23,34 +22,22 @@ MATH = "{http://www.w3.org/1998/Math/MathML}"
 EXTRA = {"value_fn", "sampled_grad", "previous_grad"}
 
 
-@pytest.fixture(scope="module")
-def site():
-    """The modules that make the pages."""
-    pytest.importorskip("griffe", reason="part of the extra `docs`")
-    pytest.importorskip("latex2mathml", reason="part of the extra `docs`")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "docs"))
-        yield __import__("optimizer_pages")
-    for name in ("optimizer_pages", "mathml", "references"):
-        sys.modules.pop(name, None)
-
-
-def test_every_optimizer_has_a_page_that_the_index_lists_once(site):
-    listed = [name for names in site.families().values() for name in names]
+def test_every_optimizer_has_a_page_that_the_index_lists_once(optimizer_pages):
+    listed = [name for names in optimizer_pages.families().values() for name in names]
     assert sorted(listed) == sorted(PAGES) == sorted(FACTORIES)
 
 
 @pytest.mark.cheap
 @pytest.mark.parametrize("name", sorted(FACTORIES))
-def test_the_page_has_the_rule_and_both_interfaces(name, site):
+def test_the_page_has_the_rule_and_both_interfaces(name, optimizer_pages):
     page = PAGES[name]
     assert page.count("\n```math\n") == 1
     # Raises for a formula that the converter does not know.
-    shown = site.optimizer_page(name)
+    shown = optimizer_pages.optimizer_page(name)
     assert f"\n::: optifunc.{name}\n" in shown
     assert ("## Stateful API" in shown) == ("::: optifunc.optim." in page)
     formulas = page.partition("```math\n")[2].partition("```")[0]
-    assert site.mathml.block(formulas).count("<mtr>") >= 2
+    assert optimizer_pages.mathml.block(formulas).count("<mtr>") >= 2
     # It is read by itself, unlike the rows of tables.
     assert not re.search("same (source|paper|with)|as above", shown)
     assert "$" not in re.sub(r"```.*?```", "", shown, flags=re.DOTALL)
@@ -68,14 +55,14 @@ def test_the_arguments_in_the_rule_exist(name):
 
 @pytest.mark.cheap
 @pytest.mark.parametrize("name", sorted(FACTORIES))
-def test_the_picture_is_there_or_why_not(name, site):
+def test_the_picture_is_there_or_why_not(name, optimizer_pages):
     picture = PICTURES / f"{name}.svg"
     if isinstance(PATHS[name], str):
         assert len(PATHS[name]) > 40
         assert not picture.exists()
-        assert PATHS[name] in site.optimizer_page(name)
+        assert PATHS[name] in optimizer_pages.optimizer_page(name)
         return
-    assert f"](../images/paths/{name}.svg)" in site.optimizer_page(name)
+    assert f"](../images/paths/{name}.svg)" in optimizer_pages.optimizer_page(name)
     assert picture.stat().st_size < 25_000
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
@@ -86,8 +73,8 @@ def test_the_pictures_are_of_no_other_optimizers():
     assert len(pictures) >= 78
 
 
-def test_the_page_of_adamw_says_what_betas_are(site):
-    page = site.optimizer_page("adamw")
+def test_the_page_of_adamw_says_what_betas_are(optimizer_pages):
+    page = optimizer_pages.optimizer_page("adamw")
     legend = page.partition("</div>")[2] or page
     assert re.search(r"</math></span> are `betas`", legend)
     # The state's type is on the page of Adam, its fields here too.
@@ -110,26 +97,28 @@ def test_the_picture_of_sgd_is_its_path():
     assert height == pytest.approx(path["height"], rel=0.02)
 
 
-def test_the_index_and_the_tables_of_names_link_the_pages(site):
-    index = site.index_page((ROOT / "docs" / "api" / "optimizers.md").read_text())
+def test_the_index_and_the_tables_of_names_link_the_pages(optimizer_pages):
+    index = optimizer_pages.index_page(
+        (ROOT / "docs" / "api" / "optimizers.md").read_text()
+    )
     links = re.findall(r"\]\(\.\./optimizers/(\w+)\.md\)", index)
     assert sorted(links) == sorted(FACTORIES)
     for page in ("choosing.md", "costs.md"):
         text = (ROOT / "docs" / page).read_text()
         rows = re.findall(r"^\| `of\.(\w+)`", text, re.MULTILINE)
-        shown = site.with_links(text)
+        shown = optimizer_pages.with_links(text)
         assert re.findall(
             r"^\| \[`of\.\w+`\]\(optimizers/(\w+)\.md\)", shown, re.M
         ) == [row for row in rows if row in FACTORIES]
     row = "| `of.adam`, `of.scale_by_adam`, `of.nothing` |"
-    assert site.with_links(f"{row}\n`of.adam`") == (
+    assert optimizer_pages.with_links(f"{row}\n`of.adam`") == (
         "| [`of.adam`](optimizers/adam.md), "
         "[`of.scale_by_adam`][optifunc.scale_by_adam], `of.nothing` |\n`of.adam`"
     )
 
 
-def test_a_formula_is_presentation_mathml(site):
-    math = site.mathml.element(r"\frac{a}{b_1}")
+def test_a_formula_is_presentation_mathml(optimizer_pages):
+    math = optimizer_pages.mathml.element(r"\frac{a}{b_1}")
     (fraction,) = math.iter(f"{MATH}mfrac")
     assert ["".join(part.itertext()) for part in fraction] == ["a", "b1"]
 
@@ -147,13 +136,15 @@ def test_a_formula_is_presentation_mathml(site):
         "a &= b & with `c` & d",
     ],
 )
-def test_what_is_not_understood_is_an_error(formula, site):
+def test_what_is_not_understood_is_an_error(formula, optimizer_pages):
     with pytest.raises(ValueError, match=re.escape(formula.rpartition("&= ")[2])):
-        site.mathml.block(formula)
+        optimizer_pages.mathml.block(formula)
 
 
-def test_formulas_in_text_but_not_in_code(site):
-    shown = site.mathml.with_inline("$a$ and `$b$`\n\n```sh\necho $c $d\n```\n")
+def test_formulas_in_text_but_not_in_code(optimizer_pages):
+    shown = optimizer_pages.mathml.with_inline(
+        "$a$ and `$b$`\n\n```sh\necho $c $d\n```\n"
+    )
     assert shown.count("<math ") == 1
     assert "`$b$`" in shown
     assert "echo $c $d" in shown

@@ -109,6 +109,8 @@ def test_the_api_pages_show_the_arguments(api_pages):
         shown = api_pages[name.removeprefix("optifunc.")]
         if hasattr(value, "_fields"):  # a state: the page lists its fields
             assert [m for m in value._fields if m in shown.members] == [*value._fields]
+            fields = [p.name for p in shown.members["__init__"].parameters]
+            assert fields == [*value._fields]
             continue
         if inspect.isclass(value):
             shown = shown.members["__init__"]

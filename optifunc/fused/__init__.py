@@ -1,10 +1,10 @@
 """Steps that pass over memory once, on CPU."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._apply_gradients import apply_gradients as apply_gradients
     from ._fuse import fuse as fuse
 else:

@@ -8,6 +8,7 @@ import jax
 
 from .._transformation import GradientTransformation, State, apply_updates
 from .._tree import PyTree
+from ..wrappers._scheduled import as_transformation
 from ._fuse import fused_call
 
 
@@ -43,8 +44,11 @@ def apply_gradients(
 
     **Returns:** ``(params, state)``.
 
-    **Raises:** what ``tx.update`` and `apply_updates` raise.
+    **Raises:** `TypeError` if ``tx`` is not a transformation; what ``tx.update`` and
+    `apply_updates` raise.
     """
+    if isinstance(tx, type) or not callable(getattr(tx, "update", None)):
+        as_transformation(tx)  # says what is wrong
 
     def step(params: PyTree, state: State, grads: PyTree) -> tuple[PyTree, State]:
         updates, state = tx.update(grads, state, params, **extra)

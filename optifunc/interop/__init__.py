@@ -1,10 +1,10 @@
 """Bridges to other libraries: optax, torch, flax, and safetensors files."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .._boxes import register_box as register_box
     from . import torch as torch
     from ._bitsandbytes import (

@@ -1,10 +1,10 @@
 """Linear algebra for matrix optimizers and for a function's second derivatives."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._curvature import (
         fisher_diag as fisher_diag,
         hessian_diag as hessian_diag,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .._checks import check_integer
+from .._checks import check_function, check_integer
 from .._tree import PyTree, check_real, check_shapes, compute_dtype, inner_product
 from ._random_signs import signed_product
 
@@ -30,10 +30,12 @@ def hvp(fn: Callable[..., Any], params: PyTree, vector: PyTree, *args: Any) -> P
     **Returns:** a tree like ``params``.
 
     **Raises:** `ValueError` if ``vector`` differs from ``params`` in structure or
-    shapes, `TypeError` for parameters that are not real floating-point numbers.
+    shapes, `TypeError` for parameters that are not real floating-point numbers and for
+    an ``fn`` that is not a function.
 
     **Source:** Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
     """
+    check_function("fn", fn, "hvp(fn, params, vector)")
     check_real(params, ("hvp", "parameters"))
     check_shapes(vector, params, ("vector", "params"))
     tangent = jax.tree.map(
@@ -63,8 +65,10 @@ def hessian_diag(
     **Returns:** a tree like ``params``.
 
     **Raises:** `ValueError` if ``batch_size`` is below 1, `TypeError` if it is not an
-    integer or for parameters that are not real floating-point numbers.
+    integer, for parameters that are not real floating-point numbers, and for an ``fn``
+    that is not a function.
     """
+    check_function("fn", fn, "hessian_diag(fn, params)")
     check_real(params, ("hessian_diag", "parameters"))
     check_integer("batch_size", batch_size, at_least=1)
     treedef: Any
@@ -111,11 +115,13 @@ def hutchinson_diag(
     **Returns:** a tree like ``params``.
 
     **Raises:** `ValueError` if ``samples`` is below 1, `TypeError` if it is not an
-    integer or for parameters that are not real floating-point numbers.
+    integer, for parameters that are not real floating-point numbers, and for an ``fn``
+    that is not a function.
 
     **Source:** Bekas, Kokiopoulou and Saad, "An estimator for the diagonal of a
     matrix", 2007.
     """
+    check_function("fn", fn, "hutchinson_diag(fn, params, key)")
     check_real(params, ("hutchinson_diag", "parameters"))
 
     def estimate(key: Array) -> PyTree:
@@ -141,6 +147,7 @@ def hutchinson_trace(
     **Source:** Hutchinson, "A stochastic estimator of the trace of the influence matrix
     for Laplacian smoothing splines", 1989.
     """
+    check_function("fn", fn, "hutchinson_trace(fn, params, key)")
     check_real(params, ("hutchinson_trace", "parameters"))
 
     def estimate(key: Array) -> Array:
@@ -178,8 +185,9 @@ def fisher_diag(
 
     **Raises:** `ValueError` without examples, or if the arrays of ``batch`` have
     different numbers of them or ``batch_size`` is below 1; `TypeError` for parameters
-    that are not real floating-point numbers.
+    that are not real floating-point numbers and for an ``fn`` that is not a function.
     """
+    check_function("fn", fn, "fisher_diag(fn, params, *batch)")
     check_real(params, ("fisher_diag", "parameters"))
     count = _count_of_examples(batch)
     size = count if batch_size is None else batch_size

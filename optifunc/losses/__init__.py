@@ -1,10 +1,10 @@
 """Losses: those of `torch.nn.functional`, with its names and semantics, and others."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._binary import (
         binary_cross_entropy as binary_cross_entropy,
         binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,

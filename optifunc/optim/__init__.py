@@ -1,10 +1,10 @@
 """torch.optim's interface: optimizers that hold their parameters and state."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import (
         clip_grad as clip_grad,
         lr_scheduler as lr_scheduler,

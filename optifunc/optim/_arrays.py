@@ -10,15 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._checks import is_tensor as is_tensor
 from .._quantization import Bits, Codec, QuantizedArray, from_blocks
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether ``value`` is a torch tensor, without importing torch."""
-    is_torchs = any(
-        cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__
-    )
-    return is_torchs and hasattr(value, "detach")
 
 
 def is_array(value: Any) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from .._transformation import GradientTransformation
 from .._tree import PyTree, leaves_with_names, listed
 from ._arrays import is_tensor, without_tensors
+from ._checks import entry_with
 from ._cohorts import Cohort, CohortStates
 from ._groups import Group
 from ._layouts import Entries
@@ -48,6 +49,7 @@ def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> Loaded:
 
     **Raises:** see `Optimizer.load_state_dict`.
     """
+    _check_entries(state_dict)
     group_of = optimizer.group_of()
     state_dict = _with_counts(optimizer.layout.listed(state_dict))
     saved = [without_tensors(dict(g)) for g in state_dict["param_groups"]]
@@ -82,6 +84,18 @@ def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> Loaded:
     members = [i for cohort in cohorts for i in cohort.members]
     order = [*entries, *(i for i in members if i not in entries)]
     return Loaded(groups, cohorts, order)
+
+
+def _check_entries(state_dict: Mapping[str, Any]) -> None:
+    """Check that a checkpoint has the two entries of every optimizer's."""
+    entries = ("state", "param_groups")
+    missing = [name for name in entries if name not in state_dict]
+    if missing:
+        raise KeyError(
+            f"state_dict has no {listed(missing)}, found the keys "
+            f"{listed(list(state_dict))}; pass the dict that the optimizer's "
+            f"state_dict() returned{entry_with(state_dict, entries)}"
+        )
 
 
 def _with_counts(state_dict: Mapping[str, Any]) -> StateDict:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._checks import check_function
 from ._arrays import is_array
 
 
@@ -68,6 +69,45 @@ def check_no_schedule(name: str, value: Any) -> None:
             "of optifunc.optim.lr_scheduler with a stateful optimizer, or "
             "optim.Stateful(tx, params) with a transformation that has schedules"
         )
+
+
+def check_loss_fn(loss_fn: Any, call: str) -> None:
+    """Check a function that is compiled; ``call`` says how to pass it.
+
+    **Raises:** `TypeError` if it is not a function, or not hashable.
+    """
+    check_function("loss_fn", loss_fn, call)
+    try:
+        hash(loss_fn)
+    except TypeError:
+        raise TypeError(
+            "loss_fn must be hashable, so that its compiled program can be found, "
+            f"found a {type(loss_fn).__name__} that is not; pass a function that takes "
+            f"the arrays that it holds as arguments: {call}"
+        ) from None
+
+
+def check_is_state_dict(state_dict: Any, instead: str = "") -> None:
+    """Check the type of a checkpoint; ``instead`` says where other things belong.
+
+    **Raises:** `TypeError` if it is not a dict.
+    """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict must be a dict, found {type(state_dict).__name__}; give what "
+            f"state_dict() returned{instead}"
+        )
+
+
+def entry_with(state_dict: Mapping[Any, Any], keys: Collection[str]) -> str:
+    """A hint at the entry of a checkpoint that has ``keys``, if there is one."""
+    found = (
+        key
+        for key, value in state_dict.items()
+        if isinstance(value, Mapping) and all(k in value for k in keys)
+    )
+    key = next(found, None)
+    return "" if key is None else f"; did you mean state_dict[{key!r}]?"
 
 
 def takes_arguments(function: Callable[..., Any]) -> bool:

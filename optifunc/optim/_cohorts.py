@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -338,6 +338,8 @@ class count_steps(GradientTransformation):
 
     torch's checkpoints have a count for some optimizers that never read it.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     def init(self, params: PyTree) -> CountStepsState:
         return CountStepsState(jnp.zeros((), jnp.int32))

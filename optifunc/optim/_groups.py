@@ -87,12 +87,15 @@ def _checked(leaf: Any) -> Any:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         raise TypeError(
             "optimizer can only optimize arrays, "
-            f"but one of the params is {type(leaf).__name__}"
+            f"but one of the params is {type(leaf).__name__}; if a model holds other "
+            "things too, pass only its arrays, with None elsewhere, as Equinox's "
+            "eqx.filter(model, eqx.is_inexact_array) does"
         )
     if not jnp.issubdtype(leaf.dtype, jnp.inexact):
         raise TypeError(
             "optimizer can only optimize floating point or complex arrays, "
-            f"but one of the params is {leaf.dtype}"
+            f"but one of the params is {leaf.dtype}; pass only the others, with None "
+            "in its place"
         )
     return leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf)
 

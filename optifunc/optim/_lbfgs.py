@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import shown
 from .._gradients import dense_gradient, value_and_gradient
 from .._numerics import as_scalar
 from .._state import Role, declared_roles
@@ -19,7 +20,7 @@ from .._tree import PyTree
 from ..optimizers._flat import flat_vector
 from ..optimizers._lbfgs import StepByLbfgsState, lbfgs, step_by_lbfgs
 from . import _programs as programs
-from ._checks import check_lr, require, takes_arguments
+from ._checks import check_loss_fn, check_lr, require, takes_arguments
 from ._cohorts import Cohort, CohortStates
 from ._hooks import hooked
 from ._layouts import Entries, StateLayout
@@ -219,7 +220,7 @@ class LBFGS(Optimizer):
         """
         programs.refuse_tracing("step")
         if not callable(closure):
-            raise TypeError(f"{_FORMS}; found {closure!r}")
+            raise TypeError(f"{_FORMS}; found {shown(closure)}")
         takes_params = takes_arguments(closure)
         if args and not takes_params:
             raise TypeError(
@@ -280,8 +281,10 @@ class LBFGS(Optimizer):
 
         **Returns:** ``train_step(*batch) -> loss``.
 
-        **Raises:** `ValueError` with ``has_aux``.
+        **Raises:** `ValueError` with ``has_aux``, `TypeError` if ``loss_fn`` is not a
+        function, or not hashable.
         """
+        check_loss_fn(loss_fn, "optimizer.compile_step(loss_fn)")
         require(not has_aux, "LBFGS evaluates several times and can return no aux")
         return partial(self.step, loss_fn)
 

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from .._checks import shown
 from .._transformation import GradientTransformation, State
 from .._tree import PyTree, is_sparse
 from . import _programs as programs
 from ._checkpoints import StateDict, load, saved_groups
-from ._checks import takes_arguments, warn_of_flags
+from ._checks import check_is_state_dict, check_loss_fn, takes_arguments, warn_of_flags
 from ._cohorts import Cohort, CohortStates, assembled, disassembled
 from ._hooks import Hooks, hooked
 from ._parameters import check_like
@@ -91,8 +92,9 @@ class Optimizer(Wrapping):
       the current values; for groups, a list of the groups' pytrees.
     - ``defaults``: hyperparameters for groups that do not have them.
 
-    **Raises:** `TypeError` for parameters that are not arrays and for a schedule among
-    the hyperparameters; `ValueError` if there are no parameters.
+    **Raises:** `TypeError` for parameters that are not arrays, for a schedule among the
+    hyperparameters and for a group's key that is a misspelled or foreign name of one;
+    `ValueError` if there are no parameters.
     """
 
     # The error for gradients that the class does not accept; None: it accepts them.
@@ -157,7 +159,13 @@ class Optimizer(Wrapping):
         programs.refuse_tracing("step")
         if closure is None:
             return None
-        if not callable(closure) or takes_arguments(closure):
+        if not callable(closure):
+            raise TypeError(
+                "closure must be a function without arguments, found "
+                f"{shown(closure)}; call step() after backward(loss_fn, ...), or "
+                "step(grads=...) with gradients of your own"
+            )
+        if takes_arguments(closure):
             raise TypeError(
                 f"closure must be a function without arguments, found {closure!r}; it "
                 "calls zero_grad() and backward(loss_fn, ...) and returns the loss. "
@@ -199,7 +207,10 @@ class Optimizer(Wrapping):
         - ``has_aux``: whether it returns a pair of the loss and anything else.
 
         **Returns:** ``train_step(*batch)``, which returns what ``loss_fn`` returned.
+
+        **Raises:** `TypeError` if ``loss_fn`` is not a function, or not hashable.
         """
+        check_loss_fn(loss_fn, "optimizer.compile_step(loss_fn)")
 
         def run(batch: tuple[Any, ...], tx: Any, state: Any, params: Any) -> Any:
             train = programs.train[programs.donated(self.donate_params)]
@@ -400,12 +411,20 @@ class Optimizer(Wrapping):
           tensors (torch is not imported). Its hyperparameters are used. Arrays get the
           dtypes that the state has here.
 
-        **Raises:** `ValueError` if the numbers of groups or of parameters differ, for
-        the state dict of another class, and for an array with a shape that does not fit
-        its parameter; `KeyError` without ``"state"`` or ``"param_groups"``. The
-        optimizer is then unchanged.
+        As in torch, a class takes the checkpoint of another one with the same
+        hyperparameters and state: AdamW takes Adam's. The checkpoint's hyperparameters
+        replace those given here, weight decay included.
+
+        **Raises:** `ValueError` if the numbers of groups or of parameters differ, if
+        the state dict lacks hyperparameters of this class or has state of none (SGD's
+        in AdamW), and for an array of a shape that does not fit its parameter;
+        `KeyError` without ``"state"`` or ``"param_groups"``; `TypeError` if
+        it is not a dict. The optimizer is then unchanged.
         """
         programs.refuse_tracing("load_state_dict")
+        check_is_state_dict(
+            state_dict, ", or a state of functional() to load_functional"
+        )
         state_dict = dict(state_dict)
         for hook in tuple(self._load_pre.values()):
             changed = hook(self, state_dict)
@@ -413,6 +432,7 @@ class Optimizer(Wrapping):
                 state_dict = changed
         loaded = load(self, state_dict)
         self.param_groups, self._cohorts, self._order = loaded
+        self._loaded_keys = frozenset(k for g in self.param_groups for k in g)
         self._built, self._lost = [], None
         for hook in tuple(self._load_post.values()):
             hook(self)
@@ -428,9 +448,10 @@ class Optimizer(Wrapping):
 
         - ``param_group``: a dict with the key ``"params"``.
 
-        **Raises:** `TypeError` if it is not a dict or holds anything but arrays;
-        `KeyError` without ``"params"``; `ValueError` for a parameter of another group,
-        and if only some groups have names. The optimizer is then unchanged.
+        **Raises:** `TypeError` if it is not a dict, holds anything but arrays, or has
+        a key that is a misspelled hyperparameter; `KeyError` without ``"params"``;
+        `ValueError` for a parameter of another group, and if only some groups have
+        names. The optimizer is then unchanged.
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
@@ -465,6 +486,7 @@ class Optimizer(Wrapping):
             "_in_groups": self._in_groups,
             "_gradients": list(self._gradients),
             "_order": self._order,
+            "_loaded_keys": self._loaded_keys,
             "_lost": self._lost,
             "_wrapper": self._wrapper,
             "layout": self.layout,

@@ -10,10 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._suggestions import check_group_keys
 from .._tree import PyTree, flatten_like, is_sparse, leaves_with_names
 from . import _programs as programs
+from ._checks import check_loss_fn
 from ._groups import Group, check_new_group, parameter_groups, parameters_of
 from ._hooks import Hooks
+
+# Keys of groups that are not hyperparameters: names, and what schedulers keep there.
+OTHER_KEYS = frozenset(
+    {"param_names", "initial_lr", "swa_lr", "max_lr", "min_lr", "max_momentum"}
+    | {"base_momentum"}
+)
 
 
 class Parameters(Hooks):
@@ -23,6 +31,9 @@ class Parameters(Hooks):
 
     - ``params``, ``defaults``: see `Optimizer`.
     """
+
+    # Keys of groups that came from a checkpoint, perhaps of another package.
+    _loaded_keys: frozenset[str] = frozenset()
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         super().__init__()
@@ -110,7 +121,10 @@ class Parameters(Hooks):
         - ``has_aux``: whether ``loss_fn`` returns a pair.
 
         **Returns:** what ``loss_fn`` returned.
+
+        **Raises:** `TypeError` if ``loss_fn`` is not a function, or not hashable.
         """
+        check_loss_fn(loss_fn, "optimizer.backward(loss_fn, *batch)")
         programs.refuse_tracing("backward")
         scales = programs.scales_by_leaf(self._loss_scales(), len(self._gradients))
         value, grads = programs.value_and_grad(
@@ -164,7 +178,14 @@ class Parameters(Hooks):
         self.param_groups.append(group)
         self._gradients += [None] * len(jax.tree.leaves(group["params"]))
 
+    def _check_keys(self, group: Group) -> None:
+        """Check that no key of a group is a misspelled hyperparameter."""
+        kept = {"params", *OTHER_KEYS, *self._loaded_keys}
+        keys = [key for key in group if key not in kept]
+        check_group_keys(type(self).__name__, keys, self.defaults)
+
     def _checked_group(self, given: Group) -> Group:
+        self._check_keys(given)
         params, names = parameters_of(given["params"])
         group = {**given, "params": params}
         if names is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import numpy as np
 
 from .._annotations import argument_types
+from .._checks import check_kinds, takes_numbers
 from .._numerics import is_number
 from .._public import load_all
 from .._suggestions import check_argument_names
@@ -43,15 +44,32 @@ def nearest_class(names: Collection[str]) -> str:
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor whose errors suggest the intended name of an unknown argument."""
+    """A constructor with errors for an unknown argument and for a wrong kind of number.
+
+    An argument is a number if its default is one.
+    """
     parameters = inspect.signature(init).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return init
     known = [p.name for p in parameters][1:]
 
+    @functools.cache
+    def numbers() -> list[str]:
+        types = argument_types(init)
+        return [
+            p.name
+            for p in parameters
+            if takes_numbers(types[p.name], p.default)
+            or (types[p.name] is Any and is_number(p.default))
+        ]
+
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         check_argument_names(type(self).__name__, kwargs, known)
+        given = {**dict(zip(known, args, strict=False)), **kwargs}
+        for name in numbers():
+            if name in given:
+                check_kinds(name, given[name])
         init(self, *args, **kwargs)
 
     return checked_init
@@ -107,15 +125,7 @@ def bound(
 def _takes_numbers(factory: Callable[..., Any]) -> Mapping[str, bool]:
     """For each argument of a factory whether it is a number, or a tuple of them."""
     types = argument_types(factory)
-    return {name: _is_number(found) for name, found in types.items()}
-
-
-def _is_number(annotation: Any) -> bool:
-    """Whether an argument is a number, or a tuple of them.
-
-    Counts, flags, choices and masks are not: they are part of the program.
-    """
-    return annotation is float or any(map(_is_number, get_args(annotation)))
+    return {name: takes_numbers(found) for name, found in types.items()}
 
 
 def number(value: Any, name: str = "") -> Any:

@@ -65,6 +65,10 @@ class SOAP(Optimizer):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         groups = []
+        # What is wrong with the whole is reported below.
+        is_whole = isinstance(state_dict, Mapping) and "param_groups" in state_dict
+        if not is_whole:
+            return super().load_state_dict(state_dict)
         for group in map(dict, state_dict["param_groups"]):
             beta = group.get("shampoo_beta")
             # The authors' checkpoints have -1 for the second of the betas.

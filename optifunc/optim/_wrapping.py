@@ -117,6 +117,7 @@ class Wrapping(Parameters):
             values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
             if before is None or not same_values(before[0], values):
+                self._check_keys(values)
                 # Put arrays on the device now instead of converting numbers at every
                 # step.
                 before = values, jax.tree.map(jnp.asarray, self._wrapped(values))

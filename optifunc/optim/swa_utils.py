@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .._checks import check_function
 from .._hyperparameters import Hyperparameter
 from .._tree import (
     PyTree,
@@ -27,6 +28,7 @@ from .._tree import (
 )
 from ..transforms._averaging import moved_average, update_ema
 from ._arrays import as_numpy, is_readable, unused_name
+from ._checks import check_is_state_dict, entry_with
 from .lr_scheduler._base import LRScheduler
 from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group
 
@@ -287,8 +289,10 @@ class AveragedModel:
         - ``state_dict``: the result of `state_dict`, or a dict with the same keys.
 
         **Raises:** `ValueError` for a missing or unknown key, another shape, or an
-        ``n_averaged`` that is not a count; nothing changes in that case.
+        ``n_averaged`` that is not a count, `TypeError` if it is not a dict; nothing
+        changes in that case.
         """
+        check_is_state_dict(state_dict)
         own = self._named_leaves()
         known = {"n_averaged", *own}
         missing, surplus = known - set(state_dict), set(state_dict) - known
@@ -296,7 +300,7 @@ class AveragedModel:
             raise ValueError(
                 "state_dict must have the keys of this model: it lacks "
                 f"[{listed(sorted(missing))}] and also has "
-                f"[{listed(sorted(surplus))}]"
+                f"[{listed(sorted(surplus, key=str))}]{entry_with(state_dict, known)}"
             )
         leaves = [_loaded(key, state_dict[key], old) for key, old in own.items()]
         n_averaged = as_numpy(state_dict["n_averaged"])
@@ -342,8 +346,12 @@ def update_bn(
       once for each shape of batch.
     - ``device``: where to put each batch.
 
-    **Raises:** `ValueError` if the statistics are not like ``model.buffers``.
+    **Raises:** `ValueError` if the statistics are not like ``model.buffers``,
+    `TypeError` if ``statistics_fn`` is not a function.
     """
+    check_function(
+        "statistics_fn", statistics_fn, "update_bn(loader, model, statistics_fn)"
+    )
     compiled = jax.jit(statistics_fn)
     mean: PyTree = None
     structure: Any

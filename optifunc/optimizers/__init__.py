@@ -1,10 +1,10 @@
 """The optimizers: one file each."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._acprop import (
         ScaleByAcpropState as ScaleByAcpropState,
         acprop as acprop,

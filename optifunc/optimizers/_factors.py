@@ -104,11 +104,11 @@ def _first_axis(
 
 
 def laid_beside(factor: Array, leaf: Any, shape: tuple[int, ...], index: int) -> Array:
-    """A new factor, whose rows are cut as its axis of the leaf, or the first of those.
+    """A new factor, sharded as finely as its leaf.
 
-    The columns of a matrix are cut as the first other axis of the leaf that is cut. So
-    each device holds as small a part of the factor as of the leaf, if the factor's size
-    can be divided that far; otherwise the rows, the columns or both stay whole.
+    Its rows are sharded like the axis of the leaf that it belongs to (or the first of
+    the merged axes), its columns like the first other axis of the leaf that is sharded.
+    If its size is not divisible, its rows, its columns or both stay whole.
     """
     axis = _first_axis(jnp.shape(leaf), shape, index)
     if axis is None:

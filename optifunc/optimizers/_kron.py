@@ -394,9 +394,9 @@ def kron(
 
     All numbers except the counts may be arrays or schedules.
 
-    **State:** `ScaleByKronState`. On a mesh the factors are cut as their parameter is,
-    rows along the factor's own axis and columns along another, as far as their sizes
-    allow, and gathered where they are used.
+    **State:** `ScaleByKronState`. On a mesh, the factors are sharded like their
+    parameter, rows along the factor's own axis and columns along another, as far as
+    their sizes allow, and gathered when used.
 
     **Raises:** `ValueError` for a number out of range; `TypeError` for complex
     parameters and for sparse gradients.

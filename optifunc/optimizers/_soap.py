@@ -316,7 +316,7 @@ def _reshaped(leaf: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _laid(found: Any, old: Array | None) -> Array | None:
-    """A new basis, which lies as the old one does; None if there is none."""
+    """A new basis, sharded like the old one; None if there is none."""
     return None if old is None else laid_like(found[0], old)
 
 

@@ -3,11 +3,11 @@
 The whole tree counts as one vector, and a complex number as two real ones.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._balls import (
         l1_ball as l1_ball,
         l1_sphere as l1_sphere,

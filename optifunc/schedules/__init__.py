@@ -1,10 +1,10 @@
 """Schedules: hyperparameters as pure functions of the number of updates done."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._base import (
         MultiplicativeSchedule as MultiplicativeSchedule,
         Schedule as Schedule,

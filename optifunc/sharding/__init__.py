@@ -1,10 +1,10 @@
 """Optimizers on a mesh of devices: placement of state, and ZeRO."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._spread_matrices import spread_matrices as spread_matrices
     from ._state import (
         abstract_state as abstract_state,

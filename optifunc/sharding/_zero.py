@@ -230,9 +230,9 @@ class zero(Wrapper):
         return map_state(on_field, state, params)
 
     def _mapped(self, function: Any, state: State, params: PyTree) -> State:
-        """``state`` with ``function`` of each array that is laid out as its parameter.
+        """``state`` with ``function`` of each array that is sharded like its parameter.
 
-        Arrays that go with axes were made for parameters in parts, and are in parts.
+        The factors of axes are left alone: they were created for partitioned arrays.
         """
         structure: Any
         leaves, structure = jax.tree.flatten(params)

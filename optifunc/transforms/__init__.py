@@ -1,10 +1,10 @@
 """Building blocks that hold no other transformation, one file per idea."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._averaging import (
         AverageState as AverageState,
         EmaParametersState as EmaParametersState,

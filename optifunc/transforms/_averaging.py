@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -161,6 +161,9 @@ class ema_parameters(GradientTransformation):
     `update` if ``params`` is missing.
     """
 
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
+
     decay: Value = 0.999
     every: Value = 1
     start: Value = 0
@@ -231,6 +234,9 @@ class average_parameters(GradientTransformation):
     averaging", 1992; stochastic weight averaging: Izmailov et al., 2018,
     [arXiv:1803.05407](https://arxiv.org/abs/1803.05407).
     """
+
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
 
     start: Value = 0
 

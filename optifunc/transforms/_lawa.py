@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +80,9 @@ class lawa_parameters(GradientTransformation):
     Training with Latest Weight Averaging", 2022,
     [arXiv:2209.14981](https://arxiv.org/abs/2209.14981).
     """
+
+    leaves_updates: ClassVar[bool] = True
+    needs_final_updates: ClassVar[bool] = True
 
     window: int = static()
     every: int = static()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -9,7 +10,7 @@ from .._checks import check_lr, check_range
 from .._hyperparameters import Value
 from .._leafwise import elementwise
 from .._transformation import Stateless, transformation
-from .._tree import PyTree
+from .._tree import PyTree, is_float0, with_defaults
 
 
 @elementwise(inline=True)
@@ -109,4 +110,8 @@ class set_to_zero(Stateless):
     """
 
     def apply(self, updates: PyTree, params: PyTree | None = None) -> PyTree:
-        return _zero(updates)
+        if not any(map(is_float0, jax.tree.leaves(updates))):
+            return _zero(updates)
+        # They have no value that could be made 0.
+        others = jax.tree.map(lambda u: None if is_float0(u) else u, updates)
+        return with_defaults(_zero(others), updates)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .._dataclass import static
 from .._placement import copied, zeros_like
@@ -50,6 +50,8 @@ class snapshot(GradientTransformation):
     **Raises:** `TypeError` if ``name`` is not a string or ``measure`` is not a
     function.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     name: str = static()
     measure: Callable[[PyTree], PyTree] = static(default=_itself)

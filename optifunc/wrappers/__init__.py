@@ -1,10 +1,10 @@
 """Transformations that hold others, one file per idea."""
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from .._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._accumulate import (
         AccumulationState as AccumulationState,
         accumulate_gradients as accumulate_gradients,

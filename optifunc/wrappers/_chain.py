@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from .._dataclass import child
 from .._transformation import (
@@ -14,7 +15,7 @@ from .._transformation import (
     transformation,
 )
 from .._tree import PyTree
-from ._wrapper import Wrapper
+from ._wrapper import Wrapper, transformations_in
 
 
 @transformation
@@ -40,6 +41,8 @@ class chain(Wrapper):
     another chain.
     """
 
+    leaves_updates: ClassVar[bool] = True
+
     members: tuple[GradientTransformation, ...] | dict[str, GradientTransformation] = (
         child()
     )
@@ -54,6 +57,28 @@ class chain(Wrapper):
         own = OrderedDict(named) if named else members
         object.__setattr__(self, "members", own)
         self.__post_init__()
+        self._warn_of_order()
+
+    def _warn_of_order(self) -> None:
+        """Warn if a member's average is of parameters that training never has."""
+        inside = [
+            (c.transformation, *transformations_in(c.transformation))
+            for c in self.children()
+        ]
+        changing = ""
+        for txs in reversed(inside):
+            early = next((tx for tx in txs if tx.needs_final_updates), None)
+            if early is not None and changing:
+                name = type(early).__name__
+                warnings.warn(
+                    f"{name} averages parameters that training never has, because "
+                    f"{changing} changes the updates after it; make {name} the last "
+                    "member of the chain",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            changes = next((tx for tx in txs if not tx.leaves_updates), None)
+            changing = changing if changes is None else type(changes).__name__
 
     def __repr__(self) -> str:
         if isinstance(self.members, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .._dataclass import child, static
 from .._extra import adapted_extra
@@ -65,6 +65,8 @@ class masked(Wrapper):
     **Raises:** `ValueError` for a mask value that is not a bool; at `init` and `update`
     for a mask that does not fit the parameters.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     inner: GradientTransformation = child()
     mask: Any = static()

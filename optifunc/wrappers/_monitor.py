@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +131,8 @@ class monitor(Wrapper):
     `TypeError` for a measure that is neither a name nor a function and for an
     ``axis_name`` that is not a name.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     inner: GradientTransformation = child()
     measures: Any = static(

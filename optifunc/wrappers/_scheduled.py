@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from .._checks import shown
 from .._dataclass import child, child_field_names, data_field_names, replace
 from .._foreign import foreign
 from .._hyperparameters import has_schedule, is_schedule
@@ -51,6 +52,8 @@ class scheduled(GradientTransformation):
 
     **State:** `ScheduledState`.
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     inner: GradientTransformation = child()
 
@@ -148,5 +151,22 @@ def as_transformation(tx: Any) -> GradientTransformation:
         return foreign(init, update)
     raise TypeError(
         "expected a gradient transformation (an object with init and update), "
-        f"found {tx!r}"
+        f"found {shown(tx)}{_way_out(tx)}"
     )
+
+
+def _way_out(found: Any) -> str:
+    """What a user may have meant who gave ``found`` as a transformation."""
+    if isinstance(found, list | tuple) and all(
+        isinstance(tx, GradientTransformation) for tx in found
+    ):
+        return "; join several with chain(a, b), or chain(*members) for a list"
+    if callable(found):
+        name = getattr(found, "__name__", type(found).__name__)
+        return f"; call it first: {name}(...)"
+    if hasattr(found, "param_groups"):
+        return (
+            "; a stateful optimizer holds its transformation: tx, state, params = "
+            "optimizer.functional()"
+        )
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,8 @@ class state_dtype(Wrapper):
     **Raises:** `ValueError` if ``dtype`` is not a real floating-point dtype, and at
     `init` for a field that the state does not have (it lists the known ones).
     """
+
+    leaves_updates: ClassVar[bool] = True
 
     inner: GradientTransformation = child()
     dtype: Any = static()

@@ -10,8 +10,8 @@ from benchmarks import costs
 from benchmarks.results import Group, Results
 from benchmarks.timing import Budget
 from benchmarks.workloads import Workload
-from optifunc.optimizers._factory import FACTORIES
 
+from ..members import FACTORIES
 from .test_report import MACHINE
 
 SMALL = Workload("small", "Small", {"bias": (8,), "kernel": (8, 4, 3, 3)})

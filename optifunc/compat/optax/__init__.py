@@ -4,7 +4,7 @@
 Names that are not implemented here are taken from optax, if it is installed.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from . import (
     assignment as assignment,
@@ -249,5 +249,5 @@ from ._wrappers import (
 )
 
 # Type checkers would take it for a sign that any name exists.
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from ._losses import (
     convex_kl_divergence as convex_kl_divergence,
@@ -40,5 +40,5 @@ from ._more_losses import (
 )
 from ._own import names_of as _names_of
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("losses")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+import typing as _typing
+from typing import Any as _Any
 
 from jax.typing import ArrayLike as _ArrayLike
 
@@ -70,5 +71,5 @@ def projection_halfspace(x: _Any, a: _Any, b: _ArrayLike) -> _Any:
     return _ours.halfspace(x, a, b)  # type: ignore[arg-type]
 
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("projections")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from ._injection import (
     WrappedSchedule as WrappedSchedule,
@@ -34,5 +34,5 @@ from ._transformation import (
     Schedule as Schedule,
 )
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("schedules")

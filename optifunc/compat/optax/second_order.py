@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import typing as _typing
 from collections.abc import Callable as _Callable
-from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+from typing import Any as _Any
 
 import jax as _jax
 from jax import Array as _Array
@@ -39,5 +40,5 @@ def fisher_diag(
     return _ravel_pytree(_ours.fisher_diag(negative_log_likelihood, params, *batch))[0]
 
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("second_order")

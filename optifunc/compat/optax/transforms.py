@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from ._blocks import (
     adaptive_grad_clip as adaptive_grad_clip,
@@ -58,5 +58,5 @@ from ._wrappers import (
     skip_not_finite as skip_not_finite,
 )
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     __getattr__ = _names_of("transforms")

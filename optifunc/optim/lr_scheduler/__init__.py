@@ -5,11 +5,11 @@ Their counterparts in the functional API are in `optifunc.schedules`, in files o
 same names.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from ..._public import offered as _offered
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._base import LRScheduler as LRScheduler
     from ._constant import ConstantLR as ConstantLR
     from ._cosine import (

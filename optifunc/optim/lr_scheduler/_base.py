@@ -18,7 +18,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._checks import check_is_state_dict, entry_with
 from .._optimizer import Optimizer
+from .._signatures import checked_constructor
 from ._groups import check_optimizer, current_lrs, get_number, set_number
 
 
@@ -90,6 +92,11 @@ class LRScheduler:
     base_lrs: list[float]
     _step_count: int
     _last_lr: list[float]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checked_constructor(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
@@ -250,19 +257,18 @@ class LRScheduler:
 
     def _check_state(self, state_dict: Any) -> None:
         name = type(self).__name__
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"state_dict must be a dict, found {type(state_dict).__name__}"
-            )
-        missing = sorted(
+        check_is_state_dict(state_dict)
+        needed = sorted(
             key
             for key in self.state_dict()
-            if key not in state_dict
-            and not key.startswith("_")
-            and key not in self._may_be_missing
+            if not key.startswith("_") and key not in self._may_be_missing
         )
+        missing = [key for key in needed if key not in state_dict]
         if missing:
-            raise ValueError(f"state_dict is not of a {name}: it has no {missing}")
+            raise ValueError(
+                f"state_dict is not of a {name}: it has no {missing}"
+                f"{entry_with(state_dict, needed)}"
+            )
 
     def _load(self, state_dict: Mapping[str, Any]) -> None:
         vars(self).update(

@@ -8,13 +8,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..._transformation import GradientTransformation
 from .._optimizer import Optimizer
 
 
 def check_optimizer(optimizer: Any) -> None:
     """Check that ``optimizer`` is one of ours."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+    if isinstance(optimizer, Optimizer):
+        return
+    way_out = ""
+    if isinstance(optimizer, GradientTransformation):
+        way_out = (
+            "; it is a transformation, whose learning rate follows a schedule of "
+            "optifunc.schedules: adamw(lr=schedule). A scheduler needs a stateful "
+            "optimizer, such as optim.AdamW(params)"
+        )
+    elif isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        way_out = f"; build one first: {optimizer.__name__}(params)"
+    raise TypeError(f"{type(optimizer).__name__} is not an Optimizer{way_out}")
 
 
 def get_number(group: Mapping[str, Any], key: str) -> float:
