@@ -103,7 +103,7 @@ def optimizer_pages():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[1] / "docs"))
         found = __import__("optimizer_pages")
-    # Other tests import one of these by themselves.
+    # Other tests import only one of these.
     for name in ("optimizer_pages", "mathml", "references"):
         sys.modules.pop(name, None)
     return found

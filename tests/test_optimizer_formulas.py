@@ -136,7 +136,7 @@ class Walk:
             return
         pending = re.split(r", \\quad ", left + right)
         while pending:
-            # What an equation needs may stand behind it in the line.
+            # The condition of an equation may follow it on the same line.
             equation = pending.pop(0)
             try:
                 self.equation(equation, holds)
