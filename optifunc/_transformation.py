@@ -384,13 +384,13 @@ def _described(state: Any) -> str:
     if isinstance(state, dict):
         return f"a dict of {sorted(state)}"
     if hasattr(state, "_fields") or not isinstance(state, tuple | list):
-        library = " of optax" if _is_of_optax(state) else ""
+        library = " of optax" if _is_optax_state(state) else ""
         return f"a {type(state).__name__}{library}"
     members = ", ".join(map(_described, state)) if _holds_optax_state(state) else ""
     return f"a {type(state).__name__} of {len(state)}" + (members and f" ({members})")
 
 
-def _is_of_optax(state: Any) -> bool:
+def _is_optax_state(state: Any) -> bool:
     return type(state).__module__.partition(".")[0] == "optax"
 
 
@@ -399,7 +399,7 @@ def _holds_optax_state(state: Any) -> bool:
     if isinstance(state, dict):
         return any(map(_holds_optax_state, state.values()))
     is_plain = type(state) in (tuple, list)
-    return any(map(_holds_optax_state, state)) if is_plain else _is_of_optax(state)
+    return any(map(_holds_optax_state, state)) if is_plain else _is_optax_state(state)
 
 
 def check_scalars(tx: GradientTransformation) -> None:

@@ -36,6 +36,9 @@ class chain(Wrapper):
     adam=b)``, a dict, so that you can look up a state by name:
     ``state["adam"].exp_avg``.
 
+    Building one warns if members after an average of the parameters (`ema_parameters`)
+    change the updates.
+
     **Raises:** `TypeError` for a member that is not a transformation, or if some
     members are named and others are not; `ValueError` at `update` for the state of
     another chain.
