@@ -92,9 +92,8 @@ class Optimizer(Wrapping):
       the current values; for groups, a list of the groups' pytrees.
     - ``defaults``: hyperparameters for groups that do not have them.
 
-    **Raises:** `TypeError` for parameters that are not arrays, for a schedule among the
-    hyperparameters and for a group's key that is a misspelled or foreign name of one;
-    `ValueError` if there are no parameters.
+    **Raises:** `TypeError` for parameters that are not arrays, for a schedule and for a
+    misspelled key of a group; `ValueError` if there are no parameters.
     """
 
     # The error for gradients that the class does not accept; None: it accepts them.

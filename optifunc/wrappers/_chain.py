@@ -7,11 +7,11 @@ from collections import OrderedDict
 from typing import Any, ClassVar
 
 from .._dataclass import child
+from .._foreign_state import foreign_state
 from .._transformation import (
     Child,
     GradientTransformation,
     State,
-    foreign_state,
     transformation,
 )
 from .._tree import PyTree

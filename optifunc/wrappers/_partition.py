@@ -7,11 +7,11 @@ from typing import Any
 
 from .._dataclass import child, static
 from .._extra import adapted_extra
+from .._foreign_state import foreign_state
 from .._transformation import (
     Child,
     GradientTransformation,
     State,
-    foreign_state,
     transformation,
 )
 from .._tree import PyTree, flatten_like, params_like

@@ -13,8 +13,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ..._dataclass import child
+from ..._foreign_state import foreign_state
 from ..._placement import zeros_like
-from ..._transformation import Child, State, foreign_state, transformation
+from ..._transformation import Child, State, transformation
 from ..._tree import PyTree, leaf_dtype
 from ...optimizers import _lbfgs_direction
 from ...optimizers._flat import flat_dtype, flat_vector, unflattened

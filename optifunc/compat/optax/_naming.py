@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..._dataclass import child, static
+from ..._foreign_state import foreign_state
 from ..._numerics import increment
 from ..._transformation import (
     Child,
     GradientTransformation,
     State,
-    foreign_state,
     transformation,
 )
 from ..._tree import PyTree, leaf_dtype
