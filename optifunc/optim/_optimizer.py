@@ -100,8 +100,7 @@ class Optimizer(Wrapping):
     no_sparse: ClassVar[str | None] = "{name} does not support sparse gradients"
     no_dense: ClassVar[str | None] = None
     no_complex: ClassVar[str | None] = None
-    # Hyperparameters that the package of this class does not save: a checkpoint without
-    # them does not change them.
+    # Hyperparameters that the class's package does not save: loading keeps them.
     unsaved: ClassVar[frozenset[str]] = frozenset()
     # All keys that a group of another package for this rule may have: a group with no
     # other keys may lack the remaining hyperparameters.
