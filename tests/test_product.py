@@ -24,6 +24,11 @@ from .table import ROWS, Row
 
 STEPS = 3
 
+# Members that would make an average meaningless follow it here. They change nothing.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* averages parameters that training never has:UserWarning"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Wrapper:
