@@ -1,14 +1,15 @@
 """The classic tutorial's convolutional network on CIFAR-10, trained by two loops.
 
-First the loop that a PyTorch user knows, with `optifunc.optim.SGD`: a batch, its
-gradient, a step. Then the same training with the pure `optifunc.sgd`, each epoch one
-compiled program, a `jax.lax.scan` over the batches. Both start from the same weights
-and take the same batches, so their losses are the same; their times are not.
+The first loop is the one that PyTorch users know, with `optifunc.optim.SGD`: a batch,
+its gradient, a step. The second uses the pure `optifunc.sgd` and compiles each epoch
+into one program, a `jax.lax.scan` over the batches. Both start from the same weights
+and see the same batches, so their losses are equal, but their times are not.
 
-As in the tutorial a batch is one image. Without `--data` the images are scikit-learn's
-handwritten digits at 32x32x3. With `--recorded` both loops begin where a recorded run
-of PyTorch began. Single images at this learning rate magnify rounding: two such runs,
-of PyTorch itself too, agree for some hundred steps and then part slowly.
+As in the tutorial, a batch is one image. Without `--data`, the images are
+scikit-learn's handwritten digits at 32x32x3. With `--recorded`, both loops start from
+the weights of a recorded run of PyTorch. At this learning rate, single images amplify
+rounding errors: two such runs, even two of PyTorch, agree for some hundred steps and
+then slowly diverge.
 
     python examples/cifar10_cnn.py --data cifar-10-batches-bin
 """

@@ -1,10 +1,10 @@
-"""A run that begins in PyTorch and goes on in JAX, with the same losses.
+"""A run that starts in PyTorch and continues in JAX, with the same losses.
 
 A network learns the handwritten digits that come with scikit-learn, with AdamW.
-Half-way PyTorch saves model and optimizer to a file and trains to the end. optifunc
-goes on from the same file with the same batches: the weights, the moments, the step
-count, and the learning rate all come out of it. Needs PyTorch besides the extra
-`examples`.
+Halfway, PyTorch saves the model and the optimizer to a file and trains to the end.
+optifunc continues from the same file with the same batches: the weights, the moments,
+the step count, and the learning rate are all in it. Needs PyTorch in addition to the
+`examples` extra.
 
     python examples/continue_pytorch.py
 """

@@ -1,10 +1,11 @@
-"""PyTorch's quickstart in JAX: a network of three layers on Fashion-MNIST.
+"""PyTorch's quickstart in JAX: a network with three layers on Fashion-MNIST.
 
-The two functions of the quickstart, `train_loop` and `test_loop`, and what they print.
-`optifunc.optim.SGD` holds the parameters; the gradient comes from `jax.value_and_grad`.
+It has the quickstart's two functions, `train_loop` and `test_loop`, and prints what
+they print. `optifunc.optim.SGD` holds the parameters; `jax.value_and_grad` computes the
+gradient.
 
-Without `--data` the images are scikit-learn's handwritten digits at 28x28, of which
-an epoch takes twenty passes: they are so few.
+Without `--data`, the images are scikit-learn's handwritten digits at 28x28. There are
+so few of them that an epoch is twenty passes over the data.
 
     python examples/fashion_mlp.py --data data/FashionMNIST/raw --epochs 5
 """

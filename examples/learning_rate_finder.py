@@ -1,8 +1,8 @@
 """Find a learning rate by training with many at once.
 
 `optifunc.find_learning_rate` trains one network with each of the learning rates, in one
-compiled program, and says which it would take and why. The picture shows the loss that
-each run ends with and how it got there; beyond the stability edge training diverges.
+compiled program, and says which one it suggests and why. The picture shows the final
+loss of each run and how it got there; beyond the stability edge, training diverges.
 
     python examples/learning_rate_finder.py --output learning_rate_finder.png
 """

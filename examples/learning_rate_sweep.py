@@ -1,9 +1,9 @@
 """Train a network at 64 learning rates at once, with each of four optimizers.
 
 A transformation is a value, so `jax.vmap` maps over its learning rate as over any
-array: the 256 training runs are one compiled program. The picture shows the loss that
-each run ends with, against its learning rate, and beside it how each run got there.
-What it took is compared with training the same 256 networks one after another.
+array: the 256 training runs are one compiled program. The picture shows the final loss
+of each run against its learning rate, and how each run got there. The time is compared
+with that of training the same 256 networks one after another.
 
     python examples/learning_rate_sweep.py --output learning_rate_sweep.png
 """

@@ -1,11 +1,11 @@
-"""LeNet-5 on CIFAR-10, beside a recorded run of PyTorch.
+"""LeNet-5 on CIFAR-10, compared with a recorded run of PyTorch.
 
-LeNet-5 with three input channels and, as in the tutorial that this follows, without
-activations; SGD in batches of 64. With `--recorded` the training begins from the
-weights that PyTorch began with and takes the images in the order that PyTorch took
-them: the losses of the two runs are then the same, epoch by epoch, to within 1e-4.
+LeNet-5 has three input channels here and, as in the tutorial that this follows, no
+activations. It is trained by SGD in batches of 64. With `--recorded`, training starts
+from PyTorch's initial weights and takes the images in PyTorch's order. The losses of
+the two runs are then the same in each epoch, to within 1e-4.
 
-Without `--data` the images are scikit-learn's handwritten digits at 32x32x3.
+Without `--data`, the images are scikit-learn's handwritten digits at 32x32x3.
 
     python examples/lenet5_cifar10.py --data cifar-10-batches-bin --epochs 10
 """

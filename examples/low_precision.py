@@ -236,7 +236,7 @@ def bytes_of(tree):
 
 class Run(NamedTuple):
     losses: np.ndarray  # of each batch, the mean over seeds
-    final: float  # of what was held out, likewise
+    final: float  # of held-out data, as above
     params_bytes: float  # a parameter
     state_bytes: float
     time: float  # of a step, over float32's

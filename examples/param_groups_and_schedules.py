@@ -1,14 +1,14 @@
-"""Two learning rates, two schedules, and a run that stops and goes on as if it had not.
+"""Two learning rates, two schedules, and a run that is interrupted without a trace.
 
-The stateful API, `optifunc.optim`. The layers below (the base) and the last one
-(the classifier) are two parameter groups, each with its own learning rate and its own
-function of the epoch in one `LambdaLR`:
+This uses the stateful API, `optifunc.optim`. The lower layers (the base) and the last
+one (the classifier) are two parameter groups, each with its own learning rate and its
+own function of the epoch in one `LambdaLR`:
 
-- the base waits for a third of the epochs, then learns at once, then twice, its rate;
-- the classifier's learning rate shrinks by a twentieth each epoch.
+- the base waits for a third of the epochs, then learns at its rate, then at twice it;
+- the classifier's learning rate shrinks by a twentieth in each epoch.
 
-Half-way the run is saved to a file. A new optimizer loads it and trains to the end; its
-losses are those of the run that was never interrupted, to the last bit.
+Halfway, the run is saved to a file. A new optimizer loads it and trains to the end. Its
+losses equal those of the run that was never interrupted, to the last bit.
 
     python examples/param_groups_and_schedules.py --epochs 90
 """

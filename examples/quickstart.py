@@ -3,10 +3,10 @@
 A plain JAX network on the 1,797 digits that come with scikit-learn, trained with
 AdamW under a warm-up and cosine schedule, with the gradient's norm clipped at 1.
 
-The loss is the cross-entropy, in nats: how surprised the network is by the right label,
--log of the probability that it gave to it. A network that knows nothing gives 1/10 to
-each of the ten digits and has ln 10 = 2.30. Here it cannot reach 0: labels are smoothed
-by 0.1, so no network can be sure of them, and the lowest loss there is is 0.50.
+The loss is the cross-entropy in nats: -log of the probability that the network gives to
+the right label. A network that knows nothing gives 1/10 to each of the ten digits, so
+its loss is ln 10 = 2.30. The loss cannot reach 0 here: labels are smoothed by 0.1, so
+no network can be sure of them, and the lowest possible loss is 0.50.
 
     python examples/quickstart.py --epochs 30 --output digits.png
 """

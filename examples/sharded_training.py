@@ -1,14 +1,14 @@
 """Train a small transformer on eight devices, which are threads of the processor.
 
-Each matrix of the parameters is cut over two axes of the mesh, "fsdp" and "tensor", and
-its state over the third, "data", too, along which batches are spread: ZeRO. Half-way
-the run is saved by Orbax, and continued on four devices beside the run that goes on.
-What is printed and drawn: the losses of both, where each array lies, how many bytes a
-device holds, and what the devices exchange in a step.
+Each matrix of the parameters is sharded over two axes of the mesh, "fsdp" and "tensor".
+Its state is also sharded over the third, "data", over which batches are spread: ZeRO.
+Halfway, Orbax saves the run. It is continued on four devices, and compared with the
+original run. The example prints and draws the losses of both, where each array is
+placed, how many bytes a device holds, and what the devices exchange in a step.
 
-With ``--processes 2`` it compares instead: one process with eight devices, two with
-four each, and two of which one is killed on the way and both are resumed from the last
-checkpoint.
+With ``--processes 2``, it compares one process with eight devices, two processes with
+four each, and two processes of which one is killed midway, after which both resume from
+the last checkpoint.
 
     python examples/sharded_training.py
     python examples/sharded_training.py --processes 2 --stateful
