@@ -18,7 +18,6 @@ import contourpy
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO
 
 import optifunc as of
 from optifunc.optimizers._factory import all_factories
@@ -27,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "images" / "paths"
 sys.path.insert(0, str(ROOT / "examples"))
 from support.landscapes import LANDSCAPES  # noqa: E402
+from support.sparse import sparsify  # noqa: E402
 
 VALLEY = LANDSCAPES["rosenbrock"]
 LEFT, RIGHT, BOTTOM, TOP = VALLEY.window
@@ -61,17 +61,6 @@ ARGUMENTS = {
     # An update is an iteration, with as many evaluations as its line search needs.
     "lbfgs": {"max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
 }
-
-
-@of.transformation
-class sparsify(of.GradientTransformation):
-    """Each gradient as a sparse array with an entry for every element."""
-
-    def init(self, params):
-        return ()
-
-    def update(self, updates, state, params=None, **extra):
-        return jax.tree.map(lambda g: BCOO.fromdense(g, nse=g.size), updates), state
 
 
 def build(name, lr):

@@ -54,13 +54,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.sparse import BCOO
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.patheffects import withStroke
 from PIL import Image, ImageSequence
 from support import npz, pictures
 from support.landscapes import LANDSCAPES, draw_background
 from support.pictures import plt
+from support.sparse import sparsify
 from tqdm import tqdm
 
 import optifunc as of
@@ -72,17 +72,6 @@ MOST_COLUMNS = 6  # of panels
 
 
 # --- The optimizers, each a function of its learning rate ----------------------------
-
-
-@of.transformation
-class sparsify(of.GradientTransformation):
-    """Keep the entries of the gradient that are not 0: units that are off have none."""
-
-    def init(self, params):
-        return ()
-
-    def update(self, updates, state, params=None, **extra):
-        return jax.tree.map(lambda g: BCOO.fromdense(g, nse=g.size), updates), state
 
 
 def sparse_adam(lr=0.01):
