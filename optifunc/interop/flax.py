@@ -12,6 +12,14 @@ from flax.training import train_state
 
 from .._hyperparameters import replace_hyperparameters
 
+__all__ = [
+    "TrainState",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class TrainState(train_state.TrainState):
     """`flax.training.train_state.TrainState` with ``tx`` as a part of the tree.

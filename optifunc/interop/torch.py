@@ -38,6 +38,17 @@ from .._quantization import (
 )
 from ..optim._arrays import BITS, is_extended, without_tensors
 
+__all__ = [
+    "from_torch",
+    "to_torch",
+    "to_torchao",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Names = Sequence[Sequence[str]]
 Rename = Callable[[str], str]
 Transform = Callable[[str, Any], Any]

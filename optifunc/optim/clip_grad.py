@@ -21,6 +21,17 @@ from ..transforms._clipping import clip
 from ..transforms._scaling import scale
 from ._optimizer import Optimizer
 
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def get_total_norm(
     tensors: Optimizer | PyTree,

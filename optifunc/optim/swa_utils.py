@@ -32,6 +32,21 @@ from ._checks import check_is_state_dict, entry_with
 from .lr_scheduler._base import LRScheduler
 from .lr_scheduler._groups import check_optimizer, get_number, one_for_each_group
 
+__all__ = [
+    "SWALR",
+    "AveragedModel",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
+    "update_bn",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 AverageFn: TypeAlias = Callable[[Array, Array, Any], Array]
 MultiAverageFn: TypeAlias = Callable[[list[Array], list[Array], Any], list[Array]]
 

@@ -154,7 +154,8 @@ def asgd(
     `update` if ``params`` is missing.
 
     **Source:** Polyak and Juditsky, "Acceleration of Stochastic Approximation by
-    Averaging", SIAM J. Control Optim. 30, 1992.
+    Averaging", SIAM J. Control Optim. 30, 1992,
+    [doi:10.1137/0330046](https://doi.org/10.1137/0330046).
     """
     return assemble(
         step_by_asgd(lr, lambd, alpha, t0),

@@ -155,7 +155,8 @@ def pid(
     decay and ``params`` is missing.
 
     **Source:** An, Wang, Sun, Xu, Dai and Zhang, "A PID Controller Approach for
-    Stochastic Optimization of Deep Networks", CVPR 2018.
+    Stochastic Optimization of Deep Networks", CVPR 2018,
+    with [the authors' code](https://github.com/tensorboy/PIDOptimizer).
     """
     return assemble(
         scale_by_pid(momentum, dampening, derivative, integral),

@@ -149,6 +149,7 @@ def rprop(
     **Raises:** `ValueError` for a number out of range.
 
     **Source:** Riedmiller and Braun, "A Direct Adaptive Method for Faster
-    Backpropagation Learning: The RPROP Algorithm", ICNN 1993.
+    Backpropagation Learning: The RPROP Algorithm", ICNN 1993,
+    [doi:10.1109/ICNN.1993.298623](https://doi.org/10.1109/ICNN.1993.298623).
     """
     return assemble(step_by_rprop(lr, etas, step_sizes), lr=None, maximize=maximize)

@@ -51,6 +51,9 @@ class scheduled(GradientTransformation):
       any function of the step) for a hyperparameter.
 
     **State:** `ScheduledState`.
+
+    **Raises:** `TypeError` if ``inner`` is not a transformation; whatever ``inner``
+    raises for the value of a schedule.
     """
 
     leaves_updates: ClassVar[bool] = True
