@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optifunc.optimizers._factory import FACTORIES
-
 from .latex_values import Formula
+from .members import FACTORIES
 
 STEPS = 8
 START = np.array([0.7, -1.3])

@@ -62,10 +62,7 @@ def check_output(printed, shown):
 def test_the_pages_with_code_are_found():
     expected = {
         "README.md",
-        *(
-            f"docs/{p}.md"
-            for p in ("index", "getting_started", "composing", "from_optax")
-        ),
+        *(f"docs/{p}.md" for p in ("getting_started", "composing", "from_optax")),
         *(f"docs/recipes/{p}.md" for p in ("flax_nnx", "early_stopping", "gan")),
     }
     assert expected <= set(WITH_CODE)

@@ -15,6 +15,7 @@ to_rgb = pytest.importorskip("matplotlib.colors").to_rgb
 @pytest.fixture
 def figure():
     with plt.rc_context():
+        plt.rcdefaults()  # an example may have left its style
         figure, ax = plt.subplots()
         ax.set(xlabel="step", ylabel="cross-entropy (nats)")
         yield figure

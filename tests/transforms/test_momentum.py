@@ -104,7 +104,7 @@ def test_a_sweep_and_a_derivative(x64):
             lambda: of.momentum(0.9).update(
                 {"w": jnp.ones(3)}, of.momentum(0.9).init({"v": jnp.ones(3)})
             ),
-            "momentum_buffer has no leaf at 'w'; updates has no leaf at 'v'",
+            "updates has no leaf at 'v'; the state's momentum_buffer has no leaf",
         ),
     ],
 )
