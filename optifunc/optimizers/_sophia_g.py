@@ -14,7 +14,7 @@ from .._numerics import first_moment, increment, second_moment
 from .._placement import zeros_like
 from .._state import Keeps, NonNegative, PerParameter, Shared
 from .._transformation import GradientTransformation, transformation
-from .._tree import PyTree
+from .._tree import PyTree, check_shapes
 from ..wrappers._selection import Mask
 from ._assemble import assemble
 from ._factory import factory
@@ -95,6 +95,8 @@ class scale_by_sophia_g(GradientTransformation):
         **extra: Any,
     ) -> tuple[PyTree, ScaleBySophiaGState]:
         beta1, beta2 = self.betas
+        if sampled_grad is not None:
+            check_shapes(updates, sampled_grad, ("updates", "sampled_grad"))
         updates, exp_avg, hessian = _sophia_g(
             updates,
             state.exp_avg,
