@@ -311,7 +311,7 @@ def test_which_states_have_no_value_and_gradient():
         (of.sgd(0.1), "found 0"),
         (of.chain(zoom, zoom), "found 2"),
         (of.scale_by_backtracking_linesearch(), "store_grad=True"),
-        (of.masked(zoom, {"a": True, "b": False}), "of some of the parameters"),
+        (of.masked(zoom, {"a": True, "b": False}), "of only some of the parameters"),
     ):
         with pytest.raises(ValueError, match=message):
             reuse(params, state=tx.init(params))
