@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend import core
 
 from ._clusters import LOOPS, MOVES, VIEWS, is_elementwise, is_view
 from ._graph import Graph, Node, Value, graph, needed, written_out
+from ._pairs import in_pairs, is_repeated
+from ._segments import is_join
 
 
 def chosen_by_element(whole: Graph) -> Graph:
@@ -54,8 +57,9 @@ def _selection(node: Node) -> core.ClosedJaxpr | None:
     def selected(which: Any, *operands: Any) -> list[Any]:
         first, *others = (core.jaxpr_as_fun(branch)(*operands) for branch in branches)
         for i, results in enumerate(others):
+            chosen = jax.lax.gt(which, np.array(i, which.dtype))
             first = [
-                jax.lax.select(jax.lax.gt(which, i), new, old)
+                jax.lax.select(chosen, new, old)
                 for old, new in zip(first, results, strict=True)
             ]
         return list(first)
@@ -67,8 +71,11 @@ def _is_cheap(branch: core.ClosedJaxpr) -> bool:
     """Whether a branch has no more than kernels compute, and numbers."""
     if branch.effects:
         return False
-    nodes = chosen_by_element(graph(branch)).nodes
-    return all(is_elementwise(x) or is_view(x) or _is_small(x) for x in nodes)
+    found = in_pairs(chosen_by_element(graph(branch)))
+    cheap = (is_elementwise, is_view, _is_small, is_join, is_repeated)
+    return found is not None and all(
+        any(is_it(x) for is_it in cheap) for x in found.nodes
+    )
 
 
 def _is_small(node: Node) -> bool:

@@ -31,6 +31,9 @@ LOOPS = {
 # Operations that XLA computes where their result is read, such as broadcasting a row; a
 # kernel would have to read the result from memory.
 SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
+# Of these, the ones that XLA computes where their result is read: the squares of a norm
+# do not keep a kernel from reading the same array.
+PARTS = {"real", "imag"}
 # Operations that pass elements on to other arrays.
 MOVES = {"concatenate", "slice", "split"}
 
@@ -112,7 +115,9 @@ def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
 
 def is_view(node: Node) -> bool:
     """Whether a node only shows the elements of its operand, or one number for all."""
-    if node.name not in VIEWS or node.eqn.params.get("dimensions") is not None:
+    if node.name not in VIEWS:
+        return False
+    if node.name == "reshape" and node.eqn.params.get("dimensions") is not None:
         return False
     return node.result.size > 1 and node.operands[0].size in (1, node.result.size)
 
@@ -143,7 +148,7 @@ def _fusible(nodes: list[Node]) -> set[Node]:
 def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
     """The fusible nodes that XLA would compute in one loop with one that is not."""
     others = [node for node in nodes if node not in fusible]
-    pending = [node for node in others if _has_array(node, LOOPS)]
+    pending = [node for node in others if _has_array(node, LOOPS - PARTS)]
     for node in others:
         if _has_array(node, SOURCES):
             pending += fusible.intersection(node.result.readers)

@@ -44,7 +44,8 @@ def fuse(function: F) -> F:
     that it partitions over several devices (but not inside `jax.shard_map`), in
     programs for `jax.export`, and if the extra ``optifunc[fused]`` is not installed, in
     which case there is one `UserWarning`. XLA also compiles operations that kernels do
-    not support (`jax.numpy.exp`, complex numbers), with everything connected to them.
+    not support (`jax.numpy.exp`, products of complex numbers), with everything
+    connected to them.
 
     **Arguments:**
 

@@ -13,8 +13,9 @@ from ._choices import chosen_by_element
 from ._clusters import Cluster, divide, is_view
 from ._graph import Graph, Node, Value, graph
 from ._operations import options_of
+from ._pairs import in_pairs, reads_pairs
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
-from ._segments import segmented
+from ._segments import is_join, segmented
 
 # Leaves with the same program share calls with about this many buffers: XLA's time to
 # compile a call grows with the square of their number.
@@ -111,26 +112,27 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    found = segmented(chosen_by_element(graph(closed)))
-    steps = None if found is None else _steps(found)
-    if found is None or steps is None:
-        found = chosen_by_element(graph(closed))
-        steps = _steps(found)
-        assert steps is not None
-    return found, steps
+    for rewrites in ((in_pairs, segmented), (segmented,), ()):
+        found: Graph | None = chosen_by_element(graph(closed))
+        for rewrite in rewrites:
+            found = None if found is None else rewrite(found)
+        steps = None if found is None else _steps(found)
+        if found is not None and steps is not None:
+            return found, steps
+    raise AssertionError("a graph as it is has steps")
 
 
 def _steps(graph: Graph) -> list[Step] | None:
-    """The steps that compute a graph; None if XLA would have to write to a vector.
+    """The steps that compute a graph; None if XLA would have to read or write parts.
 
     Views are not steps: outside their cluster, they are computed from the array that
     they show. Nor are vectors whose parts kernels write.
     """
     division = divide(graph)
     steps: dict[int, list[Step]] = {}
-    for node, depth in division.depths.items():
-        if node.name != "join":
-            steps.setdefault(depth, []).append(node)
+    plain = [node for node in division.depths if not is_join(node)]
+    for node in plain:
+        steps.setdefault(division.depths[node], []).append(node)
     similar: dict[tuple[int, Program], list[Group]] = {}
     for cluster in division.clusters:
         group = _group(cluster)
@@ -143,8 +145,8 @@ def _steps(graph: Graph) -> list[Step] | None:
             call = Call(program, tuple(groups[start : start + size]))
             steps.setdefault(depth, []).append(call)
     written = {x for groups in similar.values() for g in groups for x in g.outputs}
-    joined = {x for n in graph.nodes if n.name == "join" for x in n.operands}
-    if not joined <= written:
+    joined = {x for n in graph.nodes if is_join(n) for x in n.operands}
+    if not joined <= written or any(map(reads_pairs, plain)):
         return None
     return [step for depth in sorted(steps) for step in steps[depth]]
 

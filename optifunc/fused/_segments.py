@@ -10,6 +10,7 @@ of state instead of thousands.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from ._clusters import is_elementwise, is_view
 from ._graph import Graph, Node, Value, needed
@@ -26,18 +27,40 @@ def segmented(graph: Graph) -> Graph | None:
     layouts = _layouts(graph.nodes)
     if not layouts:
         return graph
+    nodes, parts, replaced = _cut(graph.nodes, layouts)
+    computed = [x for x in parts if x.node is not None and is_elementwise(x.node)]
+    return rejoined(graph, nodes, parts, replaced, computed)
+
+
+def rejoined(
+    graph: Graph,
+    nodes: list[Node],
+    parts: dict[Value, list[Value]],
+    replaced: dict[Value, Value],
+    computed: Iterable[Value],
+) -> Graph | None:
+    """The graph whose results consist of parts; None if it computes arrays twice.
+
+    **Arguments:**
+
+    - ``graph``: the graph before.
+    - ``nodes``: its nodes and those that compute parts.
+    - ``parts``: the parts of arrays.
+    - ``replaced``: what takes the place of other values.
+    - ``computed``: the arrays that are no longer needed because their parts are
+      computed.
+    """
+    whole = {value: value.node for value in computed}
     for value in graph.results:
         value.is_result = False
-    nodes, parts, replaced = _cut(graph.nodes, layouts)
-    cut = {x: x.node for x in parts if x.node is not None and is_elementwise(x.node)}
     for value in dict.fromkeys(graph.results):
-        if value in cut:
+        if value in whole:
             nodes.append(_join(value, parts[value]))
             replaced[value] = nodes[-1].result
     results = [replaced.get(value, value) for value in graph.results]
     alive = needed(nodes, results)
-    if not set(alive).isdisjoint(cut.values()):
-        return None  # XLA needs a vector, which would be computed twice
+    if not set(alive).isdisjoint(whole.values()):
+        return None  # XLA needs an array as a whole
     return Graph(graph.inputs, alive, tuple(results))
 
 
@@ -113,6 +136,11 @@ def _cut(
             parts[value] = [copy.result for copy in copies]
             result += copies
     return result, parts, replaced
+
+
+def is_join(node: Node) -> bool:
+    """Whether a node stands for an array whose parts kernels write."""
+    return node.name == "join"
 
 
 def _join(value: Value, parts: list[Value]) -> Node:

@@ -66,6 +66,20 @@ def test_wrapped_optimizers_are_one_pass(tx):
         assert_close(found, expected)
 
 
+def test_choices_in_double_precision(x64):
+    tx = of.skip_not_finite(of.adamw(0.1))
+    params, grads = (
+        jax.tree.map(lambda x: x.astype(jnp.float64), tree) for tree in (PARAMS, GRADS)
+    )
+
+    def step(params, state, grads):
+        return of.apply_gradients(tx, grads, state, params)
+
+    kernels, step = compiled(step, params, tx.init(params), grads)
+    assert kernels >= 1
+    assert " conditional(" not in step.as_text()
+
+
 def roots(x, y):
     return jnp.sqrt(x), y
 
