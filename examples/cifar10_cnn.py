@@ -23,11 +23,7 @@ parser.add_argument(
 parser.add_argument(
     "--batch-size", type=options.positive, default=1, help="images a step"
 )
-parser.add_argument(
-    "--data",
-    type=options.existing,
-    help="folder or file of CIFAR-10; without it scikit-learn's digits",
-)
+options.add_data(parser, "folder or file of CIFAR-10")
 parser.add_argument(
     "--recorded",
     type=options.existing,

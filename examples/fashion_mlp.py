@@ -16,12 +16,7 @@ parser = options.parser(__doc__, "fashion_mlp.png", seed="of the weights and the
 parser.add_argument(
     "--epochs", type=options.positive, default=5, help="passes over the data"
 )
-parser.add_argument(
-    "--data",
-    type=options.existing,
-    help="folder with the four files of Fashion-MNIST; without it scikit-learn's "
-    "digits",
-)
+options.add_data(parser, "folder with the four files of Fashion-MNIST")
 if __name__ == "__main__":
     arguments = options.parse(parser)
 

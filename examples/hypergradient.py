@@ -32,12 +32,8 @@ parser.add_argument(
     default=60,
     help="updates of the hyperparameters",
 )
-parser.add_argument(
-    "--data",
-    type=options.existing,
-    metavar="FOLDER",
-    help="with Fashion-MNIST's four IDX files, of which the first 2048 images are "
-    "used; without it scikit-learn's digits",
+options.add_data(
+    parser, "folder with the four files of Fashion-MNIST; 2048 of its images are used"
 )
 parser.add_argument(
     "--check",

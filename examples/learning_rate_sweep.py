@@ -20,11 +20,8 @@ parser.add_argument(
     default=64,
     help="how many learning rates, from 0.0001 to 10",
 )
-parser.add_argument(
-    "--data",
-    type=options.existing,
-    help="CIFAR-10, a file or a folder, which is scaled down to 8x8 gray pixels; "
-    "without it scikit-learn's digits",
+options.add_data(
+    parser, "CIFAR-10, a file or a folder, which is scaled down to 8x8 gray pixels"
 )
 if __name__ == "__main__":
     arguments = options.parse(parser)

@@ -18,11 +18,7 @@ parser = options.parser(
 parser.add_argument(
     "--epochs", type=options.positive, default=20, help="passes over the data"
 )
-parser.add_argument(
-    "--data",
-    type=options.existing,
-    help="folder or file of CIFAR-10; without it scikit-learn's digits",
-)
+options.add_data(parser, "folder or file of CIFAR-10")
 parser.add_argument(
     "--recorded",
     type=options.existing,

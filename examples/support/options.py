@@ -43,6 +43,13 @@ def parser(doc, output, seed="of start and order"):
     return found
 
 
+def add_data(parser, images):
+    """The option `--data`, which takes other images than the default ones."""
+    parser.add_argument(
+        "--data", type=existing, help=f"{images}; without it scikit-learn's digits"
+    )
+
+
 def parse(parser, *packages):
     """The arguments of the command line, if the packages that it takes are there."""
     arguments = parser.parse_args()
