@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._annotations import argument_types
 from ._numerics import is_number
 
 
@@ -84,14 +88,27 @@ def is_tensor(value: Any) -> bool:
     return is_torchs and hasattr(value, "detach")
 
 
-def takes_numbers(annotation: Any, default: Any = None) -> bool:
-    """Whether an argument is a number, or a tuple of them.
+@functools.cache
+def which_are_numbers(function: Callable[..., Any]) -> Mapping[str, bool]:
+    """For each argument of a function, whether it is a number, or a tuple of them.
 
-    Counts, flags, choices and masks are not: they are part of the program.
+    Its annotation allows floats; without an annotation that says so, its default is a
+    number. Counts, flags, choices and masks are none: they are part of the program.
     """
-    if bool in (annotation, *get_args(annotation)) or isinstance(default, bool):
+    types = argument_types(function)
+    parameters = inspect.signature(function).parameters
+    return {
+        name: _allows_floats(types[name])
+        or (types[name] is Any and is_number(p.default) and type(p.default) is not bool)
+        for name, p in parameters.items()
+    }
+
+
+def _allows_floats(annotation: Any) -> bool:
+    parts = get_args(annotation)
+    if bool in (annotation, *parts):
         return False
-    return annotation is float or any(map(takes_numbers, get_args(annotation)))
+    return annotation is float or any(map(_allows_floats, parts))
 
 
 def check_lr(lr: Any) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._annotations import argument_types
-from .._checks import check_kinds, takes_numbers
+from .._checks import check_kinds, which_are_numbers
 from .._numerics import is_number
 from .._public import load_all
 from .._suggestions import check_argument_names
@@ -44,32 +43,20 @@ def nearest_class(names: Collection[str]) -> str:
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor with errors for an unknown argument and for a wrong kind of number.
-
-    An argument is a number if its default is one.
-    """
+    """A constructor with errors for unknown arguments and for wrong kinds of numbers."""
     parameters = inspect.signature(init).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return init
     known = [p.name for p in parameters][1:]
 
-    @functools.cache
-    def numbers() -> list[str]:
-        types = argument_types(init)
-        return [
-            p.name
-            for p in parameters
-            if takes_numbers(types[p.name], p.default)
-            or (types[p.name] is Any and is_number(p.default))
-        ]
-
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         check_argument_names(type(self).__name__, kwargs, known)
         given = {**dict(zip(known, args, strict=False)), **kwargs}
-        for name in numbers():
-            if name in given:
-                check_kinds(name, given[name])
+        are_numbers = which_are_numbers(init)
+        for name, value in given.items():
+            if are_numbers[name]:
+                check_kinds(name, value)
         init(self, *args, **kwargs)
 
     return checked_init
@@ -111,21 +98,14 @@ def bound(
 ) -> GradientTransformation:
     """The transformation for a group's values, which ``factory`` takes by name."""
     own = {}
-    for name, takes_number in _takes_numbers(factory).items():
+    for name, is_a_number in which_are_numbers(factory).items():
         if name in values:
             value = values[name]
-            if takes_number:
+            if is_a_number:
                 check_no_schedule(name, value)
                 value = number(value, name)
             own[name] = value
     return factory(**own)
-
-
-@functools.cache
-def _takes_numbers(factory: Callable[..., Any]) -> Mapping[str, bool]:
-    """For each argument of a factory whether it is a number, or a tuple of them."""
-    types = argument_types(factory)
-    return {name: takes_numbers(found) for name, found in types.items()}
 
 
 def number(value: Any, name: str = "") -> Any:

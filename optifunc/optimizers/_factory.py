@@ -8,8 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import ParamSpec, TypeVar
 
-from .._annotations import argument_types
-from .._checks import check_kinds, takes_numbers
+from .._checks import check_kinds, which_are_numbers
 from .._dataclass import check_flag
 from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
@@ -28,20 +27,16 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
     named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
     flags = [name for name in named if parameters[name].annotation in (bool, "bool")]
 
-    @functools.cache
-    def numbers() -> list[str]:
-        types = argument_types(function)
-        return [name for name in named if takes_numbers(types[name])]
-
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         check_argument_names(function.__name__, kwargs, named)
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
         for name in given.keys() & flags:
             check_flag(name, given[name])
-        for name in numbers():
-            if name in given:
-                check_kinds(name, given[name])
+        are_numbers = which_are_numbers(function)
+        for name, value in given.items():
+            if are_numbers[name]:
+                check_kinds(name, value)
         return function(*args, **kwargs)
 
     return checked
