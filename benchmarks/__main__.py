@@ -24,7 +24,7 @@ from .page import page, targets_page
 from .pictures import draw
 from .pytorch import torch
 from .release import release
-from .report import growth_table, ratio_tables, target_table
+from .report import growth_table, ratio_tables, scaling_table, target_table
 from .results import Results
 from .suite import FIGURES, Options, tasks
 from .workloads import WORKLOADS
@@ -175,9 +175,9 @@ def print_tables(results: Results) -> None:
     print(sentence(results.machine), "\n")
     for table in ratio_tables(results):
         print(table.text())
-    growth = growth_table(results)
-    if growth is not None:
-        print(growth.text())
+    for found in (scaling_table(results), growth_table(results)):
+        if found is not None:
+            print(found.text())
     print(target_table(results).text())
 
 

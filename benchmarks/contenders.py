@@ -21,6 +21,18 @@ from .workloads import Workload
 # Leaves of at most as many elements are joined by `optifunc.flatten`.
 SMALL_LEAF = 4096
 
+# Those whose numbers decide: measured together, and alone where time is short.
+DECISIVE = [
+    "optax",
+    "optifunc",
+    "optax, fused",
+    "optifunc, fused",
+    "optifunc.flatten, fused",
+    "optifunc.optim, donated",
+    "torch foreach",
+    "torch fused",
+]
+
 Arrays = Mapping[str, jax.Array]
 T = TypeVar("T")
 
@@ -127,9 +139,17 @@ class Stateful(Contender):
     """An optimizer of `optifunc.optim`."""
 
     def __init__(
-        self, make: Callable[[Any], Any], params: Arrays, grads: Arrays
+        self,
+        make: Callable[[Any], Any],
+        params: Arrays,
+        grads: Arrays,
+        donate_params: bool = False,
     ) -> None:
-        self._optimizer, self._grads = make(dict(params)), dict(grads)
+        own = dict(params)
+        if donate_params:
+            own = {name: jnp.array(p, copy=True) for name, p in params.items()}
+        self._optimizer, self._grads = make(own), dict(grads)
+        self._optimizer.donate_params = donate_params
 
     def give(self, grads: Arrays) -> None:
         self._grads = dict(grads)
@@ -152,16 +172,22 @@ class Torch(Contender):
     """An optimizer of `torch.optim`, on the device that JAX uses."""
 
     def __init__(
-        self, make: Callable[[Any], Any], params: Arrays, grads: Arrays
+        self,
+        make: Callable[[Any], Any],
+        params: Arrays,
+        grads: Arrays,
+        writes_grads: bool = False,
     ) -> None:
-        self._names = list(params)
+        self._names, self._writes_grads = list(params), writes_grads
         self._params = [torch.from_dlpack(params[name]).clone() for name in params]
         self.give(grads)
         self._optimizer = make(self._params)
 
     def give(self, grads: Arrays) -> None:
         for name, p in zip(self._names, self._params, strict=True):
-            p.grad = torch.from_dlpack(grads[name])
+            grad = torch.from_dlpack(grads[name])
+            # The other contenders read the same memory.
+            p.grad = grad.clone() if self._writes_grads else grad
 
     def step(self) -> None:
         self._optimizer.step()
@@ -211,6 +237,10 @@ def recipes(optimizer: Optimizer) -> dict[str, Recipe]:
         found["optifunc.flatten"] = Recipe(
             lambda: of.flatten(optimizer.pure(), SMALL_LEAF), of.apply_updates
         )
+        if can_fuse():
+            found["optifunc.flatten, fused"] = replace(
+                found["optifunc.flatten"], fused=True
+            )
         if make_optax is not None:
             found["optax.flatten"] = Recipe(
                 lambda: optax.flatten(make_optax()), optax.apply_updates
@@ -227,7 +257,14 @@ def makers(optimizer: Optimizer) -> dict[str, Callable[[Arrays, Arrays], Contend
         name: partial(Program, recipe) for name, recipe in recipes(optimizer).items()
     }
     found["optifunc.optim"] = partial(Stateful, optimizer.stateful)
+    found["optifunc.optim, donated"] = partial(
+        Stateful, optimizer.stateful, donate_params=True
+    )
     if optimizer.torch is not None:
         for name, flags in optimizer.variants.items():
-            found[name] = partial(Torch, partial(optimizer.torch, **flags))
+            found[name] = partial(
+                Torch,
+                partial(optimizer.torch, **flags),
+                writes_grads=optimizer.writes_grads,
+            )
     return found

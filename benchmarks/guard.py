@@ -1,7 +1,7 @@
 """The regression guard: ratios of a short run beside the recorded ones."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,13 @@ class Check:
     ratios: tuple[tuple[str, str, str], ...]
 
     def measure(self) -> tuple[list[Group], dict[str, float]]:
+        """What was measured, and the ratios of the contenders that are there."""
         groups = list(self.task.run())
         found = {group.figure: group for group in groups}
         return groups, {
             ratio_name(self.task, figure, *names): found[figure].ratio(*names).median
             for figure, *names in self.ratios
+            if found[figure].samples.keys() >= {*names}
         }
 
 
@@ -51,35 +53,49 @@ def checks(seconds: float) -> list[Check]:
     """What is guarded, each measured for ``seconds``."""
     adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
     pure = ["optax", "optifunc", "optifunc, argument"]
-    joined = [*pure, "optifunc.flatten"]
-    contenders = [*pure, "optifunc, params kept", "optifunc.optim", "torch fused"]
+    fused = ["optifunc, fused"]
+    joined = [*pure, *fused, "optifunc.flatten"]
+    contenders = [
+        *pure,
+        *fused,
+        "optifunc, params kept",
+        "optifunc.optim",
+        "torch fused",
+    ]
     steps = Steps(Budget(seconds, at_least=20, at_most=400))
     compiled = partial(compilation, budget=Budget(seconds, at_least=3))
 
-    def beside_optax(*figures: str) -> tuple[tuple[str, str, str], ...]:
-        return tuple((figure, name, "optax") for figure in figures for name in pure[1:])
+    def beside_optax(
+        *figures: str, names: Sequence[str] = pure[1:]
+    ) -> tuple[tuple[str, str, str], ...]:
+        return tuple((figure, name, "optax") for figure in figures for name in names)
+
+    steps_beside_optax = beside_optax("step", names=[*pure[1:], *fused])
 
     mlp, hundred, thousand = WORKLOADS["mlp"], equal_leaves(100), equal_leaves(1000)
     return [
         Check(
             Task("step", "mlp", "adamw", partial(steps, mlp, adamw, contenders)),
             (
-                *beside_optax("step"),
+                *steps_beside_optax,
                 ("step", "optifunc.optim", "optifunc, params kept"),
             ),
         ),
         Check(
             Task("step", "leaves_100", "adamw", partial(steps, hundred, adamw, joined)),
-            (*beside_optax("step"), ("step", "optifunc.flatten", "optax")),
+            (*steps_beside_optax, ("step", "optifunc.flatten", "optax")),
         ),
         Check(
             Task(
                 "compilation",
                 "leaves_100",
                 "adamw",
-                partial(compiled, hundred, adamw, names=pure),
+                partial(compiled, hundred, adamw, names=[*pure, *fused]),
             ),
-            beside_optax("trace", "lower + compile"),
+            (
+                *beside_optax("trace", "lower + compile"),
+                *beside_optax("trace + lower + compile", names=fused),
+            ),
         ),
         Check(
             Task(

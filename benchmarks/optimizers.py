@@ -37,6 +37,8 @@ class Optimizer:
     # it treats more than single elements.
     accesses: int | None = None
     matrices_only: bool = False
+    # Whether torch's step changes the gradients, as a clip does.
+    writes_grads: bool = False
     # How far apart the contenders may end, as in `check_agreement`.
     tolerance: float = TOLERANCE
     share: float = SHARE
@@ -45,6 +47,35 @@ class Optimizer:
 
 def _torch(name: str, **arguments: Any) -> Callable[..., Any] | None:
     return None if torch is None else partial(getattr(torch.optim, name), **arguments)
+
+
+class ClippedAdamW:
+    """Torch's AdamW after its clip by global norm."""
+
+    def __init__(self, params: list[Any], **arguments: Any) -> None:
+        self._params, self._adamw = params, torch.optim.AdamW(params, **arguments)
+
+    @property
+    def state(self) -> Any:
+        return self._adamw.state
+
+    def step(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self._params, MAX_NORM)
+        self._adamw.step()
+
+
+def _of_torch(name: str, accesses: int) -> Optimizer:
+    """An optimizer with torch's rule and defaults, which are not optax's."""
+    return Optimizer(
+        name.lower(),
+        name,
+        pure=getattr(of, name.lower()),
+        stateful=getattr(optim, name),
+        optax=None,
+        torch=_torch(name),
+        variants={"torch foreach": TORCH_VARIANTS["torch foreach"]},
+        accesses=accesses,
+    )
 
 
 def _table(*optimizers: Optimizer) -> dict[str, Optimizer]:
@@ -57,8 +88,28 @@ _MUON: dict[str, Any] = {
     "nesterov": False,
     "adjust_lr_fn": "match_rms_adamw",
 }
+MAX_NORM = 1.0  # far below that of the gradients here
+
 # Floors so low that none of them is met.
 _ADAFACTOR: dict[str, Any] = {"lr": 1e-4, "eps": (1e-30, 1e-3)}
+
+
+def _clipped_adamw() -> Any:
+    return of.chain(of.clip_by_global_norm(MAX_NORM), of.adamw(1e-3))
+
+
+# Torch's other rules that work element by element: the class, and the numbers that a
+# step reads and writes for each parameter.
+OTHERS = (
+    ("Adadelta", 7),
+    ("Adagrad", 5),
+    ("Adamax", 7),
+    ("ASGD", 5),
+    ("NAdam", 7),
+    ("RAdam", 7),
+    ("RMSprop", 5),
+    ("Rprop", 7),
+)
 
 OPTIMIZERS = _table(
     Optimizer(
@@ -91,6 +142,20 @@ OPTIMIZERS = _table(
         variants=TORCH_VARIANTS,
         accesses=7,
     ),
+    Optimizer(
+        "clipped_adamw",
+        "clip + AdamW",
+        pure=_clipped_adamw,
+        stateful=lambda params: optim.Stateful(_clipped_adamw(), params),
+        optax=lambda: optax.chain(
+            optax.clip_by_global_norm(MAX_NORM), optax.adamw(1e-3, weight_decay=1e-2)
+        ),
+        torch=None if torch is None else partial(ClippedAdamW, lr=1e-3),
+        variants=TORCH_VARIANTS,
+        accesses=8,
+        writes_grads=True,
+    ),
+    *(_of_torch(*row) for row in OTHERS),
     Optimizer(
         "adafactor",
         "Adafactor",

@@ -11,18 +11,15 @@ from .growth import exponent, panels
 from .results import Group, Results
 from .workloads import WORKLOADS
 
+# The contenders that are drawn; the tables have all.
 COLORS = {
     "optax": "#7f7f7f",
     "optifunc": "#5e35b1",
-    "optifunc, argument": "#9575cd",
-    "optifunc, params kept": "#d1c4e9",
-    "optifunc.optim": "#b39ddb",
-    "optifunc, fused": "#00897b",
+    "optifunc.optim, donated": "#b39ddb",
     "optax, fused": "#80cbc4",
-    "optifunc.flatten": "#4dd0e1",
-    "optax.flatten": "#c7c7c7",
-    "torch": "#ffcc80",
-    "torch foreach": "#ff9800",
+    "optifunc, fused": "#00897b",
+    "optifunc.flatten, fused": "#004d40",
+    "torch foreach": "#ffb74d",
     "torch fused": "#e65100",
 }
 

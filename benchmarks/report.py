@@ -108,18 +108,20 @@ def _table(
     return Table(title, [corner, *header], rows, remarks)
 
 
-def _ratio_table(title: str, groups: list[Group]) -> Table:
-    def cell(group: Group, name: str) -> str:
-        if name == group.baseline:
-            return quantity(group.spread(name).median, group.unit)
-        return ratio(group.ratio(name))
+def _cell(group: Group, name: str) -> str:
+    """What the baseline took, or another contender's ratio to it."""
+    if name == group.baseline:
+        return quantity(group.spread(name).median, group.unit)
+    return ratio(group.ratio(name))
 
+
+def _ratio_table(title: str, groups: list[Group]) -> Table:
     figures = {group.figure for group in groups}
     remarks = [remark for group in groups for remark in group.remarks]
     for name in dict.fromkeys(group.optimizer for group in groups):
         if name in OPTIMIZERS and OPTIMIZERS[name].remark and "step" in figures:
             remarks.append(f"{OPTIMIZERS[name].title}: {OPTIMIZERS[name].remark}.")
-    return _table(title, "", groups, cell, remarks)
+    return _table(title, "", groups, _cell, remarks)
 
 
 def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Table:
@@ -149,6 +151,35 @@ def _limit_table(name: str, groups: list[Group], machine: dict[str, Any]) -> Tab
     ]
     title = f"A step as a multiple of the limit: {name}"
     return _table(title, "", groups, cell, remarks)
+
+
+def scaling_table(results: Results) -> Table | None:
+    """Steps on each number of cores, and how many times faster more cores are."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for group in results.find(figure="cores"):
+        found.setdefault((group.optimizer, group.workload), []).append(group)
+    if not found:
+        return None
+    header = [""]
+    rows: dict[str, list[str]] = {}
+    for (optimizer, workload), groups in found.items():
+        one, *more = sorted(groups, key=lambda group: group.cores or 0)
+        tree = f"{optimizer_title(optimizer)}, {workload_title(workload)}"
+        header.append(f"{tree}: 1 core")
+        for group in more:
+            header += [f"{group.cores} cores", f"speedup with {group.cores}"]
+        for name in one.samples:
+            row = rows.setdefault(name, [name])
+            row.append(_cell(one, name))
+            for group in more:
+                speedup = one.spread(name).median / group.spread(name).median
+                row += [_cell(group, name), f"{speedup:.2f}"]
+    remark = (
+        "A process for each number of cores; they take turns. The speedup is the "
+        "median time on one core over that on several."
+    )
+    title = "Time per step on one core and on several"
+    return Table(title, header, [*rows.values()], [remark])
 
 
 def target_table(results: Results) -> Table:

@@ -25,6 +25,8 @@ class Group:
     remarks: list[str] = field(default_factory=list)
     # Bytes a second that the memory gave beside the measurement, if it was asked.
     bandwidth: float | None = None
+    # How many cores the process was bound to, if it was.
+    cores: int | None = None
 
     @property
     def baseline(self) -> str:

@@ -7,10 +7,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 
 from .agreement import check_agreement
 from .bandwidth import memory_bandwidth
-from .contenders import Arrays, Contender, chosen, makers
+from .contenders import DECISIVE, Arrays, Contender, chosen, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
@@ -77,10 +78,11 @@ class Steps:
         self,
         budget: Budget,
         agreement_steps: int = AGREEMENT_STEPS,
-        memory: float = 5e9,
+        memory: float | None = None,
     ) -> None:
         self.budget, self.agreement_steps = budget, agreement_steps
-        self.memory = memory  # bytes that the contenders may take together
+        # Bytes that the contenders may take together.
+        self.memory = memory or psutil.virtual_memory().total / 2
 
     def __call__(
         self,
@@ -89,7 +91,10 @@ class Steps:
         names: list[str] | None = None,
         figure: str = "step",
     ) -> Iterator[Group]:
-        available = chosen(makers(optimizer), names)
+        found = chosen(makers(optimizer), names)
+        available = {
+            name: found[name] for name in sorted(found, key=lambda n: n not in DECISIVE)
+        }
         params, grads = workload.params(), workload.grads()
         jax.block_until_ready((params, grads))
         start = {name: np.asarray(p) for name, p in params.items()}
@@ -97,14 +102,14 @@ class Steps:
         for part in parts([*available], workload, self.memory):
             contenders = {name: available[name](params, grads) for name in part}
             times = [self._advance(c, grads) for c in contenders.values()]
-            for name, found in contenders.items():
+            for name, contender in contenders.items():
                 # JAX's arrays may give up their memory at the next step.
                 expected = expected or {
-                    k: np.array(p) for k, p in found.params().items()
+                    k: np.array(p) for k, p in contender.params().items()
                 }
                 check_agreement(
                     name,
-                    found.params(),
+                    contender.params(),
                     expected,
                     optimizer.tolerance,
                     start,
@@ -120,7 +125,7 @@ class Steps:
             # Plain gradient descent has no state.
             if figure == "step" and [0] not in sizes.values():
                 yield Group("state", *key, "bytes", sizes)
-            del contenders, found
+            del contenders, contender
             if len(part) < len(available):
                 release()
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from .compilation import compilation
+from .contenders import DECISIVE
+from .cores import on_cores
 from .fits import fits
 from .growth import CONTENDERS, growing_leaves, growing_parameters
 from .memory import planned, resident
 from .networks import NETWORKS
-from .optimizers import OPTIMIZERS, Optimizer
+from .optimizers import OPTIMIZERS, OTHERS, Optimizer
 from .results import Group
 from .steps import Steps
 from .timing import Budget
@@ -19,6 +21,7 @@ from .workloads import WORKLOADS, Workload
 FIGURES = (
     "dispatch",
     "step",
+    "cores",
     "compilation",
     "memory",
     "training",
@@ -27,11 +30,15 @@ FIGURES = (
 )
 
 NETWORK_SHAPES = ("mlp", "gpt2")
+TREES = ("mlp", "gpt2", "leaves_1000", "mixed_1000", "two_large", "resnet50")
+BESIDE_TORCH = ("mlp", "leaves_1000", "resnet50")
 STEPS = {
-    "adamw": ("mlp", "gpt2", "leaves_1000", "mixed_1000", "two_large", "resnet50"),
+    "adamw": TREES,
+    "clipped_adamw": TREES,
+    "momentum": TREES,
     "sgd": NETWORK_SHAPES,
-    "momentum": NETWORK_SHAPES,
     "adafactor": NETWORK_SHAPES,
+    **{name.lower(): BESIDE_TORCH for name, _ in OTHERS},
     "muon": ("gpt2_matrices",),
     "muon_bfloat16": ("gpt2_matrices",),
 }
@@ -98,6 +105,7 @@ def tasks(options: Options) -> list[Task]:
     makers = {
         "dispatch": _dispatch,
         "step": _steps,
+        "cores": _cores,
         "compilation": _compilations,
         "memory": _memory,
         "training": _training,
@@ -122,12 +130,23 @@ def _steps(options: Options) -> Iterator[Task]:
     for workload, optimizer in options.pairs(STEPS):
         names = options.contenders
         steps = Steps(options.budget(at_least=5))
+        if optimizer.name in ("clipped_adamw", "momentum"):
+            names = names or DECISIVE
+        if optimizer.name in {name.lower() for name, _ in OTHERS}:
+            names = names or ["optifunc", "optifunc, fused", "torch foreach"]
         # A step takes many seconds, nearly all of them in products of matrices.
         if optimizer.matrices_only:
             names = names or ["optax", "optifunc", "torch"]
             steps = Steps(options.budget(at_least=3), agreement_steps=2)
         run = partial(steps, workload, optimizer, names)
         yield Task("step", workload.name, optimizer.name, run)
+
+
+def _cores(options: Options) -> Iterator[Task]:
+    budget = options.budget(at_least=5)
+    for workload, optimizer in options.pairs({"adamw": ("gpt2", "leaves_1000")}):
+        run = partial(on_cores, workload, optimizer, budget, options.contenders)
+        yield Task("cores", workload.name, optimizer.name, run)
 
 
 def _compilations(options: Options) -> Iterator[Task]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .optimizers import OTHERS
 from .results import Results
 from .timing import Spread
 
@@ -39,6 +40,91 @@ def _beside_optax(
 ) -> Target:
     return Target(title, figure, workload, optimizer, contender, "optax", bar)
 
+
+# Trees by name, with how the targets call them.
+TREES = {
+    "mlp": "MLP",
+    "gpt2": "GPT-2 small",
+    "two_large": "two large leaves",
+    "resnet50": "ResNet-50",
+    "leaves_1000": "1,000 leaves",
+    "mixed_1000": "1,000 mixed leaves",
+}
+MANY = ("leaves_1000", "mixed_1000")
+
+
+def _fused_beside(
+    baseline: str,
+    optimizer: str,
+    title: str,
+    bars: dict[str, float],
+    contender: str = "optifunc, fused",
+) -> tuple[Target, ...]:
+    """A fused step on trees, by name the most that its ratio may be."""
+    return tuple(
+        Target(
+            f"{title}, {TREES[tree]}", "step", tree, optimizer, contender, baseline, bar
+        )
+        for tree, bar in bars.items()
+    )
+
+
+def _bars(large: float, many: float) -> dict[str, float]:
+    return {tree: many if tree in MANY else large for tree in TREES}
+
+
+FUSED = (
+    *_fused_beside("torch fused", "adamw", "fused step", _bars(0.95, 1.0)),
+    *_fused_beside(
+        "torch fused",
+        "adamw",
+        "fused step with `of.flatten`",
+        dict.fromkeys(MANY, 1.0),
+        "optifunc.flatten, fused",
+    ),
+    *_fused_beside(
+        "torch fused", "clipped_adamw", "fused step, clip + AdamW", _bars(0.95, 1.0)
+    ),
+    *_fused_beside(
+        "torch fused", "momentum", "fused step, SGD with momentum", _bars(1.0, 1.0)
+    ),
+    *(
+        target
+        for name, _ in OTHERS
+        for target in _fused_beside(
+            "torch foreach",
+            name.lower(),
+            f"fused step, {name}",
+            {"mlp": 0.5, "resnet50": 0.5, "leaves_1000": 0.5},
+        )
+    ),
+    # The MLP fits into the caches, where XLA's loops cost little.
+    *_fused_beside(
+        "optax",
+        "adamw",
+        "fused step beside XLA's",
+        {tree: 0.65 for tree in TREES if tree != "mlp"},
+    ),
+    _beside_optax(
+        "fused step: trace + lower + compile, 1,000 leaves",
+        "trace + lower + compile",
+        "leaves_1000",
+        0.35,
+        contender="optifunc, fused",
+    ),
+    *(
+        Target(
+            f"step of the stateful API, parameters donated, {TREES[tree]}",
+            "step",
+            tree,
+            "adamw",
+            "optifunc.optim, donated",
+            "optifunc, fused",
+            1.05,
+        )
+        for tree in ("mlp", "gpt2")
+    ),
+)
 
 TARGETS = (
     _beside_optax("trace, 1,000 leaves", "trace", "leaves_1000", 0.35),
@@ -79,4 +165,5 @@ TARGETS = (
         "optifunc, params kept",
         1.15,
     ),
+    *FUSED,
 )

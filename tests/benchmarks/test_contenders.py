@@ -10,7 +10,8 @@ import pytest
 import optifunc as of
 from benchmarks.agreement import Disagreement, check_agreement
 from benchmarks.compilation import FIGURES, compilation, stage_times
-from benchmarks.contenders import Recipe, makers
+from benchmarks.contenders import DECISIVE, Recipe, makers
+from benchmarks.cores import CONTENDERS, numbers_of_cores, on_cores
 from benchmarks.fits import fits
 from benchmarks.memory import planned
 from benchmarks.networks import NETWORKS
@@ -18,7 +19,7 @@ from benchmarks.optimizers import OPTIMIZERS
 from benchmarks.steps import Steps
 from benchmarks.timing import Budget
 from benchmarks.training import training
-from benchmarks.workloads import TINY, Workload
+from benchmarks.workloads import TINY, WORKLOADS, Workload
 
 ONCE = Budget(seconds=0, at_least=1)
 SMALL = Workload("small", "small", {"a": (16, 24), "b": (32, 16), "c": (8, 8)})
@@ -35,6 +36,31 @@ def test_all_contenders_end_at_the_same_parameters(name):
         assert "state" not in groups
     else:
         assert groups["state"].samples.keys() == times.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not numbers_of_cores(), reason="a system without affinities")
+def test_each_number_of_cores_is_measured():
+    groups = list(on_cores(WORKLOADS["tiny"], OPTIMIZERS["adamw"], ONCE, ["optax"]))
+    assert [group.cores for group in groups] == numbers_of_cores()
+    for group in groups:
+        assert all(time > 0 for time in group.samples["optax"])
+
+
+def test_the_contenders_that_decide_exist():
+    assert {*DECISIVE, *CONTENDERS} <= makers(OPTIMIZERS["adamw"]).keys() | {
+        name for name in DECISIVE if "fused" in name or "torch" in name
+    }
+
+
+def test_a_clip_leaves_the_gradients_of_the_others_alone():
+    params, grads = SMALL.params(), SMALL.grads()
+    for make in makers(OPTIMIZERS["clipped_adamw"]).values():
+        contender = make(params, grads)
+        contender.step()
+        contender.wait()
+    for name, expected in SMALL.grads().items():
+        np.testing.assert_array_equal(grads[name], expected)
 
 
 def test_the_steps_change_what_is_compared():

@@ -5,7 +5,13 @@ import pytest
 from benchmarks.growth import growing_leaves
 from benchmarks.page import FIGURES, page, targets_page
 from benchmarks.pictures import draw
-from benchmarks.report import growth_table, quantity, ratio_tables, target_table
+from benchmarks.report import (
+    growth_table,
+    quantity,
+    ratio_tables,
+    scaling_table,
+    target_table,
+)
 from benchmarks.results import Group, Results
 from benchmarks.targets import TARGETS
 
@@ -89,6 +95,29 @@ def test_tables_show_ratios_and_multiples_of_the_limit(results):
     assert tables["Time to trace: AdamW"].header[1:] == ["1,000 leaves of 32x32"]
     growth = growth_table(results)
     assert growth.rows == [["trace against leaves", "1.00", "1.00", ""]]
+
+
+def test_scaling_is_the_time_on_one_core_over_that_on_several(results):
+    assert scaling_table(results) is None
+    for cores, times in ((2, (1.0, 0.5)), (1, (1.5, 1.0))):
+        samples = {"optax": [times[0]], "optifunc, fused": [times[1]]}
+        results.add([Group("cores", "gpt2", "adamw", "s", samples, cores=cores)])
+    table = scaling_table(results)
+    assert table.header == [
+        "",
+        "AdamW, GPT-2 small: 1 core",
+        "2 cores",
+        "speedup with 2",
+    ]
+    assert table.rows == [
+        ["optax", "1.50 s", "1.00 s", "1.50"],
+        ["optifunc, fused", "0.67", "0.50", "2.00"],
+    ]
+    assert table.markdown() in page([results], [])
+
+
+def test_targets_have_titles_of_their_own():
+    assert len({target.title for target in TARGETS}) == len(TARGETS)
 
 
 def test_text_is_aligned_and_markdown_is_a_table(results):
