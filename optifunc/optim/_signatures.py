@@ -43,7 +43,7 @@ def nearest_class(names: Collection[str]) -> str:
 
 
 def checked_constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """A constructor with errors for unknown arguments and for wrong kinds of numbers."""
+    """A constructor with errors for unknown arguments and wrong kinds of numbers."""
     parameters = inspect.signature(init).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return init
