@@ -30,7 +30,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # The quick tests draw one in QUICK of the cases of a test that has more than SOME, and
 # `--every N` one in N where it has more than MANY. Tests marked `cheap` keep them all.
-SOME, MANY, QUICK = 16, 40, 12
+SOME, MANY, QUICK = 12, 40, 20
 
 
 def pytest_addoption(parser):
