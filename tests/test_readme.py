@@ -43,7 +43,10 @@ def code_of(page):
 
 
 WITH_CODE = [page for page in sorted(PAGES) if code_of(page)]
-SLOW = {f"docs/recipes/{name}.md" for name in ("eight_bit", "flax_nnx", "gan")}
+SLOW = {
+    "docs/composing.md",
+    *(f"docs/recipes/{name}.md" for name in ("eight_bit", "flax_nnx", "gan")),
+}
 
 
 def check_output(printed, shown):
