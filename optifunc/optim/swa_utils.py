@@ -312,10 +312,11 @@ class AveragedModel:
         known = {"n_averaged", *own}
         missing, surplus = known - set(state_dict), set(state_dict) - known
         if missing or surplus:
+            faults = {"lacks": sorted(missing), "also has": sorted(surplus, key=str)}
+            found = [f"{what} [{listed(keys)}]" for what, keys in faults.items() if keys]
             raise ValueError(
-                "state_dict must have the keys of this model: it lacks "
-                f"[{listed(sorted(missing))}] and also has "
-                f"[{listed(sorted(surplus, key=str))}]{entry_with(state_dict, known)}"
+                "state_dict must have the keys of this model: it "
+                f"{' and '.join(found)}{entry_with(state_dict, known)}"
             )
         leaves = [_loaded(key, state_dict[key], old) for key, old in own.items()]
         n_averaged = as_numpy(state_dict["n_averaged"])

@@ -191,12 +191,12 @@ def test_checkpoints():
     before = dict(model.state_dict())
     for change, message in (
         ({"module.net.0.weight": jnp.ones(2)}, r"\(2,\) at 'module.net.0.weight'"),
-        ({"module.extra": jnp.ones(2)}, r"besides \['module.extra'\]"),
+        ({"module.extra": jnp.ones(2)}, r"it also has \['module.extra'\]"),
     ):
         with pytest.raises(ValueError, match=message):
             model.load_state_dict(before | change)
     del state["module.net.0.bias"]
-    with pytest.raises(ValueError, match=r"lacks \['module.net.0.bias'\]"):
+    with pytest.raises(ValueError, match=r"it lacks \['module.net.0.bias'\]"):
         model.load_state_dict(state)
     for key, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
