@@ -313,7 +313,9 @@ class AveragedModel:
         missing, surplus = known - set(state_dict), set(state_dict) - known
         if missing or surplus:
             faults = {"lacks": sorted(missing), "also has": sorted(surplus, key=str)}
-            found = [f"{what} [{listed(keys)}]" for what, keys in faults.items() if keys]
+            found = [
+                f"{what} [{listed(keys)}]" for what, keys in faults.items() if keys
+            ]
             raise ValueError(
                 "state_dict must have the keys of this model: it "
                 f"{' and '.join(found)}{entry_with(state_dict, known)}"
