@@ -28,9 +28,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-# Of the cases of a test that has more than SOME, the quick tests draw one in QUICK, and
-# `--every N` one in N of the others. Tests marked `cheap` keep them all.
-SOME, QUICK = 12, 20
+# The quick tests draw one in QUICK of the cases of a test that has more than SOME, and
+# `--every N` one in N where it has more than MANY. Tests marked `cheap` keep them all.
+SOME, MANY, QUICK = 12, 40, 20
 
 
 def pytest_addoption(parser):
@@ -39,7 +39,7 @@ def pytest_addoption(parser):
         type=int,
         default=1,
         metavar="N",
-        help=f"of a test with more than {SOME} cases, take one case in N",
+        help=f"of a test with more than {MANY} cases, take one case in N",
     )
 
 
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(config, items):
         draw = zlib.crc32(item.nodeid.encode())
         if draw % QUICK:
             item.add_marker("slow")
-            if draw // QUICK % every:
+            if count > MANY and draw // QUICK % every:
                 left.append(item)
     if left:
         config.hook.pytest_deselected(items=left)
