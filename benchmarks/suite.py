@@ -31,6 +31,13 @@ FIGURES = (
 
 NETWORK_SHAPES = ("mlp", "gpt2")
 TREES = ("mlp", "gpt2", "leaves_1000", "mixed_1000", "two_large", "resnet50")
+# What is compared for torch's other rules, and where.
+RULES_OF_TORCH = (
+    "optifunc",
+    "optifunc, fused",
+    "optifunc.flatten, fused",
+    "torch foreach",
+)
 BESIDE_TORCH = ("mlp", "leaves_1000", "resnet50")
 STEPS = {
     "adamw": TREES,
@@ -130,10 +137,10 @@ def _steps(options: Options) -> Iterator[Task]:
     for workload, optimizer in options.pairs(STEPS):
         names = options.contenders
         steps = Steps(options.budget(at_least=5))
-        if optimizer.name in ("clipped_adamw", "momentum"):
+        if optimizer.name in ("clipped_adamw", "momentum") or workload.is_large:
             names = names or DECISIVE
         if optimizer.name in {name.lower() for name, _ in OTHERS}:
-            names = names or ["optifunc", "optifunc, fused", "torch foreach"]
+            names = names or [*RULES_OF_TORCH]
         # A step takes many seconds, nearly all of them in products of matrices.
         if optimizer.matrices_only:
             names = names or ["optax", "optifunc", "torch"]
@@ -162,8 +169,9 @@ def _memory(options: Options) -> Iterator[Task]:
         def run(
             workload: Workload = workload, optimizer: Optimizer = optimizer
         ) -> Iterator[Group]:
-            yield from planned(workload, optimizer, options.contenders)
-            yield from resident(workload, optimizer, options.contenders)
+            names = options.contenders or DECISIVE
+            yield from planned(workload, optimizer, names)
+            yield from resident(workload, optimizer, names)
 
         yield Task("memory", workload.name, optimizer.name, run)
 

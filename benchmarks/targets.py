@@ -51,6 +51,7 @@ TREES = {
     "mixed_1000": "1,000 mixed leaves",
 }
 MANY = ("leaves_1000", "mixed_1000")
+FLAT = "fused step with `of.flatten`"
 
 
 def _fused_beside(
@@ -76,13 +77,6 @@ def _bars(large: float, many: float) -> dict[str, float]:
 FUSED = (
     *_fused_beside("torch fused", "adamw", "fused step", _bars(0.95, 1.0)),
     *_fused_beside(
-        "torch fused",
-        "adamw",
-        "fused step with `of.flatten`",
-        dict.fromkeys(MANY, 1.0),
-        "optifunc.flatten, fused",
-    ),
-    *_fused_beside(
         "torch fused", "clipped_adamw", "fused step, clip + AdamW", _bars(0.95, 1.0)
     ),
     *_fused_beside(
@@ -90,12 +84,32 @@ FUSED = (
     ),
     *(
         target
+        for optimizer, name in (
+            ("adamw", FLAT),
+            ("clipped_adamw", f"{FLAT}, clip + AdamW"),
+            ("momentum", f"{FLAT}, SGD with momentum"),
+        )
+        for target in _fused_beside(
+            "torch fused",
+            optimizer,
+            name,
+            dict.fromkeys(MANY, 1.0),
+            "optifunc.flatten, fused",
+        )
+    ),
+    *(
+        target
         for name, _ in OTHERS
+        for title, contender, trees in (
+            ("fused step", "optifunc, fused", ("mlp", "resnet50", "leaves_1000")),
+            (FLAT, "optifunc.flatten, fused", ("leaves_1000",)),
+        )
         for target in _fused_beside(
             "torch foreach",
             name.lower(),
-            f"fused step, {name}",
-            {"mlp": 0.5, "resnet50": 0.5, "leaves_1000": 0.5},
+            f"{title}, {name}",
+            dict.fromkeys(trees, 0.5),
+            contender,
         )
     ),
     # The MLP fits into the caches, where XLA's loops cost little.
@@ -104,6 +118,13 @@ FUSED = (
         "adamw",
         "fused step beside XLA's",
         {tree: 0.65 for tree in TREES if tree != "mlp"},
+    ),
+    *_fused_beside(
+        "optax",
+        "adamw",
+        f"{FLAT} beside XLA's",
+        dict.fromkeys(MANY, 0.65),
+        "optifunc.flatten, fused",
     ),
     _beside_optax(
         "fused step: trace + lower + compile, 1,000 leaves",

@@ -29,6 +29,11 @@ class Workload:
         return len(self.shapes)
 
     @property
+    def is_large(self) -> bool:
+        """Whether each contender takes a gigabyte and more."""
+        return self.parameters > 10**8
+
+    @property
     def is_matrices(self) -> bool:
         return all(len(shape) == 2 for shape in self.shapes.values())
 

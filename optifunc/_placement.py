@@ -154,6 +154,18 @@ def known_sharding(leaf: Any) -> NamedSharding | None:
     return sharding if isinstance(sharding, NamedSharding) else None
 
 
+def own_sharding(leaf: Any) -> Sharding | None:
+    """The sharding of an array, or of its placeholder; None of one that is traced.
+
+    A traced array has no such attribute, and to say so JAX searches all that has been
+    traced: for each of a thousand leaves, that takes seconds.
+    """
+    if isinstance(leaf, jax.core.Tracer):
+        return None
+    found: Sharding | None = getattr(leaf, "sharding", None)
+    return found
+
+
 def names_in(spec: PartitionSpec) -> list[str]:
     """The axes of the mesh that a spec names."""
     names: list[Any] = []
@@ -317,7 +329,7 @@ def shapes_of(function: Callable[[PyTree], PyTree], params: PyTree) -> PyTree:
     )
 
     def on_explicit(leaf: Any) -> jax.ShapeDtypeStruct:
-        own = getattr(leaf, "sharding", None)
+        own = own_sharding(leaf)
         spec = own.spec if isinstance(own, NamedSharding) else PartitionSpec()
         return jax.ShapeDtypeStruct(
             jnp.shape(leaf),
@@ -349,7 +361,7 @@ def mesh_of(params: PyTree) -> Any:
 
     **Raises:** `ValueError` if they are on several.
     """
-    shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(params))
+    shardings = map(own_sharding, jax.tree.leaves(params))
     meshes = {s.mesh for s in shardings if isinstance(s, NamedSharding)}
     if len(meshes) > 1:
         found = ", ".join(sorted(map(str, meshes)))
@@ -426,9 +438,8 @@ def laid_like(array: Array, reference: Array) -> Array:
 
     Along automatic axes, a compiled program decides this itself.
     """
-    is_concrete = not any(isinstance(x, jax.core.Tracer) for x in (array, reference))
-    own = getattr(reference, "sharding", None)
-    if is_concrete and isinstance(own, NamedSharding):
+    own = None if isinstance(array, jax.core.Tracer) else own_sharding(reference)
+    if isinstance(own, NamedSharding):
         # A reshape may have gathered it.
         laid: Array = jax.device_put(array, own)
         return laid
