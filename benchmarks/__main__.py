@@ -24,7 +24,13 @@ from .page import page, targets_page
 from .pictures import draw
 from .pytorch import torch
 from .release import release
-from .report import growth_table, ratio_tables, scaling_table, target_table
+from .report import (
+    growth_table,
+    ratio_tables,
+    rules_table,
+    scaling_table,
+    target_table,
+)
 from .results import Results
 from .suite import FIGURES, Options, tasks
 from .workloads import WORKLOADS
@@ -175,7 +181,8 @@ def print_tables(results: Results) -> None:
     print(sentence(results.machine), "\n")
     for table in ratio_tables(results):
         print(table.text())
-    for found in (scaling_table(results), growth_table(results)):
+    for table_of in (rules_table, scaling_table, growth_table):
+        found = table_of(results)
         if found is not None:
             print(found.text())
     print(target_table(results).text())

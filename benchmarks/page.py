@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .machine import sentence
-from .report import growth_table, ratio_tables, scaling_table, target_table
+from .report import (
+    growth_table,
+    ratio_tables,
+    rules_table,
+    scaling_table,
+    target_table,
+)
 from .results import Results
 from .targets import TARGETS
 
@@ -115,7 +121,12 @@ def page(runs: Sequence[Results], pictures: Sequence[Path]) -> str:
         parts.append(heading(results))
         if i == 0:
             parts += drawn[1:]
-        tables = [*ratio_tables(results), scaling_table(results), growth_table(results)]
+        tables = [
+            *ratio_tables(results),
+            rules_table(results),
+            scaling_table(results),
+            growth_table(results),
+        ]
         parts.extend(table.markdown() for table in tables if table is not None)
     if all(results.machine["platform"] != "gpu" for results in runs):
         parts.append("## GPU\n\nNo GPU was measured.\n")

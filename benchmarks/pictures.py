@@ -73,6 +73,7 @@ def _bars(groups: Iterable[Group], title: str, path: Path) -> None:
     axes.axhline(1, color=COLORS["optax"], linewidth=1)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.set_xticks(
         range(len(workloads)), [WORKLOADS[name].title for name in workloads]
     )

@@ -5,12 +5,13 @@ from typing import Any
 
 from .growth import CONTENDERS, exponent, panels
 from .networks import NETWORKS
-from .optimizers import OPTIMIZERS
+from .optimizers import OPTIMIZERS, OTHERS
 from .results import Group, Results
 from .tables import Table, ratio
 from .targets import TARGETS
 from .workloads import WORKLOADS
 
+RULES = tuple(name.lower() for name, _ in OTHERS)
 TITLES = {
     "dispatch": "Dispatch: time until the call of a step returns",
     "step": "Time per step",
@@ -64,9 +65,7 @@ def ratio_tables(results: Results) -> Iterator[Table]:
     shown = [group for group in results.groups if not is_growth(group)]
     for figure, title in TITLES.items():
         found = [group for group in shown if group.figure == figure]
-        adamw = [group for group in found if group.optimizer == "adamw"]
-        others = [group for group in found if group.optimizer != "adamw"]
-        for groups in (adamw, others):
+        for groups in _tables_of(found):
             optimizers = {optimizer_title(group.optimizer) for group in groups}
             name = optimizers.pop() if len(optimizers) == 1 else "other optimizers"
             if groups:
@@ -74,6 +73,48 @@ def ratio_tables(results: Results) -> Iterator[Table]:
             limited = [g for g in groups if figure == "step" and _accesses(g)]
             if limited:
                 yield _limit_table(name, limited, results.machine)
+
+
+def _tables_of(groups: list[Group]) -> Iterator[list[Group]]:
+    """One table for an optimizer on several trees, and one for all others."""
+    by_optimizer: dict[str, list[Group]] = {}
+    for group in groups:
+        by_optimizer.setdefault(group.optimizer, []).append(group)
+    others: list[Group] = []
+    for name, own in by_optimizer.items():
+        if name in RULES:
+            continue  # in a table of their own
+        if name == "adamw" or len({group.workload for group in own}) > 2:
+            yield own
+        else:
+            others += own
+    yield others
+
+
+def rules_table(results: Results) -> Table | None:
+    """Fused steps of torch's other rules."""
+    columns = [
+        *((tree, "optifunc, fused", "") for tree in ("mlp", "resnet50", "leaves_1000")),
+        ("leaves_1000", "optifunc.flatten, fused", ", with `of.flatten`"),
+    ]
+    rows = []
+    for name in RULES:
+        found = [
+            results.ratio(
+                contender,
+                "torch foreach",
+                figure="step",
+                workload=tree,
+                optimizer=name,
+            )
+            for tree, contender, _ in columns
+        ]
+        if any(found):
+            cells = ("" if x is None else ratio(x) for x in found)
+            rows.append([optimizer_title(name), *cells])
+    header = ["", *(f"{workload_title(tree)}{how}" for tree, _, how in columns)]
+    title = "Time per step: torch's other rules, fused, relative to torch foreach"
+    return Table(title, header, rows) if rows else None
 
 
 def _accesses(group: Group) -> int | None:
@@ -99,9 +140,10 @@ def _table(
             found = [group for group in column if name in group.samples]
             row.append(cell(found[0], name) if found else "")
         rows.append(row)
+    alone = len({optimizer for optimizer, _ in columns}) == 1
     header = [
         workload_title(workload)
-        if optimizer == "adamw"
+        if alone
         else f"{optimizer_title(optimizer)}, {workload_title(workload)}"
         for optimizer, workload in columns
     ]

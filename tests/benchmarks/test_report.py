@@ -9,6 +9,7 @@ from benchmarks.report import (
     growth_table,
     quantity,
     ratio_tables,
+    rules_table,
     scaling_table,
     target_table,
 )
@@ -114,6 +115,27 @@ def test_scaling_is_the_time_on_one_core_over_that_on_several(results):
         ["optifunc, fused", "0.67", "0.50", "2.00"],
     ]
     assert table.markdown() in page([results], [])
+
+
+def test_torchs_other_rules_are_compared_with_torch(results):
+    assert rules_table(results) is None
+    samples = {"optifunc": [3.0], "optifunc, fused": [1.0], "torch foreach": [4.0]}
+    results.add([Group("step", "mlp", "radam", "s", samples)])
+    assert rules_table(results).rows == [["RAdam", "0.25", "", "", ""]]
+    assert not any("RAdam" in str(table.header) for table in ratio_tables(results))
+
+
+def test_an_optimizer_on_several_trees_has_its_own_table(results):
+    for tree in ("mlp", "gpt2", "two_large"):
+        results.add([Group("step", tree, "momentum", "s", {"optax": [1.0]})])
+    results.add([Group("step", "mlp", "sgd", "s", {"optax": [1.0]})])
+    headers = {table.title: table.header[1:] for table in ratio_tables(results)}
+    assert headers["Time per step: SGD with momentum"] == [
+        "MLP",
+        "GPT-2 small",
+        "2 leaves of 4096x4096",
+    ]
+    assert headers["Time per step: SGD"] == ["MLP"]
 
 
 def test_targets_have_titles_of_their_own():
