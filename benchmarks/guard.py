@@ -1,13 +1,13 @@
 """The regression guard: ratios of a short run beside the recorded ones."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from .compilation import compilation
-from .optimizers import OPTIMIZERS
+from .optimizers import OPTIMIZERS, Optimizer
 from .results import Group
 from .steps import Steps
 from .suite import Task
@@ -49,81 +49,84 @@ def ratio_name(task: Task, figure: str, contender: str, baseline: str) -> str:
     return f"{figure}, {task.workload}, {task.optimizer}: {contender} / {baseline}"
 
 
+PURE = ["optax", "optifunc", "optifunc, argument"]
+FUSED = ["optifunc, fused"]
+
+
+def _beside_optax(
+    *figures: str, names: Sequence[str] = PURE[1:]
+) -> tuple[tuple[str, str, str], ...]:
+    return tuple((figure, name, "optax") for figure in figures for name in names)
+
+
 def checks(seconds: float) -> list[Check]:
     """What is guarded, each measured for ``seconds``."""
-    adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
-    pure = ["optax", "optifunc", "optifunc, argument"]
-    fused = ["optifunc, fused"]
-    joined = [*pure, "optifunc.flatten"]
-    contenders = [
-        *pure,
-        "optifunc, params kept",
-        "optifunc.optim",
-        "torch fused",
-    ]
+    return [*_of_steps(seconds), *_of_compilation(seconds)]
+
+
+def _of_steps(seconds: float) -> Iterator[Check]:
+    adamw = OPTIMIZERS["adamw"]
     steps = Steps(Budget(seconds, at_least=20, at_most=400))
+
+    def check(
+        workload: Workload, names: list[str], *ratios: tuple[str, str, str]
+    ) -> Check:
+        run = partial(steps, workload, adamw, names)
+        return Check(Task("step", workload.name, "adamw", run), ratios)
+
+    yield check(
+        WORKLOADS["mlp"],
+        [*PURE, "optifunc, params kept", "optifunc.optim", "torch fused"],
+        *_beside_optax("step"),
+        ("step", "optifunc.optim", "optifunc, params kept"),
+    )
+    # Small trees fit into the caches, where fused steps gain least.
+    yield check(
+        WORKLOADS["two_large"],
+        ["optax", *FUSED],
+        *_beside_optax("step", names=FUSED),
+    )
+    joined = ["optifunc.flatten"]
+    yield check(
+        equal_leaves(100),
+        [*PURE, *joined],
+        *_beside_optax("step"),
+        *_beside_optax("step", names=joined),
+    )
+
+
+def _of_compilation(seconds: float) -> Iterator[Check]:
+    adamw, muon = OPTIMIZERS["adamw"], OPTIMIZERS["muon"]
     compiled = partial(compilation, budget=Budget(seconds, at_least=3))
 
-    def beside_optax(
-        *figures: str, names: Sequence[str] = pure[1:]
-    ) -> tuple[tuple[str, str, str], ...]:
-        return tuple((figure, name, "optax") for figure in figures for name in names)
+    def check(
+        workload: Workload,
+        optimizer: Optimizer,
+        run: Callable[[], Iterable[Group]],
+        *ratios: tuple[str, str, str],
+    ) -> Check:
+        return Check(Task("compilation", workload.name, optimizer.name, run), ratios)
 
-    mlp, hundred, thousand = WORKLOADS["mlp"], equal_leaves(100), equal_leaves(1000)
-    large = WORKLOADS["two_large"]
-    return [
-        Check(
-            Task("step", "mlp", "adamw", partial(steps, mlp, adamw, contenders)),
-            (
-                *beside_optax("step"),
-                ("step", "optifunc.optim", "optifunc, params kept"),
-            ),
-        ),
-        # Small trees fit into the caches, where fused steps gain least.
-        Check(
-            Task(
-                "step",
-                large.name,
-                "adamw",
-                partial(steps, large, adamw, ["optax", *fused]),
-            ),
-            beside_optax("step", names=fused),
-        ),
-        Check(
-            Task("step", "leaves_100", "adamw", partial(steps, hundred, adamw, joined)),
-            (*beside_optax("step"), ("step", "optifunc.flatten", "optax")),
-        ),
-        Check(
-            Task(
-                "compilation",
-                "leaves_100",
-                "adamw",
-                partial(compiled, hundred, adamw, names=[*pure, *fused]),
-            ),
-            (
-                *beside_optax("trace", "lower + compile"),
-                *beside_optax("trace + lower + compile", names=fused),
-            ),
-        ),
-        Check(
-            Task(
-                "compilation",
-                "leaves_1000",
-                "adamw",
-                partial(compiled, thousand, adamw, names=pure, last="trace"),
-            ),
-            beside_optax("trace"),
-        ),
-        Check(
-            Task(
-                "compilation",
-                "small_matrices",
-                "muon",
-                partial(compiled, SMALL_MATRICES, muon, names=["optax", "optifunc"]),
-            ),
-            (("trace + lower + compile", "optifunc", "optax"),),
-        ),
-    ]
+    hundred, thousand = equal_leaves(100), equal_leaves(1000)
+    yield check(
+        hundred,
+        adamw,
+        partial(compiled, hundred, adamw, names=[*PURE, *FUSED]),
+        *_beside_optax("trace", "lower + compile"),
+        *_beside_optax("trace + lower + compile", names=FUSED),
+    )
+    yield check(
+        thousand,
+        adamw,
+        partial(compiled, thousand, adamw, names=PURE, last="trace"),
+        *_beside_optax("trace"),
+    )
+    yield check(
+        SMALL_MATRICES,
+        muon,
+        partial(compiled, SMALL_MATRICES, muon, names=["optax", "optifunc"]),
+        ("trace + lower + compile", "optifunc", "optax"),
+    )
 
 
 def losses(found: Mapping[str, float], recorded: Mapping[str, float]) -> dict[str, str]:

@@ -32,13 +32,13 @@ def in_pairs(graph: Graph) -> Graph | None:
     rows = _Rows()
     for node in graph.nodes:
         rows.nodes.append(node)
-        source = _parts_of(node) or _put_together(node)
+        source = _stacked_from(node) or _put_together(node)
         if source is not None:
             if _is_complex(source) or rows.has(source):
                 rows.of[node.result] = rows.row(source)
         elif _is_by_parts(node) or rows.has_all(node):
             operands = tuple(map(rows.row, node.operands))
-            result = Value(_numbers(node.result))
+            result = Value(_row_type(node.result))
             rows.nodes.append(Node(node.name, operands, (result,), node.eqn))
             rows.of[node.result] = result
     parts = {value: [row] for value, row in rows.of.items()}
@@ -85,7 +85,7 @@ class _Rows:
         if number.size == 1:
             return number
         if value not in self.of:
-            self.of[value] = Value(_numbers(value), base=value)
+            self.of[value] = Value(_row_type(value), base=value)
         return self.of[value]
 
 
@@ -93,7 +93,7 @@ def _is_complex(value: Value) -> bool:
     return value.dtype.startswith("complex")
 
 
-def _numbers(value: Value) -> Any:
+def _row_type(value: Value) -> Any:
     """The type of an array's numbers in one row."""
     if not _is_complex(value):
         return value.aval.update(shape=(value.size,))
@@ -112,7 +112,7 @@ def _is_by_parts(node: Node) -> bool:
     )
 
 
-def _parts_of(node: Node) -> Value | None:
+def _stacked_from(node: Node) -> Value | None:
     """The array whose real and imaginary parts a node stacks."""
     if node.name not in ("stack", "concatenate") or len(node.operands) != 2:
         return None

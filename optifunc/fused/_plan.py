@@ -112,7 +112,8 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    for rewrites in ((in_pairs, segmented), (segmented,), ()):
+    # Vectors first: the row of a complex array is not to be taken for one.
+    for rewrites in ((segmented, in_pairs), (segmented,), (in_pairs,), ()):
         found: Graph | None = chosen_by_element(graph(closed))
         for rewrite in rewrites:
             found = None if found is None else rewrite(found)

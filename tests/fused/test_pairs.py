@@ -88,6 +88,14 @@ def test_single_complex_numbers_and_empty_arrays():
     check(of.adamw(0.1), params, jax.tree.map(lambda p: p * 2 + 1, params))
 
 
+def test_vectors_of_leaves_as_long_as_rows_of_pairs():
+    """The complex leaves have as many numbers, together, as the real ones."""
+    params = {"a": Z, "b": Z[:20], "x": Z.real * 2, "y": jnp.ones(2400)}
+    grads = jax.tree.map(lambda p: p * 2 + 1, params)
+    check(of.flatten(of.adamw(0.1)), params, grads)
+    check(of.chain(of.flatten(of.sgd(0.1, 0.9)), of.adam(0.1)), params, grads)
+
+
 def halves(z):
     return jnp.stack([z.real, z.imag])
 
