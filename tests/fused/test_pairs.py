@@ -130,6 +130,15 @@ def whole(parts):
             lambda z, w: jnp.where(z.real[0, 0] > 0, z, -w) - w, id="by a number"
         ),
         pytest.param(
+            lambda z, w: jnp.where(
+                z.real[0, 0] > 0, whole(halves(z) * 2) - w, jnp.full_like(z, 1 + 2j)
+            ),
+            id="or a number",
+        ),
+        pytest.param(
+            lambda z, w: whole(halves(z) * 2) + jnp.full_like(z, 1 + 2j), id="moved"
+        ),
+        pytest.param(
             lambda z, w: whole(halves(jnp.where(z.real > 0, z, w)) * 2), id="by arrays"
         ),
         pytest.param(
