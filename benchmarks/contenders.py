@@ -109,12 +109,16 @@ class Recipe:
         return (*self.leading(), params, state, params)
 
 
+def copied(params: Arrays) -> dict[str, jax.Array]:
+    """Parameters to donate, which must not be those of another contender."""
+    return {name: jnp.array(p, copy=True) for name, p in params.items()}
+
+
 class Program(Contender):
     """A jitted step over pure functions."""
 
     def __init__(self, recipe: Recipe, params: Arrays, grads: Arrays) -> None:
-        # Donated, so they must not be those of another contender.
-        own = {name: jnp.array(p, copy=True) for name, p in params.items()}
+        own = copied(params)  # donated
         self._carry = (own, recipe.make().init(own))
         self._leading, self._grads = recipe.leading(), dict(grads)
         self._run = recipe.jitted()
@@ -145,9 +149,7 @@ class Stateful(Contender):
         grads: Arrays,
         donate_params: bool = False,
     ) -> None:
-        own = dict(params)
-        if donate_params:
-            own = {name: jnp.array(p, copy=True) for name, p in params.items()}
+        own = copied(params) if donate_params else dict(params)
         self._optimizer, self._grads = make(own), dict(grads)
         self._optimizer.donate_params = donate_params
 

@@ -110,6 +110,7 @@ OTHERS = (
     ("RMSprop", 5),
     ("Rprop", 7),
 )
+RULES = tuple(name.lower() for name, _ in OTHERS)  # as they are called here
 
 OPTIMIZERS = _table(
     Optimizer(

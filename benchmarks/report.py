@@ -5,13 +5,12 @@ from typing import Any
 
 from .growth import CONTENDERS, exponent, panels
 from .networks import NETWORKS
-from .optimizers import OPTIMIZERS, OTHERS
+from .optimizers import OPTIMIZERS, RULES
 from .results import Group, Results
 from .tables import Table, ratio
 from .targets import TARGETS
 from .workloads import WORKLOADS
 
-RULES = tuple(name.lower() for name, _ in OTHERS)
 TITLES = {
     "dispatch": "Dispatch: time until the call of a step returns",
     "step": "Time per step",

@@ -11,7 +11,7 @@ from .fits import fits
 from .growth import CONTENDERS, growing_leaves, growing_parameters
 from .memory import planned, resident
 from .networks import NETWORKS
-from .optimizers import OPTIMIZERS, OTHERS, Optimizer
+from .optimizers import OPTIMIZERS, RULES, Optimizer
 from .results import Group
 from .steps import Steps
 from .timing import Budget
@@ -32,7 +32,7 @@ FIGURES = (
 NETWORK_SHAPES = ("mlp", "gpt2")
 TREES = ("mlp", "gpt2", "leaves_1000", "mixed_1000", "two_large", "resnet50")
 # What is compared for torch's other rules, and where.
-RULES_OF_TORCH = (
+BESIDE_FOREACH = (
     "optifunc",
     "optifunc, fused",
     "optifunc.flatten, fused",
@@ -45,7 +45,7 @@ STEPS = {
     "momentum": TREES,
     "sgd": NETWORK_SHAPES,
     "adafactor": NETWORK_SHAPES,
-    **{name.lower(): BESIDE_TORCH for name, _ in OTHERS},
+    **dict.fromkeys(RULES, BESIDE_TORCH),
     "muon": ("gpt2_matrices",),
     "muon_bfloat16": ("gpt2_matrices",),
 }
@@ -139,8 +139,8 @@ def _steps(options: Options) -> Iterator[Task]:
         steps = Steps(options.budget(at_least=5))
         if optimizer.name in ("clipped_adamw", "momentum") or workload.is_large:
             names = names or DECISIVE
-        if optimizer.name in {name.lower() for name, _ in OTHERS}:
-            names = names or [*RULES_OF_TORCH]
+        if optimizer.name in RULES:
+            names = names or [*BESIDE_FOREACH]
         # A step takes many seconds, nearly all of them in products of matrices.
         if optimizer.matrices_only:
             names = names or ["optax", "optifunc", "torch"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .optimizers import OTHERS
+from .optimizers import OPTIMIZERS, RULES
 from .results import Results
 from .timing import Spread
 
@@ -99,15 +99,15 @@ FUSED = (
     ),
     *(
         target
-        for name, _ in OTHERS
+        for name in RULES
         for title, contender, trees in (
             ("fused step", "optifunc, fused", ("mlp", "resnet50", "leaves_1000")),
             (FLAT, "optifunc.flatten, fused", ("leaves_1000",)),
         )
         for target in _fused_beside(
             "torch foreach",
-            name.lower(),
-            f"{title}, {name}",
+            name,
+            f"{title}, {OPTIMIZERS[name].title}",
             dict.fromkeys(trees, 0.5),
             contender,
         )

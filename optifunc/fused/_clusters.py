@@ -28,12 +28,13 @@ LOOPS = {
     *("rem", "real", "imag", "complex", "conj", "reduce_precision", "population_count"),
     *OPERATIONS,  # with unsupported dtypes, or along rows and columns
 }
+# Those that keep everything connected to them with XLA. The parts of a complex array do
+# not: XLA computes them where they are read, such as in the squares of a norm, and a
+# kernel may read the same array.
+BARRIERS = LOOPS - {"real", "imag"}
 # Operations that XLA computes where their result is read, such as broadcasting a row; a
 # kernel would have to read the result from memory.
 SOURCES = {"broadcast_in_dim", "iota", "transpose", "rev", "pad"}
-# Of these, the ones that XLA computes where their result is read: the squares of a norm
-# do not keep a kernel from reading the same array.
-PARTS = {"real", "imag"}
 # Operations that pass elements on to other arrays.
 MOVES = {"concatenate", "slice", "split"}
 
@@ -148,7 +149,7 @@ def _fusible(nodes: list[Node]) -> set[Node]:
 def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
     """The fusible nodes that XLA would compute in one loop with one that is not."""
     others = [node for node in nodes if node not in fusible]
-    pending = [node for node in others if _has_array(node, LOOPS - PARTS)]
+    pending = [node for node in others if _has_array(node, BARRIERS)]
     for node in others:
         if _has_array(node, SOURCES):
             pending += fusible.intersection(node.result.readers)
