@@ -1,5 +1,6 @@
 """Fused and plain forms of a function, side by side."""
 
+import chex
 import jax
 import numpy as np
 
@@ -7,6 +8,32 @@ import optifunc as of
 
 # XLA leaves out roundings to narrow dtypes in between unless it is told not to.
 STRICT = {"xla_allow_excess_precision": False}
+
+
+def compiled(function, *args, **options):
+    """How many kernels a function calls that `jax.jit` compiles, and its program."""
+    lowered = jax.jit(function, **options).lower(*args)
+    kernels = lowered.as_text().count("custom_call @optifunc_")
+    return kernels, lowered.compile()
+
+
+def check_steps(tx, params, grads, rtol=1e-6, atol=1e-7, donated=("params", "state")):
+    """Three steps are the plain ones; returns how many kernels, and the program."""
+
+    def plain(params, state, grads):
+        updates, state = tx.update(grads, state, params)
+        return of.apply_updates(params, updates), state
+
+    def step(params, state, grads):
+        return of.apply_gradients(tx, grads, state, params)
+
+    expected = params, tx.init(params)
+    kernels, program = compiled(step, *expected, grads, donate_argnames=donated)
+    found = jax.tree.map(lambda x: jax.numpy.array(x, copy=True), expected)
+    for _ in range(3):
+        expected, found = jax.jit(plain)(*expected, grads), program(*found, grads)
+        chex.assert_trees_all_close(found, expected, rtol=rtol, atol=atol)
+    return kernels, program
 
 
 def fused_and_plain(function, *args):

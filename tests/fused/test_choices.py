@@ -11,6 +11,8 @@ import pytest
 
 import optifunc as of
 
+from .programs import compiled
+
 SHAPES = {"a": (40, 30), "b": (30,), "c": (7, 5, 3)}
 RNG = np.random.default_rng(0)
 PARAMS, GRADS = (
@@ -21,12 +23,6 @@ BROKEN = {**GRADS, "b": GRADS["b"].at[3].set(jnp.nan)}
 X, Y = PARAMS["a"], GRADS["a"]
 # A product and a sum may be contracted in one and not in the other.
 assert_close = partial(chex.assert_trees_all_close, rtol=1e-6, atol=1e-7)
-
-
-def compiled(function, *args, **options):
-    lowered = jax.jit(function, **options).lower(*args)
-    kernels = lowered.as_text().count("custom_call @optifunc_")
-    return kernels, lowered.compile()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Leaves that `flatten` joins are neither joined nor split by fused steps."""
 
-from functools import partial
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,6 +7,8 @@ import numpy as np
 import pytest
 
 import optifunc as of
+
+from .programs import check_steps
 
 SHAPES = {"a": (40, 30), "b": (30,), "c": (7, 5, 3), "d": (2,)}
 RNG = np.random.default_rng(0)
@@ -19,30 +19,8 @@ PARAMS, GRADS = (
 BYTES = sum(x.nbytes for x in jax.tree.leaves(PARAMS))
 
 
-def compiled(tx, params, grads, donated=("params", "state")):
-    @partial(jax.jit, donate_argnames=donated)
-    def step(params, state, grads):
-        return of.apply_gradients(tx, grads, state, params)
-
-    lowered = step.lower(params, tx.init(params), grads)
-    return lowered.as_text().count("custom_call @optifunc_"), lowered.compile()
-
-
-def plain_step(tx, params, state, grads):
-    updates, state = tx.update(grads, state, params)
-    return of.apply_updates(params, updates), state
-
-
-def check(tx, params=PARAMS, grads=GRADS, rtol=1e-6, **options):
-    """Three steps are the plain ones; returns the calls and the program."""
-    calls, step = compiled(tx, params, grads, **options)
-    expected = params, tx.init(params)
-    found = jax.tree.map(lambda x: jnp.array(x, copy=True), expected)
-    for _ in range(3):
-        expected = jax.jit(partial(plain_step, tx))(*expected, grads)
-        found = step(*found, grads)
-    chex.assert_trees_all_close(found, expected, rtol=rtol, atol=1e-7)
-    return calls, step
+def check(tx, params=PARAMS, grads=GRADS, **options):
+    return check_steps(tx, params, grads, **options)
 
 
 @pytest.mark.parametrize("donated", [("params", "state"), ("state",), ()])
