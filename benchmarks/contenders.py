@@ -114,6 +114,15 @@ def copied(params: Arrays) -> dict[str, jax.Array]:
     return {name: jnp.array(p, copy=True) for name, p in params.items()}
 
 
+def wait_for_program(results: Arrays) -> None:
+    """Until the program that returned ``results`` is done.
+
+    All results of a program are ready at the same time. To ask each of a thousand
+    would take longer than some programs.
+    """
+    jax.block_until_ready(next(iter(results.values())))
+
+
 class Program(Contender):
     """A jitted step over pure functions."""
 
@@ -130,7 +139,7 @@ class Program(Contender):
         self._carry = self._run(*self._leading, *self._carry, self._grads)
 
     def wait(self) -> None:
-        jax.block_until_ready(self._carry)
+        wait_for_program(self._carry[0])
 
     def params(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(p) for name, p in self._carry[0].items()}
@@ -160,7 +169,7 @@ class Stateful(Contender):
         self._optimizer.step(grads=self._grads)
 
     def wait(self) -> None:
-        jax.block_until_ready(self._optimizer.params)
+        wait_for_program(self._optimizer.params)
 
     def params(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(p) for name, p in self._optimizer.params.items()}

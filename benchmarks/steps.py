@@ -19,9 +19,10 @@ from .timing import Budget, interleaved, no_collection
 from .workloads import Workload
 
 AGREEMENT_STEPS = 3
-# Where a contender's step is shorter than this, each timed one is preceded by one that
-# is not: it finds the caches and the cores as the contender before has left them.
-SHORT = 0.02
+# Each timed step comes after at least one that is not timed, and at least this many
+# seconds of such steps: it finds the caches and the cores as its own kind leaves them.
+# PyTorch's threads occupy a core for 4 ms after a step, in case another follows.
+SETTLING = 0.02
 # The parameters and the state of AdamW, in float32.
 BYTES_A_PARAMETER = 12
 
@@ -33,20 +34,26 @@ def timed_step(contender: Contender) -> float:
     return time.perf_counter() - begin
 
 
+def settle(contender: Contender) -> None:
+    begin = time.perf_counter()
+    timed_step(contender)
+    while time.perf_counter() - begin < SETTLING:
+        timed_step(contender)
+
+
+def settled_step(contender: Contender) -> float:
+    settle(contender)
+    return timed_step(contender)
+
+
 def dispatch(contender: Contender) -> float:
     """The time until the call returns."""
-    contender.step()
-    contender.wait()
+    settle(contender)
     begin = time.perf_counter()
     contender.step()
     elapsed = time.perf_counter() - begin
     contender.wait()
     return elapsed
-
-
-def second_step(contender: Contender) -> float:
-    timed_step(contender)
-    return timed_step(contender)
 
 
 def varied(grads: Arrays, step: int) -> Arrays:
@@ -101,8 +108,8 @@ class Steps:
         expected: dict[str, np.ndarray] = {}
         for part in parts([*available], workload, self.memory):
             contenders = {name: available[name](params, grads) for name in part}
-            times = [self._advance(c, grads) for c in contenders.values()]
             for name, contender in contenders.items():
+                self._advance(contender, grads)
                 # JAX's arrays may give up their memory at the next step.
                 expected = expected or {
                     k: np.array(p) for k, p in contender.params().items()
@@ -115,9 +122,7 @@ class Steps:
                     start,
                     optimizer.share,
                 )
-            timed = second_step if min(times) < SHORT else timed_step
-            if figure == "dispatch":
-                timed = dispatch
+            timed = dispatch if figure == "dispatch" else settled_step
             samples, bandwidth = self._measure(contenders, timed)
             key = workload.name, optimizer.name
             yield Group(figure, *key, "s", samples, bandwidth=bandwidth)
@@ -129,13 +134,12 @@ class Steps:
             if len(part) < len(available):
                 release()
 
-    def _advance(self, contender: Contender, grads: Arrays) -> float:
-        """A few steps with different gradients; returns the time of the last one."""
+    def _advance(self, contender: Contender, grads: Arrays) -> None:
+        """A few steps with different gradients."""
         for step in range(self.agreement_steps):
             contender.give(varied(grads, step))
-            taken = timed_step(contender)
+            contender.step()
         contender.give(grads)
-        return taken
 
     def _measure(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -80,11 +81,10 @@ def pytree_dataclass(cls: C) -> C:
     if not has_own_init:
         value_type.__init__ = _with_checked_arguments(value_type)
 
+    children_of, structure_of = _getter(data), _getter(meta)
+
     def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return (
-            tuple(getattr(value, name) for name in data),
-            tuple(getattr(value, name) for name in meta),
-        )
+        return children_of(value), structure_of(value)
 
     def flatten_with_keys(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         children, structure = flatten(value)
@@ -105,6 +105,14 @@ def pytree_dataclass(cls: C) -> C:
     )
     result: C = value_type
     return result
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """The function that returns a value's fields; every call of a program uses it."""
+    if not names:
+        return lambda value: ()
+    get = operator.attrgetter(*names)
+    return get if len(names) > 1 else lambda value: (get(value),)
 
 
 def _with_checked_arguments(cls: Any) -> Callable[..., None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jax.extend import core
@@ -26,7 +28,8 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
     """The program on CPU, with kernels if possible."""
     if _is_local(ctx.module_context) and can_compile():
         try:
-            execution = Execution(jaxpr, list(map(written_over, operands)))
+            with _no_collection():
+                execution = Execution(jaxpr, list(map(written_over, operands)))
             return mlir.lower_fun(execution, multiple_results=True)(ctx, *operands)
         except Exception as error:
             warnings.warn(
@@ -35,6 +38,20 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
                 stacklevel=2,
             )
     return lower_plainly(ctx, *operands, jaxpr=jaxpr)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from searching a growing plan for garbage, which takes longer than
+    making it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def can_compile() -> bool:

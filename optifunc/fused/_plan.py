@@ -19,7 +19,7 @@ from ._segments import is_join, segmented
 
 # Leaves with the same program share calls with about this many buffers: XLA's time to
 # compile a call grows with the square of their number.
-BUFFERS_A_CALL = 300
+BUFFERS_A_CALL = 150
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from ._checks import entry_with
 from ._cohorts import Cohort, CohortStates
 from ._groups import Group
 from ._layouts import Entries
-from ._signatures import hyperparameters_of, nearest_class
+from ._signatures import hyperparameters_of, nearest_class, values_of
 
 if TYPE_CHECKING:
     from ._optimizer import Optimizer
@@ -37,7 +37,7 @@ def saved_groups(optimizer: Optimizer) -> list[Group]:
     group_of = optimizer.group_of()
     return [
         {
-            **{k: v for k, v in group.items() if k != "params"},
+            **values_of(group),
             "params": [i for i, g in enumerate(group_of) if g == number],
         }
         for number, group in enumerate(optimizer.param_groups)
@@ -76,10 +76,7 @@ def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> Loaded:
     before = [position[i] for group in saved for i in group["params"]]
     params = optimizer.params
     entries = optimizer.layout.in_own_order(found, before, params)
-    transformations = [
-        optimizer._wrapped({k: v for k, v in group.items() if k != "params"})
-        for group in groups
-    ]
+    transformations = [optimizer._wrapped(values_of(group)) for group in groups]
     cohorts = _cohorts(optimizer, entries, transformations, params)
     members = [i for cohort in cohorts for i in cohort.members]
     order = [*entries, *(i for i in members if i not in entries)]

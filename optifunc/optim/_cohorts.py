@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import jax
@@ -111,8 +112,13 @@ class CohortStates:
     """
 
     def __init__(self, params: PyTree, key: Key) -> None:
-        self.leaves, self.treedef = jax.tree.flatten(params)
+        self.params = params
         self.key = key
+
+    @cached_property
+    def _flat(self) -> tuple[list[Any], Any]:
+        """The leaves and the structure; most steps do not need them."""
+        return jax.tree.flatten(self.params)
 
     def new(
         self, group: int, members: tuple[int, ...], tx: GradientTransformation
@@ -123,12 +129,12 @@ class CohortStates:
     def _new_state(self, tx: GradientTransformation, members: tuple[int, ...]) -> State:
         with warnings.catch_warnings():
             # A mask may select none of these parameters, but some of the others.
-            if len(members) < len(self.leaves):
+            if len(members) < len(self._flat[0]):
                 warnings.simplefilter("ignore", EmptyMaskWarning)
             return tx.init(self._chosen(members))
 
     def _chosen(self, members: Iterable[int]) -> PyTree:
-        return select(self.leaves, self.treedef, members)
+        return select(*self._flat, members)
 
     def columns(self, cohort: Cohort) -> Columns:
         """All of a cohort's state by field."""
@@ -367,11 +373,16 @@ def assembled(
     )
 
 
-def disassembled(cohorts: Sequence[Cohort], count: int, state: State) -> list[Cohort]:
-    """The cohorts with their parts of ``state``: the inverse of `assembled`."""
+def disassembled(
+    cohorts: Sequence[Cohort], count: int, state: State, steps: int = 0
+) -> list[Cohort]:
+    """The cohorts ``steps`` steps later, with their parts of the new ``state``.
+
+    This is the inverse of `assembled`.
+    """
     whole = len(cohorts) == 1 and len(cohorts[0].members) == count
     states = (state,) if whole else state
     return [
-        dataclasses.replace(c, state=own)
+        dataclasses.replace(c, steps=c.steps + steps, state=own)
         for c, own in zip(cohorts, states, strict=True)
     ]

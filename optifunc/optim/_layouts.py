@@ -103,8 +103,7 @@ class StateLayout:
     def _shared_names(
         self, tx: GradientTransformation, states: CohortStates
     ) -> set[str]:
-        treedef: Any = states.treedef
-        params = treedef.unflatten(states.leaves)
+        params = states.params
         fields = state_fields(jax.eval_shape(tx.init, params), params)
         return {self.key(f) for f, _ in fields if not f.role.is_per_parameter}
 

@@ -227,7 +227,7 @@ class Optimizer(Wrapping):
             if grad is None:
                 continue
             refusal = self.no_sparse if is_sparse(grad) else self.no_dense
-            if refusal is None and jnp.iscomplexobj(grad):
+            if refusal is None and self.no_complex and jnp.iscomplexobj(grad):
                 refusal = self.no_complex
             if refusal is not None:
                 raise RuntimeError(refusal.format(name=type(self).__name__))
@@ -245,10 +245,7 @@ class Optimizer(Wrapping):
         except Exception as error:
             self._note_loss(state, params, error)
             raise
-        stepped = [
-            dataclasses.replace(c, steps=c.steps + 1)
-            for c in disassembled(active, len(present), new_state)
-        ]
+        stepped = disassembled(active, len(present), new_state, steps=1)
         self._opt_called = True
         self._put(new_params)
         self._order = order
@@ -294,6 +291,8 @@ class Optimizer(Wrapping):
         ]
         known = set(self._order)
         new = [i for i, here in enumerate(present) if here and i not in known]
+        if not new:
+            return active, idle, self._order
         group_of = self.group_of()
         for number, tx in enumerate(transformations):
             members = tuple(i for i in new if group_of[i] == number)

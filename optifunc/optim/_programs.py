@@ -163,7 +163,8 @@ def donated(donate_params: bool) -> tuple[str, ...]:
 
     Nothing while JAX checks for NaN or infinity: then a step fails after it has run.
     """
-    if jax.config.values["jax_debug_nans"] or jax.config.values["jax_debug_infs"]:
+    config: Any = jax.config  # `config.values` would be a new dict of all options
+    if config.jax_debug_nans or config.jax_debug_infs:
         return ()
     return ("state", "params") if donate_params else ("state",)
 

@@ -17,6 +17,8 @@ from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
 from ._checks import check_no_schedule
 
+# Values that may change and stay the same object.
+CHANGEABLE = (np.ndarray, list)
 # Every class of optimizers with a constructor whose file is loaded.
 CLASSES: list[type] = []
 
@@ -142,9 +144,14 @@ def given(arguments: Mapping[str, Any], torch_order: str = "") -> dict[str, Any]
     return {name: own[name] for name in [*rest[:start], *moved, *rest[start:]]}
 
 
-def same_values(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a group's values are those that its transformation was built from."""
-    return before.keys() == values.keys() and all(
-        before[key] is value and not isinstance(value, np.ndarray | list)
-        for key, value in values.items()
-    )
+def values_of(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A group without its parameters."""
+    return {key: value for key, value in group.items() if key != "params"}
+
+
+def has_values(group: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a group has ``values`` and parameters; no, if one may have changed."""
+    for key, value in values.items():
+        if group.get(key, values) is not value or isinstance(value, CHANGEABLE):
+            return False
+    return len(group) == len(values) + 1

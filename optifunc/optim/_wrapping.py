@@ -17,7 +17,7 @@ from . import _programs as programs
 from ._cohorts import Cohort, CohortStates
 from ._layouts import StateLayout
 from ._parameters import Parameters
-from ._signatures import bound, same_values
+from ._signatures import bound, has_values, values_of
 
 
 class Wrapping(Parameters):
@@ -88,10 +88,7 @@ class Wrapping(Parameters):
         def both(tx: GradientTransformation) -> Any:
             return wrapper(tx if before is None else before(tx))
 
-        groups = [
-            {k: v for k, v in group.items() if k != "params"}
-            for group in self.param_groups
-        ]
+        groups = list(map(values_of, self.param_groups))
         self._wrapper = wrapper if before is None else both
         try:
             made = [self._wrapped(values) for values in groups]
@@ -114,9 +111,9 @@ class Wrapping(Parameters):
         """The transformation of each group, rebuilt if a value has changed."""
         built = []
         for number, group in enumerate(self.param_groups):
-            values = {k: v for k, v in group.items() if k != "params"}
             before = self._built[number] if number < len(self._built) else None
-            if before is None or not same_values(before[0], values):
+            if before is None or not has_values(group, before[0]):
+                values = values_of(group)
                 self._check_keys(values)
                 # Put arrays on the device now instead of converting numbers at every
                 # step.

@@ -53,6 +53,17 @@ def test_a_misspelled_key_of_a_group(cls, key, meant):
     assert values(optimizer) == [{"w": [1.0] * 3, "b": [0.0] * 2}]
 
 
+def test_a_misspelled_key_in_place_of_another_with_its_value():
+    """Between two steps: as many keys as before, and the same values."""
+    optimizer = of.optim.AdamW(P)
+    optimizer.step(grads=P)
+    group = optimizer.param_groups[0]
+    assert group.pop("fused") is None
+    group["weight_deacy"] = None
+    with pytest.raises(TypeError, match="would ignore the key 'weight_deacy'"):
+        optimizer.step(grads=P)
+
+
 def test_other_keys_of_a_group_are_kept():
     """As in torch; these are keys that packages and schedulers keep in groups."""
     kept = {"name": "head", "lr_scale": 0.5, "lr_mult": 2.0, "initial_lr": 0.1}
