@@ -30,7 +30,10 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
         try:
             with _no_collection():
                 execution = Execution(jaxpr, list(map(written_over, operands)))
-            return mlir.lower_fun(execution, multiple_results=True)(ctx, *operands)
+                program = mlir.lower_fun(execution, multiple_results=True)
+                results = program(ctx, *operands)
+                execution.graph.dissolve()
+            return results
         except Exception as error:
             warnings.warn(
                 "a function could not be fused and is left to XLA "
@@ -42,8 +45,10 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep Python from searching a growing plan for garbage, which takes longer than
-    making it.
+    """Keep Python from searching the thousands of parts of a plan for garbage.
+
+    They all live until the plan has been carried out; to search them again and again
+    takes longer than to make them.
     """
     was_enabled = gc.isenabled()
     gc.disable()
