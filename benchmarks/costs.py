@@ -25,9 +25,8 @@ from .contenders import Program, Recipe
 from .machine import describe, sentence
 from .release import release
 from .results import Group, Results
-from .steps import timed_step
 from .tables import Table, ratio
-from .timing import Budget, interleaved, no_collection
+from .timing import Budget, interleaved, no_collection, timed_step
 from .workloads import WORKLOADS, Workload
 
 FACTORIES = all_factories()

@@ -15,35 +15,12 @@ from .contenders import DECISIVE, Arrays, Contender, chosen, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
-from .timing import Budget, interleaved, no_collection
+from .timing import Budget, interleaved, no_collection, settle, settled_step
 from .workloads import Workload
 
 AGREEMENT_STEPS = 3
-# Each timed step comes after at least one that is not timed, and at least this many
-# seconds of such steps: it finds the caches and the cores as its own kind leaves them.
-# PyTorch's threads occupy a core for 4 ms after a step, in case another follows.
-SETTLING = 0.02
 # The parameters and the state of AdamW, in float32.
 BYTES_A_PARAMETER = 12
-
-
-def timed_step(contender: Contender) -> float:
-    begin = time.perf_counter()
-    contender.step()
-    contender.wait()
-    return time.perf_counter() - begin
-
-
-def settle(contender: Contender) -> None:
-    begin = time.perf_counter()
-    timed_step(contender)
-    while time.perf_counter() - begin < SETTLING:
-        timed_step(contender)
-
-
-def settled_step(contender: Contender) -> float:
-    settle(contender)
-    return timed_step(contender)
 
 
 def dispatch(contender: Contender) -> float:

@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
 FAR_LONGER = 3
+# Each timed step comes after at least one that is not timed, and at least this many
+# seconds of such steps: it finds the caches and the cores as its own kind leaves them.
+# PyTorch's threads occupy a core for 4 ms after a step, in case another follows.
+SETTLING = 0.02
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,34 @@ class Budget:
     seconds: float = 10.0
     at_least: int = 5
     at_most: int = 200
+
+
+class Stepping(Protocol):
+    """What takes steps, which may go on after the call returns."""
+
+    def step(self) -> Any: ...
+
+    def wait(self) -> None:
+        """Until all steps are done."""
+
+
+def timed_step(stepping: Stepping) -> float:
+    begin = time.perf_counter()
+    stepping.step()
+    stepping.wait()
+    return time.perf_counter() - begin
+
+
+def settle(stepping: Stepping) -> None:
+    begin = time.perf_counter()
+    timed_step(stepping)
+    while time.perf_counter() - begin < SETTLING:
+        timed_step(stepping)
+
+
+def settled_step(stepping: Stepping) -> float:
+    settle(stepping)
+    return timed_step(stepping)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Whole training steps: forward, backward and update."""
 
 import abc
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,12 +12,12 @@ import numpy as np
 from optifunc.losses import cross_entropy
 
 from .agreement import check_agreement
-from .contenders import Recipe, chosen, recipes
+from .contenders import Recipe, chosen, recipes, wait_for_program
 from .networks import Network
 from .optimizers import Optimizer
 from .pytorch import torch
 from .results import Group
-from .timing import Budget, interleaved, no_collection
+from .timing import Budget, interleaved, no_collection, settled_step
 
 AGREEMENT_STEPS = 3
 
@@ -58,7 +57,7 @@ class PureTrainer(Trainer):
         return loss
 
     def wait(self) -> None:
-        jax.block_until_ready(self._carry)
+        wait_for_program(self._carry[0])
 
 
 class StatefulTrainer(Trainer):
@@ -76,7 +75,7 @@ class StatefulTrainer(Trainer):
         return self._run(*self._batch)
 
     def wait(self) -> None:
-        jax.block_until_ready(self._optimizer.params)
+        wait_for_program(self._optimizer.params)
 
 
 class TorchTrainer(Trainer):
@@ -118,15 +117,6 @@ def trainers(optimizer: Optimizer) -> dict[str, Callable[[Network], Trainer]]:
     return found
 
 
-def timed(trainer: Trainer) -> float:
-    trainer.step()  # not timed: it finds what the contender before has left
-    trainer.wait()
-    begin = time.perf_counter()
-    trainer.step()
-    trainer.wait()
-    return time.perf_counter() - begin
-
-
 def training(
     network: Network,
     optimizer: Optimizer,
@@ -143,7 +133,7 @@ def training(
         found = {"loss": np.array(losses)}
         expected = expected or found
         check_agreement(name, found, expected)
-        turns[name] = partial(timed, trainer)
+        turns[name] = partial(settled_step, trainer)
     if not turns:
         return
     with no_collection():

@@ -10,6 +10,7 @@ one reads what another has computed, or both read the same array.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ._compiler import has_half_precision
@@ -126,12 +127,21 @@ def is_view(node: Node) -> bool:
 def is_elementwise(node: Node) -> bool:
     """Whether a node is an operation on single elements that kernels support."""
     size = node.result.size if len(node.results) == 1 else 0
-    if size <= 1 or any(value.size not in (1, size) for value in node.operands):
+    if size <= 1:
         return False
-    dtypes = tuple(value.dtype for value in node.operands)
-    if not is_known(node.name, dtypes, node.result.dtype):
+    for value in node.operands:
+        if value.size not in (1, size):
+            return False
+    dtypes = tuple([value.dtype for value in node.operands])
+    return _is_supported(node.name, dtypes, node.result.dtype)
+
+
+@cache
+def _is_supported(name: str, operands: tuple[str, ...], result: str) -> bool:
+    """Whether kernels can do an operation on elements of these dtypes, here."""
+    if not is_known(name, operands, result):
         return False
-    return "float16" not in (*dtypes, node.result.dtype) or has_half_precision()
+    return "float16" not in (*operands, result) or has_half_precision()
 
 
 def _fusible(nodes: list[Node]) -> set[Node]:

@@ -155,14 +155,14 @@ def written_out(
         return values[atom]
 
     for eqn in jaxpr.eqns:
-        operands = tuple(map(read, eqn.invars))
-        called = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
+        name, operands = eqn.primitive.name, tuple(map(read, eqn.invars))
+        called = eqn.params.get(CALLS[name]) if name in CALLS else None
         results: Sequence[Value]
         if isinstance(called, core.ClosedJaxpr):
             results = written_out(called, operands, nodes)
         else:
-            results = tuple(Value(var.aval) for var in eqn.outvars)
-            nodes.append(Node(eqn.primitive.name, operands, results, eqn))
+            results = tuple([Value(var.aval) for var in eqn.outvars])
+            nodes.append(Node(name, operands, results, eqn))
         values.update(zip(eqn.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
 

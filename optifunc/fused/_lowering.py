@@ -28,7 +28,7 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
     """The program on CPU, with kernels if possible."""
     if _is_local(ctx.module_context) and can_compile():
         try:
-            with _no_collection():
+            with no_collection():
                 execution = Execution(jaxpr, list(map(written_over, operands)))
                 program = mlir.lower_fun(execution, multiple_results=True)
                 results = program(ctx, *operands)
@@ -44,7 +44,7 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep Python from searching the thousands of parts of a plan for garbage.
 
     They all live until the plan has been carried out; to search them again and again

@@ -14,7 +14,7 @@ import jax
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
-from ._lowering import lower, lower_plainly, plain
+from ._lowering import lower, lower_plainly, no_collection, plain
 
 fused_p = core.Primitive("fused")
 fused_p.multiple_results = True
@@ -22,7 +22,8 @@ fused_p.multiple_results = True
 
 def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
     """``function(*args)``, a function of arrays that returns several, fused."""
-    closed = jax.make_jaxpr(function)(*args)
+    with no_collection():
+        closed = jax.make_jaxpr(function)(*args)
     # Collectives over named axes, and output; types that JAX has not yet lowered.
     if closed.effects or getattr(closed.jaxpr, "is_high", False):
         return list(core.jaxpr_as_fun(closed)(*args))
