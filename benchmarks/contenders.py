@@ -117,8 +117,8 @@ def copied(params: Arrays) -> dict[str, jax.Array]:
 def wait_for_program(results: Arrays) -> None:
     """Until the program that returned ``results`` is done.
 
-    All results of a program are ready at the same time. To ask each of a thousand
-    would take longer than some programs.
+    All results of a program become ready together, and asking each of a thousand takes
+    longer than some programs.
     """
     jax.block_until_ready(next(iter(results.values())))
 

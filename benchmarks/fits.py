@@ -18,7 +18,7 @@ from .agreement import check_agreement
 from .contenders import chosen
 from .pytorch import torch
 from .results import Group
-from .timing import Budget, interleaved, no_collection
+from .timing import Budget, interleaved, no_collection, settled
 
 ROWS, FEATURES, CLASSES = 2000, 100, 10
 PENALTY = 1e-3
@@ -162,7 +162,9 @@ def fits(budget: Budget, names: list[str] | None = None) -> Iterator[Group]:
         expected = expected or found
         check_agreement(name, found, expected, LOSS_TOLERANCE)
         remarks.append(f"{name}: loss {loss:.6f} after {iterations} iterations")
-    turns = {name: partial(timed, fit) for name, fit in contenders.items()}
+    turns = {
+        name: partial(settled, partial(timed, fit)) for name, fit in contenders.items()
+    }
     with no_collection():
         samples = interleaved(turns, budget)
     yield Group("whole fit", "regression", "lbfgs", "s", samples, remarks)

@@ -27,14 +27,15 @@ python -m benchmarks --docs
 All contenders of a table take turns in one process on one machine: each round measures
 each of them once, in a new random order. So changes in the machine's speed affect all
 of them alike. Before a step is timed, the same contender runs untimed for at least 20
-ms, so that the one before has no effect (PyTorch's threads occupy a core for 4 ms after
-a step). If memory cannot hold them all (GPT-2 small), they run in parts, and each part
-includes the first row. The first row is a median time or size; every other number is
-the median of the ratios to it, round by round, with quartiles in parentheses. **Less is
-better**, and 1 is as good as the first row. Before timing, all contenders take some
-steps with the same gradients, which differ from step to step. They must end at the same
-parameters to within 1e-5, and to within a thousandth of the distance that they moved
-(Muon in bfloat16: 1e-4; Muon in bfloat16 and Adafactor: a hundredth).
+ms, so that the contender before it has no effect (PyTorch's threads keep the cores busy
+for a few milliseconds after a step). If memory cannot hold them all (GPT-2 small), they
+run in parts, and each part includes the first row. The first row is a median time or
+size; every other number is the median of the ratios to it, round by round, with
+quartiles in parentheses. **Less is better**, and 1 is as good as the first row. Before
+timing, all contenders take some steps with the same gradients, which differ from step
+to step. They must end at the same parameters to within 1e-5, and to within a thousandth
+of the distance that they moved (Muon in bfloat16: 1e-4; Muon in bfloat16 and Adafactor:
+a hundredth).
 
 - *optifunc* and *optax*: `update` and `apply_updates` in one jitted call, parameters
   and state donated. *Argument*: the transformation is an argument of the jitted

@@ -15,7 +15,7 @@ from .contenders import DECISIVE, Arrays, Contender, chosen, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
-from .timing import Budget, interleaved, no_collection, settle, settled_step
+from .timing import Budget, interleaved, no_collection, settle, settled, timed_step
 from .workloads import Workload
 
 AGREEMENT_STEPS = 3
@@ -23,9 +23,14 @@ AGREEMENT_STEPS = 3
 BYTES_A_PARAMETER = 12
 
 
+def step_time(contender: Contender) -> float:
+    """The time until the results are there."""
+    return settled(partial(timed_step, contender))
+
+
 def dispatch(contender: Contender) -> float:
     """The time until the call returns."""
-    settle(contender)
+    settle(partial(timed_step, contender))
     begin = time.perf_counter()
     contender.step()
     elapsed = time.perf_counter() - begin
@@ -99,7 +104,7 @@ class Steps:
                     start,
                     optimizer.share,
                 )
-            timed = dispatch if figure == "dispatch" else settled_step
+            timed = dispatch if figure == "dispatch" else step_time
             samples, bandwidth = self._measure(contenders, timed)
             key = workload.name, optimizer.name
             yield Group(figure, *key, "s", samples, bandwidth=bandwidth)
@@ -115,7 +120,7 @@ class Steps:
         """A few steps with different gradients."""
         for step in range(self.agreement_steps):
             contender.give(varied(grads, step))
-            contender.step()
+            timed_step(contender)
         contender.give(grads)
 
     def _measure(

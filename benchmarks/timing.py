@@ -12,9 +12,8 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 
 FAR_LONGER = 3
-# Each timed step comes after at least one that is not timed, and at least this many
-# seconds of such steps: it finds the caches and the cores as its own kind leaves them.
-# PyTorch's threads occupy a core for 4 ms after a step, in case another follows.
+# Seconds. PyTorch's threads keep the cores busy for 4 ms after a step, in case
+# another follows.
 SETTLING = 0.02
 
 
@@ -60,16 +59,20 @@ def timed_step(stepping: Stepping) -> float:
     return time.perf_counter() - begin
 
 
-def settle(stepping: Stepping) -> None:
+def settle(turn: Callable[[], object]) -> None:
+    """Repeat a contender's turn until it finds the caches and the cores as it leaves
+    them itself, and not as the contender before has left them.
+    """
     begin = time.perf_counter()
-    timed_step(stepping)
+    turn()
     while time.perf_counter() - begin < SETTLING:
-        timed_step(stepping)
+        turn()
 
 
-def settled_step(stepping: Stepping) -> float:
-    settle(stepping)
-    return timed_step(stepping)
+def settled(turn: Callable[[], T]) -> T:
+    """The result of a turn after others whose result does not count."""
+    settle(turn)
+    return turn()
 
 
 @contextmanager

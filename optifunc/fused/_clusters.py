@@ -138,7 +138,7 @@ def is_elementwise(node: Node) -> bool:
 
 @cache
 def _is_supported(name: str, operands: tuple[str, ...], result: str) -> bool:
-    """Whether kernels can do an operation on elements of these dtypes, here."""
+    """Whether kernels on this machine support an operation on these dtypes."""
     if not is_known(name, operands, result):
         return False
     return "float16" not in (*operands, result) or has_half_precision()

@@ -53,30 +53,15 @@ class Execution:
 
     def __call__(self, *args: Any) -> list[Any]:
         values: dict[Value, Any] = dict(zip(self.graph.inputs, args, strict=True))
-
-        def read(value: Value) -> Any:
-            if value in values:
-                return values[value]
-            if value.base is not None:
-                end = value.offset + value.size
-                return jax.lax.slice(read(value.base), (value.offset,), (end,))
-            if value.node is None:
-                return value.constant
-            compute(value.node)  # a view
-            return values[value]
-
-        def compute(node: Node) -> None:
-            found = results_of(node.eqn, list(map(read, node.operands)))
-            values.update(zip(node.results, found, strict=True))
-
         for step in self.steps:
             if isinstance(step, Call):
                 begun = {x: values[x] for x in step.outputs if x in values}
-                found = self._called(step, list(map(read, step.inputs)), begun)
+                operands = [_read(value, values) for value in step.inputs]
+                found = self._called(step, operands, begun)
                 values.update(zip(step.outputs, found, strict=True))
             else:
-                compute(step)
-        return list(map(read, self.graph.results))
+                _compute(step, values)
+        return [_read(value, values) for value in self.graph.results]
 
     def _called(
         self, call: Call, operands: list[Any], begun: dict[Value, Any]
@@ -107,6 +92,26 @@ class Execution:
             pairs=tuple(pairs),
         )
         return results
+
+
+def _read(value: Value, values: dict[Value, Any]) -> Any:
+    """The array of ``value``, given those of ``values``."""
+    if value in values:
+        return values[value]
+    if value.base is not None:
+        end = value.offset + value.size
+        return jax.lax.slice(_read(value.base, values), (value.offset,), (end,))
+    if value.node is None:
+        return value.constant
+    _compute(value.node, values)  # a view
+    return values[value]
+
+
+def _compute(node: Node, values: dict[Value, Any]) -> None:
+    """Add the results of an operation of XLA's to ``values``."""
+    operands = [_read(value, values) for value in node.operands]
+    found = results_of(node.eqn, operands)
+    values.update(zip(node.results, found, strict=True))
 
 
 def _memory(graph: Graph, order: Sequence[int | None]) -> dict[Value, Value]:

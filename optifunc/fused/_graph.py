@@ -123,14 +123,6 @@ class Graph:
     nodes: list[Node]
     results: tuple[Value, ...]
 
-    def dissolve(self) -> None:
-        """Remove the cycles between nodes and values, so that they are freed at once.
-
-        The graph cannot be used any more.
-        """
-        for node in self.nodes:
-            node.operands = node.results = ()
-
 
 def graph(closed: core.ClosedJaxpr) -> Graph:
     """The graph of a jaxpr."""

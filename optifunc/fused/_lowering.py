@@ -31,9 +31,7 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
             with no_collection():
                 execution = Execution(jaxpr, list(map(written_over, operands)))
                 program = mlir.lower_fun(execution, multiple_results=True)
-                results = program(ctx, *operands)
-                execution.graph.dissolve()
-            return results
+                return program(ctx, *operands)
         except Exception as error:
             warnings.warn(
                 "a function could not be fused and is left to XLA "
@@ -45,10 +43,10 @@ def lower(ctx: Any, *operands: Any, jaxpr: core.ClosedJaxpr) -> Any:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keep Python from searching the thousands of parts of a plan for garbage.
+    """Keep Python from searching for garbage among thousands of new objects.
 
-    They all live until the plan has been carried out; to search them again and again
-    takes longer than to make them.
+    A trace and a plan consist of objects that all live until the end. Searching them
+    repeatedly takes longer than creating them.
     """
     was_enabled = gc.isenabled()
     gc.disable()

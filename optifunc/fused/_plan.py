@@ -18,7 +18,8 @@ from ._program import Array, Computed, Operand, Operation, Program, Read, number
 from ._segments import is_join, segmented
 
 # Leaves with the same program share calls with about this many buffers: XLA's time to
-# compile a call grows with the square of their number.
+# compile a call grows with the square of their number. (Very small leaves then occupy
+# only a few threads, but in their steps most of the time goes to passing arrays.)
 BUFFERS_A_CALL = 150
 
 
@@ -168,13 +169,6 @@ def _group(cluster: Cluster) -> Group:
             return numbers[value]
         return reads.setdefault(value, Read(len(reads)))
 
-    def is_needed(value: Value) -> bool:
-        """Outside the cluster, directly or through a view of it."""
-        return value.is_result or any(
-            node not in members or (is_view(node) and is_needed(node.result))
-            for node in value.readers
-        )
-
     for node in cluster.nodes:
         if not is_view(node):
             options = options_of(node.name, node.eqn.params)
@@ -183,10 +177,19 @@ def _group(cluster: Cluster) -> Group:
             operations.append(
                 Operation(node.name, operands, node.result.dtype, options)
             )
-    outputs = tuple(filter(is_needed, numbers))
+    outputs = tuple(value for value in numbers if _is_read_outside(value, members))
     program = Program(
         tuple(Array(value.dtype, value.size == 1) for value in reads),
         tuple(operations),
         tuple(numbers[value] for value in outputs),
     )
     return Group(program, tuple(reads), outputs)
+
+
+def _is_read_outside(value: Value, members: set[Node]) -> bool:
+    """Whether a value is read outside a cluster, directly or through a view of it."""
+    return value.is_result or any(
+        node not in members
+        or (is_view(node) and _is_read_outside(node.result, members))
+        for node in value.readers
+    )

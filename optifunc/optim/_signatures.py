@@ -17,7 +17,7 @@ from .._suggestions import check_argument_names
 from .._transformation import GradientTransformation
 from ._checks import check_no_schedule
 
-# Values that may change and stay the same object.
+# Types of values that can change in place.
 CHANGEABLE = (np.ndarray, list)
 # Every class of optimizers with a constructor whose file is loaded.
 CLASSES: list[type] = []
@@ -150,8 +150,13 @@ def values_of(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def has_values(group: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a group has ``values`` and parameters; no, if one may have changed."""
+    """Whether a group has exactly ``values`` besides its parameters.
+
+    It has not if one of them may have been changed in place.
+    """
     for key, value in values.items():
-        if group.get(key, values) is not value or isinstance(value, CHANGEABLE):
+        if group.get(key, values) is not value:
+            return False
+        if isinstance(value, CHANGEABLE) and key != "param_names":
             return False
     return len(group) == len(values) + 1

@@ -12,7 +12,7 @@ from benchmarks.growth import exponent
 from benchmarks.memory import peak_memory
 from benchmarks.results import Group
 from benchmarks.steps import parts
-from benchmarks.timing import Budget, interleaved
+from benchmarks.timing import Budget, interleaved, settled
 from benchmarks.workloads import in_ten_leaves
 
 
@@ -27,6 +27,19 @@ def clock(monkeypatch):
         return seconds
 
     return pass_seconds
+
+
+@pytest.mark.parametrize(("seconds", "uncounted"), [(0.007, 3), (0.02, 1), (1.0, 1)])
+def test_a_turn_counts_after_at_least_one_and_20_ms_of_others(
+    clock, seconds, uncounted
+):
+    turns = itertools.count()
+
+    def turn():
+        clock(seconds)
+        return next(turns)
+
+    assert settled(turn) == uncounted
 
 
 def test_contenders_take_turns(clock):

@@ -1,5 +1,6 @@
 """Where kernels cannot be, a fused function is the function, and says so once."""
 
+import gc
 import warnings
 
 import jax
@@ -71,15 +72,41 @@ def test_on_another_machine_nothing_is_said(monkeypatch):
         check(of.fuse(function))
 
 
-def test_what_cannot_be_compiled_is_left_to_xla(monkeypatch):
-    def fail(program):
-        raise OSError("no compiler today")
+def fail(program):
+    raise OSError("no compiler today")
 
+
+def test_what_cannot_be_compiled_is_left_to_xla(monkeypatch):
     monkeypatch.setattr(compiler, "is_supported", lambda: True)
     monkeypatch.setattr(compiler, "is_installed", lambda: True)
     monkeypatch.setattr(_execute, "target", fail)
     with pytest.warns(UserWarning, match="left to XLA .*no compiler today"):
         check(of.fuse(function))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_as_before(enabled, monkeypatch):
+    """It rests while a function is traced and planned, and where that fails."""
+
+    def wrong(x):
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+
+    (gc.enable if enabled else gc.disable)()
+    try:
+        jax.jit(of.fuse(function))(X)
+        assert gc.isenabled() is enabled
+        with pytest.raises(ZeroDivisionError):
+            jax.jit(of.fuse(wrong))(X)
+        assert gc.isenabled() is enabled
+        monkeypatch.setattr(compiler, "is_supported", lambda: True)
+        monkeypatch.setattr(compiler, "is_installed", lambda: True)
+        monkeypatch.setattr(_execute, "target", fail)
+        with pytest.warns(UserWarning, match="left to XLA"):
+            jax.jit(of.fuse(lambda x: function(x)))(X)
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
 
 
 def test_another_platform_has_the_plain_program():

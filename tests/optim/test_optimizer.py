@@ -195,6 +195,25 @@ def lambda_free_loss(params, x):
     return loss_fn(params[0], x) + jnp.sum(params[1] ** 2)
 
 
+@pytest.mark.parametrize("params", [network(), list(network().items())])
+def test_a_transformation_is_built_when_a_value_may_have_changed(params):
+    """Names of parameters are a list, too, but of no value."""
+    built = []
+
+    class Counted(AdamW):
+        def build(self, values):
+            built.append(values["lr"])
+            return super().build(values)
+
+    optimizer = Counted(params, lr=1.0)
+    rate = np.array(2.0)
+    for lr in (1.0, 1.0, 0.5, 0.5, rate, rate):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step(grads=network())
+    # An array may have changed in place.
+    assert built == [1.0, 0.5, rate, rate]
+
+
 def test_what_a_changed_learning_rate_does():
     optimizer = of.optim.SGD(jnp.zeros(2), lr=1.0)
     for lr in (1.0, 0.5, jnp.float32(0.25), -1e-19):
