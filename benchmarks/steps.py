@@ -15,17 +15,12 @@ from .contenders import DECISIVE, Arrays, Contender, chosen, makers
 from .optimizers import Optimizer
 from .release import release
 from .results import Group
-from .timing import Budget, interleaved, no_collection, settle, settled, timed_step
+from .timing import Budget, interleaved, no_collection, settle, step_time, timed_step
 from .workloads import Workload
 
 AGREEMENT_STEPS = 3
 # The parameters and the state of AdamW, in float32.
 BYTES_A_PARAMETER = 12
-
-
-def step_time(contender: Contender) -> float:
-    """The time until the results are there."""
-    return settled(partial(timed_step, contender))
 
 
 def dispatch(contender: Contender) -> float:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -73,6 +74,11 @@ def settled(turn: Callable[[], T]) -> T:
     """The result of a turn after others whose result does not count."""
     settle(turn)
     return turn()
+
+
+def step_time(stepping: Stepping) -> float:
+    """The time of a step, until its results are there, after steps of its own kind."""
+    return settled(partial(timed_step, stepping))
 
 
 @contextmanager

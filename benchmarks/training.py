@@ -17,7 +17,7 @@ from .networks import Network
 from .optimizers import Optimizer
 from .pytorch import torch
 from .results import Group
-from .timing import Budget, interleaved, no_collection, settled, timed_step
+from .timing import Budget, interleaved, no_collection, step_time
 
 AGREEMENT_STEPS = 3
 
@@ -133,7 +133,7 @@ def training(
         found = {"loss": np.array(losses)}
         expected = expected or found
         check_agreement(name, found, expected)
-        turns[name] = partial(settled, partial(timed_step, trainer))
+        turns[name] = partial(step_time, trainer)
     if not turns:
         return
     with no_collection():

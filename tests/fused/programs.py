@@ -17,8 +17,11 @@ def compiled(function, *args, **options):
     return kernels, lowered.compile()
 
 
-def check_steps(tx, params, grads, rtol=1e-6, atol=1e-7, donated=("params", "state")):
-    """Three steps are the plain ones; returns how many kernels, and the program."""
+def check_steps(tx, params, *grads, rtol=1e-6, atol=1e-7, donated=("params", "state")):
+    """Steps are the plain ones; returns how many kernels, and the program.
+
+    There is one for each of several ``grads``, and three for a single one.
+    """
 
     def plain(params, state, grads):
         updates, state = tx.update(grads, state, params)
@@ -28,10 +31,11 @@ def check_steps(tx, params, grads, rtol=1e-6, atol=1e-7, donated=("params", "sta
         return of.apply_gradients(tx, grads, state, params)
 
     expected = params, tx.init(params)
-    kernels, program = compiled(step, *expected, grads, donate_argnames=donated)
+    kernels, program = compiled(step, *expected, grads[0], donate_argnames=donated)
+    plain = jax.jit(plain)
     found = jax.tree.map(lambda x: jax.numpy.array(x, copy=True), expected)
-    for _ in range(3):
-        expected, found = jax.jit(plain)(*expected, grads), program(*found, grads)
+    for given in grads if len(grads) > 1 else 3 * grads:
+        expected, found = plain(*expected, given), program(*found, given)
         chex.assert_trees_all_close(found, expected, rtol=rtol, atol=atol)
     return kernels, program
 
