@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -13,6 +12,7 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import PartitionSpec
 
+from ._codebooks import dynamic_codebook, nearest_codes, numbers_of
 from ._dataclass import pytree_dataclass, static
 from ._placement import (
     cut_alike,
@@ -30,48 +30,6 @@ Map: TypeAlias = Literal["dynamic", "companded"]
 _SMALLEST_SCALE = 1e-12
 
 
-@functools.cache
-def dynamic_codebook(bits: int, is_signed: bool) -> np.ndarray[Any, Any]:
-    """The numbers that the codes of a dynamic map represent, in ascending order.
-
-    With ``e`` bits for the exponent, there are ``e`` decades. The decade from a tenth
-    of ``10^(i + 1 - e)`` to the whole is divided into ``2^i`` intervals (unsigned:
-    twice as many). The codebook contains their midpoints, 0 and 1. Unsigned 4-bit codes
-    are linear and leave out 0.
-
-    **Source:** Dettmers et al., 2021, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861);
-    4 bits: Li, Chen, and Zhu, 2023, [arXiv:2309.01507](https://arxiv.org/abs/2309.01507).
-    """
-    if bits == 4 and not is_signed:
-        return np.arange(1, 17, dtype=np.float32) / 16
-    decades = bits - 1
-    numbers = [0.0, 1.0]
-    for i in range(decades):
-        count = 2 ** (i if is_signed else i + 1)
-        edges = _equally_spaced(count)
-        midpoints = np.float32(10.0 ** (i + 1 - decades)) * (
-            (edges[:-1] + edges[1:]) / np.float32(2)
-        )
-        numbers.extend(midpoints)
-        if is_signed:
-            numbers.extend(-midpoints)
-    return np.sort(np.asarray(numbers, np.float32))
-
-
-def _equally_spaced(count: int) -> np.ndarray[Any, Any]:
-    """The ends of ``count`` intervals from 0.1 to 1, in float32.
-
-    Each is rounded once, from the nearer end. This equals PyTorch's linspace bit
-    for bit, and so the packages whose codes these are.
-    """
-    start = np.float32(0.1)
-    width = np.float64((np.float32(1) - start) / np.float32(count))
-    k = np.arange(count + 1)
-    from_start = np.float32(np.float64(start) + width * k)
-    from_end = np.float32(1 - width * (count - k))
-    return np.where(k < (count + 1) // 2, from_start, from_end)
-
-
 @dataclasses.dataclass(frozen=True)
 class Codec:
     """How numbers in [-1, 1] become codes, and codes become numbers."""
@@ -83,11 +41,6 @@ class Codec:
     keep_positive: bool
     block_size: int
     by_row: bool  # whether blocks end where the last axis does
-
-    @property
-    def _codebook(self) -> np.ndarray[Any, Any]:
-        assert self.bits != "fp8"
-        return dynamic_codebook(self.bits, self.is_signed)
 
     def scaled(self, x: Array) -> tuple[Array, Array]:
         """Each block's numbers divided by its scale, and the scales.
@@ -114,10 +67,9 @@ class Codec:
             return self._kept(x, codes, jnp.asarray(smallest, codes.dtype))
         if self.map == "companded":
             return self._companded(x)
-        book = self._codebook
-        codes = _nearest(book, self.bits - 1, x)
-        is_zero_first = book[0] == 0
-        return self._kept(x, codes, jnp.uint8(1)) if is_zero_first else codes
+        codes = nearest_codes(x, self.bits, self.is_signed)
+        has_zero = dynamic_codebook(self.bits, self.is_signed)[0] == 0
+        return self._kept(x, codes, jnp.uint8(1)) if has_zero else codes
 
     def _kept(self, x: Array, codes: Array, smallest: Array) -> Array:
         """``codes``, with ``smallest`` where a positive number would become 0."""
@@ -142,62 +94,7 @@ class Codec:
             if self.is_signed:
                 return (y / 127) / (2 - jnp.abs(y / 127))
             return (y / 255) * (y / 255)
-        book = jnp.asarray(self._codebook)
-        return _looked_up(book, lax.convert_element_type(codes, jnp.int32))
-
-
-def _looked_up(table: Array, indices: Array) -> Array:
-    """``table[indices]``, sharded as the indices are."""
-    sharding: Any = jax.typeof(indices).sharding
-    if not any(sharding.spec):
-        return table[indices]
-    found: Array = table.at[indices].get(out_sharding=sharding)
-    return found
-
-
-def _nearest(book: np.ndarray[Any, Any], decades: int, x: Array) -> Array:
-    """The codes of the codebook's numbers nearest to ``x``; ties go upward.
-
-    This makes a guess that is right or one too low, and one lookup decides which. A
-    binary search would look up eight times, and hold an array as large as ``x`` each
-    time.
-    """
-    edges = jnp.asarray((book[1:] + book[:-1]) / 2, x.dtype)
-    if book[0] > 0:  # linear, of as many numbers as there are codes
-        guess = jnp.floor(len(book) * x - (0.5 + _SLACK))
-    else:
-        place = _place_in_map(jnp.abs(x), decades, is_signed=bool(book[0] < 0))
-        zero = int(np.searchsorted(book, 0))
-        guess = jnp.where(x < 0, zero - 1 - place, zero + place)
-    guess = jnp.clip(guess, 0, len(edges) - 1)
-    code = lax.convert_element_type(guess, jnp.int32)
-    is_above = x >= _looked_up(edges, code)
-    return lax.convert_element_type(
-        code + lax.convert_element_type(is_above, jnp.int32), jnp.uint8
-    )
-
-
-# How far a guess stays below, in codes; rounding in float32 moves it by less.
-_SLACK = 1e-3
-
-
-def _place_in_map(size: Array, decades: int, *, is_signed: bool) -> Array:
-    """How many positive numbers of a dynamic map are not above ``size``, or one less.
-
-    Counted above the zero, as a float. Between two decades, the map has a gap, whose
-    middle belongs to either.
-    """
-    first = 1 if is_signed else 2
-    place = lax.full_like(size, 0)
-    for i in range(decades):
-        count = first * 2**i
-        unit = 10.0 ** (i + 1 - decades)
-        share = (size * (1 / unit) - 0.1) * (count / 0.9) - _SLACK
-        own = count - first + 1 + jnp.clip(jnp.floor(share), 0, count - 1)
-        # Each decade begins in the middle of the gap before it.
-        start = unit * (0.1 + 0.18 / count) if i else unit * (0.1 + 0.45 / count) / 2
-        place = jnp.where(size >= start * (1 + _SLACK / count), own, place)
-    return place
+        return numbers_of(codes, self.bits, self.is_signed)
 
 
 @pytree_dataclass

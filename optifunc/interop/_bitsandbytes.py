@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import optim
+from .._codebooks import dynamic_codebook
 from .._quantization import (
     Codec,
     QuantizedArray,
-    dynamic_codebook,
     from_blocks,
     is_quantized,
     recoded,

@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 
+from .._codebooks import dynamic_codebook
 from .._quantization import (
     QuantizedArray,
     dequantize,
-    dynamic_codebook,
     is_quantized,
 )
 from ..optim._arrays import BITS, is_extended, without_tensors

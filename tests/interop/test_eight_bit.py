@@ -13,7 +13,8 @@ import pytest
 
 import optifunc as of
 from optifunc import optim
-from optifunc._quantization import dequantize, dynamic_codebook
+from optifunc._codebooks import dynamic_codebook
+from optifunc._quantization import dequantize
 from optifunc.interop import from_bitsandbytes, to_bitsandbytes
 from optifunc.interop.torch import (
     from_torch,

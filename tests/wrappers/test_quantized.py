@@ -12,7 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import optifunc as of
 from optifunc import optim
-from optifunc._quantization import Codec, dequantize, dynamic_codebook, quantize
+from optifunc._codebooks import dynamic_codebook
+from optifunc._quantization import Codec, dequantize, quantize
 from optifunc.wrappers import _in_turn
 
 RECORDED = json.loads(
