@@ -16,6 +16,15 @@ from typing import Any
 from ._compiler import has_half_precision
 from ._graph import Graph, Node, Value
 from ._operations import OPERATIONS, is_known
+from ._rows import (
+    Layout,
+    comes_from_outside,
+    computed_from,
+    is_in_rows,
+    layout,
+    repeated_by,
+    shows_rows,
+)
 
 # A kernel sees all elements of an array in one row, so it can ignore these.
 VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
@@ -46,6 +55,7 @@ class Cluster:
 
     depth: int
     nodes: list[Node]
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -58,13 +68,23 @@ class Division:
 
 def divide(graph: Graph) -> Division:
     """Divide the nodes of a graph between kernels and XLA."""
-    fusible = _fusible(graph.nodes)
-    depths = _earliest(graph.nodes, fusible)
-    plain = {node: depths[node] for node in graph.nodes if node not in fusible}
-    _delay(graph.nodes, fusible, depths)
-    groups = _connected([node for node in graph.nodes if node in fusible], depths)
-    clusters = [Cluster(depths[nodes[0]], nodes) for nodes in groups]
-    return Division([c for c in clusters if not all(map(is_view, c.nodes))], plain)
+    rejected: set[Node] = set()
+    while True:
+        fusible = _fusible(graph.nodes, rejected)
+        depths = _earliest(graph.nodes, fusible)
+        plain = {node: depths[node] for node in graph.nodes if node not in fusible}
+        _delay(graph.nodes, fusible, depths)
+        groups = _connected([node for node in graph.nodes if node in fusible], depths)
+        clusters = []
+        before = len(rejected)
+        for nodes in groups:
+            found = layout(nodes)
+            if found is None:
+                rejected.update(filter(is_in_rows, nodes))
+            elif not all(map(only_shows, nodes)):
+                clusters.append(Cluster(depths[nodes[0]], nodes, found))
+        if len(rejected) == before:
+            return Division(clusters, plain)
 
 
 def _earliest(nodes: list[Node], fusible: set[Node]) -> dict[Node, int]:
@@ -105,7 +125,7 @@ def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
 
     first: dict[tuple[Value, int], Node] = {}  # to read or to compute a value
     for node in nodes:
-        for value in (*node.operands, node.result):
+        for value in (*computed_from(node), node.result):
             if value.size > 1:
                 other = first.setdefault((value, depths[node]), node)
                 leaders[leader(node)] = leader(other)
@@ -115,8 +135,15 @@ def _connected(nodes: list[Node], depths: dict[Node, int]) -> list[list[Node]]:
     return list(groups.values())
 
 
+def only_shows(node: Node) -> bool:
+    """Whether a node computes nothing, but shows the numbers of its operand."""
+    return is_view(node) or shows_rows(node)
+
+
 def is_view(node: Node) -> bool:
     """Whether a node only shows the elements of its operand, or one number for all."""
+    if node.name == "pad":
+        return not any(map(any, node.eqn.params["padding_config"]))
     if node.name not in VIEWS:
         return False
     if node.name == "reshape" and node.eqn.params.get("dimensions") is not None:
@@ -144,9 +171,17 @@ def _is_supported(name: str, operands: tuple[str, ...], result: str) -> bool:
     return "float16" not in (*operands, result) or has_half_precision()
 
 
-def _fusible(nodes: list[Node]) -> set[Node]:
-    """The nodes that kernels may compute."""
+def _fusible(nodes: list[Node], rejected: set[Node]) -> set[Node]:
+    """The nodes that kernels may compute, without some that are already rejected."""
     fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
+    in_rows = {n for n in nodes if n not in fusible and is_in_rows(n)} - rejected
+    fusible |= in_rows
+    known: dict[Any, bool] = {}
+    fusible -= {
+        node
+        for node in in_rows
+        if any(comes_from_outside(x, fusible, known) for x in repeated_by(node))
+    }
     fusible -= _beside_loops(nodes, fusible)
     # XLA fuses values that only it reads, such as the squares of a norm.
     for node in reversed(nodes):
@@ -170,13 +205,13 @@ def _beside_loops(nodes: list[Node], fusible: set[Node]) -> set[Node]:
     while pending:
         node = pending.pop()
         reached.add(node)
-        arrays = [value for value in node.operands if value.size > 1]
+        arrays = [value for value in computed_from(node) if value.size > 1]
         neighbors: set[Any] = {value.node for value in arrays}
         # Also others that read the same, which must not overwrite what XLA's loop still
         # reads.
         for value in (*arrays, *node.results):
             neighbors.update(value.readers)
-        pending += neighbors & carriers - reached
+        pending += (neighbors & carriers) - reached
     return reached & fusible
 
 

@@ -1,4 +1,4 @@
-"""LLVM's form of a program: a loop over a block of elements.
+"""LLVM's form of a program without rows: a loop over a block of elements.
 
 One iteration reads an element of each array, computes, and writes. A result may be in
 the memory of an array that is read, at the same position: each iteration reads
@@ -7,8 +7,10 @@ everything before it writes, and LLVM is told that no iteration depends on anoth
 
 from __future__ import annotations
 
-from ._operations import OPERATIONS
-from ._program import Number, Operand, Program, Read
+import numpy as np
+
+from ._operations import emit
+from ._program import Computed, Number, Operand, Per, Program, Read, number
 from ._types import TYPES, Type, constant
 
 LOOP = """\
@@ -32,8 +34,8 @@ class Code:
         self.program = program
         self.lines: list[str] = []
         self.declared: set[str] = set()
-        self._reads: dict[int, str] = {}
-        self._results: list[str] = []
+        self.tables: dict[str, str] = {}
+        self.known: dict[Operand, str] = {}  # the values that the current loop has
 
     def line(self, text: str) -> str:
         """Add an expression; returns the name of its value."""
@@ -48,13 +50,15 @@ class Code:
         values = ", ".join(f"{kind} {value}" for kind, value in arguments)
         return self.line(f"call {result} @{name}({values})")
 
+    def define(self, operand: Operand, value: str) -> None:
+        """Note the value of an operand."""
+        self.known[operand] = value
+
     def value(self, operand: Operand) -> str:
         """The name or the text of an operand's value."""
         if isinstance(operand, Number):
             return constant(operand)
-        if isinstance(operand, Read):
-            return self._reads[operand.number]
-        return self._results[operand.number]
+        return self.known[operand]
 
     def type_of(self, operand: Operand) -> Type:
         """The type of an operand."""
@@ -104,51 +108,77 @@ class Code:
             return self.line(f"trunc i32 {upper} to i16")
         return value
 
-    def read_scalars(self) -> None:
-        """Read values that are the same for all elements, before the loop."""
-        for number, array in enumerate(self.program.reads):
-            if array.is_scalar:
-                kind = TYPES[array.dtype]
-                value = self.line(f"load {kind.stored}, ptr %p{number}")
-                self._reads[number] = self.widened(value, kind)
+    def find_arrays(self) -> None:
+        """Load the address of each array."""
+        for slot in range(self.program.slots):
+            self.lines += [
+                f"  %a{slot} = getelementptr ptr, ptr %slots, i64 {slot}",
+                f"  %p{slot} = load ptr, ptr %a{slot}",
+            ]
 
-    def compute_element(self) -> None:
-        """Read one element of each array, compute, and write."""
-        program = self.program
-        for number, array in enumerate(program.reads):
-            if not array.is_scalar:
-                kind = TYPES[array.dtype]
-                place = self._place(number, kind)
-                value = self.line(f"load {kind.stored}, ptr {place}{FREE}")
-                self._reads[number] = self.widened(value, kind)
-        for operation in program.operations:
-            self._results.append(OPERATIONS[operation.name].emit(self, operation))
-        for number, operand in enumerate(program.writes, len(program.reads)):
-            kind = self.type_of(operand)
-            value, place = self.value(operand), self._place(number, kind)
-            value = self.narrowed(value, kind)
-            self.lines.append(f"  store {kind.stored} {value}, ptr {place}{FREE}")
+    def load(self, kind: Type, place: str) -> str:
+        """What is in memory at an address."""
+        return self.line(f"load {kind.stored}, ptr {place}{FREE}")
 
-    def _place(self, number: int, kind: Type) -> str:
-        return self.line(f"getelementptr {kind.stored}, ptr %p{number}, i64 %i")
+    def store(self, kind: str, value: str, place: str) -> None:
+        """Write to memory at an address."""
+        self.lines.append(f"  store {kind} {value}, ptr {place}{FREE}")
+
+    def table(self, content: bytes, dtype: str) -> tuple[str, int]:
+        """The name of a table of known numbers, and its length."""
+        numbers = np.frombuffer(content, dtype)
+        kind = TYPES[dtype].stored
+        entries = ", ".join(f"{kind} {constant(number(x, dtype))}" for x in numbers)
+        array = f"constant [{len(numbers)} x {kind}] [{entries}]"
+        name = self.tables.setdefault(array, f"@table{len(self.tables)}")
+        return name, len(numbers)
+
+    def declarations(self) -> list[str]:
+        """What the lines refer to."""
+        tables = [f"{name} = private {array}" for array, name in self.tables.items()]
+        return [*sorted(self.declared), *tables]
+
+    def read(self, per: Per, index: str = "0") -> None:
+        """Read the number at an index of each array that has one for each ``per``."""
+        for slot, array in enumerate(self.program.reads):
+            if array.per is per:
+                kind = TYPES[array.dtype]
+                place = self.place(slot, kind, index)
+                self.define(Read(slot), self.widened(self.load(kind, place), kind))
+
+    def compute(self, index: int) -> None:
+        """Compute the result of an operation."""
+        self.define(Computed(index), emit(self, self.program.operations[index]))
+
+    def write(self, result: int, index: str) -> None:
+        """Write a result to an index of its array."""
+        operand = self.program.writes[result]
+        kind = self.type_of(operand)
+        value = self.narrowed(self.value(operand), kind)
+        place = self.place(len(self.program.reads) + result, kind, index)
+        self.store(kind.stored, value, place)
+
+    def place(self, slot: int, kind: Type, index: str) -> str:
+        """The address of a number of an array."""
+        return self.line(f"getelementptr {kind.stored}, ptr %p{slot}, i64 {index}")
 
 
 def kernel(program: Program) -> str:
     """``kernel(slots, begin, end)`` for a program, as text."""
     code = Code(program)
-    for number in range(program.slots):
-        code.lines += [
-            f"  %a{number} = getelementptr ptr, ptr %slots, i64 {number}",
-            f"  %p{number} = load ptr, ptr %a{number}",
-        ]
-    code.read_scalars()
+    code.find_arrays()
+    code.read(Per.CALL)
     code.lines += [
         "  %empty = icmp sge i64 %begin, %end",
         "  br i1 %empty, label %done, label %loop",
         "loop:",
         "  %i = phi i64 [ %begin, %entry ], [ %following, %loop ]",
     ]
-    code.compute_element()
+    code.read(Per.ELEMENT, "%i")
+    for i in range(len(program.operations)):
+        code.compute(i)
+    for i in range(len(program.writes)):
+        code.write(i, "%i")
     code.lines += [
         "  %following = add nsw i64 %i, 1",
         "  %more = icmp slt i64 %following, %end",
@@ -157,4 +187,4 @@ def kernel(program: Program) -> str:
         "  ret void",
     ]
     head = "define internal void @kernel(ptr %slots, i64 %begin, i64 %end) {\nentry:"
-    return "\n".join([head, *code.lines, "}", *sorted(code.declared), LOOP])
+    return "\n".join([head, *code.lines, "}", *code.declarations(), LOOP])

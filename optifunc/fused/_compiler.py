@@ -24,12 +24,14 @@ import jax
 
 from ._code import kernel
 from ._program import Program
+from ._row_code import row_kernel
 
 RUNTIME = Path(__file__).parent / "runtime" / "runtime.ll"
 
 HANDLER = """
 define ptr @handler(ptr %frame) {{
-  %error = call ptr inttoptr (i64 {run} to ptr)(ptr %frame, ptr @kernel, i64 {slots})
+  %error = call ptr inttoptr (i64 {run} to ptr)(
+      ptr %frame, ptr @kernel, i64 {slots}, i64 {row})
   ret ptr %error
 }}
 """
@@ -63,18 +65,20 @@ def target(program: Program) -> str:
     """
     with _lock:
         if program not in _targets:
-            text = kernel(program)
+            text = row_kernel(program) if program.row else kernel(program)
             name = f"optifunc_{_digest(text + _runtime_text())}"
             if name not in _registered:
-                _register(name, text, program.slots)
+                _register(name, text, program)
                 _registered.add(name)
             _targets[program] = name
         return _targets[program]
 
 
-def _register(name: str, text: str, slots: int) -> None:
+def _register(name: str, text: str, program: Program) -> None:
     compiler = _compiler()
-    handler = HANDLER.format(run=compiler.run, slots=slots)
+    handler = HANDLER.format(
+        run=compiler.run, slots=program.slots, row=max(program.row, 1)
+    )
     address = compiler.compiled(text + handler, "handler")
     capsule = jax.ffi.pycapsule(ctypes.CFUNCTYPE(ctypes.c_void_p)(address))
     jax.ffi.register_ffi_target(name, capsule, platform="cpu")

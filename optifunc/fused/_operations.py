@@ -244,6 +244,23 @@ def _bitcast(code: Code, operation: Operation) -> str:
     return code.widened(x, new)
 
 
+def _lookup(code: Code, operation: Operation) -> str:
+    """An entry of a known table; of the first or last one, if there is none."""
+    kind, (place,) = _operands(code, operation)
+    result = TYPES[operation.dtype]
+    name, length = code.table(operation.options[0], operation.dtype)
+    if kind.is_signed:
+        place = extremum(code, kind, "max", place, "0")
+    if length < 2**kind.bits:
+        place = extremum(code, kind, "min", place, str(length - 1))
+    if kind.bits < 64:
+        # As a signed number if that is the same: processors look up by these.
+        wider = "sext" if kind.is_signed or kind.bits == 32 else "zext"
+        place = code.line(f"{wider} {kind.computed} {place} to i64")
+    found = code.line(f"getelementptr {result.stored}, ptr {name}, i64 {place}")
+    return code.widened(code.load(result, found), result)
+
+
 # Which dtypes an operation takes.
 ALL, NUMBERS, FLOATS, BITS = range(4)
 
@@ -300,6 +317,12 @@ OPERATIONS: dict[str, Rule] = {
     "convert_element_type": Rule(_convert, ALL),
     "bitcast_convert_type": Rule(_bitcast, ALL),
 }
+
+
+def emit(code: Code, operation: Operation) -> str:
+    """The name of the result of an operation, computed from its operands' values."""
+    emitter = _lookup if operation.name == "gather" else OPERATIONS[operation.name].emit
+    return emitter(code, operation)
 
 
 def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jax.extend import core
 
 from ._choices import chosen_by_element
-from ._clusters import Cluster, divide, is_view
+from ._clusters import Cluster, divide, is_view, only_shows
 from ._graph import Graph, Node, Value, graph
-from ._operations import options_of
 from ._pairs import in_pairs, reads_pairs
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
+from ._rows import described, is_repeated
 from ._segments import is_join, segmented
+from ._settled import settled
 
 # Leaves with the same program share calls with about this many buffers: XLA's time to
 # compile a call grows with the square of their number. (Very small leaves then occupy
@@ -28,6 +29,7 @@ class Group:
     """One cluster as a program and the arrays that it is applied to."""
 
     program: Program
+    elements: int
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
@@ -63,7 +65,7 @@ class Call:
         writes = {value: operands + i for i, value in enumerate(self.outputs)}
         rows = []
         for group in self.groups:
-            rows.append(group.outputs[0].size)
+            rows.append(group.elements)
             slots = [(reads, value) for value in group.inputs]
             slots += [(writes, value) for value in group.outputs]
             for place, value in slots:
@@ -113,15 +115,34 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
+    kept: list[Any] = []
     # Vectors first: the row of a complex array is not to be taken for one.
     for rewrites in ((segmented, in_pairs), (segmented,), (in_pairs,), ()):
-        found: Graph | None = chosen_by_element(graph(closed))
-        for rewrite in rewrites:
-            found = None if found is None else rewrite(found)
-        steps = None if found is None else _steps(found)
-        if found is not None and steps is not None:
-            return found, steps
+        while True:
+            found: Graph | None
+            found, removed = settled(chosen_by_element(graph(closed)), kept)
+            for rewrite in rewrites:
+                found = None if found is None else rewrite(found)
+            steps = None if found is None else _steps(found)
+            if found is None or steps is None:
+                break
+            waiting = _read_by_xla(steps, removed)
+            if not waiting:
+                return found, steps
+            kept += waiting
     raise AssertionError("a graph as it is has steps")
+
+
+def _read_by_xla(steps: Sequence[Step], removed: dict[Value, Any]) -> list[Any]:
+    """The removed selections of arrays that XLA reads, which has to take turns."""
+    read = [x for step in steps if isinstance(step, Node) for x in step.operands]
+    found = []
+    for value in dict.fromkeys(read):
+        while value not in removed and value.node is not None and is_view(value.node):
+            value = value.node.operands[0]
+        if value.size > 1 and value in removed:
+            found.append(removed[value])
+    return found
 
 
 def _steps(graph: Graph) -> list[Step] | None:
@@ -155,13 +176,13 @@ def _steps(graph: Graph) -> list[Step] | None:
 
 def _group(cluster: Cluster) -> Group:
     """The program of a cluster, and what it reads and writes."""
-    members = set(cluster.nodes)
+    members, layout = set(cluster.nodes), cluster.layout
     numbers: dict[Value, Operand] = {}
     reads: dict[Value, Operand] = {}
     operations: list[Operation] = []
 
     def operand(value: Value) -> Operand:
-        while value.node in members and is_view(value.node):
+        while value.node in members and only_shows(value.node):
             value = value.node.operands[0]
         if value.is_number:
             return number(value.constant, value.dtype)
@@ -170,26 +191,33 @@ def _group(cluster: Cluster) -> Group:
         return reads.setdefault(value, Read(len(reads)))
 
     for node in cluster.nodes:
-        if not is_view(node):
-            options = options_of(node.name, node.eqn.params)
-            operands = tuple(map(operand, node.operands))
+        if not only_shows(node):
+            name, given, options = described(node)
+            operands, per = tuple(map(operand, given)), layout.per(node.result)
+            dtype = node.result.dtype
             numbers[node.result] = Computed(len(operations))
-            operations.append(
-                Operation(node.name, operands, node.result.dtype, options)
-            )
-    outputs = tuple(value for value in numbers if _is_read_outside(value, members))
+            operations.append(Operation(name, operands, dtype, options, per))
+    outputs = {}
+    for value, computed in numbers.items():
+        read = set(_read_outside(value, members))
+        if read:
+            # In the form in which it is read, so that XLA need not copy it.
+            outputs[read.pop() if len(read) == 1 else value] = computed
     program = Program(
-        tuple(Array(value.dtype, value.size == 1) for value in reads),
+        tuple(Array(value.dtype, layout.per(value)) for value in reads),
         tuple(operations),
-        tuple(numbers[value] for value in outputs),
+        tuple(outputs.values()),
+        layout.row,
     )
-    return Group(program, tuple(reads), outputs)
+    return Group(program, layout.elements, tuple(reads), tuple(outputs))
 
 
-def _is_read_outside(value: Value, members: set[Node]) -> bool:
-    """Whether a value is read outside a cluster, directly or through a view of it."""
-    return value.is_result or any(
-        node not in members
-        or (is_view(node) and _is_read_outside(node.result, members))
-        for node in value.readers
-    )
+def _read_outside(value: Value, members: set[Node]) -> Iterator[Value]:
+    """The forms in which a value is read outside a cluster: itself, or views of it."""
+    if value.is_result or not members.issuperset(value.readers):
+        yield value
+    for node in members.intersection(value.readers):
+        if is_repeated(node) and any(_read_outside(node.result, members)):
+            yield value
+        elif only_shows(node):
+            yield from _read_outside(node.result, members)

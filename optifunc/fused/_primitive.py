@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
 from ._lowering import lower, lower_plainly, no_collection, plain
+from ._rows import LARGEST_TABLE
 
 fused_p = core.Primitive("fused")
 fused_p.multiple_results = True
@@ -27,14 +29,28 @@ def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
     # Collectives over named axes, and output; types that JAX has not yet lowered.
     if closed.effects or getattr(closed.jaxpr, "is_high", False):
         return list(core.jaxpr_as_fun(closed)(*args))
-    # Closed-over values may be traced, so they must be operands.
-    names = closed.jaxpr.debug_info._replace(arg_names=None)
-    invars = [*closed.jaxpr.constvars, *closed.jaxpr.invars]
-    jaxpr = closed.jaxpr.replace(constvars=[], invars=invars, debug_info=names)
+    # Closed-over values may be traced, so they must be operands, except for tables.
+    constants = list(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    tables = [(var, x) for var, x in constants if _is_table(x)]
+    others = [(var, x) for var, x in constants if not _is_table(x)]
+    jaxpr = closed.jaxpr.replace(
+        constvars=[var for var, _ in tables],
+        invars=[*(var for var, _ in others), *closed.jaxpr.invars],
+        debug_info=closed.jaxpr.debug_info._replace(arg_names=None),
+    )
+    known = [np.asarray(x) for _, x in tables]
     results: list[Any] = fused_p.bind(
-        *closed.consts, *args, jaxpr=core.ClosedJaxpr(jaxpr, [])
+        *(x for _, x in others), *args, jaxpr=core.ClosedJaxpr(jaxpr, known)
     )
     return results
+
+
+def _is_table(x: Any) -> bool:
+    """Whether a constant is a short vector of numbers, known while tracing."""
+    is_known = isinstance(x, np.ndarray | jax.Array) and not isinstance(
+        x, jax.core.Tracer
+    )
+    return is_known and x.ndim == 1 and 1 < x.size <= LARGEST_TABLE
 
 
 def _types(*args: Any, jaxpr: core.ClosedJaxpr) -> list[Any]:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from enum import Enum
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+
+
+class Per(Enum):
+    """For what there is one number."""
+
+    CALL = "call"
+    ROW = "row"
+    PAIR = "pair"  # of neighbors
+    ELEMENT = "element"
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ Operand: TypeAlias = Read | Computed | Number
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation on single elements.
+    """One operation on single elements, or on the numbers of a row.
 
     **Arguments:**
 
@@ -44,12 +54,14 @@ class Operation:
     - ``operands``: its operands.
     - ``dtype``: of its result.
     - ``options``: other parameters of the primitive, such as an exponent.
+    - ``per``: for what it has a result.
     """
 
     name: str
     operands: tuple[Operand, ...]
     dtype: str
     options: tuple[Any, ...] = ()
+    per: Per = Per.ELEMENT
 
 
 @dataclass(frozen=True)
@@ -57,21 +69,26 @@ class Array:
     """What a kernel reads or writes."""
 
     dtype: str
-    is_scalar: bool = False  # one number for all elements
+    per: Per = Per.ELEMENT
 
 
 @dataclass(frozen=True)
 class Program:
-    """Operations in order, what they read and which results are written."""
+    """Operations in order, what they read and which results are written.
+
+    ``row`` is the number of elements in a row, or 0.
+    """
 
     reads: tuple[Array, ...]
     operations: tuple[Operation, ...]
-    writes: tuple[Operand, ...]
+    writes: tuple[Computed, ...]
+    row: int = 0
 
-    @cached_property
-    def written(self) -> tuple[Array, ...]:
-        """The arrays that are written."""
-        return tuple(Array(self.dtype_of(operand)) for operand in self.writes)
+    @property
+    def has_pairs(self) -> bool:
+        """Whether anything has one number for two elements."""
+        everything = (*self.reads, *self.operations)
+        return any(x.per is Per.PAIR for x in everything)
 
     @property
     def slots(self) -> int:
@@ -85,6 +102,14 @@ class Program:
         if isinstance(operand, Read):
             return self.reads[operand.number].dtype
         return self.operations[operand.number].dtype
+
+    def per(self, operand: Operand) -> Per:
+        """For what an operand has one number."""
+        if isinstance(operand, Number):
+            return Per.CALL
+        if isinstance(operand, Read):
+            return self.reads[operand.number].per
+        return self.operations[operand.number].per
 
 
 def number(value: Any, dtype: Any) -> Number:

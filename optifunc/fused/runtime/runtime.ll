@@ -1,4 +1,4 @@
-; runtime.c 16dab3b2d01feb227a5522dd0b4898323c1ed441021553afbf9d854ecf47e00b, XLA FFI 0.3
+; runtime.c 9b95735ee79f38204496f7e612acc482bb1fd0ea62cdfbd257e0c7de3165a0e4, XLA FFI 0.3
 
 %struct.XLA_FFI_CallFrame = type { i64, ptr, ptr, ptr, i32, %struct.XLA_FFI_Args, %struct.XLA_FFI_Rets, %struct.XLA_FFI_Attrs, ptr }
 %struct.XLA_FFI_Args = type { i64, ptr, i64, ptr, ptr }
@@ -22,417 +22,423 @@
 @.str.1 = private unnamed_addr constant [24 x i8] c"optifunc: out of memory\00", align 1
 
 ; Function Attrs: nounwind uwtable
-define ptr @optifunc_run(ptr noundef %0, ptr noundef %1, i64 noundef %2) #0 {
-  %4 = alloca ptr, align 8
+define ptr @optifunc_run(ptr noundef %0, ptr noundef %1, i64 noundef %2, i64 noundef %3) #0 {
   %5 = alloca ptr, align 8
   %6 = alloca ptr, align 8
-  %7 = alloca i64, align 8
-  %8 = alloca ptr, align 8
-  %9 = alloca ptr, align 8
+  %7 = alloca ptr, align 8
+  %8 = alloca i64, align 8
+  %9 = alloca i64, align 8
   %10 = alloca ptr, align 8
   %11 = alloca ptr, align 8
-  %12 = alloca i64, align 8
-  %13 = alloca i64, align 8
+  %12 = alloca ptr, align 8
+  %13 = alloca ptr, align 8
   %14 = alloca i64, align 8
-  %15 = alloca ptr, align 8
+  %15 = alloca i64, align 8
   %16 = alloca i64, align 8
-  %17 = alloca i64, align 8
+  %17 = alloca ptr, align 8
   %18 = alloca i64, align 8
-  %19 = alloca ptr, align 8
+  %19 = alloca i64, align 8
   %20 = alloca i64, align 8
-  %21 = alloca i64, align 8
+  %21 = alloca ptr, align 8
   %22 = alloca i64, align 8
   %23 = alloca i64, align 8
   %24 = alloca i64, align 8
-  store ptr %0, ptr %5, align 8
-  store ptr %1, ptr %6, align 8
-  store i64 %2, ptr %7, align 8
-  %25 = load ptr, ptr %5, align 8
-  %26 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %25, i32 0, i32 1
-  %27 = load ptr, ptr %26, align 8
-  store ptr %27, ptr %8, align 8
-  %28 = load ptr, ptr %8, align 8
-  %29 = icmp ne ptr %28, null
-  br i1 %29, label %30, label %47
+  %25 = alloca i64, align 8
+  %26 = alloca i64, align 8
+  store ptr %0, ptr %6, align 8
+  store ptr %1, ptr %7, align 8
+  store i64 %2, ptr %8, align 8
+  store i64 %3, ptr %9, align 8
+  %27 = load ptr, ptr %6, align 8
+  %28 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %27, i32 0, i32 1
+  %29 = load ptr, ptr %28, align 8
+  store ptr %29, ptr %10, align 8
+  %30 = load ptr, ptr %10, align 8
+  %31 = icmp ne ptr %30, null
+  br i1 %31, label %32, label %49
 
-30:                                               ; preds = %3
-  %31 = load ptr, ptr %8, align 8
-  %32 = getelementptr inbounds %struct.XLA_FFI_Extension_Base, ptr %31, i32 0, i32 1
-  %33 = load i32, ptr %32, align 8
-  %34 = icmp eq i32 %33, 1
-  br i1 %34, label %35, label %47
+32:                                               ; preds = %4
+  %33 = load ptr, ptr %10, align 8
+  %34 = getelementptr inbounds %struct.XLA_FFI_Extension_Base, ptr %33, i32 0, i32 1
+  %35 = load i32, ptr %34, align 8
+  %36 = icmp eq i32 %35, 1
+  br i1 %36, label %37, label %49
 
-35:                                               ; preds = %30
-  %36 = load ptr, ptr %8, align 8
-  %37 = getelementptr inbounds %struct.XLA_FFI_Metadata_Extension, ptr %36, i32 0, i32 1
-  %38 = load ptr, ptr %37, align 8
-  store ptr %38, ptr %9, align 8
-  %39 = load ptr, ptr %9, align 8
-  %40 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %39, i32 0, i32 1
-  %41 = getelementptr inbounds %struct.XLA_FFI_Api_Version, ptr %40, i32 0, i32 2
-  store i32 0, ptr %41, align 8
-  %42 = load ptr, ptr %9, align 8
-  %43 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %42, i32 0, i32 1
-  %44 = getelementptr inbounds %struct.XLA_FFI_Api_Version, ptr %43, i32 0, i32 3
-  store i32 3, ptr %44, align 4
-  %45 = load ptr, ptr %9, align 8
-  %46 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %45, i32 0, i32 2
-  store i32 0, ptr %46, align 8
-  store ptr null, ptr %4, align 8
-  br label %291
+37:                                               ; preds = %32
+  %38 = load ptr, ptr %10, align 8
+  %39 = getelementptr inbounds %struct.XLA_FFI_Metadata_Extension, ptr %38, i32 0, i32 1
+  %40 = load ptr, ptr %39, align 8
+  store ptr %40, ptr %11, align 8
+  %41 = load ptr, ptr %11, align 8
+  %42 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %41, i32 0, i32 1
+  %43 = getelementptr inbounds %struct.XLA_FFI_Api_Version, ptr %42, i32 0, i32 2
+  store i32 0, ptr %43, align 8
+  %44 = load ptr, ptr %11, align 8
+  %45 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %44, i32 0, i32 1
+  %46 = getelementptr inbounds %struct.XLA_FFI_Api_Version, ptr %45, i32 0, i32 3
+  store i32 3, ptr %46, align 4
+  %47 = load ptr, ptr %11, align 8
+  %48 = getelementptr inbounds %struct.XLA_FFI_Metadata, ptr %47, i32 0, i32 2
+  store i32 0, ptr %48, align 8
+  store ptr null, ptr %5, align 8
+  br label %298
 
-47:                                               ; preds = %30, %3
-  %48 = load ptr, ptr %5, align 8
-  %49 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %48, i32 0, i32 7
-  %50 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %49, i32 0, i32 2
-  %51 = load i64, ptr %50, align 8
-  %52 = icmp ne i64 %51, 1
-  br i1 %52, label %61, label %53
+49:                                               ; preds = %32, %4
+  %50 = load ptr, ptr %6, align 8
+  %51 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %50, i32 0, i32 7
+  %52 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %51, i32 0, i32 2
+  %53 = load i64, ptr %52, align 8
+  %54 = icmp ne i64 %53, 1
+  br i1 %54, label %63, label %55
 
-53:                                               ; preds = %47
-  %54 = load ptr, ptr %5, align 8
-  %55 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %54, i32 0, i32 7
-  %56 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %55, i32 0, i32 3
-  %57 = load ptr, ptr %56, align 8
-  %58 = getelementptr inbounds i32, ptr %57, i64 0
-  %59 = load i32, ptr %58, align 4
-  %60 = icmp ne i32 %59, 1
-  br i1 %60, label %61, label %64
+55:                                               ; preds = %49
+  %56 = load ptr, ptr %6, align 8
+  %57 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %56, i32 0, i32 7
+  %58 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %57, i32 0, i32 3
+  %59 = load ptr, ptr %58, align 8
+  %60 = getelementptr inbounds i32, ptr %59, i64 0
+  %61 = load i32, ptr %60, align 4
+  %62 = icmp ne i32 %61, 1
+  br i1 %62, label %63, label %66
 
-61:                                               ; preds = %53, %47
-  %62 = load ptr, ptr %5, align 8
-  %63 = call ptr @failure(ptr noundef %62, ptr noundef @.str) #3
-  store ptr %63, ptr %4, align 8
-  br label %291
+63:                                               ; preds = %55, %49
+  %64 = load ptr, ptr %6, align 8
+  %65 = call ptr @failure(ptr noundef %64, ptr noundef @.str) #3
+  store ptr %65, ptr %5, align 8
+  br label %298
 
-64:                                               ; preds = %53
-  %65 = load ptr, ptr %5, align 8
-  %66 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %65, i32 0, i32 7
-  %67 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %66, i32 0, i32 5
-  %68 = load ptr, ptr %67, align 8
-  %69 = getelementptr inbounds ptr, ptr %68, i64 0
+66:                                               ; preds = %55
+  %67 = load ptr, ptr %6, align 8
+  %68 = getelementptr inbounds %struct.XLA_FFI_CallFrame, ptr %67, i32 0, i32 7
+  %69 = getelementptr inbounds %struct.XLA_FFI_Attrs, ptr %68, i32 0, i32 5
   %70 = load ptr, ptr %69, align 8
-  store ptr %70, ptr %10, align 8
-  %71 = load ptr, ptr %10, align 8
-  %72 = getelementptr inbounds %struct.XLA_FFI_Array, ptr %71, i32 0, i32 2
-  %73 = load ptr, ptr %72, align 8
-  store ptr %73, ptr %11, align 8
-  %74 = load ptr, ptr %10, align 8
-  %75 = getelementptr inbounds %struct.XLA_FFI_Array, ptr %74, i32 0, i32 1
-  %76 = load i64, ptr %75, align 8
-  %77 = load i64, ptr %7, align 8
-  %78 = call i64 @row_length(i64 noundef %77) #3
-  %79 = udiv i64 %76, %78
-  store i64 %79, ptr %12, align 8
-  store i64 0, ptr %13, align 8
-  store i64 0, ptr %14, align 8
-  br label %80
+  %71 = getelementptr inbounds ptr, ptr %70, i64 0
+  %72 = load ptr, ptr %71, align 8
+  store ptr %72, ptr %12, align 8
+  %73 = load ptr, ptr %12, align 8
+  %74 = getelementptr inbounds %struct.XLA_FFI_Array, ptr %73, i32 0, i32 2
+  %75 = load ptr, ptr %74, align 8
+  store ptr %75, ptr %13, align 8
+  %76 = load ptr, ptr %12, align 8
+  %77 = getelementptr inbounds %struct.XLA_FFI_Array, ptr %76, i32 0, i32 1
+  %78 = load i64, ptr %77, align 8
+  %79 = load i64, ptr %8, align 8
+  %80 = call i64 @row_length(i64 noundef %79) #3
+  %81 = udiv i64 %78, %80
+  store i64 %81, ptr %14, align 8
+  store i64 0, ptr %15, align 8
+  store i64 0, ptr %16, align 8
+  br label %82
 
-80:                                               ; preds = %94, %64
-  %81 = load i64, ptr %14, align 8
-  %82 = load i64, ptr %12, align 8
-  %83 = icmp slt i64 %81, %82
-  br i1 %83, label %84, label %97
+82:                                               ; preds = %96, %66
+  %83 = load i64, ptr %16, align 8
+  %84 = load i64, ptr %14, align 8
+  %85 = icmp slt i64 %83, %84
+  br i1 %85, label %86, label %99
 
-84:                                               ; preds = %80
-  %85 = load ptr, ptr %11, align 8
-  %86 = load i64, ptr %14, align 8
-  %87 = load i64, ptr %7, align 8
-  %88 = call i64 @row_length(i64 noundef %87) #3
-  %89 = mul nsw i64 %86, %88
-  %90 = getelementptr inbounds i64, ptr %85, i64 %89
-  %91 = load i64, ptr %90, align 8
-  %92 = load i64, ptr %13, align 8
-  %93 = add nsw i64 %92, %91
-  store i64 %93, ptr %13, align 8
-  br label %94
+86:                                               ; preds = %82
+  %87 = load ptr, ptr %13, align 8
+  %88 = load i64, ptr %16, align 8
+  %89 = load i64, ptr %8, align 8
+  %90 = call i64 @row_length(i64 noundef %89) #3
+  %91 = mul nsw i64 %88, %90
+  %92 = getelementptr inbounds i64, ptr %87, i64 %91
+  %93 = load i64, ptr %92, align 8
+  %94 = load i64, ptr %15, align 8
+  %95 = add nsw i64 %94, %93
+  store i64 %95, ptr %15, align 8
+  br label %96
 
-94:                                               ; preds = %84
-  %95 = load i64, ptr %14, align 8
-  %96 = add nsw i64 %95, 1
-  store i64 %96, ptr %14, align 8
-  br label %80, !llvm.loop !6
+96:                                               ; preds = %86
+  %97 = load i64, ptr %16, align 8
+  %98 = add nsw i64 %97, 1
+  store i64 %98, ptr %16, align 8
+  br label %82, !llvm.loop !6
 
-97:                                               ; preds = %80
-  %98 = load i64, ptr %12, align 8
-  %99 = load i64, ptr %7, align 8
-  %100 = mul nsw i64 %98, %99
-  %101 = mul i64 %100, 8
-  %102 = add i64 88, %101
-  %103 = load i64, ptr %12, align 8
-  %104 = add nsw i64 %103, 1
-  %105 = mul i64 %104, 8
-  %106 = add i64 %102, %105
-  %107 = call ptr @malloc(i64 noundef %106) #3
-  store ptr %107, ptr %15, align 8
-  %108 = load ptr, ptr %15, align 8
-  %109 = icmp eq ptr %108, null
-  br i1 %109, label %110, label %113
+99:                                               ; preds = %82
+  %100 = load i64, ptr %14, align 8
+  %101 = load i64, ptr %8, align 8
+  %102 = mul nsw i64 %100, %101
+  %103 = mul i64 %102, 8
+  %104 = add i64 88, %103
+  %105 = load i64, ptr %14, align 8
+  %106 = add nsw i64 %105, 1
+  %107 = mul i64 %106, 8
+  %108 = add i64 %104, %107
+  %109 = call ptr @malloc(i64 noundef %108) #3
+  store ptr %109, ptr %17, align 8
+  %110 = load ptr, ptr %17, align 8
+  %111 = icmp eq ptr %110, null
+  br i1 %111, label %112, label %115
 
-110:                                              ; preds = %97
-  %111 = load ptr, ptr %5, align 8
-  %112 = call ptr @failure(ptr noundef %111, ptr noundef @.str.1) #3
-  store ptr %112, ptr %4, align 8
-  br label %291
+112:                                              ; preds = %99
+  %113 = load ptr, ptr %6, align 8
+  %114 = call ptr @failure(ptr noundef %113, ptr noundef @.str.1) #3
+  store ptr %114, ptr %5, align 8
+  br label %298
 
-113:                                              ; preds = %97
-  %114 = load ptr, ptr %6, align 8
-  %115 = load ptr, ptr %15, align 8
-  %116 = getelementptr inbounds %struct.Work, ptr %115, i32 0, i32 0
-  store ptr %114, ptr %116, align 8
-  %117 = load ptr, ptr %11, align 8
-  %118 = load ptr, ptr %15, align 8
-  %119 = getelementptr inbounds %struct.Work, ptr %118, i32 0, i32 1
-  store ptr %117, ptr %119, align 8
-  %120 = load i64, ptr %12, align 8
-  %121 = load ptr, ptr %15, align 8
-  %122 = getelementptr inbounds %struct.Work, ptr %121, i32 0, i32 2
-  store i64 %120, ptr %122, align 8
-  %123 = load i64, ptr %7, align 8
-  %124 = load ptr, ptr %15, align 8
-  %125 = getelementptr inbounds %struct.Work, ptr %124, i32 0, i32 3
-  store i64 %123, ptr %125, align 8
-  %126 = load ptr, ptr %15, align 8
-  %127 = getelementptr inbounds %struct.Work, ptr %126, i64 1
-  %128 = load ptr, ptr %15, align 8
-  %129 = getelementptr inbounds %struct.Work, ptr %128, i32 0, i32 6
-  store ptr %127, ptr %129, align 8
-  %130 = load ptr, ptr %15, align 8
+115:                                              ; preds = %99
+  %116 = load ptr, ptr %7, align 8
+  %117 = load ptr, ptr %17, align 8
+  %118 = getelementptr inbounds %struct.Work, ptr %117, i32 0, i32 0
+  store ptr %116, ptr %118, align 8
+  %119 = load ptr, ptr %13, align 8
+  %120 = load ptr, ptr %17, align 8
+  %121 = getelementptr inbounds %struct.Work, ptr %120, i32 0, i32 1
+  store ptr %119, ptr %121, align 8
+  %122 = load i64, ptr %14, align 8
+  %123 = load ptr, ptr %17, align 8
+  %124 = getelementptr inbounds %struct.Work, ptr %123, i32 0, i32 2
+  store i64 %122, ptr %124, align 8
+  %125 = load i64, ptr %8, align 8
+  %126 = load ptr, ptr %17, align 8
+  %127 = getelementptr inbounds %struct.Work, ptr %126, i32 0, i32 3
+  store i64 %125, ptr %127, align 8
+  %128 = load ptr, ptr %17, align 8
+  %129 = getelementptr inbounds %struct.Work, ptr %128, i64 1
+  %130 = load ptr, ptr %17, align 8
   %131 = getelementptr inbounds %struct.Work, ptr %130, i32 0, i32 6
-  %132 = load ptr, ptr %131, align 8
-  %133 = load i64, ptr %12, align 8
-  %134 = load i64, ptr %7, align 8
-  %135 = mul nsw i64 %133, %134
-  %136 = getelementptr inbounds ptr, ptr %132, i64 %135
-  %137 = load ptr, ptr %15, align 8
-  %138 = getelementptr inbounds %struct.Work, ptr %137, i32 0, i32 7
-  store ptr %136, ptr %138, align 8
-  %139 = load ptr, ptr %15, align 8
-  %140 = getelementptr inbounds %struct.Work, ptr %139, i32 0, i32 9
-  store i64 0, ptr %140, align 8
-  %141 = load ptr, ptr %15, align 8
-  %142 = getelementptr inbounds %struct.Work, ptr %141, i32 0, i32 8
+  store ptr %129, ptr %131, align 8
+  %132 = load ptr, ptr %17, align 8
+  %133 = getelementptr inbounds %struct.Work, ptr %132, i32 0, i32 6
+  %134 = load ptr, ptr %133, align 8
+  %135 = load i64, ptr %14, align 8
+  %136 = load i64, ptr %8, align 8
+  %137 = mul nsw i64 %135, %136
+  %138 = getelementptr inbounds ptr, ptr %134, i64 %137
+  %139 = load ptr, ptr %17, align 8
+  %140 = getelementptr inbounds %struct.Work, ptr %139, i32 0, i32 7
+  store ptr %138, ptr %140, align 8
+  %141 = load ptr, ptr %17, align 8
+  %142 = getelementptr inbounds %struct.Work, ptr %141, i32 0, i32 9
   store i64 0, ptr %142, align 8
-  %143 = load ptr, ptr %15, align 8
-  %144 = getelementptr inbounds %struct.Work, ptr %143, i32 0, i32 10
-  store i64 1, ptr %144, align 8
-  %145 = load ptr, ptr %5, align 8
-  %146 = call i64 @thread_count(ptr noundef %145) #3
-  store i64 %146, ptr %16, align 8
-  %147 = load i64, ptr %13, align 8
-  %148 = load i64, ptr %16, align 8
-  %149 = mul nsw i64 %148, 8
-  %150 = sdiv i64 %147, %149
-  %151 = sdiv i64 %150, 1024
-  %152 = mul nsw i64 %151, 1024
-  store i64 %152, ptr %17, align 8
-  %153 = load i64, ptr %17, align 8
-  %154 = icmp slt i64 %153, 16384
-  br i1 %154, label %155, label %156
+  %143 = load ptr, ptr %17, align 8
+  %144 = getelementptr inbounds %struct.Work, ptr %143, i32 0, i32 8
+  store i64 0, ptr %144, align 8
+  %145 = load ptr, ptr %17, align 8
+  %146 = getelementptr inbounds %struct.Work, ptr %145, i32 0, i32 10
+  store i64 1, ptr %146, align 8
+  %147 = load ptr, ptr %6, align 8
+  %148 = call i64 @thread_count(ptr noundef %147) #3
+  store i64 %148, ptr %18, align 8
+  %149 = load i64, ptr %15, align 8
+  %150 = load i64, ptr %18, align 8
+  %151 = mul nsw i64 %150, 8
+  %152 = sdiv i64 %149, %151
+  %153 = sdiv i64 %152, 1024
+  %154 = mul nsw i64 %153, 1024
+  store i64 %154, ptr %19, align 8
+  %155 = load i64, ptr %19, align 8
+  %156 = icmp slt i64 %155, 16384
+  br i1 %156, label %157, label %158
 
-155:                                              ; preds = %113
+157:                                              ; preds = %115
+  store i64 16384, ptr %19, align 8
   br label %158
 
-156:                                              ; preds = %113
-  %157 = load i64, ptr %17, align 8
-  br label %158
-
-158:                                              ; preds = %156, %155
-  %159 = phi i64 [ 16384, %155 ], [ %157, %156 ]
-  %160 = load ptr, ptr %15, align 8
-  %161 = getelementptr inbounds %struct.Work, ptr %160, i32 0, i32 4
-  store i64 %159, ptr %161, align 8
-  %162 = load ptr, ptr %15, align 8
-  %163 = getelementptr inbounds %struct.Work, ptr %162, i32 0, i32 5
-  store i64 0, ptr %163, align 8
-  store i64 0, ptr %18, align 8
-  br label %164
-
-164:                                              ; preds = %232, %158
-  %165 = load i64, ptr %18, align 8
-  %166 = load i64, ptr %12, align 8
-  %167 = icmp slt i64 %165, %166
-  br i1 %167, label %168, label %235
-
-168:                                              ; preds = %164
-  %169 = load ptr, ptr %11, align 8
-  %170 = load i64, ptr %18, align 8
-  %171 = load i64, ptr %7, align 8
-  %172 = call i64 @row_length(i64 noundef %171) #3
-  %173 = mul nsw i64 %170, %172
-  %174 = getelementptr inbounds i64, ptr %169, i64 %173
-  store ptr %174, ptr %19, align 8
-  %175 = load ptr, ptr %15, align 8
-  %176 = getelementptr inbounds %struct.Work, ptr %175, i32 0, i32 5
-  %177 = load i64, ptr %176, align 8
-  %178 = load ptr, ptr %15, align 8
-  %179 = getelementptr inbounds %struct.Work, ptr %178, i32 0, i32 7
-  %180 = load ptr, ptr %179, align 8
-  %181 = load i64, ptr %18, align 8
-  %182 = getelementptr inbounds i64, ptr %180, i64 %181
-  store i64 %177, ptr %182, align 8
-  %183 = load ptr, ptr %19, align 8
-  %184 = getelementptr inbounds i64, ptr %183, i64 0
-  %185 = load i64, ptr %184, align 8
-  %186 = load ptr, ptr %15, align 8
-  %187 = getelementptr inbounds %struct.Work, ptr %186, i32 0, i32 4
-  %188 = load i64, ptr %187, align 8
-  %189 = add nsw i64 %185, %188
-  %190 = sub nsw i64 %189, 1
-  %191 = load ptr, ptr %15, align 8
-  %192 = getelementptr inbounds %struct.Work, ptr %191, i32 0, i32 4
-  %193 = load i64, ptr %192, align 8
-  %194 = sdiv i64 %190, %193
-  %195 = load ptr, ptr %15, align 8
-  %196 = getelementptr inbounds %struct.Work, ptr %195, i32 0, i32 5
-  %197 = load i64, ptr %196, align 8
-  %198 = add nsw i64 %197, %194
-  store i64 %198, ptr %196, align 8
+158:                                              ; preds = %157, %115
+  %159 = load i64, ptr %19, align 8
+  %160 = load i64, ptr %9, align 8
+  %161 = add nsw i64 %159, %160
+  %162 = sub nsw i64 %161, 1
+  %163 = load i64, ptr %9, align 8
+  %164 = sdiv i64 %162, %163
+  %165 = load i64, ptr %9, align 8
+  %166 = mul nsw i64 %164, %165
+  %167 = load ptr, ptr %17, align 8
+  %168 = getelementptr inbounds %struct.Work, ptr %167, i32 0, i32 4
+  store i64 %166, ptr %168, align 8
+  %169 = load ptr, ptr %17, align 8
+  %170 = getelementptr inbounds %struct.Work, ptr %169, i32 0, i32 5
+  store i64 0, ptr %170, align 8
   store i64 0, ptr %20, align 8
-  br label %199
+  br label %171
 
-199:                                              ; preds = %228, %168
-  %200 = load i64, ptr %20, align 8
-  %201 = load i64, ptr %7, align 8
-  %202 = icmp slt i64 %200, %201
-  br i1 %202, label %203, label %231
+171:                                              ; preds = %239, %158
+  %172 = load i64, ptr %20, align 8
+  %173 = load i64, ptr %14, align 8
+  %174 = icmp slt i64 %172, %173
+  br i1 %174, label %175, label %242
 
-203:                                              ; preds = %199
-  %204 = load ptr, ptr %5, align 8
-  %205 = load ptr, ptr %19, align 8
-  %206 = load i64, ptr %20, align 8
-  %207 = mul nsw i64 2, %206
-  %208 = add nsw i64 1, %207
-  %209 = getelementptr inbounds i64, ptr %205, i64 %208
-  %210 = load i64, ptr %209, align 8
-  %211 = call ptr @buffer(ptr noundef %204, i64 noundef %210) #3
-  %212 = load ptr, ptr %19, align 8
-  %213 = load i64, ptr %20, align 8
+175:                                              ; preds = %171
+  %176 = load ptr, ptr %13, align 8
+  %177 = load i64, ptr %20, align 8
+  %178 = load i64, ptr %8, align 8
+  %179 = call i64 @row_length(i64 noundef %178) #3
+  %180 = mul nsw i64 %177, %179
+  %181 = getelementptr inbounds i64, ptr %176, i64 %180
+  store ptr %181, ptr %21, align 8
+  %182 = load ptr, ptr %17, align 8
+  %183 = getelementptr inbounds %struct.Work, ptr %182, i32 0, i32 5
+  %184 = load i64, ptr %183, align 8
+  %185 = load ptr, ptr %17, align 8
+  %186 = getelementptr inbounds %struct.Work, ptr %185, i32 0, i32 7
+  %187 = load ptr, ptr %186, align 8
+  %188 = load i64, ptr %20, align 8
+  %189 = getelementptr inbounds i64, ptr %187, i64 %188
+  store i64 %184, ptr %189, align 8
+  %190 = load ptr, ptr %21, align 8
+  %191 = getelementptr inbounds i64, ptr %190, i64 0
+  %192 = load i64, ptr %191, align 8
+  %193 = load ptr, ptr %17, align 8
+  %194 = getelementptr inbounds %struct.Work, ptr %193, i32 0, i32 4
+  %195 = load i64, ptr %194, align 8
+  %196 = add nsw i64 %192, %195
+  %197 = sub nsw i64 %196, 1
+  %198 = load ptr, ptr %17, align 8
+  %199 = getelementptr inbounds %struct.Work, ptr %198, i32 0, i32 4
+  %200 = load i64, ptr %199, align 8
+  %201 = sdiv i64 %197, %200
+  %202 = load ptr, ptr %17, align 8
+  %203 = getelementptr inbounds %struct.Work, ptr %202, i32 0, i32 5
+  %204 = load i64, ptr %203, align 8
+  %205 = add nsw i64 %204, %201
+  store i64 %205, ptr %203, align 8
+  store i64 0, ptr %22, align 8
+  br label %206
+
+206:                                              ; preds = %235, %175
+  %207 = load i64, ptr %22, align 8
+  %208 = load i64, ptr %8, align 8
+  %209 = icmp slt i64 %207, %208
+  br i1 %209, label %210, label %238
+
+210:                                              ; preds = %206
+  %211 = load ptr, ptr %6, align 8
+  %212 = load ptr, ptr %21, align 8
+  %213 = load i64, ptr %22, align 8
   %214 = mul nsw i64 2, %213
-  %215 = add nsw i64 2, %214
+  %215 = add nsw i64 1, %214
   %216 = getelementptr inbounds i64, ptr %212, i64 %215
   %217 = load i64, ptr %216, align 8
-  %218 = getelementptr inbounds i8, ptr %211, i64 %217
-  %219 = load ptr, ptr %15, align 8
-  %220 = getelementptr inbounds %struct.Work, ptr %219, i32 0, i32 6
-  %221 = load ptr, ptr %220, align 8
-  %222 = load i64, ptr %18, align 8
-  %223 = load i64, ptr %7, align 8
-  %224 = mul nsw i64 %222, %223
-  %225 = load i64, ptr %20, align 8
-  %226 = add nsw i64 %224, %225
-  %227 = getelementptr inbounds ptr, ptr %221, i64 %226
-  store ptr %218, ptr %227, align 8
-  br label %228
-
-228:                                              ; preds = %203
+  %218 = call ptr @buffer(ptr noundef %211, i64 noundef %217) #3
+  %219 = load ptr, ptr %21, align 8
+  %220 = load i64, ptr %22, align 8
+  %221 = mul nsw i64 2, %220
+  %222 = add nsw i64 2, %221
+  %223 = getelementptr inbounds i64, ptr %219, i64 %222
+  %224 = load i64, ptr %223, align 8
+  %225 = getelementptr inbounds i8, ptr %218, i64 %224
+  %226 = load ptr, ptr %17, align 8
+  %227 = getelementptr inbounds %struct.Work, ptr %226, i32 0, i32 6
+  %228 = load ptr, ptr %227, align 8
   %229 = load i64, ptr %20, align 8
-  %230 = add nsw i64 %229, 1
-  store i64 %230, ptr %20, align 8
-  br label %199, !llvm.loop !8
+  %230 = load i64, ptr %8, align 8
+  %231 = mul nsw i64 %229, %230
+  %232 = load i64, ptr %22, align 8
+  %233 = add nsw i64 %231, %232
+  %234 = getelementptr inbounds ptr, ptr %228, i64 %233
+  store ptr %225, ptr %234, align 8
+  br label %235
 
-231:                                              ; preds = %199
-  br label %232
+235:                                              ; preds = %210
+  %236 = load i64, ptr %22, align 8
+  %237 = add nsw i64 %236, 1
+  store i64 %237, ptr %22, align 8
+  br label %206, !llvm.loop !8
 
-232:                                              ; preds = %231
-  %233 = load i64, ptr %18, align 8
-  %234 = add nsw i64 %233, 1
-  store i64 %234, ptr %18, align 8
-  br label %164, !llvm.loop !9
+238:                                              ; preds = %206
+  br label %239
 
-235:                                              ; preds = %164
-  %236 = load ptr, ptr %15, align 8
-  %237 = getelementptr inbounds %struct.Work, ptr %236, i32 0, i32 5
-  %238 = load i64, ptr %237, align 8
-  %239 = load ptr, ptr %15, align 8
-  %240 = getelementptr inbounds %struct.Work, ptr %239, i32 0, i32 7
-  %241 = load ptr, ptr %240, align 8
-  %242 = load i64, ptr %12, align 8
-  %243 = getelementptr inbounds i64, ptr %241, i64 %242
-  store i64 %238, ptr %243, align 8
-  %244 = load i64, ptr %13, align 8
-  %245 = sdiv i64 %244, 16384
-  store i64 %245, ptr %21, align 8
-  %246 = load i64, ptr %16, align 8
-  %247 = load i64, ptr %21, align 8
-  %248 = icmp slt i64 %246, %247
-  br i1 %248, label %249, label %251
+239:                                              ; preds = %238
+  %240 = load i64, ptr %20, align 8
+  %241 = add nsw i64 %240, 1
+  store i64 %241, ptr %20, align 8
+  br label %171, !llvm.loop !9
 
-249:                                              ; preds = %235
-  %250 = load i64, ptr %16, align 8
-  br label %253
+242:                                              ; preds = %171
+  %243 = load ptr, ptr %17, align 8
+  %244 = getelementptr inbounds %struct.Work, ptr %243, i32 0, i32 5
+  %245 = load i64, ptr %244, align 8
+  %246 = load ptr, ptr %17, align 8
+  %247 = getelementptr inbounds %struct.Work, ptr %246, i32 0, i32 7
+  %248 = load ptr, ptr %247, align 8
+  %249 = load i64, ptr %14, align 8
+  %250 = getelementptr inbounds i64, ptr %248, i64 %249
+  store i64 %245, ptr %250, align 8
+  %251 = load i64, ptr %15, align 8
+  %252 = sdiv i64 %251, 16384
+  store i64 %252, ptr %23, align 8
+  %253 = load i64, ptr %18, align 8
+  %254 = load i64, ptr %23, align 8
+  %255 = icmp slt i64 %253, %254
+  br i1 %255, label %256, label %258
 
-251:                                              ; preds = %235
-  %252 = load i64, ptr %21, align 8
-  br label %253
+256:                                              ; preds = %242
+  %257 = load i64, ptr %18, align 8
+  br label %260
 
-253:                                              ; preds = %251, %249
-  %254 = phi i64 [ %250, %249 ], [ %252, %251 ]
-  store i64 %254, ptr %22, align 8
-  %255 = load ptr, ptr %5, align 8
-  %256 = load ptr, ptr %15, align 8
-  %257 = load i64, ptr %22, align 8
-  %258 = load ptr, ptr %15, align 8
-  %259 = getelementptr inbounds %struct.Work, ptr %258, i32 0, i32 5
-  %260 = load i64, ptr %259, align 8
-  %261 = icmp slt i64 %257, %260
-  br i1 %261, label %262, label %265
+258:                                              ; preds = %242
+  %259 = load i64, ptr %23, align 8
+  br label %260
 
-262:                                              ; preds = %253
-  %263 = load i64, ptr %22, align 8
-  %264 = sub nsw i64 %263, 1
-  br label %270
+260:                                              ; preds = %258, %256
+  %261 = phi i64 [ %257, %256 ], [ %259, %258 ]
+  store i64 %261, ptr %24, align 8
+  %262 = load ptr, ptr %6, align 8
+  %263 = load ptr, ptr %17, align 8
+  %264 = load i64, ptr %24, align 8
+  %265 = load ptr, ptr %17, align 8
+  %266 = getelementptr inbounds %struct.Work, ptr %265, i32 0, i32 5
+  %267 = load i64, ptr %266, align 8
+  %268 = icmp slt i64 %264, %267
+  br i1 %268, label %269, label %272
 
-265:                                              ; preds = %253
-  %266 = load ptr, ptr %15, align 8
-  %267 = getelementptr inbounds %struct.Work, ptr %266, i32 0, i32 5
-  %268 = load i64, ptr %267, align 8
-  %269 = sub nsw i64 %268, 1
-  br label %270
+269:                                              ; preds = %260
+  %270 = load i64, ptr %24, align 8
+  %271 = sub nsw i64 %270, 1
+  br label %277
 
-270:                                              ; preds = %265, %262
-  %271 = phi i64 [ %264, %262 ], [ %269, %265 ]
-  call void @call_helpers(ptr noundef %255, ptr noundef %256, i64 noundef %271) #3
-  %272 = load ptr, ptr %15, align 8
-  call void @take_blocks(ptr noundef %272) #3
-  store i64 0, ptr %23, align 8
-  br label %273
+272:                                              ; preds = %260
+  %273 = load ptr, ptr %17, align 8
+  %274 = getelementptr inbounds %struct.Work, ptr %273, i32 0, i32 5
+  %275 = load i64, ptr %274, align 8
+  %276 = sub nsw i64 %275, 1
+  br label %277
 
-273:                                              ; preds = %288, %270
-  %274 = load ptr, ptr %15, align 8
-  %275 = getelementptr inbounds %struct.Work, ptr %274, i32 0, i32 9
-  %276 = load atomic i64, ptr %275 acquire, align 8
-  store i64 %276, ptr %24, align 8
-  %277 = load i64, ptr %24, align 8
-  %278 = load ptr, ptr %15, align 8
-  %279 = getelementptr inbounds %struct.Work, ptr %278, i32 0, i32 5
-  %280 = load i64, ptr %279, align 8
-  %281 = icmp slt i64 %277, %280
-  br i1 %281, label %282, label %289
+277:                                              ; preds = %272, %269
+  %278 = phi i64 [ %271, %269 ], [ %276, %272 ]
+  call void @call_helpers(ptr noundef %262, ptr noundef %263, i64 noundef %278) #3
+  %279 = load ptr, ptr %17, align 8
+  call void @take_blocks(ptr noundef %279) #3
+  store i64 0, ptr %25, align 8
+  br label %280
 
-282:                                              ; preds = %273
-  %283 = load i64, ptr %23, align 8
-  %284 = add nsw i64 %283, 1
-  store i64 %284, ptr %23, align 8
-  %285 = icmp sgt i64 %284, 1000
-  br i1 %285, label %286, label %288
+280:                                              ; preds = %295, %277
+  %281 = load ptr, ptr %17, align 8
+  %282 = getelementptr inbounds %struct.Work, ptr %281, i32 0, i32 9
+  %283 = load atomic i64, ptr %282 acquire, align 8
+  store i64 %283, ptr %26, align 8
+  %284 = load i64, ptr %26, align 8
+  %285 = load ptr, ptr %17, align 8
+  %286 = getelementptr inbounds %struct.Work, ptr %285, i32 0, i32 5
+  %287 = load i64, ptr %286, align 8
+  %288 = icmp slt i64 %284, %287
+  br i1 %288, label %289, label %296
 
-286:                                              ; preds = %282
-  %287 = call i32 @sched_yield() #3
-  br label %288
+289:                                              ; preds = %280
+  %290 = load i64, ptr %25, align 8
+  %291 = add nsw i64 %290, 1
+  store i64 %291, ptr %25, align 8
+  %292 = icmp sgt i64 %291, 1000
+  br i1 %292, label %293, label %295
 
-288:                                              ; preds = %286, %282
-  br label %273, !llvm.loop !10
+293:                                              ; preds = %289
+  %294 = call i32 @sched_yield() #3
+  br label %295
 
-289:                                              ; preds = %273
-  %290 = load ptr, ptr %15, align 8
-  call void @drop(ptr noundef %290) #3
-  store ptr null, ptr %4, align 8
-  br label %291
+295:                                              ; preds = %293, %289
+  br label %280, !llvm.loop !10
 
-291:                                              ; preds = %289, %110, %61, %35
-  %292 = load ptr, ptr %4, align 8
-  ret ptr %292
+296:                                              ; preds = %280
+  %297 = load ptr, ptr %17, align 8
+  call void @drop(ptr noundef %297) #3
+  store ptr null, ptr %5, align 8
+  br label %298
+
+298:                                              ; preds = %296, %112, %63, %37
+  %299 = load ptr, ptr %5, align 8
+  ret ptr %299
 }
 
 ; Function Attrs: nounwind uwtable

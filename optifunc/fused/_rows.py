@@ -1,0 +1,280 @@
+"""Rows: neighbors in memory that share a number, such as the scale of a block.
+
+Kernels compute rows in phases: a loop over a row, the numbers that are its maxima, and
+a loop that uses them, while the row is in the cache. `of.quantized` needs it: a block's
+codes cannot be written before its scale is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jax.lax import GatherScatterMode
+
+from ._graph import Node, Value
+from ._operations import is_known, options_of
+from ._program import Per
+from ._types import TYPES
+
+# Shorter rows do not fill the processor's vectors. Of longer ones, what one phase
+# leaves for the next would not stay in the cache.
+SHORTEST, LONGEST = 16, 4096
+REDUCTIONS = {"reduce_max", "reduce_min"}
+LARGEST_TABLE = 4096
+
+
+def is_reduction(node: Node) -> bool:
+    """Whether a node computes the largest or smallest number of each row."""
+    if node.name not in REDUCTIONS:
+        return False
+    shape = node.operands[0].aval.shape
+    return (
+        tuple(node.eqn.params["axes"]) == (len(shape) - 1,)
+        and node.result.size > 1
+        and SHORTEST <= shape[-1] <= LONGEST
+        and node.result.dtype in TYPES
+        and node.result.dtype != "bool"
+    )
+
+
+def is_repeated(node: Node) -> bool:
+    """Whether a node repeats one number for each row."""
+    return node.name == "broadcast_in_dim" and _repeats(node) > 0
+
+
+def is_padding(node: Node) -> bool:
+    """Whether a node adds numbers at the end, to fill the last row."""
+    if node.name != "pad" or len(node.operands[0].aval.shape) != 1:
+        return False
+    ((low, high, inside),) = node.eqn.params["padding_config"]
+    return bool(low == inside == 0 < high) and node.operands[0].size > 1
+
+
+def is_cut(node: Node) -> bool:
+    """Whether a node removes numbers at the end."""
+    if node.name != "slice" or len(node.operands[0].aval.shape) != 1:
+        return False
+    params = node.eqn.params
+    return params["start_indices"] == (0,) and params["strides"] in (None, (1,))
+
+
+def is_lookup(node: Node) -> bool:
+    """Whether a node looks up each element in a small known table."""
+    if node.name != "gather":
+        return False
+    (table, places), params = node.operands, node.eqn.params
+    numbers = params["dimension_numbers"]
+    return (
+        isinstance(table.constant, np.ndarray)
+        and 1 < table.size <= LARGEST_TABLE
+        and len(table.aval.shape) == 1
+        and TYPES.keys() >= {table.dtype, places.dtype}
+        and not {table.dtype, places.dtype} & {"bool", "float16", "bfloat16"}
+        and places.size == node.result.size > 1
+        and numbers.offset_dims == numbers.operand_batching_dims == ()
+        and params["mode"]
+        in (GatherScatterMode.PROMISE_IN_BOUNDS, GatherScatterMode.CLIP)
+    )
+
+
+def is_interleaving(node: Node) -> bool:
+    """Whether a node makes neighbors of the elements of two arrays."""
+    if node.name not in ("stack", "concatenate") or len(node.operands) != 2:
+        return False
+    axis = node.eqn.params.get("axis", node.eqn.params.get("dimension"))
+    shape = node.result.aval.shape
+    return bool(axis == len(shape) - 1 and shape[-1] == 2 and node.result.size > 2)
+
+
+def half_of(node: Node) -> int | None:
+    """Whether a node takes the first or the second of two neighbors: 0 or 1."""
+    if node.name != "slice" or len(node.operands[0].aval.shape) < 2:
+        return None
+    params, shape = node.eqn.params, node.operands[0].aval.shape
+    *others, half = params["start_indices"]
+    if shape[-1] != 2 or any(others) or params["strides"] is not None:
+        return None
+    is_one = params["limit_indices"] == (*shape[:-1], half + 1)
+    return int(half) if is_one and node.result.size > 1 else None
+
+
+def shows_rows(node: Node) -> bool:
+    """Whether a node shows the numbers of its operand in more or fewer places."""
+    return is_repeated(node) or is_cut(node)
+
+
+def is_in_rows(node: Node) -> bool:
+    """Whether kernels support a node as part of a computation in rows."""
+    kinds = (is_reduction, is_padding, is_cut, is_lookup, is_interleaving)
+    return (
+        bool(_repeats(node))
+        or any(is_it(node) for is_it in kinds)
+        or half_of(node) is not None
+    )
+
+
+def described(node: Node) -> tuple[str, Sequence[Value], tuple[Any, ...]]:
+    """The name, the operands and the options of a node's operation in a program."""
+    half = half_of(node)
+    if half is not None:
+        return "half", node.operands, (half,)
+    if is_interleaving(node):
+        return "interleave", node.operands, ()
+    if is_lookup(node):
+        table, places = node.operands
+        return "gather", [places], (np.ascontiguousarray(table.constant).tobytes(),)
+    return node.name, node.operands, options_of(node.name, node.eqn.params)
+
+
+def repeated_by(node: Node) -> list[Value]:
+    """The operands with one number for each row of the result."""
+    size = node.result.size
+    return [value for value in node.operands if 1 < value.size < size] * bool(
+        _repeats(node)
+    )
+
+
+def _repeats(node: Node) -> int:
+    """The length of the rows for which a node repeats a number; 0 if it does not."""
+    if len(node.results) != 1 or node.result.size <= 1:
+        return 0
+    shape, size = node.result.aval.shape, node.result.size
+    if node.name == "broadcast_in_dim":
+        (operand,) = node.operands[:1]
+        spread = [1] * len(shape)
+        for length, axis in zip(
+            operand.aval.shape, node.eqn.params["broadcast_dimensions"], strict=True
+        ):
+            spread[axis] = length
+        return _row_length(spread, shape) if 1 < operand.size < size else 0
+    dtypes = tuple(value.dtype for value in node.operands)
+    if not is_known(node.name, dtypes, node.result.dtype):
+        return 0
+    lengths = {
+        _row_length(value.aval.shape, shape)
+        for value in node.operands
+        if value.size not in (1, size)
+    }
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
+def _row_length(short: Sequence[int], shape: Sequence[int]) -> int:
+    """How often each number of one shape is repeated in a row of another; or 0.
+
+    The first axes are the same in both; of the others, the one has a single number.
+    """
+    if len(short) != len(shape):
+        return 0
+    same = 0
+    while same < len(shape) and short[same] == shape[same]:
+        same += 1
+    length = math.prod(shape[same:])
+    only_ones = all(n == 1 for n in short[same:])
+    return length if only_ones and length >= SHORTEST else 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the elements of a cluster lie.
+
+    **Arguments:**
+
+    - ``elements``: how many each array in memory has.
+    - ``row``: how many are in a row; 0 if there are no rows.
+    - ``pairs``: how many pairs of neighbors there are, if kernels compute such.
+    """
+
+    elements: int
+    row: int = 0
+    pairs: int = 0
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows, of which the last may be shorter."""
+        return -(-self.elements // self.row) if self.row else 0
+
+    def per(self, value: Value) -> Per:
+        """For what a value has one number."""
+        if value.size == 1:
+            return Per.CALL
+        known = {self.rows: Per.ROW, self.pairs: Per.PAIR}
+        return known.get(value.size, Per.ELEMENT)
+
+
+def layout(nodes: Iterable[Node]) -> Layout | None:
+    """The layout of a cluster; None if it has no single one."""
+    members = set(nodes)
+    arrays = [x for node in members for x in (*computed_from(node), node.result)]
+    sizes = {value.size for value in arrays if value.size > 1}
+    edges = [node for node in members if is_padding(node) or is_cut(node)]
+    halves = {x.operands[0].size for x in members if half_of(x) is not None}
+    halves |= {x.result.size for x in members if is_interleaving(x)}
+    repeats = {(_repeats(x), x.result.size) for x in members if _repeats(x)}
+    reductions = {
+        (x.operands[0].aval.shape[-1], x.operands[0].size)
+        for x in members
+        if is_reduction(x)
+    }
+    if not (edges or repeats or reductions or halves):
+        return Layout(*sizes) if len(sizes) == 1 else None
+    if len(repeats) != 1 or not reductions <= repeats:
+        return None
+    ((row, padded),) = repeats
+    shorter = {min(x.operands[0].size, x.result.size) for x in edges} or {padded}
+    pairs = {padded // 2} if halves else set()
+    found = Layout(min(shorter), row, *pairs)
+    whole = {max(x.operands[0].size, x.result.size) for x in edges} | {padded}
+    if len(shorter) > 1 or len(whole) > 1 or found.rows * row != padded:
+        return None
+    if not halves <= {padded} or (halves and row % 2):
+        return None
+    if found.rows == 1 or not sizes <= {found.elements, padded, found.rows, *pairs}:
+        return None
+    if found.elements < padded and any(
+        x.size == padded and _is_in_memory(x, members) for x in arrays
+    ):
+        return None
+    return found
+
+
+def computed_from(node: Node) -> tuple[Value, ...]:
+    """The operands from which a node computes an element, or the number of a row."""
+    return node.operands[1:] if node.name == "gather" else node.operands
+
+
+def _is_in_memory(value: Value, members: set[Node]) -> bool:
+    """Whether a cluster reads a value from memory, or writes it."""
+    return (
+        value.is_result
+        or value.node not in members
+        or not members.issuperset(value.readers)
+    )
+
+
+def comes_from_outside(
+    value: Value, fusible: set[Node], known: dict[Any, bool]
+) -> bool:
+    """Whether XLA computes a row's number, such as a sum.
+
+    XLA computes it where it is read; a kernel would have to wait for it.
+
+    **Arguments:**
+
+    - ``fusible``: what kernels may compute.
+    - ``known``: results so far.
+    """
+    if value.node is None or value.size == 1:
+        return False
+    if value not in known:
+        known[value] = value.node not in fusible or (
+            not is_reduction(value.node)
+            and any(
+                comes_from_outside(x, fusible, known) for x in computed_from(value.node)
+            )
+        )
+    return known[value]
