@@ -16,7 +16,9 @@ from jax.extend import core
 from ._clusters import LOOPS, MOVES, VIEWS, is_elementwise, is_view
 from ._graph import Graph, Node, Value, graph, needed, written_out
 from ._pairs import in_pairs, is_repeated
+from ._rows import is_in_rows
 from ._segments import is_join
+from ._settled import settled
 
 
 def chosen_by_element(whole: Graph) -> Graph:
@@ -51,7 +53,8 @@ def chosen_by_element(whole: Graph) -> Graph:
 def _selection(node: Node) -> core.ClosedJaxpr | None:
     """All branches of a choice and the selection of their results, if that is cheap."""
     branches: tuple[core.ClosedJaxpr, ...] = node.eqn.params["branches"]
-    if not all(map(_is_cheap, branches)):
+    known = [value.constant for value in node.operands[1:]]
+    if not all(_is_cheap(branch, known) for branch in branches):
         return None
 
     def selected(which: Any, *operands: Any) -> list[Any]:
@@ -67,12 +70,12 @@ def _selection(node: Node) -> core.ClosedJaxpr | None:
     return jax.make_jaxpr(selected)(*(value.aval for value in node.operands))
 
 
-def _is_cheap(branch: core.ClosedJaxpr) -> bool:
+def _is_cheap(branch: core.ClosedJaxpr, known: list[Any]) -> bool:
     """Whether a branch has no more than kernels compute, and numbers."""
     if branch.effects:
         return False
-    found = in_pairs(chosen_by_element(graph(branch)))
-    cheap = (is_elementwise, is_view, _is_small, is_join, is_repeated)
+    found = in_pairs(settled(chosen_by_element(graph(branch, known)))[0])
+    cheap = (is_elementwise, is_view, is_in_rows, _is_small, is_join, is_repeated)
     return found is not None and all(
         any(is_it(x) for is_it in cheap) for x in found.nodes
     )

@@ -28,6 +28,7 @@ from ._rows import (
 
 # A kernel sees all elements of an array in one row, so it can ignore these.
 VIEWS = {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
+VIEWS |= {"optimization_barrier"}  # which keeps XLA from omitting a rounding
 # Operations that XLA computes in one loop with their neighbors. If kernels do not
 # support one, everything connected to it stays with XLA: kernels before and after it
 # would write to memory what XLA's loop keeps in registers.
@@ -144,7 +145,7 @@ def is_view(node: Node) -> bool:
     """Whether a node only shows the elements of its operand, or one number for all."""
     if node.name == "pad":
         return not any(map(any, node.eqn.params["padding_config"]))
-    if node.name not in VIEWS:
+    if node.name not in VIEWS or len(node.results) > 1:
         return False
     if node.name == "reshape" and node.eqn.params.get("dimensions") is not None:
         return False

@@ -124,9 +124,13 @@ class Graph:
     results: tuple[Value, ...]
 
 
-def graph(closed: core.ClosedJaxpr) -> Graph:
-    """The graph of a jaxpr."""
-    inputs = tuple(Value(var.aval) for var in closed.jaxpr.invars)
+def graph(closed: core.ClosedJaxpr, known: Sequence[Any] | None = None) -> Graph:
+    """The graph of a jaxpr, of whose arguments some may be ``known``, others None."""
+    variables = closed.jaxpr.invars
+    known = [None] * len(variables) if known is None else known
+    inputs = tuple(
+        Value(var.aval, constant=x) for var, x in zip(variables, known, strict=True)
+    )
     nodes: list[Node] = []
     results = written_out(closed, inputs, nodes)
     return Graph(inputs, needed(nodes, results), tuple(results))

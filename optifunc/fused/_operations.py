@@ -189,6 +189,32 @@ def _round(code: Code, operation: Operation) -> str:
     return code.call(f"llvm.{name}.{kind.suffix}", kind.computed, (kind.computed, x))
 
 
+def _reduce_precision(code: Code, operation: Operation) -> str:
+    """To the nearest number with so many bits; too small ones become zero."""
+    _, (x,) = _operands(code, operation)
+    exponent, mantissa = operation.options
+    bits = code.line(f"bitcast float {x} to i32")
+    result, dropped = bits, 23 - mantissa
+    if dropped:
+        upper = code.line(f"lshr i32 {bits}, {dropped}")
+        odd = code.line(f"and i32 {upper}, 1")
+        bias = code.line(f"add i32 {odd}, {2 ** (dropped - 1) - 1}")
+        moved = code.line(f"add i32 {bits}, {bias}")
+        result = code.line(f"and i32 {moved}, {-(2**dropped)}")
+    if exponent < 8:
+        sign = code.line(f"and i32 {result}, {-(2**31)}")
+        power = code.line(f"and i32 {result}, {255 << 23}")
+        largest = 2 ** (exponent - 1) - 1
+        infinite = code.line(f"or i32 {sign}, {255 << 23}")
+        above = code.line(f"icmp ugt i32 {power}, {127 + largest << 23}")
+        result = code.line(f"select i1 {above}, i32 {infinite}, i32 {result}")
+        below = code.line(f"icmp ule i32 {power}, {127 - largest << 23}")
+        result = code.line(f"select i1 {below}, i32 {sign}, i32 {result}")
+    nan = code.line(f"fcmp uno float {x}, {x}")
+    found = code.line(f"bitcast i32 {result} to float")
+    return code.line(f"select i1 {nan}, float {x}, float {found}")
+
+
 def _is_finite(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     size = code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
@@ -298,6 +324,7 @@ OPERATIONS: dict[str, Rule] = {
     "floor": Rule(_intrinsic("floor"), FLOATS),
     "ceil": Rule(_intrinsic("ceil"), FLOATS),
     "round": Rule(_round, FLOATS),
+    "reduce_precision": Rule(_reduce_precision, FLOATS),
     "is_finite": Rule(_is_finite, FLOATS),
     "eq": Rule(_comparison("oeq", "eq"), ALL),
     "ne": Rule(_comparison("une", "ne"), ALL),
@@ -329,6 +356,8 @@ def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:
     """The parameters of a primitive that a program keeps."""
     if name == "integer_pow":
         return (int(params["y"]),)
+    if name == "reduce_precision":
+        return int(params["exponent_bits"]), int(params["mantissa_bits"])
     if name == "round":
         return (int(params["rounding_method"]),)
     return ()
@@ -347,6 +376,8 @@ def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
         return False
     if name == "select_n":
         return len(operands) == 3 and operands[0] == "bool"
+    if name == "reduce_precision":
+        return TYPES[result].computed == "float"
     if name == "bitcast_convert_type":
         same_width = TYPES[operands[0]].bits == TYPES[result].bits
         return same_width and "bool" not in (operands[0], result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -115,22 +115,34 @@ Step: TypeAlias = Node | Call
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
-    kept: list[Any] = []
     # Vectors first: the row of a complex array is not to be taken for one.
     for rewrites in ((segmented, in_pairs), (segmented,), (in_pairs,), ()):
+        kept: list[Any] | None = []
         while True:
-            found: Graph | None
-            found, removed = settled(chosen_by_element(graph(closed)), kept)
-            for rewrite in rewrites:
-                found = None if found is None else rewrite(found)
-            steps = None if found is None else _steps(found)
-            if found is None or steps is None:
+            found, removed = chosen_by_element(graph(closed)), dict[Value, Any]()
+            if kept is not None:
+                found, removed = settled(found, kept)
+            steps = _rewritten_steps(found, rewrites)
+            if steps is None:
                 break
-            waiting = _read_by_xla(steps, removed)
+            waiting = _read_by_xla(steps[1], removed)
             if not waiting:
-                return found, steps
-            kept += waiting
+                return steps
+            kept = None if kept else waiting
     raise AssertionError("a graph as it is has steps")
+
+
+def _rewritten_steps(
+    graph: Graph, rewrites: Sequence[Callable[[Graph], Graph | None]]
+) -> tuple[Graph, list[Step]] | None:
+    """A graph after some rewrites, and its steps; None if they are not possible."""
+    for rewrite in rewrites:
+        rewritten = rewrite(graph)
+        if rewritten is None:
+            return None
+        graph = rewritten
+    steps = _steps(graph)
+    return None if steps is None else (graph, steps)
 
 
 def _read_by_xla(steps: Sequence[Step], removed: dict[Value, Any]) -> list[Any]:
@@ -177,7 +189,7 @@ def _steps(graph: Graph) -> list[Step] | None:
 def _group(cluster: Cluster) -> Group:
     """The program of a cluster, and what it reads and writes."""
     members, layout = set(cluster.nodes), cluster.layout
-    numbers: dict[Value, Operand] = {}
+    numbers: dict[Value, Computed] = {}
     reads: dict[Value, Operand] = {}
     operations: list[Operation] = []
 
@@ -208,6 +220,7 @@ def _group(cluster: Cluster) -> Group:
         tuple(operations),
         tuple(outputs.values()),
         layout.row,
+        layout.is_ragged,
     )
     return Group(program, layout.elements, tuple(reads), tuple(outputs))
 

@@ -76,18 +76,23 @@ class Array:
 class Program:
     """Operations in order, what they read and which results are written.
 
-    ``row`` is the number of elements in a row, or 0.
+    **Arguments:**
+
+    - ``reads``, ``operations``, ``writes``: the program.
+    - ``row``: the number of elements in a row, or 0.
+    - ``is_ragged``: whether the last row may have fewer elements.
     """
 
     reads: tuple[Array, ...]
     operations: tuple[Operation, ...]
     writes: tuple[Computed, ...]
     row: int = 0
+    is_ragged: bool = False
 
     @property
     def has_pairs(self) -> bool:
         """Whether anything has one number for two elements."""
-        everything = (*self.reads, *self.operations)
+        everything: tuple[Array | Operation, ...] = (*self.reads, *self.operations)
         return any(x.per is Per.PAIR for x in everything)
 
     @property

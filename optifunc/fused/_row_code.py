@@ -326,8 +326,9 @@ def _first_in_order(operation: Operation) -> int:
     bits, kind = int(_order_type(operation)[1:]), TYPES[operation.dtype]
     is_max = operation.name == "reduce_max"
     if not (kind.is_float or kind.is_signed):
-        return 0 if is_max else 2**bits - 1
-    return -(2 ** (bits - 1)) if is_max else 2 ** (bits - 1) - 1
+        return 0 if is_max else (1 << bits) - 1
+    half = 1 << (bits - 1)
+    return -half if is_max else half - 1
 
 
 def _in_order(code: Code, operation: Operation, value: str) -> str:
@@ -376,7 +377,7 @@ def row_kernel(program: Program) -> str:
     whole = RowCode(program, is_last=False)
     functions = whole.function("@row")
     codes, rest = [whole], ["  br label %done"]
-    if any(operation.name == "pad" for operation in program.operations):
+    if program.is_ragged:
         last = RowCode(program, is_last=True)
         last.tables = whole.tables
         functions += last.function("@last_row")

@@ -22,7 +22,7 @@ from ._program import Per
 from ._types import TYPES
 
 # Shorter rows do not fill the processor's vectors. Of longer ones, what one phase
-# leaves for the next would not stay in the cache.
+# leaves for the next would not stay in the cache, and there may be few for the threads.
 SHORTEST, LONGEST = 16, 4096
 REDUCTIONS = {"reduce_max", "reduce_min"}
 LARGEST_TABLE = 4096
@@ -175,7 +175,7 @@ def _row_length(short: Sequence[int], shape: Sequence[int]) -> int:
         same += 1
     length = math.prod(shape[same:])
     only_ones = all(n == 1 for n in short[same:])
-    return length if only_ones and length >= SHORTEST else 0
+    return length if only_ones and SHORTEST <= length <= LONGEST else 0
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,13 @@ class Layout:
 
     - ``elements``: how many each array in memory has.
     - ``row``: how many are in a row; 0 if there are no rows.
+    - ``is_ragged``: whether the last row may have fewer elements.
     - ``pairs``: how many pairs of neighbors there are, if kernels compute such.
     """
 
     elements: int
     row: int = 0
+    is_ragged: bool = False
     pairs: int = 0
 
     @cached_property
@@ -221,19 +223,19 @@ def layout(nodes: Iterable[Node]) -> Layout | None:
         if is_reduction(x)
     }
     if not (edges or repeats or reductions or halves):
-        return Layout(*sizes) if len(sizes) == 1 else None
+        return Layout(sizes.pop()) if len(sizes) == 1 else None
     if len(repeats) != 1 or not reductions <= repeats:
         return None
     ((row, padded),) = repeats
     shorter = {min(x.operands[0].size, x.result.size) for x in edges} or {padded}
-    pairs = {padded // 2} if halves else set()
-    found = Layout(min(shorter), row, *pairs)
+    pairs = padded // 2 if halves else 0
+    found = Layout(min(shorter), row, bool(edges), pairs)
     whole = {max(x.operands[0].size, x.result.size) for x in edges} | {padded}
     if len(shorter) > 1 or len(whole) > 1 or found.rows * row != padded:
         return None
     if not halves <= {padded} or (halves and row % 2):
         return None
-    if found.rows == 1 or not sizes <= {found.elements, padded, found.rows, *pairs}:
+    if found.rows == 1 or not sizes <= {found.elements, padded, found.rows, pairs}:
         return None
     if found.elements < padded and any(
         x.size == padded and _is_in_memory(x, members) for x in arrays

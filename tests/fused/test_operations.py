@@ -1,5 +1,7 @@
 """Each operation on each dtype gives what XLA gives, also for what is not a number."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from optifunc.fused._operations import OPERATIONS
 from .programs import assert_same, fused_and_plain
 
 FLOATS = ("float32", "float64", "bfloat16", "float16")
+NARROW = ("float32", "bfloat16", "float16")
 INTEGERS = tuple(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64))
 NUMBERS = FLOATS + INTEGERS
 SIGNED = FLOATS + INTEGERS[:4]
@@ -26,6 +29,15 @@ UNARY = {
     "ceil": (lax.ceil, FLOATS),
     "round": (lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN), FLOATS),
     "round_away": (lambda x: lax.round(x, lax.RoundingMethod(0)), FLOATS),
+    **{
+        f"reduce_precision {bits}": (partial(lax.reduce_precision, **bits), NARROW)
+        for bits in (
+            {"exponent_bits": 8, "mantissa_bits": 7},
+            {"exponent_bits": 5, "mantissa_bits": 10},
+            {"exponent_bits": 4, "mantissa_bits": 3},
+            {"exponent_bits": 8, "mantissa_bits": 23},
+        )
+    },
     "is_finite": (lax.is_finite, FLOATS),
     "not": (lax.bitwise_not, (*INTEGERS, "bool")),
     "clamp": (lambda x: lax.clamp(jnp.ones((), x.dtype), x, 2 * x + x), NUMBERS),
@@ -140,8 +152,9 @@ def test_reciprocal_square_roots(dtype, x64):
 
 def test_every_operation_is_tested():
     converting = {"convert_element_type", "bitcast_convert_type"}
+    tested = {name.split()[0] for name in (*UNARY, *BINARY)}
     # `add_any` is what differentiation adds by: `add` under another name.
-    assert OPERATIONS.keys() <= {*UNARY, *BINARY, *converting, "rsqrt", "add_any"}
+    assert OPERATIONS.keys() <= {*tested, *converting, "rsqrt", "add_any"}
 
 
 def test_numbers_and_scalars_of_the_step():
