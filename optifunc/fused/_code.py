@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import _eight_bits as eight_bits
 from ._operations import emit
 from ._program import Computed, Number, Operand, Per, Program, Read, number
 from ._types import TYPES, Type, constant
@@ -71,6 +72,8 @@ class Code:
         if kind.stored == "half":
             half = self.line(f"fptrunc float {value} to half")
             return self.line(f"fpext half {half} to float")
+        if kind.is_eight_bits:
+            return eight_bits.rounded(self, value)
         bits = self.line(f"bitcast float {value} to i32")
         upper = self.line(f"lshr i32 {bits}, 16")
         odd = self.line(f"and i32 {upper}, 1")
@@ -90,6 +93,8 @@ class Code:
             return self.line(f"trunc i8 {value} to i1")
         if kind.stored == "half":
             return self.line(f"fpext half {value} to float")
+        if kind.is_eight_bits:
+            return eight_bits.widened(self, value)
         if kind.is_narrow:
             wide = self.line(f"zext i16 {value} to i32")
             shifted = self.line(f"shl i32 {wide}, 16")
@@ -102,6 +107,8 @@ class Code:
             return self.line(f"zext i1 {value} to i8")
         if kind.stored == "half":
             return self.line(f"fptrunc float {value} to half")
+        if kind.is_eight_bits:
+            return eight_bits.narrowed(self, value)
         if kind.is_narrow:
             bits = self.line(f"bitcast float {value} to i32")
             upper = self.line(f"lshr i32 {bits}, 16")
@@ -116,9 +123,9 @@ class Code:
                 f"  %p{slot} = load ptr, ptr %a{slot}",
             ]
 
-    def load(self, kind: Type, place: str) -> str:
-        """What is in memory at an address."""
-        return self.line(f"load {kind.stored}, ptr {place}{FREE}")
+    def load(self, kind: str, place: str) -> str:
+        """Read from memory at an address."""
+        return self.line(f"load {kind}, ptr {place}{FREE}")
 
     def store(self, kind: str, value: str, place: str) -> None:
         """Write to memory at an address."""
@@ -144,7 +151,9 @@ class Code:
             if array.per is per:
                 kind = TYPES[array.dtype]
                 place = self.place(slot, kind, index)
-                self.define(Read(slot), self.widened(self.load(kind, place), kind))
+                self.define(
+                    Read(slot), self.widened(self.load(kind.stored, place), kind)
+                )
 
     def compute(self, index: int) -> None:
         """Compute the result of an operation."""

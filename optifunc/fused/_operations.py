@@ -284,7 +284,7 @@ def _lookup(code: Code, operation: Operation) -> str:
         wider = "sext" if kind.is_signed or kind.bits == 32 else "zext"
         place = code.line(f"{wider} {kind.computed} {place} to i64")
     found = code.line(f"getelementptr {result.stored}, ptr {name}, i64 {place}")
-    return code.widened(code.load(result, found), result)
+    return code.widened(code.load(result.stored, found), result)
 
 
 # Which dtypes an operation takes.
@@ -352,6 +352,13 @@ def emit(code: Code, operation: Operation) -> str:
     return emitter(code, operation)
 
 
+# What floats of 8 bits are for.
+MOVES_AND_COMPARISONS = {
+    *("convert_element_type", "bitcast_convert_type", "select_n"),
+    *("eq", "ne", "lt", "le", "gt", "ge"),
+}
+
+
 def options_of(name: str, params: dict[str, Any]) -> tuple[Any, ...]:
     """The parameters of a primitive that a program keeps."""
     if name == "integer_pow":
@@ -373,6 +380,9 @@ def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
     - ``result``: its dtype.
     """
     if name not in OPERATIONS or not TYPES.keys() >= {*operands, result}:
+        return False
+    eight_bits = any(TYPES[dtype].is_eight_bits for dtype in (*operands, result))
+    if eight_bits and name not in MOVES_AND_COMPARISONS:
         return False
     if name == "select_n":
         return len(operands) == 3 and operands[0] == "bool"

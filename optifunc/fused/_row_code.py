@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ._code import FREE, Code
+from ._code import Code
 from ._program import Computed, Operand, Operation, Per, Program, Read
 from ._rows import REDUCTIONS
 from ._types import TYPES, Type
@@ -286,7 +286,7 @@ class RowCode(Code):
         kind = self.type_of(operand)
         for lane in self._each(self.program.per(operand)):
             place = self._kept_at(operand, lane)
-            value = self.line(f"load {_held(kind)}, ptr {place}{FREE}")
+            value = self.load(_held(kind), place)
             if kind.is_bool:
                 value = self.line(f"trunc i8 {value} to i1")
             self.define(operand, value)

@@ -35,6 +35,11 @@ class Type:
         return self.computed == "i1"
 
     @property
+    def is_eight_bits(self) -> bool:
+        """Whether it is a float of 8 bits."""
+        return self.is_float and self.stored == "i8"
+
+    @property
     def bits(self) -> int:
         """The width in memory."""
         widths = {"half": 16, "float": 32, "double": 64}
@@ -51,6 +56,7 @@ TYPES = {
     "float64": Type("double", "double", is_float=True),
     "bfloat16": Type("i16", "float", is_float=True, mantissa=7),
     "float16": Type("half", "float", is_float=True, mantissa=10),
+    "float8_e4m3fn": Type("i8", "float", is_float=True, mantissa=3),
     "bool": Type("i8", "i1", is_signed=False),
     **{f"int{n}": Type(f"i{n}", f"i{n}") for n in (8, 16, 32, 64)},
     **{f"uint{n}": Type(f"i{n}", f"i{n}", is_signed=False) for n in (8, 16, 32, 64)},

@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from jax import lax
@@ -101,6 +102,38 @@ def test_conversions(dtype, x64):
         return [lax.convert_element_type(x, other) for other in (*NUMBERS, "bool")]
 
     found, expected, calls = fused_and_plain(everything, pairs(dtype)[0])
+    assert calls == 1
+    jax.tree.map(assert_same, found, expected)
+
+
+def test_floats_of_eight_bits():
+    """Every one of them, what lies between two, and many others."""
+    dtype = ml_dtypes.float8_e4m3fn
+    codes = np.arange(256, dtype=np.uint8).view(dtype)
+    known = np.sort(codes.astype(np.float32))[:-2]  # without NaN
+    between = (known[1:] + known[:-1]) / 2
+    beside = [np.nextafter(between, np.float32(end)) for end in (-np.inf, np.inf)]
+    patterns = np.arange(0, 2**32, 65_537, dtype=np.uint32).view(np.float32)
+    ends = np.float32([448, 463.9, 464, 464.1, 480, np.inf, np.nan, -np.nan])
+    x = np.concatenate([known, between, *beside, patterns, ends, -ends])
+
+    def narrowed(x):
+        return lax.convert_element_type(x, dtype), x > 0
+
+    found, expected, calls = fused_and_plain(narrowed, jnp.asarray(x))
+    assert calls == 1
+    assert_same(found[0], expected[0])
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(
+            np.asarray(found[0]).view(np.uint8), x.astype(dtype).view(np.uint8)
+        )
+
+    def compared(codes):
+        wide = lax.convert_element_type(codes, jnp.float32)
+        zero = jnp.zeros((), dtype)
+        return wide, codes == zero, jnp.where(codes < zero, zero, codes)
+
+    found, expected, calls = fused_and_plain(compared, jnp.asarray(codes))
     assert calls == 1
     jax.tree.map(assert_same, found, expected)
 
