@@ -18,7 +18,7 @@ from ._graph import Graph, Node, Value
 from ._operations import OPERATIONS, is_known
 from ._rows import (
     Layout,
-    comes_from_outside,
+    computed_by_xla,
     computed_from,
     is_in_rows,
     layout,
@@ -144,7 +144,8 @@ def only_shows(node: Node) -> bool:
 def is_view(node: Node) -> bool:
     """Whether a node only shows the elements of its operand, or one number for all."""
     if node.name == "pad":
-        return not any(map(any, node.eqn.params["padding_config"]))
+        is_nothing = not any(map(any, node.eqn.params["padding_config"]))
+        return is_nothing and node.result.size > 1
     if node.name not in VIEWS or len(node.results) > 1:
         return False
     if node.name == "reshape" and node.eqn.params.get("dimensions") is not None:
@@ -167,22 +168,23 @@ def is_elementwise(node: Node) -> bool:
 @cache
 def _is_supported(name: str, operands: tuple[str, ...], result: str) -> bool:
     """Whether kernels on this machine support an operation on these dtypes."""
-    if not is_known(name, operands, result):
-        return False
-    return "float16" not in (*operands, result) or has_half_precision()
+    return is_known(name, operands, result) and _has_instructions(*operands, result)
+
+
+def _has_instructions(*dtypes: str) -> bool:
+    """Whether this machine can convert numbers of these dtypes."""
+    return "float16" not in dtypes or has_half_precision()
 
 
 def _fusible(nodes: list[Node], rejected: set[Node]) -> set[Node]:
     """The nodes that kernels may compute, without some that are already rejected."""
     fusible = {node for node in nodes if is_view(node) or is_elementwise(node)}
-    in_rows = {n for n in nodes if n not in fusible and is_in_rows(n)} - rejected
+    others = [node for node in nodes if node not in fusible and node not in rejected]
+    in_rows = {n for n in others if is_in_rows(n) and _has_instructions(n.result.dtype)}
     fusible |= in_rows
-    known: dict[Any, bool] = {}
-    fusible -= {
-        node
-        for node in in_rows
-        if any(comes_from_outside(x, fusible, known) for x in repeated_by(node))
-    }
+    if in_rows:
+        foreign = computed_by_xla(nodes, fusible)
+        fusible -= {n for n in in_rows if not foreign.isdisjoint(repeated_by(n))}
     fusible -= _beside_loops(nodes, fusible)
     # XLA fuses values that only it reads, such as the squares of a norm.
     for node in reversed(nodes):

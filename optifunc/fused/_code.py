@@ -36,6 +36,7 @@ class Code:
         self.lines: list[str] = []
         self.declared: set[str] = set()
         self.tables: dict[str, str] = {}
+        self.index = "%i"  # of the current element in its arrays
         self.known: dict[Operand, str] = {}  # the values that the current loop has
 
     def line(self, text: str) -> str:
@@ -183,11 +184,11 @@ def kernel(program: Program) -> str:
         "loop:",
         "  %i = phi i64 [ %begin, %entry ], [ %following, %loop ]",
     ]
-    code.read(Per.ELEMENT, "%i")
+    code.read(Per.ELEMENT, code.index)
     for i in range(len(program.operations)):
         code.compute(i)
     for i in range(len(program.writes)):
-        code.write(i, "%i")
+        code.write(i, code.index)
     code.lines += [
         "  %following = add nsw i64 %i, 1",
         "  %more = icmp slt i64 %following, %end",

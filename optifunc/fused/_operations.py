@@ -287,6 +287,17 @@ def _lookup(code: Code, operation: Operation) -> str:
     return code.widened(code.load(result.stored, found), result)
 
 
+def _count(code: Code, operation: Operation) -> str:
+    """The number of the current element."""
+    kind = TYPES[operation.dtype]
+    if kind.is_float:
+        value = code.line(f"sitofp i64 {code.index} to {kind.computed}")
+        return code.rounded(value, kind)
+    if kind.bits == 64:
+        return code.index
+    return code.line(f"trunc i64 {code.index} to {kind.computed}")
+
+
 # Which dtypes an operation takes.
 ALL, NUMBERS, FLOATS, BITS = range(4)
 
@@ -348,7 +359,8 @@ OPERATIONS: dict[str, Rule] = {
 
 def emit(code: Code, operation: Operation) -> str:
     """The name of the result of an operation, computed from its operands' values."""
-    emitter = _lookup if operation.name == "gather" else OPERATIONS[operation.name].emit
+    others = {"gather": _lookup, "count": _count}
+    emitter = others.get(operation.name) or OPERATIONS[operation.name].emit
     return emitter(code, operation)
 
 

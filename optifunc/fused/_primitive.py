@@ -15,8 +15,10 @@ import numpy as np
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
+from ._graph import dtype_name
 from ._lowering import lower, lower_plainly, no_collection, plain
 from ._rows import LARGEST_TABLE
+from ._types import TYPES
 
 fused_p = core.Primitive("fused")
 fused_p.multiple_results = True
@@ -47,10 +49,11 @@ def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
 
 def _is_table(x: Any) -> bool:
     """Whether a constant is a short vector of numbers, known while tracing."""
-    is_known = isinstance(x, np.ndarray | jax.Array) and not isinstance(
-        x, jax.core.Tracer
-    )
-    return is_known and x.ndim == 1 and 1 < x.size <= LARGEST_TABLE
+    if isinstance(x, jax.core.Tracer) or not isinstance(x, np.ndarray | jax.Array):
+        return False
+    is_here = isinstance(x, np.ndarray) or x.is_fully_addressable
+    is_short = x.ndim == 1 and 1 < x.size <= LARGEST_TABLE
+    return bool(is_here and is_short and dtype_name(x.dtype) in TYPES)
 
 
 def _types(*args: Any, jaxpr: core.ClosedJaxpr) -> list[Any]:

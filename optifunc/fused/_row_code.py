@@ -36,8 +36,11 @@ class Phases:
         for operation in program.operations:
             known = max(map(self.of, operation.operands), default=0)
             self._of.append(known + (operation.name in REDUCTIONS))
-        loops = [n for n, x in self._of_each() if x.per is not Per.ROW]
-        self.count = 1 + max((self._of[n] for n in loops), default=0)  # of the loops
+        loops = [self._of[n] for n, x in self._of_each() if x.per is not Per.ROW]
+        for _, operation in self._of_each():
+            if operation.name in REDUCTIONS:
+                loops.append(self.of(operation.operands[0]))
+        self.count = 1 + max(loops, default=0)  # of the loops
 
     def _of_each(self) -> Iterator[tuple[int, Operation]]:
         return enumerate(self.program.operations)
@@ -218,7 +221,7 @@ class RowCode(Code):
     def _each(self, per: Per) -> Iterator[Lane]:
         """The pair, or each of its elements, as the current lane."""
         for lane in self._lanes[per]:
-            self._lane = lane
+            self._lane, self.index = lane, lane.index
             yield lane
 
     def define(self, operand: Operand, value: str) -> None:
@@ -240,8 +243,9 @@ class RowCode(Code):
         if operation.name == "interleave" and lane is not None:
             self.define(Computed(n), self.value(operands[lane.number]))
         elif operation.name == "half":
-            (half,) = operation.options
-            self.define(Computed(n), self._lanes[Per.ELEMENT][half].known[operands[0]])
+            self._lane = self._lanes[Per.ELEMENT][operation.options[0]]
+            value, self._lane = self.value(operands[0]), lane
+            self.define(Computed(n), value)
         elif operation.name == "pad" and lane is not None:
             value, filling = map(self.value, operands)
             kind = TYPES[operation.dtype].computed

@@ -73,13 +73,18 @@ def is_lookup(node: Node) -> bool:
         isinstance(table.constant, np.ndarray)
         and 1 < table.size <= LARGEST_TABLE
         and len(table.aval.shape) == 1
-        and TYPES.keys() >= {table.dtype, places.dtype}
-        and not {table.dtype, places.dtype} & {"bool", "float16", "bfloat16"}
+        and table.dtype in TYPES
+        and not (TYPES[table.dtype].is_narrow or TYPES[table.dtype].is_bool)
         and places.size == node.result.size > 1
         and numbers.offset_dims == numbers.operand_batching_dims == ()
         and params["mode"]
         in (GatherScatterMode.PROMISE_IN_BOUNDS, GatherScatterMode.CLIP)
     )
+
+
+def is_count(node: Node) -> bool:
+    """Whether a node counts the elements of an array."""
+    return node.name == "iota" and len(node.result.aval.shape) == 1
 
 
 def is_interleaving(node: Node) -> bool:
@@ -110,7 +115,11 @@ def shows_rows(node: Node) -> bool:
 
 def is_in_rows(node: Node) -> bool:
     """Whether kernels support a node as part of a computation in rows."""
-    kinds = (is_reduction, is_padding, is_cut, is_lookup, is_interleaving)
+    if len(node.results) > 1 or node.result.size <= 1:
+        return False
+    if not all(x.dtype in TYPES for x in (*node.operands, node.result)):
+        return False
+    kinds = (is_reduction, is_padding, is_cut, is_lookup, is_count, is_interleaving)
     return (
         bool(_repeats(node))
         or any(is_it(node) for is_it in kinds)
@@ -125,6 +134,8 @@ def described(node: Node) -> tuple[str, Sequence[Value], tuple[Any, ...]]:
         return "half", node.operands, (half,)
     if is_interleaving(node):
         return "interleave", node.operands, ()
+    if is_count(node):
+        return "count", (), ()
     if is_lookup(node):
         table, places = node.operands
         return "gather", [places], (np.ascontiguousarray(table.constant).tobytes(),)
@@ -258,25 +269,15 @@ def _is_in_memory(value: Value, members: set[Node]) -> bool:
     )
 
 
-def comes_from_outside(
-    value: Value, fusible: set[Node], known: dict[Any, bool]
-) -> bool:
-    """Whether XLA computes a row's number, such as a sum.
+def computed_by_xla(nodes: list[Node], fusible: set[Node]) -> set[Value]:
+    """Arrays that XLA computes, and those computed from them, except for maxima.
 
-    XLA computes it where it is read; a kernel would have to wait for it.
-
-    **Arguments:**
-
-    - ``fusible``: what kernels may compute.
-    - ``known``: results so far.
+    If a row's number is one, such as a sum, XLA computes it where it is read. A kernel
+    would have to read it from memory.
     """
-    if value.node is None or value.size == 1:
-        return False
-    if value not in known:
-        known[value] = value.node not in fusible or (
-            not is_reduction(value.node)
-            and any(
-                comes_from_outside(x, fusible, known) for x in computed_from(value.node)
-            )
-        )
-    return known[value]
+    found: set[Value] = set()
+    for node in nodes:
+        depends = not is_reduction(node) and not found.isdisjoint(computed_from(node))
+        if depends or node not in fusible:
+            found.update(value for value in node.results if value.size > 1)
+    return found

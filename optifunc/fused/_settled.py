@@ -12,15 +12,17 @@ from typing import Any
 
 from ._graph import Graph, Node, Value, needed
 
-# Operations whose results are not below zero, whatever their operands are.
+# Operations on floats whose results are not below zero, whatever their operands are.
 NEVER = {"abs", "sqrt", "square", "exp", "exp2", "logistic"}
 # Those of which this is true if it is true of any operand, or of all.
 IF_ANY = {"max"}
 IF_ALL = {
-    *("add", "mul", "div", "min", "reduce_max", "reduce_min", "reduce_sum", "reshape"),
-    *("squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p", "slice"),
-    *("concatenate", "pad", "convert_element_type", "clamp"),
+    *("add", "mul", "min", "clamp", "reduce_max", "reduce_min", "reduce_sum"),
+    *("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"),
+    *("slice", "concatenate", "pad", "convert_element_type", "select_n"),
 }
+# How far to look for an answer.
+STEPS = 20
 
 
 def settled(graph: Graph, kept: Collection[Any] = ()) -> tuple[Graph, dict[Value, Any]]:
@@ -35,13 +37,12 @@ def settled(graph: Graph, kept: Collection[Any] = ()) -> tuple[Graph, dict[Value
     **Returns:** the graph, and the equation of the selection that was removed for each
     value that is now read directly.
     """
-    signs = _Signs()
     replaced: dict[Value, Value] = {}
     removed: dict[Value, Any] = {}
     nodes = []
     for node in graph.nodes:
         node.operands = tuple(replaced.get(value, value) for value in node.operands)
-        chosen = _chosen(node, signs)
+        chosen = _chosen(node)
         if chosen is None or any(node.eqn is eqn for eqn in kept):
             nodes.append(node)
         else:
@@ -53,7 +54,7 @@ def settled(graph: Graph, kept: Collection[Any] = ()) -> tuple[Graph, dict[Value
     return Graph(graph.inputs, needed(nodes, results), tuple(results)), removed
 
 
-def _chosen(node: Node, signs: _Signs) -> Value | None:
+def _chosen(node: Node) -> Value | None:
     """What a selection gives if its condition is that a non-negative is negative."""
     if node.name != "select_n" or node.operands[0].size != 1:
         return None
@@ -62,35 +63,41 @@ def _chosen(node: Node, signs: _Signs) -> Value | None:
         return None
     number, bound = condition.operands
     is_zero = bound.is_number and float(bound.constant) == 0
-    return node.operands[1] if is_zero and signs.is_never_negative(number) else None
+    return node.operands[1] if is_zero and _Search().is_certain(number) else None
 
 
-class _Signs:
-    """Which values are never below zero; NaN is not."""
+class _Search:
+    """Whether values are never below zero, as far as a short search can tell."""
 
     def __init__(self) -> None:
         self._known: dict[Value, bool] = {}
 
-    def is_never_negative(self, value: Value) -> bool:
+    def is_certain(self, value: Value, steps: int = STEPS) -> bool:
         """Whether it is certain that no number of a value is below zero."""
         if value not in self._known:
-            self._known[value] = False  # until it is known
-            self._known[value] = self._find(value)
+            self._known[value] = self._find(value, steps)
         return self._known[value]
 
-    def _find(self, value: Value) -> bool:
+    def _find(self, value: Value, steps: int) -> bool:
         if value.is_number:
             return bool(value.constant >= 0)
         if value.dtype.startswith("uint") or value.dtype == "bool":
             return True
         node = value.node
-        if node is None:
+        # Sums and products of signed integers overflow.
+        is_float = value.dtype.startswith(("float", "bfloat"))
+        if node is None or steps == 0 or not is_float:
             return False
-        if node.name in NEVER:
+        operands, name = node.operands, node.name
+        if name == "div":  # not by -0.0
+            divisor = operands[1].constant if operands[1].is_number else 0
+            return bool(divisor > 0) and self.is_certain(operands[0], steps - 1)
+        if name in NEVER:
             return True
-        if node.name in IF_ANY:
-            return any(map(self.is_never_negative, node.operands))
-        operands = node.operands[1:] if node.name == "select_n" else node.operands
-        if node.name in IF_ALL or node.name == "select_n":
-            return all(map(self.is_never_negative, operands))
-        return False
+        if name == "select_n":
+            operands = operands[1:]
+        known = (self.is_certain(x, steps - 1) for x in operands)
+        if name in IF_ANY:
+            return any(known)
+        is_empty = name == "reduce_max" and operands[0].size == 0
+        return name in IF_ALL and not is_empty and all(known)

@@ -14,7 +14,13 @@ from .._checks import check_whole
 from .._dataclass import child
 from .._hyperparameters import Value
 from .._numerics import increment
-from .._rounding import is_narrow, moves, stochastically_rounded, widened
+from .._rounding import (
+    is_narrow,
+    moves,
+    random_bits,
+    stochastically_rounded,
+    widened,
+)
 from .._state import Shared
 from .._transformation import (
     GradientTransformation,
@@ -113,7 +119,7 @@ class stochastic_rounding(NarrowWrapper):
             if not is_narrow(param):
                 return None
             own = jax.random.fold_in(key, np.uint32(zlib.crc32(name.encode())))
-            bits = jax.random.bits(own, param.shape, jnp.uint16)
+            bits = random_bits(jax.random.key_data(own), param.shape)
             return stochastically_rounded(
                 old + lax.convert_element_type(update, old.dtype), bits
             )

@@ -178,6 +178,30 @@ def test_lookups_elsewhere_stay_with_xla():
     check(lambda p, x: jnp.asarray(table)[p] + x, places % 20, x)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint8", "float32"])
+def test_elements_are_counted(dtype, x64):
+    """In every block, in rows, and at the end of a shorter last row."""
+    x = jnp.asarray(np.random.default_rng(4).integers(-9, 9, 40_005), "f4")
+
+    def plain(x):
+        return jnp.arange(len(x), dtype=dtype), x * 2
+
+    def in_rows(x):
+        counted = x + (jnp.arange(len(x), dtype=dtype) % 7).astype(jnp.float32)
+        rows = rows_of(counted)
+        return (rows - jnp.max(rows, axis=-1, keepdims=True)).reshape(-1)[: len(x)]
+
+    def used(x):
+        places = jnp.arange(len(x), dtype=dtype).reshape(5, -1)
+        return x.reshape(5, -1).astype(dtype) + places
+
+    found, expected, _ = fused_and_plain(plain, x)
+    jax.tree.map(assert_same, found, expected)
+    found, expected, _ = fused_and_plain(in_rows, x)
+    assert_same(found, expected)
+    check(lambda x: used(x).astype(jnp.float32), x)
+
+
 def test_pairs_of_neighbors():
     x = jnp.asarray(np.random.default_rng(3).integers(-99, 99, (6, 2 * ROW)), "f4")
 

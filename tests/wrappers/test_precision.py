@@ -9,7 +9,7 @@ from jax.experimental.sparse import BCOO
 
 import optifunc as of
 from optifunc import optim
-from optifunc._rounding import rounded, stochastically_rounded
+from optifunc._rounding import random_bits, rounded, stochastically_rounded
 
 BFLOAT16 = jnp.bfloat16
 START = jnp.asarray([1, -2, 3], BFLOAT16)
@@ -67,7 +67,7 @@ def test_rounding_survives_the_compiler(dtype):
 )
 def test_stochastic_rounding_is_right_on_average(x, down, up, share):
     count = 1_000_000
-    bits = jax.random.bits(jax.random.key(0), (count,), jnp.uint16)
+    bits = random_bits(jnp.asarray([3, 4], jnp.uint32), (count,))
     found = in_float64(stochastically_rounded(jnp.full(count, x, jnp.float32), bits))
     assert set(np.unique(found)) == {down, up}
     exact = (np.float64(np.float32(x)) - down) / (up - down)
@@ -76,6 +76,32 @@ def test_stochastic_rounding_is_right_on_average(x, down, up, share):
     # Four standard errors of a mean of Bernoulli draws.
     error = abs(up - down) * np.sqrt(exact * (1 - exact) / count)
     assert abs(found.mean() - np.float64(np.float32(x))) <= 4 * error
+
+
+def test_random_bits_are_as_good_as_random():
+    """Each number equally often; no two places, steps or parameters alike."""
+    count = 1 << 20
+    keys = [
+        jax.random.key_data(jax.random.fold_in(jax.random.key(7), step))
+        for step in range(4)
+    ]
+    draws = [in_float64(random_bits(key, (count,))) for key in keys]
+    expected = count / 65536
+    for x in draws:
+        counts = np.bincount(x.astype(np.int64), minlength=65536)
+        surplus = np.sum((counts - expected) ** 2) / expected - 65535
+        # Five standard deviations of chi-square, and of the correlations below.
+        assert abs(surplus) < 5 * np.sqrt(2 * 65535)
+    units = [(x - x.mean()) / x.std() for x in draws]
+    for x in units:
+        for lag in (1, 2, 3, 16, 256, 768, 1024, 4096):
+            assert abs(np.mean(x[:-lag] * x[lag:])) < 5 / np.sqrt(count)
+    for i, x in enumerate(units):
+        for y in units[:i]:
+            assert abs(np.mean(x * y)) < 5 / np.sqrt(count)
+    # The shape is only a shape.
+    same = random_bits(keys[0], (64, count // 64))
+    np.testing.assert_array_equal(in_float64(same).ravel(), draws[0])
 
 
 def test_stochastic_rounding_at_the_ends():
