@@ -6,8 +6,6 @@ The tree is ResNet-50's, of 25.6 million parameters. Each optimizer runs in turn
 AdamW, so that a change of the machine's speed meets both.
 """
 
-import argparse
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from tqdm import tqdm
 import optifunc as of
 from optifunc.optimizers._factory import all_factories
 
+from . import command
 from .contenders import Program, Recipe
 from .machine import describe, sentence
 from .release import release
@@ -234,9 +233,7 @@ the ratios are meaningful.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.costs", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = command.parser("costs", __doc__, seconds=3.0)
     parser.add_argument(
         "--optimizers",
         nargs="+",
@@ -245,26 +242,13 @@ def main() -> None:
         default=measured(),
     )
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="how long to measure each optimizer"
-    )
-    parser.add_argument(
-        "--docs", action="store_true", help="write the documentation's page"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("build/benchmarks"), help="a folder"
-    )
-    parser.add_argument(
         "--resume",
         action="store_true",
         help="continue the measurements in the folder, on the same machine",
     )
-    options = parser.parse_args()
+    options = command.parse(parser)
     if options.docs and options.optimizers != measured():
         parser.error("--docs is about every optimizer: leave out --optimizers")
-    if not 0 < options.seconds < math.inf:
-        parser.error(f"--seconds must be above 0, found {options.seconds}")
-    jax.config.update("jax_enable_compilation_cache", False)
-    options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "costs.json"
     is_begun = options.resume and path.exists()
     results = Results.load(path) if is_begun else Results(describe())

@@ -7,8 +7,6 @@ Each form of AdamW takes a step in XLA and a fused one, in turn with float32's s
 XLA. The memory is what the compiler plans besides arguments and results.
 """
 
-import argparse
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 import optifunc as of
 
+from . import command
 from .contenders import Contender, Program, Recipe, can_fuse
 from .machine import describe, sentence
 from .release import release
@@ -114,25 +113,9 @@ def section(results: Results, workload: Workload) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.precision",
-        description=(__doc__ or "").splitlines()[0],
-    )
+    parser = command.parser("precision", __doc__, seconds=10.0)
     parser.add_argument("--workload", choices=WORKLOADS, default="gpt2")
-    parser.add_argument(
-        "--seconds", type=float, default=10.0, help="how long to measure each form"
-    )
-    parser.add_argument(
-        "--docs", action="store_true", help="write the documentation's table"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("build/benchmarks"), help="a folder"
-    )
-    options = parser.parse_args()
-    if not 0 < options.seconds < math.inf:
-        parser.error(f"--seconds must be above 0, found {options.seconds}")
-    jax.config.update("jax_enable_compilation_cache", False)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = command.parse(parser)
     workload, results = WORKLOADS[options.workload], Results(describe())
     for name in (progress := tqdm(FORMS, unit="form", disable=None)):
         progress.set_description(name)

@@ -160,8 +160,7 @@ def train_epoch(tx, params, state, batches):
     def step(carry, batch):
         params, state = carry
         loss, grads = jax.value_and_grad(loss_fn)(params, *batch)
-        updates, state = tx.update(grads, state, params)
-        return (of.apply_updates(params, updates), state), loss
+        return of.apply_gradients(tx, grads, state, params), loss
 
     (params, state), losses = jax.lax.scan(step, (params, state), batches)
     return params, state, losses

@@ -89,8 +89,7 @@ def losses_of_run(tx, params, images, labels, order):
     def step(carry, batch):
         params, state = carry
         loss, grads = jax.value_and_grad(loss_fn)(params, images[batch], labels[batch])
-        updates, state = tx.update(grads, state, params)
-        return (of.apply_updates(params, updates), state), loss
+        return of.apply_gradients(tx, grads, state, params), loss
 
     return jax.lax.scan(step, (params, tx.init(params)), order)[1]
 

@@ -262,8 +262,7 @@ class Program:
     def step(self, carry, batch):
         params, state = carry
         loss, grads = jax.value_and_grad(self.loss)(params, *batch)
-        updates, state = self.tx.update(grads, state, params)
-        return (of.apply_updates(params, updates), state), loss
+        return of.apply_gradients(self.tx, grads, state, params), loss
 
     def start(self, problem):
         params = jax.tree.map(lambda p: p.astype(self.dtype), problem.params)

@@ -183,8 +183,9 @@ def train_step(tx, params, state, x, y):
         return mean_squared_error(params, x, y)
 
     loss, grads = jax.value_and_grad(loss_fn)(params)
-    updates, state = tx.update(grads, state, params, value=loss, value_fn=loss_fn)
-    return of.apply_updates(params, updates), state, loss
+    extra = {"value": loss, "value_fn": loss_fn}
+    params, state = of.apply_gradients(tx, grads, state, params, **extra)
+    return params, state, loss
 
 
 def train(tx, problem, full_batch, progress):
@@ -308,10 +309,10 @@ def paths(build, height, start):
         def step(carry, _):
             point, state = carry
             value, grad = jax.value_and_grad(height_at)(point)
-            updates, state = tx.update(
-                grad, state, point, value=value, value_fn=height_at
+            new = of.apply_gradients(
+                tx, grad, state, point, value=value, value_fn=height_at
             )
-            return (of.apply_updates(point, updates), state), (point[0], value)
+            return new, (point[0], value)
 
         # A matrix of one row, so that Muon moves it as well.
         point = jnp.asarray([start])

@@ -100,8 +100,8 @@ def loss_fn(params, digits):
 def train_step(tx, params, state, digits):
     """One update. The transformation is an argument like any other: a value."""
     loss, grads = jax.value_and_grad(loss_fn)(params, digits)
-    updates, state = tx.update(grads, state, params)
-    return of.apply_updates(params, updates), state, loss
+    params, state = of.apply_gradients(tx, grads, state, params)
+    return params, state, loss
 
 
 @jax.jit

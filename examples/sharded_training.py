@@ -257,8 +257,8 @@ def compile_step(tx, mesh, sizes):
 
     def step(params, state, text):
         loss, grads = jax.value_and_grad(loss_fn)(params, text)
-        updates, state = tx.update(grads, state, params)
-        return of.apply_updates(params, updates), state, loss
+        params, state = of.apply_gradients(tx, grads, state, params)
+        return params, state, loss
 
     params = abstract_params(mesh, sizes)
     state = of.sharding.abstract_state(tx, params)

@@ -76,17 +76,24 @@ class Code:
         if kind.is_eight_bits:
             return eight_bits.rounded(self, value)
         bits = self.line(f"bitcast float {value} to i32")
-        upper = self.line(f"lshr i32 {bits}, 16")
-        odd = self.line(f"and i32 {upper}, 1")
-        bias = self.line(f"add i32 {odd}, 32767")
-        moved = self.line(f"add i32 {bits}, {bias}")
-        cut = self.line(f"and i32 {moved}, -65536")
+        cut = self.rounded_bits(bits, 16)
         # A NaN must not become an infinity.
         quiet = self.line(f"or i32 {bits}, 4194304")
         nan = self.line(f"fcmp uno float {value}, {value}")
         kept = self.line(f"and i32 {quiet}, -65536")
         chosen = self.line(f"select i1 {nan}, i32 {kept}, i32 {cut}")
         return self.line(f"bitcast i32 {chosen} to float")
+
+    def rounded_bits(self, bits: str, dropped: int) -> str:
+        """The bits of a float32 with zeros in place of the last ones.
+
+        They are rounded to the nearest number, or to an even one between two.
+        """
+        upper = self.line(f"lshr i32 {bits}, {dropped}")
+        odd = self.line(f"and i32 {upper}, 1")
+        bias = self.line(f"add i32 {odd}, {2 ** (dropped - 1) - 1}")
+        moved = self.line(f"add i32 {bits}, {bias}")
+        return self.line(f"and i32 {moved}, {-(2**dropped)}")
 
     def widened(self, value: str, kind: Type) -> str:
         """Convert a value from its form in memory to its form in registers."""

@@ -19,12 +19,7 @@ MULTIPLES = 2.0**14
 def rounded(code: Code, value: str) -> str:
     """The nearest number, to even; NaN beyond the largest."""
     bits = code.line(f"bitcast float {value} to i32")
-    upper = code.line(f"lshr i32 {bits}, {DROPPED}")
-    odd = code.line(f"and i32 {upper}, 1")
-    bias = code.line(f"add i32 {odd}, {2 ** (DROPPED - 1) - 1}")
-    moved = code.line(f"add i32 {bits}, {bias}")
-    cut = code.line(f"and i32 {moved}, {-(2**DROPPED)}")
-    normal = code.line(f"bitcast i32 {cut} to float")
+    normal = code.line(f"bitcast i32 {code.rounded_bits(bits, DROPPED)} to float")
     size = code.call("llvm.fabs.f32", "float", ("float", value))
     raised = code.line(f"fadd float {size}, {MULTIPLES:e}")
     lowered = code.line(f"fsub float {raised}, {MULTIPLES:e}")

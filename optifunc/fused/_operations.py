@@ -196,11 +196,7 @@ def _reduce_precision(code: Code, operation: Operation) -> str:
     bits = code.line(f"bitcast float {x} to i32")
     result, dropped = bits, 23 - mantissa
     if dropped:
-        upper = code.line(f"lshr i32 {bits}, {dropped}")
-        odd = code.line(f"and i32 {upper}, 1")
-        bias = code.line(f"add i32 {odd}, {2 ** (dropped - 1) - 1}")
-        moved = code.line(f"add i32 {bits}, {bias}")
-        result = code.line(f"and i32 {moved}, {-(2**dropped)}")
+        result = code.rounded_bits(bits, dropped)
     if exponent < 8:
         sign = code.line(f"and i32 {result}, {-(2**31)}")
         power = code.line(f"and i32 {result}, {255 << 23}")
