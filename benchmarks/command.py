@@ -34,7 +34,7 @@ def parser(
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options; makes the folder, and has JAX compile everything anew."""
+    """The options; makes the folder, and has JAX compile everything again."""
     options = parser.parse_args()
     if not 0 < options.seconds < math.inf:
         parser.error(f"--seconds must be above 0, found {options.seconds}")

@@ -61,7 +61,7 @@ def numbers_of(codes: Array, bits: int, is_signed: bool) -> Array:
 
 def nearest_codes(x: Array, bits: int, is_signed: bool) -> Array:
     """The uint8 codes of the numbers nearest to float32 numbers; ties go upward."""
-    search = _search(bits, is_signed)
+    search = _cells_for(bits, is_signed)
     pattern = lax.bitcast_convert_type(x, jnp.int32)
     size = pattern & 0x7FFFFFFF if is_signed else jnp.maximum(pattern, 0)
     cell = jnp.clip((size >> search.shift) - search.first, 0, search.cells - 1)
@@ -74,23 +74,34 @@ def nearest_codes(x: Array, bits: int, is_signed: bool) -> Array:
     return lax.convert_element_type(place, jnp.uint8)
 
 
+_ENTRIES = lax.GatherDimensionNumbers(
+    offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,)
+)
+
+
 def _looked_up(table: np.ndarray[Any, Any], indices: Array) -> Array:
     """``table[indices]`` for valid indices, sharded as these are."""
     sharding: Any = jax.typeof(indices).sharding
-    places = lax.convert_element_type(indices, jnp.uint32)  # never from the end
-    found: Array = (
-        jnp.asarray(table)
-        .at[places]
-        .get(
-            mode="promise_in_bounds",
-            out_sharding=sharding if any(sharding.spec) else None,
+    if any(sharding.spec):
+        found: Array = (
+            jnp.asarray(table)
+            .at[indices]
+            .get(mode="promise_in_bounds", out_sharding=sharding)
         )
+        return found
+    # A step has thousands of them, and indexing takes far longer to trace.
+    places = lax.convert_element_type(indices, jnp.int32)
+    return lax.gather(
+        jnp.asarray(table),
+        lax.expand_dims(places, (indices.ndim,)),
+        _ENTRIES,
+        slice_sizes=(1,),
+        mode="promise_in_bounds",
     )
-    return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Search:
+class _Cells:
     """How to find the code nearest to a number by one lookup.
 
     As integers, the bit patterns of positive floats are in the order of the floats.
@@ -108,7 +119,7 @@ class _Search:
 
 
 @functools.cache
-def _search(bits: int, is_signed: bool) -> _Search:
+def _cells_for(bits: int, is_signed: bool) -> _Cells:
     """The search for a codebook."""
     book = dynamic_codebook(bits, is_signed)
     edges = (book[1:] + book[:-1]) / np.float32(2)
@@ -132,7 +143,7 @@ def _search(bits: int, is_signed: bool) -> _Search:
         inside = (sizes >> shift) - first
         entries[inside] += whole - sizes % whole
         tables.append(entries)
-    return _Search(
+    return _Cells(
         shift,
         int(first),
         int(last - first + 1),

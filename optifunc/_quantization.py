@@ -57,7 +57,7 @@ class Codec:
         wide = lax.convert_element_type(scales, x.dtype)
         # NaN and infinity stay in the scale, so that errors are not hidden.
         scales = jnp.where(largest == 0, jnp.zeros_like(scales), scales)
-        return x / wide[..., None], scales
+        return x / lax.expand_dims(wide, (wide.ndim,)), scales
 
     def encode(self, x: Array) -> Array:
         """The codes of numbers in [-1, 1]; for "fp8", of numbers up to its largest."""
@@ -258,7 +258,7 @@ def dequantize(x: QuantizedArray) -> Array:
     padding = [(0, 0)] * (codes.ndim - 1) + [(0, missing)]
     blocks = jnp.pad(codes, padding).reshape(*x.scales.shape, codec.block_size)
     scales = lax.convert_element_type(x.scales, jnp.float32)
-    numbers = codec.decode(blocks) * scales[..., None]
+    numbers = codec.decode(blocks) * lax.expand_dims(scales, (scales.ndim,))
     numbers = numbers.reshape(*codes.shape[:-1], -1)[..., :length]
     return lax.convert_element_type(numbers.reshape(x.shape), x.dtype)
 

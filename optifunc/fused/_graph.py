@@ -156,8 +156,8 @@ def written_out(
         results: Sequence[Value]
         if isinstance(called, core.ClosedJaxpr):
             results = written_out(called, operands, nodes)
-        elif name == "convert_element_type" and _is_exact(operands[0], eqn):
-            results = (_converted(operands[0], eqn.outvars[0].aval),)
+        elif name == "convert_element_type" and _can_fold(operands[0], eqn):
+            results = (_folded(operands[0], eqn.outvars[0].aval),)
         else:
             results = tuple([Value(var.aval) for var in eqn.outvars])
             nodes.append(Node(name, operands, results, eqn))
@@ -165,7 +165,7 @@ def written_out(
     return list(map(read, jaxpr.outvars))
 
 
-def _is_exact(value: Value, eqn: Any) -> bool:
+def _can_fold(value: Value, eqn: Any) -> bool:
     """Whether a conversion is of a known number, and the same everywhere."""
     is_narrowing = value.dtype.startswith(("float", "bfloat", "complex"))
     return value.is_number and not (
@@ -173,7 +173,7 @@ def _is_exact(value: Value, eqn: Any) -> bool:
     )
 
 
-def _converted(value: Value, aval: Any) -> Value:
+def _folded(value: Value, aval: Any) -> Value:
     """A known number in another dtype."""
     with np.errstate(over="ignore"):
         return Value(aval, constant=np.asarray(value.constant).astype(aval.dtype))

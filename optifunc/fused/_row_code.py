@@ -150,7 +150,7 @@ class RowCode(Code):
         for n in self.phases.before(phase):
             operation = self.program.operations[n]
             if operation.name in REDUCTIONS:
-                found = _from_order(self, operation, f"%reduced{n}")
+                found = _from_order_key(self, operation, f"%reduced{n}")
                 self.define(Computed(n), found)
             else:
                 self.compute(n)
@@ -304,7 +304,7 @@ class RowCode(Code):
         name = f"llvm.{'s' if is_signed else 'u'}{extreme}.{order}"
         self.declared.add(f"declare {order} @{name}({order}, {order})")
         keys = [
-            _in_order(self, operation, self.value(operation.operands[0]))
+            _order_key(self, operation, self.value(operation.operands[0]))
             for _ in self._each(Per.ELEMENT)
         ]
         if len(keys) == 2:
@@ -335,7 +335,7 @@ def _first_in_order(operation: Operation) -> int:
     return -half if is_max else half - 1
 
 
-def _in_order(code: Code, operation: Operation, value: str) -> str:
+def _order_key(code: Code, operation: Operation, value: str) -> str:
     """An integer in the same order as a number; NaN is beyond all others.
 
     LLVM reduces integers in vectors, but floats only if there is no NaN.
@@ -351,8 +351,8 @@ def _in_order(code: Code, operation: Operation, value: str) -> str:
     return code.line(f"select i1 {nan}, {order} {beyond}, {order} {key}")
 
 
-def _from_order(code: Code, operation: Operation, key: str) -> str:
-    """The number that an integer of `_in_order` stands for."""
+def _from_order_key(code: Code, operation: Operation, key: str) -> str:
+    """The number that an integer of `_order_key` stands for."""
     kind, order = TYPES[operation.dtype], _order_type(operation)
     if not kind.is_float:
         return key

@@ -44,7 +44,7 @@ def is_reduction(node: Node) -> bool:
 
 def is_repeated(node: Node) -> bool:
     """Whether a node repeats one number for each row."""
-    return node.name == "broadcast_in_dim" and _repeats(node) > 0
+    return node.name == "broadcast_in_dim" and _repeat_length(node) > 0
 
 
 def is_padding(node: Node) -> bool:
@@ -121,7 +121,7 @@ def is_in_rows(node: Node) -> bool:
         return False
     kinds = (is_reduction, is_padding, is_cut, is_lookup, is_count, is_interleaving)
     return (
-        bool(_repeats(node))
+        bool(_repeat_length(node))
         or any(is_it(node) for is_it in kinds)
         or half_of(node) is not None
     )
@@ -146,11 +146,11 @@ def repeated_by(node: Node) -> list[Value]:
     """The operands with one number for each row of the result."""
     size = node.result.size
     return [value for value in node.operands if 1 < value.size < size] * bool(
-        _repeats(node)
+        _repeat_length(node)
     )
 
 
-def _repeats(node: Node) -> int:
+def _repeat_length(node: Node) -> int:
     """The length of the rows for which a node repeats a number; 0 if it does not."""
     if len(node.results) != 1 or node.result.size <= 1:
         return 0
@@ -162,19 +162,19 @@ def _repeats(node: Node) -> int:
             operand.aval.shape, node.eqn.params["broadcast_dimensions"], strict=True
         ):
             spread[axis] = length
-        return _row_length(spread, shape) if 1 < operand.size < size else 0
+        return _shared_length(spread, shape) if 1 < operand.size < size else 0
     dtypes = tuple(value.dtype for value in node.operands)
     if not is_known(node.name, dtypes, node.result.dtype):
         return 0
     lengths = {
-        _row_length(value.aval.shape, shape)
+        _shared_length(value.aval.shape, shape)
         for value in node.operands
         if value.size not in (1, size)
     }
     return lengths.pop() if len(lengths) == 1 else 0
 
 
-def _row_length(short: Sequence[int], shape: Sequence[int]) -> int:
+def _shared_length(short: Sequence[int], shape: Sequence[int]) -> int:
     """How often each number of one shape is repeated in a row of another; or 0.
 
     The first axes are the same in both; of the others, the one has a single number.
@@ -227,7 +227,7 @@ def layout(nodes: Iterable[Node]) -> Layout | None:
     edges = [node for node in members if is_padding(node) or is_cut(node)]
     halves = {x.operands[0].size for x in members if half_of(x) is not None}
     halves |= {x.result.size for x in members if is_interleaving(x)}
-    repeats = {(_repeats(x), x.result.size) for x in members if _repeats(x)}
+    repeats = {(_repeat_length(x), x.result.size) for x in members if _repeat_length(x)}
     reductions = {
         (x.operands[0].aval.shape[-1], x.operands[0].size)
         for x in members

@@ -63,10 +63,10 @@ def _chosen(node: Node) -> Value | None:
         return None
     number, bound = condition.operands
     is_zero = bound.is_number and float(bound.constant) == 0
-    return node.operands[1] if is_zero and _Search().is_certain(number) else None
+    return node.operands[1] if is_zero and _Signs().is_certain(number) else None
 
 
-class _Search:
+class _Signs:
     """Whether values are never below zero, as far as a short search can tell."""
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ array is decoded when it is its turn, after the previous ones have been encoded.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,9 +75,25 @@ def _traced(function: Callable[..., Any], stored: Sequence[QuantizedArray]) -> A
 
     None if it does more than compute them.
     """
-    shapes = jax.eval_shape(lambda: [dequantize(x) for x in stored])
+    shapes = list(map(_shape_of_numbers, stored))
     closed, results = jax.make_jaxpr(function, return_shape=True)(shapes)
     return None if closed.effects else (closed, results)
+
+
+def _shape_of_numbers(x: QuantizedArray) -> Any:
+    """The shape, dtype and sharding of the numbers that an array represents."""
+    types = (jax.typeof(x.codes), jax.typeof(x.scales))
+    return _decoded_shape(types, x.shape, x.dtype, x.codec)
+
+
+@functools.cache
+def _decoded_shape(types: Any, shape: Any, dtype: Any, codec: Any) -> Any:
+    return jax.eval_shape(
+        lambda codes, scales: dequantize(
+            QuantizedArray(codes, scales, shape, dtype, codec)
+        ),
+        *types,
+    )
 
 
 class _Turns:
