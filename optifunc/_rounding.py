@@ -69,11 +69,12 @@ def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
     """Random uint16 numbers, each a hash of the key and of its place in the array.
 
     Few operations on single elements, which are computed where the numbers are used.
-    The generators of `jax.random` take ten times as long as the rest of a step.
+    With the generators of `jax.random`, random numbers would take most of a step.
 
     **Arguments:**
 
-    - ``key``: uint32 [2], random.
+    - ``key``: uint32 [2]. Keys that differ in the second number only are as good as
+      any others; if they differ in the first, both are to be random.
 
     **Source:** the hash is C. Wellons' lowbias32,
     [hash-prospector](https://github.com/skeeto/hash-prospector), applied twice.

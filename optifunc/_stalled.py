@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ._numerics import is_number
+from ._quantization import is_quantized
 from ._rounding import is_narrow
 from ._state import Keeps, declared_averages
 from ._tree import PyTree, leaf_dtype
@@ -38,7 +39,7 @@ def warn_of_stalled_state(tx: GradientTransformation, state: PyTree) -> None:
     This depends only on dtypes and known numbers, so tracing changes nothing. Call it
     when a user calls `init`, because an outer wrapper may choose another dtype.
     """
-    if not any(map(is_narrow, jax.tree.leaves(state))):
+    if not any(map(is_narrow, _plain_leaves(state))):
         return
     for held, part in _with_states(tx, state):
         kind: Any = type(part)
@@ -48,13 +49,19 @@ def warn_of_stalled_state(tx: GradientTransformation, state: PyTree) -> None:
                 continue
             for dtype in {
                 leaf_dtype(leaf)
-                for leaf in jax.tree.leaves(getattr(part, name))
+                for leaf in _plain_leaves(getattr(part, name))
                 if is_narrow(leaf)
             }:
                 # Just above a power of two, this is half the distance to the next
                 # number.
                 if 1 - kept < float(jnp.finfo(dtype).eps) / 2:
                     _warn(type(held).__name__, name, str(dtype), kept)
+
+
+def _plain_leaves(state: PyTree) -> list[Any]:
+    """The leaves that are not codes, whose meaning is not that of their dtype."""
+    leaves = jax.tree.leaves(state, is_leaf=is_quantized)
+    return [leaf for leaf in leaves if not is_quantized(leaf)]
 
 
 def _with_states(

@@ -1,4 +1,4 @@
-"""Choices between elementwise functions, taken element by element.
+"""Choices between functions that kernels can compute, taken element by element.
 
 Where a condition decides whether a step is done, XLA computes one branch, and copies
 arrays so that the results of both are in one place. If the branches are elementwise, a
@@ -15,7 +15,7 @@ from jax.extend import core
 
 from ._clusters import LOOPS, MOVES, VIEWS, is_elementwise, is_view
 from ._graph import Graph, Node, Value, graph, needed, written_out
-from ._pairs import in_pairs, is_repeated
+from ._pairs import in_pairs, repeats_one_number
 from ._rows import is_in_rows
 from ._segments import is_join
 from ._settled import settled
@@ -75,7 +75,14 @@ def _is_cheap(branch: core.ClosedJaxpr, known: list[Any]) -> bool:
     if branch.effects:
         return False
     found = in_pairs(settled(chosen_by_element(graph(branch, known)))[0])
-    cheap = (is_elementwise, is_view, is_in_rows, _is_small, is_join, is_repeated)
+    cheap = (
+        is_elementwise,
+        is_view,
+        is_in_rows,
+        _is_small,
+        is_join,
+        repeats_one_number,
+    )
     return found is not None and all(
         any(is_it(x) for is_it in cheap) for x in found.nodes
     )

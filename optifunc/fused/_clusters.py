@@ -1,6 +1,7 @@
 """Which operations go together into one kernel, and which stay with XLA.
 
-A cluster is a set of operations on single elements that can run in one loop: no value
+A cluster is a set of operations that one kernel can compute, on single elements or row
+by row: no value
 leaves it, passes through something that is not elementwise, and comes back. The depth
 of an operation is how often a value, on its way from the inputs to it, has left kernels
 for XLA's operations. Operations of the same depth form a cluster if they are connected:
@@ -15,13 +16,12 @@ from typing import Any
 
 from ._compiler import has_half_precision
 from ._graph import Graph, Node, Value
+from ._layout import Layout, layout
 from ._operations import OPERATIONS, is_known
 from ._rows import (
-    Layout,
     computed_by_xla,
     computed_from,
     is_in_rows,
-    layout,
     repeated_by,
     shows_rows,
 )
@@ -36,7 +36,7 @@ LOOPS = {
     *("exp", "exp2", "log", "expm1", "log1p", "logistic", "tanh", "pow", "cbrt"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
     *("atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma", "nextafter"),
-    *("rem", "real", "imag", "complex", "conj", "reduce_precision", "population_count"),
+    *("rem", "real", "imag", "complex", "conj", "population_count"),
     *OPERATIONS,  # with unsupported dtypes, or along rows and columns
 }
 # Those that keep everything connected to them with XLA. The parts of a complex array do
@@ -52,7 +52,7 @@ MOVES = {"concatenate", "slice", "split"}
 
 @dataclass(frozen=True, eq=False)
 class Cluster:
-    """Operations that are computed in one loop, in order."""
+    """Operations that one kernel computes, in order."""
 
     depth: int
     nodes: list[Node]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import _eight_bits as eight_bits
+from . import _float8 as float8
 from ._operations import emit
 from ._program import Computed, Number, Operand, Per, Program, Read, number
 from ._types import TYPES, Type, constant
@@ -73,8 +73,8 @@ class Code:
         if kind.stored == "half":
             half = self.line(f"fptrunc float {value} to half")
             return self.line(f"fpext half {half} to float")
-        if kind.is_eight_bits:
-            return eight_bits.rounded(self, value)
+        if kind.is_float8:
+            return float8.rounded(self, value)
         bits = self.line(f"bitcast float {value} to i32")
         cut = self.rounded_bits(bits, 16)
         # A NaN must not become an infinity.
@@ -101,8 +101,8 @@ class Code:
             return self.line(f"trunc i8 {value} to i1")
         if kind.stored == "half":
             return self.line(f"fpext half {value} to float")
-        if kind.is_eight_bits:
-            return eight_bits.widened(self, value)
+        if kind.is_float8:
+            return float8.widened(self, value)
         if kind.is_narrow:
             wide = self.line(f"zext i16 {value} to i32")
             shifted = self.line(f"shl i32 {wide}, 16")
@@ -115,8 +115,8 @@ class Code:
             return self.line(f"zext i1 {value} to i8")
         if kind.stored == "half":
             return self.line(f"fptrunc float {value} to half")
-        if kind.is_eight_bits:
-            return eight_bits.narrowed(self, value)
+        if kind.is_float8:
+            return float8.narrowed(self, value)
         if kind.is_narrow:
             bits = self.line(f"bitcast float {value} to i32")
             upper = self.line(f"lshr i32 {bits}, 16")
@@ -163,9 +163,9 @@ class Code:
                     Read(slot), self.widened(self.load(kind.stored, place), kind)
                 )
 
-    def compute(self, index: int) -> None:
+    def compute(self, n: int) -> None:
         """Compute the result of an operation."""
-        self.define(Computed(index), emit(self, self.program.operations[index]))
+        self.define(Computed(n), emit(self, self.program.operations[n]))
 
     def write(self, result: int, index: str) -> None:
         """Write a result to an index of its array."""

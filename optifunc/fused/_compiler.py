@@ -31,7 +31,7 @@ RUNTIME = Path(__file__).parent / "runtime" / "runtime.ll"
 HANDLER = """
 define ptr @handler(ptr %frame) {{
   %error = call ptr inttoptr (i64 {run} to ptr)(
-      ptr %frame, ptr @kernel, i64 {slots}, i64 {row})
+      ptr %frame, ptr @kernel, i64 {slots}, i64 {unit})
   ret ptr %error
 }}
 """
@@ -77,7 +77,7 @@ def target(program: Program) -> str:
 def _register(name: str, text: str, program: Program) -> None:
     compiler = _compiler()
     handler = HANDLER.format(
-        run=compiler.run, slots=program.slots, row=max(program.row, 1)
+        run=compiler.run, slots=program.slots, unit=max(program.row, 1)
     )
     address = compiler.compiled(text + handler, "handler")
     capsule = jax.ffi.pycapsule(ctypes.CFUNCTYPE(ctypes.c_void_p)(address))

@@ -31,7 +31,8 @@ def fuse(function: F) -> F:
     XLA's CPU compiler creates a loop for each result: a step of AdamW, which has three,
     reads the gradient three times. This function combines elementwise operations that
     belong together in one kernel with several results, which LLVM compiles for this
-    processor and XLA's threads run. Operations that are not elementwise, such as a norm
+    processor and XLA's threads run. The largest and smallest numbers of rows are part
+    of it where the rows are then computed with them. Other operations, such as a norm
     or a matrix product, stay with XLA. It works for any function of arrays, including
     optax's transformations; `apply_gradients` is the ready-made step.
 

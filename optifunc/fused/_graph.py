@@ -136,6 +136,42 @@ def graph(closed: core.ClosedJaxpr, known: Sequence[Any] | None = None) -> Graph
     return Graph(inputs, needed(nodes, results), tuple(results))
 
 
+def with_separate_casts(graph: Graph) -> Graph:
+    """The graph with a cast of its own for each reader of a cast input.
+
+    A norm that XLA computes and a kernel may both read a narrow gradient, but not one
+    wide copy, which would be in memory.
+    """
+    if not any(map(_is_cast_of_input, graph.nodes)):
+        return graph
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        operands = []
+        for value in node.operands:
+            source = value.node
+            if source is not None and _is_cast_of_input(source):
+                copy = Node(
+                    source.name, source.operands, (Value(value.aval),), source.eqn
+                )
+                nodes.append(copy)
+                operands.append(copy.result)
+            else:
+                operands.append(value)
+        node.operands = tuple(operands)
+        nodes.append(node)
+    return Graph(graph.inputs, needed(nodes, graph.results), graph.results)
+
+
+def _is_cast_of_input(node: Node) -> bool:
+    """Whether a node casts an input that several others read in the other dtype."""
+    return (
+        node.name == "convert_element_type"
+        and node.operands[0].node is None
+        and node.result.size > 1
+        and len(node.result.readers) > 1
+    )
+
+
 def written_out(
     closed: core.ClosedJaxpr, inputs: Sequence[Value], nodes: list[Node]
 ) -> list[Value]:

@@ -267,7 +267,7 @@ def _bitcast(code: Code, operation: Operation) -> str:
 
 
 def _lookup(code: Code, operation: Operation) -> str:
-    """An entry of a known table; of the first or last one, if there is none."""
+    """The entry of a known table; the first or last for a place outside it."""
     kind, (place,) = _operands(code, operation)
     result = TYPES[operation.dtype]
     name, length = code.table(operation.options[0], operation.dtype)
@@ -360,7 +360,7 @@ def emit(code: Code, operation: Operation) -> str:
     return emitter(code, operation)
 
 
-# What floats of 8 bits are for.
+# The operations that kernels support on float8.
 MOVES_AND_COMPARISONS = {
     *("convert_element_type", "bitcast_convert_type", "select_n"),
     *("eq", "ne", "lt", "le", "gt", "ge"),
@@ -389,8 +389,8 @@ def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
     """
     if name not in OPERATIONS or not TYPES.keys() >= {*operands, result}:
         return False
-    eight_bits = any(TYPES[dtype].is_eight_bits for dtype in (*operands, result))
-    if eight_bits and name not in MOVES_AND_COMPARISONS:
+    has_float8 = any(TYPES[dtype].is_float8 for dtype in (*operands, result))
+    if has_float8 and name not in MOVES_AND_COMPARISONS:
         return False
     if name == "select_n":
         return len(operands) == 3 and operands[0] == "bool"

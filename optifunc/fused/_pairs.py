@@ -53,7 +53,7 @@ def reads_pairs(node: Node) -> bool:
     return any(x.base is not None and x.base.dtype != x.dtype for x in node.operands)
 
 
-def is_repeated(node: Node) -> bool:
+def repeats_one_number(node: Node) -> bool:
     """Whether a node repeats one number, of which both parts are the same."""
     source = _put_together(node)
     return source is not None and _behind_views(source).size == 1

@@ -11,10 +11,10 @@ from jax.extend import core
 
 from ._choices import chosen_by_element
 from ._clusters import Cluster, divide, is_view, only_shows
-from ._graph import Graph, Node, Value, graph
+from ._graph import Graph, Node, Value, graph, with_separate_casts
 from ._pairs import in_pairs, reads_pairs
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
-from ._rows import described, is_repeated
+from ._rows import described, repeats_along_rows
 from ._segments import is_join, segmented
 from ._settled import settled
 
@@ -111,31 +111,44 @@ def written_over(
 
 
 Step: TypeAlias = Node | Call
+Rewrites: TypeAlias = Sequence[Callable[[Graph], Graph | None]]
 
 
 def plan(closed: core.ClosedJaxpr) -> tuple[Graph, list[Step]]:
     """The graph of a jaxpr, and the steps that compute it, in order."""
     # Vectors first: the row of a complex array is not to be taken for one.
     for rewrites in ((segmented, in_pairs), (segmented,), (in_pairs,), ()):
-        kept: list[Any] | None = []
-        while True:
-            found, removed = chosen_by_element(graph(closed)), dict[Value, Any]()
-            if kept is not None:
-                found, removed = settled(found, kept)
-            steps = _rewritten_steps(found, rewrites)
-            if steps is None:
-                break
-            waiting = _read_by_xla(steps[1], removed)
-            if not waiting:
-                return steps
-            kept = None if kept else waiting
+        planned, waiting = _without_selections(closed, rewrites, kept=())
+        if waiting:
+            planned, waiting = _without_selections(closed, rewrites, kept=waiting)
+        if waiting:
+            planned = _rewritten_steps(chosen_by_element(graph(closed)), rewrites)
+        if planned is not None:
+            return planned
     raise AssertionError("a graph as it is has steps")
 
 
+def _without_selections(
+    closed: core.ClosedJaxpr, rewrites: Rewrites, kept: Sequence[Any]
+) -> tuple[tuple[Graph, list[Step]] | None, list[Any]]:
+    """A plan without the selections that XLA alone needs, to take turns.
+
+    **Arguments:**
+
+    - ``kept``: the equations of those that stay.
+
+    **Returns:** the plan, and the equations of others that XLA needs in it.
+    """
+    found, removed = settled(chosen_by_element(graph(closed)), kept)
+    planned = _rewritten_steps(found, rewrites)
+    return planned, [] if planned is None else _read_by_xla(planned[1], removed)
+
+
 def _rewritten_steps(
-    graph: Graph, rewrites: Sequence[Callable[[Graph], Graph | None]]
+    graph: Graph, rewrites: Rewrites
 ) -> tuple[Graph, list[Step]] | None:
     """A graph after some rewrites, and its steps; None if they are not possible."""
+    graph = with_separate_casts(graph)
     for rewrite in rewrites:
         rewritten = rewrite(graph)
         if rewritten is None:
@@ -230,7 +243,7 @@ def _read_outside(value: Value, members: set[Node]) -> Iterator[Value]:
     if value.is_result or not members.issuperset(value.readers):
         yield value
     for node in members.intersection(value.readers):
-        if is_repeated(node) and any(_read_outside(node.result, members)):
+        if repeats_along_rows(node) and any(_read_outside(node.result, members)):
             yield value
         elif only_shows(node):
             yield from _read_outside(node.result, members)

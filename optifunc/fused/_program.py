@@ -1,4 +1,4 @@
-"""What a kernel computes for each element: a program without loops or branches."""
+"""What a kernel computes for each element, pair or row: a program without branches."""
 
 from __future__ import annotations
 

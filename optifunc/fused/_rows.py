@@ -8,9 +8,7 @@ codes cannot be written before its scale is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,6 @@ from jax.lax import GatherScatterMode
 
 from ._graph import Node, Value
 from ._operations import is_known, options_of
-from ._program import Per
 from ._types import TYPES
 
 # Shorter rows do not fill the processor's vectors. Of longer ones, what one phase
@@ -42,9 +39,9 @@ def is_reduction(node: Node) -> bool:
     )
 
 
-def is_repeated(node: Node) -> bool:
+def repeats_along_rows(node: Node) -> bool:
     """Whether a node repeats one number for each row."""
-    return node.name == "broadcast_in_dim" and _repeat_length(node) > 0
+    return node.name == "broadcast_in_dim" and repeat_length(node) > 0
 
 
 def is_padding(node: Node) -> bool:
@@ -110,7 +107,7 @@ def half_of(node: Node) -> int | None:
 
 def shows_rows(node: Node) -> bool:
     """Whether a node shows the numbers of its operand in more or fewer places."""
-    return is_repeated(node) or is_cut(node)
+    return repeats_along_rows(node) or is_cut(node)
 
 
 def is_in_rows(node: Node) -> bool:
@@ -121,7 +118,7 @@ def is_in_rows(node: Node) -> bool:
         return False
     kinds = (is_reduction, is_padding, is_cut, is_lookup, is_count, is_interleaving)
     return (
-        bool(_repeat_length(node))
+        bool(repeat_length(node))
         or any(is_it(node) for is_it in kinds)
         or half_of(node) is not None
     )
@@ -144,13 +141,12 @@ def described(node: Node) -> tuple[str, Sequence[Value], tuple[Any, ...]]:
 
 def repeated_by(node: Node) -> list[Value]:
     """The operands with one number for each row of the result."""
-    size = node.result.size
-    return [value for value in node.operands if 1 < value.size < size] * bool(
-        _repeat_length(node)
-    )
+    if not repeat_length(node):
+        return []
+    return [value for value in node.operands if 1 < value.size < node.result.size]
 
 
-def _repeat_length(node: Node) -> int:
+def repeat_length(node: Node) -> int:
     """The length of the rows for which a node repeats a number; 0 if it does not."""
     if len(node.results) != 1 or node.result.size <= 1:
         return 0
@@ -189,84 +185,9 @@ def _shared_length(short: Sequence[int], shape: Sequence[int]) -> int:
     return length if only_ones and SHORTEST <= length <= LONGEST else 0
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the elements of a cluster lie.
-
-    **Arguments:**
-
-    - ``elements``: how many each array in memory has.
-    - ``row``: how many are in a row; 0 if there are no rows.
-    - ``is_ragged``: whether the last row may have fewer elements.
-    - ``pairs``: how many pairs of neighbors there are, if kernels compute such.
-    """
-
-    elements: int
-    row: int = 0
-    is_ragged: bool = False
-    pairs: int = 0
-
-    @cached_property
-    def rows(self) -> int:
-        """The number of rows, of which the last may be shorter."""
-        return -(-self.elements // self.row) if self.row else 0
-
-    def per(self, value: Value) -> Per:
-        """For what a value has one number."""
-        if value.size == 1:
-            return Per.CALL
-        known = {self.rows: Per.ROW, self.pairs: Per.PAIR}
-        return known.get(value.size, Per.ELEMENT)
-
-
-def layout(nodes: Iterable[Node]) -> Layout | None:
-    """The layout of a cluster; None if it has no single one."""
-    members = set(nodes)
-    arrays = [x for node in members for x in (*computed_from(node), node.result)]
-    sizes = {value.size for value in arrays if value.size > 1}
-    edges = [node for node in members if is_padding(node) or is_cut(node)]
-    halves = {x.operands[0].size for x in members if half_of(x) is not None}
-    halves |= {x.result.size for x in members if is_interleaving(x)}
-    repeats = {(_repeat_length(x), x.result.size) for x in members if _repeat_length(x)}
-    reductions = {
-        (x.operands[0].aval.shape[-1], x.operands[0].size)
-        for x in members
-        if is_reduction(x)
-    }
-    if not (edges or repeats or reductions or halves):
-        return Layout(sizes.pop()) if len(sizes) == 1 else None
-    if len(repeats) != 1 or not reductions <= repeats:
-        return None
-    ((row, padded),) = repeats
-    shorter = {min(x.operands[0].size, x.result.size) for x in edges} or {padded}
-    pairs = padded // 2 if halves else 0
-    found = Layout(min(shorter), row, bool(edges), pairs)
-    whole = {max(x.operands[0].size, x.result.size) for x in edges} | {padded}
-    if len(shorter) > 1 or len(whole) > 1 or found.rows * row != padded:
-        return None
-    if not halves <= {padded} or (halves and row % 2):
-        return None
-    if found.rows == 1 or not sizes <= {found.elements, padded, found.rows, pairs}:
-        return None
-    if found.elements < padded and any(
-        x.size == padded and _is_in_memory(x, members) for x in arrays
-    ):
-        return None
-    return found
-
-
 def computed_from(node: Node) -> tuple[Value, ...]:
     """The operands from which a node computes an element, or the number of a row."""
     return node.operands[1:] if node.name == "gather" else node.operands
-
-
-def _is_in_memory(value: Value, members: set[Node]) -> bool:
-    """Whether a cluster reads a value from memory, or writes it."""
-    return (
-        value.is_result
-        or value.node not in members
-        or not members.issuperset(value.readers)
-    )
 
 
 def computed_by_xla(nodes: list[Node], fusible: set[Node]) -> set[Value]:

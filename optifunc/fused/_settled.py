@@ -13,10 +13,10 @@ from typing import Any
 from ._graph import Graph, Node, Value, needed
 
 # Operations on floats whose results are not below zero, whatever their operands are.
-NEVER = {"abs", "sqrt", "square", "exp", "exp2", "logistic"}
+NEVER_NEGATIVE = {"abs", "sqrt", "square", "exp", "exp2", "logistic"}
 # Those of which this is true if it is true of any operand, or of all.
-IF_ANY = {"max"}
-IF_ALL = {
+IF_ANY_OPERAND = {"max"}
+IF_ALL_OPERANDS = {
     *("add", "mul", "min", "clamp", "reduce_max", "reduce_min", "reduce_sum"),
     *("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"),
     *("slice", "concatenate", "pad", "convert_element_type", "select_n"),
@@ -63,7 +63,7 @@ def _chosen(node: Node) -> Value | None:
         return None
     number, bound = condition.operands
     is_zero = bound.is_number and float(bound.constant) == 0
-    return node.operands[1] if is_zero and _Signs().is_certain(number) else None
+    return node.operands[1] if is_zero and _Signs().is_never_negative(number) else None
 
 
 class _Signs:
@@ -72,7 +72,7 @@ class _Signs:
     def __init__(self) -> None:
         self._known: dict[Value, bool] = {}
 
-    def is_certain(self, value: Value, steps: int = STEPS) -> bool:
+    def is_never_negative(self, value: Value, steps: int = STEPS) -> bool:
         """Whether it is certain that no number of a value is below zero."""
         if value not in self._known:
             self._known[value] = self._find(value, steps)
@@ -91,13 +91,13 @@ class _Signs:
         operands, name = node.operands, node.name
         if name == "div":  # not by -0.0
             divisor = operands[1].constant if operands[1].is_number else 0
-            return bool(divisor > 0) and self.is_certain(operands[0], steps - 1)
-        if name in NEVER:
+            return bool(divisor > 0) and self.is_never_negative(operands[0], steps - 1)
+        if name in NEVER_NEGATIVE:
             return True
         if name == "select_n":
             operands = operands[1:]
-        known = (self.is_certain(x, steps - 1) for x in operands)
-        if name in IF_ANY:
+        known = (self.is_never_negative(x, steps - 1) for x in operands)
+        if name in IF_ANY_OPERAND:
             return any(known)
         is_empty = name == "reduce_max" and operands[0].size == 0
-        return name in IF_ALL and not is_empty and all(known)
+        return name in IF_ALL_OPERANDS and not is_empty and all(known)

@@ -35,8 +35,8 @@ class Type:
         return self.computed == "i1"
 
     @property
-    def is_eight_bits(self) -> bool:
-        """Whether it is a float of 8 bits."""
+    def is_float8(self) -> bool:
+        """Whether it is a float with 8 bits."""
         return self.is_float and self.stored == "i8"
 
     @property

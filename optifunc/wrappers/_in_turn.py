@@ -17,7 +17,7 @@ from jax import Array
 
 from .._jaxpr import results_of
 from .._placement import is_partly_manual
-from .._quantization import QuantizedArray, dequantize, is_quantized, quantize
+from .._quantization import Codec, QuantizedArray, dequantize, is_quantized, quantize
 from .._transformation import State
 from .._tree import PyTree
 
@@ -86,8 +86,11 @@ def _shape_of_numbers(x: QuantizedArray) -> Any:
     return _decoded_shape(types, x.shape, x.dtype, x.codec)
 
 
-@functools.cache
-def _decoded_shape(types: Any, shape: Any, dtype: Any, codec: Any) -> Any:
+@functools.lru_cache(maxsize=1024)
+def _decoded_shape(
+    types: tuple[Any, Any], shape: tuple[int, ...], dtype: Any, codec: Codec
+) -> Any:
+    """The same for all arrays of these types: to find it, decoding is traced."""
     return jax.eval_shape(
         lambda codes, scales: dequantize(
             QuantizedArray(codes, scales, shape, dtype, codec)

@@ -65,9 +65,10 @@ class stochastic_rounding(NarrowWrapper):
 
         tx = of.stochastic_rounding(of.adamw(1e-3))
 
-    The random numbers depend on the seed, the step and a parameter's path and shape,
-    not on the sharding or on the other parameters. The updates for bfloat16 parameters
-    are in float32, and `apply_updates` computes the rounded parameters from them.
+    The random numbers depend on the seed, the step, a parameter's path and an element's
+    place in it, not on the sharding or on the other parameters. The updates for
+    bfloat16 parameters are in float32, and `apply_updates` computes the rounded
+    parameters from them.
 
     **Arguments:**
 
@@ -113,13 +114,13 @@ class stochastic_rounding(NarrowWrapper):
             self.inner, updates, state.inner, params, wide, extra
         )
         key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
-        key = jax.random.fold_in(key, state.step)
+        of_step = jax.random.key_data(jax.random.fold_in(key, state.step))
 
         def step(name: str, update: Any, param: Any, old: Any) -> Array | None:
             if not is_narrow(param):
                 return None
-            own = jax.random.fold_in(key, np.uint32(zlib.crc32(name.encode())))
-            bits = random_bits(jax.random.key_data(own), param.shape)
+            own = of_step ^ np.array([0, zlib.crc32(name.encode())], np.uint32)
+            bits = random_bits(own, param.shape)
             return stochastically_rounded(
                 old + lax.convert_element_type(update, old.dtype), bits
             )

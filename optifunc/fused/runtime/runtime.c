@@ -8,9 +8,10 @@
 // that is, for each slot of the kernel (first what it reads, then what it writes) a buffer
 // (arguments first, then results) and the number of bytes before the group's part of it.
 //
-// The elements of all groups are cut into blocks of whole rows. Threads take one block after the other
-// until none is left. The caller waits only for blocks that somebody has begun: to wait for
-// helpers to start would be a deadlock as soon as all threads of the pool wait like that.
+// The elements of all groups are cut into blocks, of whole units (rows). Threads take one
+// block after the other until none is left. The caller waits only for blocks that somebody
+// has begun: to wait for helpers to start would be a deadlock as soon as all threads of the
+// pool wait like that.
 // A helper that comes late finds no block and drops its reference to the work.
 
 #include <stdint.h>
@@ -113,7 +114,7 @@ static void call_helpers(XLA_FFI_CallFrame* frame, struct Work* work, int64_t co
 }
 
 XLA_FFI_Error* optifunc_run(XLA_FFI_CallFrame* frame, Kernel* kernel, int64_t slots,
-                            int64_t row) {
+                            int64_t unit) {
   XLA_FFI_Extension_Base* extension = frame->extension_start;
   if (extension != NULL && extension->type == XLA_FFI_Extension_Metadata) {
     XLA_FFI_Metadata* metadata = ((XLA_FFI_Metadata_Extension*)extension)->metadata;
@@ -144,7 +145,7 @@ XLA_FFI_Error* optifunc_run(XLA_FFI_CallFrame* frame, Kernel* kernel, int64_t sl
   int64_t threads = thread_count(frame);
   int64_t block = elements / (threads * BLOCKS_A_THREAD) / 1024 * 1024;
   if (block < SMALLEST_BLOCK) block = SMALLEST_BLOCK;
-  work->block = (block + row - 1) / row * row;
+  work->block = (block + unit - 1) / unit * unit;
   work->blocks = 0;
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t* row = table + g * row_length(slots);

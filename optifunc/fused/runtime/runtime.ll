@@ -1,4 +1,4 @@
-; runtime.c 9b95735ee79f38204496f7e612acc482bb1fd0ea62cdfbd257e0c7de3165a0e4, XLA FFI 0.3
+; runtime.c b0647b78789e8cefb1394ca41da70f93bb2a2b61be8e70233841ca961763bbab, XLA FFI 0.3
 
 %struct.XLA_FFI_CallFrame = type { i64, ptr, ptr, ptr, i32, %struct.XLA_FFI_Args, %struct.XLA_FFI_Rets, %struct.XLA_FFI_Attrs, ptr }
 %struct.XLA_FFI_Args = type { i64, ptr, i64, ptr, ptr }
