@@ -16,7 +16,7 @@ from jax.extend import core
 from ._clusters import LOOPS, MOVES, VIEWS, is_elementwise, is_view
 from ._graph import Graph, Node, Value, graph, needed, written_out
 from ._pairs import in_pairs, repeats_one_number
-from ._rows import is_in_rows
+from ._rows import LONGEST, REDUCTIONS, is_in_rows
 from ._segments import is_join
 from ._settled import settled
 
@@ -89,8 +89,9 @@ def _is_cheap(branch: core.ClosedJaxpr, known: list[Any]) -> bool:
 
 
 def _is_small(node: Node) -> bool:
-    """Whether a node only moves elements, or computes one element of single ones."""
+    """Whether a node only moves elements, or computes few."""
     if node.name in MOVES:
         return True
     values = (*node.operands, *node.results)
-    return node.name in LOOPS | VIEWS and all(value.size <= 1 for value in values)
+    names = LOOPS | VIEWS | REDUCTIONS | {"gather", "pad"}
+    return node.name in names and all(value.size <= LONGEST for value in values)

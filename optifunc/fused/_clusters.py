@@ -67,9 +67,13 @@ class Division:
     depths: dict[Node, int]  # of XLA's operations; kernels of a depth come after them
 
 
-def divide(graph: Graph) -> Division:
-    """Divide the nodes of a graph between kernels and XLA."""
-    rejected: set[Node] = set()
+def divide(graph: Graph, rejected: set[Node]) -> Division:
+    """Divide the nodes of a graph between kernels and XLA.
+
+    **Arguments:**
+
+    - ``rejected``: nodes in rows that stay with XLA; others are added.
+    """
     while True:
         fusible = _fusible(graph.nodes, rejected)
         depths = _earliest(graph.nodes, fusible)

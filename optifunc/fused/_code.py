@@ -36,7 +36,7 @@ class Code:
         self.lines: list[str] = []
         self.declared: set[str] = set()
         self.tables: dict[str, str] = {}
-        self.index = "%i"  # of the current element in its arrays
+        self.index = "%i"  # the number of the current element, or row
         self.known: dict[Operand, str] = {}  # the values that the current loop has
 
     def line(self, text: str) -> str:

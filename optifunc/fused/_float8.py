@@ -59,7 +59,8 @@ def narrowed(code: Code, value: str) -> str:
 def widened(code: Code, byte: str) -> str:
     """The number of a byte, from a table."""
     numbers = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e4m3fn)
-    name, _ = code.table(numbers.astype(np.float32).tobytes(), "float32")
+    # As bits, because the two NaN differ in their sign.
+    name, _ = code.table(numbers.astype(np.float32).tobytes(), "int32")
     index = code.line(f"zext i8 {byte} to i64")
-    place = code.line(f"getelementptr float, ptr {name}, i64 {index}")
-    return code.load("float", place)
+    place = code.line(f"getelementptr i32, ptr {name}, i64 {index}")
+    return code.line(f"bitcast i32 {code.load('i32', place)} to float")

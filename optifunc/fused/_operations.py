@@ -194,7 +194,7 @@ def _reduce_precision(code: Code, operation: Operation) -> str:
     _, (x,) = _operands(code, operation)
     exponent, mantissa = operation.options
     bits = code.line(f"bitcast float {x} to i32")
-    result, dropped = bits, 23 - mantissa
+    result, dropped = bits, max(0, 23 - mantissa)
     if dropped:
         result = code.rounded_bits(bits, dropped)
     if exponent < 8:
@@ -271,14 +271,16 @@ def _lookup(code: Code, operation: Operation) -> str:
     kind, (place,) = _operands(code, operation)
     result = TYPES[operation.dtype]
     name, length = code.table(operation.options[0], operation.dtype)
+    if kind.bits < 32:  # wide enough for every length
+        wider = "sext" if kind.is_signed else "zext"
+        place = code.line(f"{wider} {kind.computed} {place} to i32")
+        kind = TYPES["int32"]
     if kind.is_signed:
         place = extremum(code, kind, "max", place, "0")
-    if length < 2**kind.bits:
-        place = extremum(code, kind, "min", place, str(length - 1))
+    place = extremum(code, kind, "min", place, str(length - 1))
     if kind.bits < 64:
-        # As a signed number if that is the same: processors look up by these.
-        wider = "sext" if kind.is_signed or kind.bits == 32 else "zext"
-        place = code.line(f"{wider} {kind.computed} {place} to i64")
+        # As a signed number, which is the same: processors look up by these.
+        place = code.line(f"sext {kind.computed} {place} to i64")
     found = code.line(f"getelementptr {result.stored}, ptr {name}, i64 {place}")
     return code.widened(code.load(result.stored, found), result)
 
@@ -392,10 +394,12 @@ def is_known(name: str, operands: tuple[str, ...], result: str) -> bool:
     has_float8 = any(TYPES[dtype].is_float8 for dtype in (*operands, result))
     if has_float8 and name not in MOVES_AND_COMPARISONS:
         return False
+    if has_float8 and "float64" in (*operands, result):
+        return False  # which would be rounded twice
     if name == "select_n":
         return len(operands) == 3 and operands[0] == "bool"
     if name == "reduce_precision":
-        return TYPES[result].computed == "float"
+        return result in ("float32", "bfloat16")  # whose smallest exponents agree
     if name == "bitcast_convert_type":
         same_width = TYPES[operands[0]].bits == TYPES[result].bits
         return same_width and "bool" not in (operands[0], result)

@@ -14,7 +14,8 @@ from ._clusters import Cluster, divide, is_view, only_shows
 from ._graph import Graph, Node, Value, graph, with_separate_casts
 from ._pairs import in_pairs, reads_pairs
 from ._program import Array, Computed, Operand, Operation, Program, Read, number
-from ._rows import described, repeats_along_rows
+from ._row_code import kept_bytes
+from ._rows import described, is_in_rows, repeats_along_rows
 from ._segments import is_join, segmented
 from ._settled import settled
 
@@ -22,6 +23,10 @@ from ._settled import settled
 # compile a call grows with the square of their number. (Very small leaves then occupy
 # only a few threads, but in their steps most of the time goes to passing arrays.)
 BUFFERS_A_CALL = 150
+
+# Bytes. What the phases of a kernel leave for the next ones is on the stack, and should
+# stay in the cache.
+MOST_KEPT = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +181,20 @@ def _steps(graph: Graph) -> list[Step] | None:
     Views are not steps: outside their cluster, they are computed from the array that
     they show. Nor are vectors whose parts kernels write.
     """
-    division = divide(graph)
+    rejected: set[Node] = set()
+    while True:
+        division = divide(graph, rejected)
+        clusters = [(cluster, _group(cluster)) for cluster in division.clusters]
+        large = [c for c, g in clusters if kept_bytes(g.program) > MOST_KEPT]
+        if not large:
+            break
+        rejected.update(n for c in large for n in c.nodes if is_in_rows(n))
     steps: dict[int, list[Step]] = {}
     plain = [node for node in division.depths if not is_join(node)]
     for node in plain:
         steps.setdefault(division.depths[node], []).append(node)
     similar: dict[tuple[int, Program], list[Group]] = {}
-    for cluster in division.clusters:
-        group = _group(cluster)
+    for cluster, group in clusters:
         similar.setdefault((cluster.depth, group.program), []).append(group)
     for (depth, program), groups in similar.items():
         whole = Call(program, tuple(groups))

@@ -92,8 +92,7 @@ class Program:
     @property
     def has_pairs(self) -> bool:
         """Whether anything has one number for two elements."""
-        everything: tuple[Array | Operation, ...] = (*self.reads, *self.operations)
-        return any(x.per is Per.PAIR for x in everything)
+        return any(x.name in ("interleave", "half") for x in self.operations)
 
     @property
     def slots(self) -> int:

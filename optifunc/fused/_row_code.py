@@ -24,6 +24,15 @@ METADATA = """\
 """
 
 
+def kept_bytes(program: Program) -> int:
+    """How much memory the kernel of a program takes to connect its phases."""
+    if not program.row:
+        return 0
+    phases = Phases(program)
+    kept = {x for phase in range(1, phases.count) for x in phases.needed(phase)}
+    return program.row * sum(TYPES[program.dtype_of(x)].bytes for x in kept)
+
+
 class Phases:
     """In which phase each operand of a program is known.
 
@@ -91,13 +100,16 @@ class Lane:
     **Arguments:**
 
     - ``number``: 0 or 1, for the first or second of a pair.
-    - ``in_row``, ``index``: its place in the row, and in arrays.
+    - ``in_row``: its place in the row.
+    - ``index``: its place in arrays; that of another one, if it does not exist.
+    - ``count``: how many are before it in all rows.
     - ``is_inside``: whether it exists; "" if it certainly does.
     """
 
     number: int
     in_row: str
     index: str
+    count: str
     is_inside: str = ""
     known: dict[Operand, str] = field(default_factory=dict)
 
@@ -147,10 +159,11 @@ class RowCode(Code):
 
     def _numbers_before(self, phase: int) -> None:
         """Compute and write the numbers of the row that are known before a phase."""
+        self.index = "%row"
         for n in self.phases.before(phase):
             operation = self.program.operations[n]
             if operation.name in REDUCTIONS:
-                found = _from_order_key(self, operation, f"%reduced{n}")
+                found = _from_order_key(self, operation, self._reduced(n))
                 self.define(Computed(n), found)
             else:
                 self.compute(n)
@@ -168,10 +181,11 @@ class RowCode(Code):
         for n in self.phases.reductions(phase):
             operation = self.program.operations[n]
             order, first = _order_type(operation), _first_in_order(operation)
-            self.lines.append(
-                f"  %so_far{n} = phi {order} "
-                f"[ {first}, %{before} ], [ %reduced{n}, %{loop} ]"
-            )
+            for lane in range(self.width):
+                self.lines.append(
+                    f"  %so_far{n}.{lane} = phi {order} "
+                    f"[ {first}, %{before} ], [ %reduced{n}.{lane}, %{loop} ]"
+                )
         self._iteration(phase, index)
         self.lines += [
             f"  %next{phase} = add nuw nsw i64 {index}, 1",
@@ -184,7 +198,8 @@ class RowCode(Code):
 
     def _iteration(self, phase: int, index: str) -> None:
         """Compute what belongs to a phase for one element or pair, and write it."""
-        pair = Lane(0, index, self.line(f"add nsw i64 %first_pair, {index}"))
+        pair_index = self.line(f"add nsw i64 %first_pair, {index}")
+        pair = Lane(0, index, pair_index, pair_index)
         elements = [self._element(number, index) for number in range(self.width)]
         self._lanes = {Per.PAIR: [pair], Per.ELEMENT: elements}
         if phase == 0:
@@ -211,17 +226,18 @@ class RowCode(Code):
         if self.width == 2:
             index = self.line(f"shl nuw nsw i64 {index}, 1")
             index = self.line(f"or disjoint i64 {index}, {number}")
-        inside, place = "", index
-        if self.is_last:
-            inside = self.line(f"icmp slt i64 {index}, %count")
-            place = self.line(f"select i1 {inside}, i64 {index}, i64 %last")
+        count = self.line(f"add nsw i64 %start, {index}")
+        if not self.is_last:
+            return Lane(number, index, count, count)
+        inside = self.line(f"icmp slt i64 {index}, %count")
+        place = self.line(f"select i1 {inside}, i64 {index}, i64 %last")
         place = self.line(f"add nsw i64 %start, {place}")
-        return Lane(number, index, place, inside)
+        return Lane(number, index, place, count, inside)
 
     def _each(self, per: Per) -> Iterator[Lane]:
         """The pair, or each of its elements, as the current lane."""
         for lane in self._lanes[per]:
-            self._lane, self.index = lane, lane.index
+            self._lane, self.index = lane, lane.count
             yield lane
 
     def define(self, operand: Operand, value: str) -> None:
@@ -298,20 +314,30 @@ class RowCode(Code):
     def _reduce(self, n: int) -> None:
         """Take the current elements into account in a maximum or minimum."""
         operation = self.program.operations[n]
+        order, name = _order_type(operation), self._extreme(n)
+        for lane in self._each(Per.ELEMENT):
+            key = _order_key(self, operation, self.value(operation.operands[0]))
+            pair = f"{order} %so_far{n}.{lane.number}, {order} {key}"
+            kept = f"%reduced{n}.{lane.number}"
+            self.lines.append(f"  {kept} = call {order} @{name}({pair})")
+
+    def _reduced(self, n: int) -> str:
+        """The maximum or minimum of all elements, as an integer in their order."""
+        order, name = _order_type(self.program.operations[n]), self._extreme(n)
+        if self.width == 1:
+            return f"%reduced{n}.0"
+        pair = f"{order} %reduced{n}.0, {order} %reduced{n}.1"
+        return self.line(f"call {order} @{name}({pair})")
+
+    def _extreme(self, n: int) -> str:
+        """LLVM's name of the larger or the smaller of two such integers."""
+        operation = self.program.operations[n]
         order, kind = _order_type(operation), TYPES[operation.dtype]
         is_signed = kind.is_float or kind.is_signed
         extreme = operation.name.removeprefix("reduce_")
         name = f"llvm.{'s' if is_signed else 'u'}{extreme}.{order}"
         self.declared.add(f"declare {order} @{name}({order}, {order})")
-        keys = [
-            _order_key(self, operation, self.value(operation.operands[0]))
-            for _ in self._each(Per.ELEMENT)
-        ]
-        if len(keys) == 2:
-            pair = ", ".join(f"{order} {key}" for key in keys)
-            keys = [self.line(f"call {order} @{name}({pair})")]
-        pair = f"{order} %so_far{n}, {order} {keys[0]}"
-        self.lines.append(f"  %reduced{n} = call {order} @{name}({pair})")
+        return name
 
 
 def _held(kind: Type) -> str:

@@ -90,7 +90,8 @@ def is_interleaving(node: Node) -> bool:
         return False
     axis = node.eqn.params.get("axis", node.eqn.params.get("dimension"))
     shape = node.result.aval.shape
-    return bool(axis == len(shape) - 1 and shape[-1] == 2 and node.result.size > 2)
+    is_last = axis == len(shape) - 1 and shape[-1] == 2
+    return is_last and all(2 * x.size == node.result.size > 2 for x in node.operands)
 
 
 def half_of(node: Node) -> int | None:

@@ -46,6 +46,11 @@ class Type:
         return widths.get(self.stored) or int(self.stored[1:])
 
     @property
+    def bytes(self) -> int:
+        """The size of a value that a kernel keeps."""
+        return {"float": 4, "double": 8}.get(self.computed, self.bits // 8)
+
+    @property
     def suffix(self) -> str:
         """The suffix of the names of LLVM's intrinsics."""
         return {"float": "f32", "double": "f64"}.get(self.computed, self.computed)

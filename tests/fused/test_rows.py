@@ -168,6 +168,17 @@ def test_lookups(mode, dtype, x64):
     check(constant, places)
 
 
+@pytest.mark.parametrize("length", [100, 128, 129, 200, 255, 256, 257])
+def test_places_in_tables_of_any_length(length):
+    """Of which an index of 8 bits may not reach the end, or reach beyond it."""
+    table = np.arange(length, dtype=np.float32)
+    for dtype in (np.int8, np.uint8, np.int16):
+        limits = np.iinfo(dtype)
+        edges = [limits.min, limits.max, 0, 1, 99, 127, length - 1]
+        places = np.array([x for x in edges if x <= limits.max], dtype)
+        check(lambda p: jnp.take(jnp.asarray(table), p, mode="clip") * 2, places)
+
+
 def test_lookups_elsewhere_stay_with_xla():
     """In a table that is computed, that is long, or whose edges are other numbers."""
     places, x = jnp.arange(40), jnp.ones(40)
@@ -223,6 +234,81 @@ def test_pairs_of_neighbors():
         return joined(separated(codes, top) + x), codes + 1
 
     check(again, *joined(x), x)
+
+
+def test_one_number_beside_another():
+    """Pairs of numbers that are the same everywhere, and arrays joined otherwise."""
+    x = jnp.asarray(np.random.default_rng(5).integers(-9, 9, (6, ROW)), "f4")
+
+    def joined(first, second):
+        pairs = jnp.stack(jnp.broadcast_arrays(first, second), axis=-1)
+        pairs = pairs.reshape(6, 2 * ROW)
+        return pairs - jnp.max(pairs, axis=-1, keepdims=True) / 2
+
+    def numbers(x, first, second):
+        like = jnp.zeros((6, ROW), x.dtype)
+        return joined(like + first, like + second), joined(x, like + 1), x + 1
+
+    def constants(x):
+        return joined(jnp.full((6, ROW), 2.0), jnp.full((6, ROW), -3.0)), x + 1
+
+    def with_nothing(x):
+        pairs = x.reshape(6, -1, 2)
+        whole = jnp.concatenate([pairs[..., :0], pairs * 2], axis=-1).reshape(6, ROW)
+        return whole - jnp.max(whole, axis=-1, keepdims=True)
+
+    for function, args in (
+        (numbers, (x, jnp.float32(1), jnp.float32(-2))),
+        (constants, (x,)),
+        (with_nothing, (x,)),
+    ):
+        found, expected, _ = fused_and_plain(function, *args)
+        jax.tree.map(assert_same, found, expected)
+
+
+def test_rows_and_padding_are_counted():
+    x = jnp.asarray(np.random.default_rng(6).integers(-9, 9, 5 * ROW - 7), "f4")
+
+    def padding(x):
+        places = jnp.arange(5 * ROW, dtype=jnp.float32).reshape(5, ROW)
+        top = jnp.max(rows_of(x) + places, axis=-1, keepdims=True)
+        return (rows_of(x) - top).reshape(-1)[: len(x)]
+
+    def rows(x):
+        number = jnp.max(rows_of(x), axis=-1) + jnp.arange(5, dtype=jnp.float32)
+        return (rows_of(x) - number[:, None]).reshape(-1)[: len(x)], number
+
+    check(padding, x)
+    check(rows, x)
+
+
+def test_phases_that_do_not_fit_into_the_cache_stay_with_xla():
+    """Many arrays wait for the maximum of all; in a kernel, the stack would end."""
+    arrays = [jnp.full((2, 4096), i, jnp.float32) for i in range(40)]
+
+    def function(arrays, scale):
+        total = sum(x * scale for x in arrays)
+        top = jnp.max(total, axis=-1, keepdims=True)
+        return [x - top for x in arrays]
+
+    check(function, arrays, jnp.float32(2), calls=0)
+    check(function, arrays[:4], jnp.float32(2))
+
+
+def test_nothing_is_printed(capfd):
+    """LLVM complains of loops that it cannot turn into vectors."""
+    x = jnp.asarray(np.random.default_rng(7).integers(0, 9, (6, 2 * ROW)), jnp.uint8)
+
+    def function(x):
+        wide = jnp.stack([x >> 4, x & 15], axis=-1).reshape(6, -1).astype(jnp.float32)
+        low = jnp.min(wide, axis=-1, keepdims=True)
+        return wide - low, jnp.max(wide - low, axis=-1)
+
+    check(function, x)
+    tx = of.quantized(of.adamw(0.1), bits=4, min_size=1, block_size=10)
+    params = {"w": jnp.ones((5, 60))}
+    jax.jit(lambda p, s: of.apply_gradients(tx, p, s, p)).lower(params, tx.init(params))
+    assert capfd.readouterr().err == ""
 
 
 OPERATIONS = {
