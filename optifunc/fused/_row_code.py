@@ -18,7 +18,6 @@ from ._rows import REDUCTIONS
 from ._types import TYPES, Type
 
 METADATA = """\
-!1 = !{!"llvm.loop.vectorize.enable", i1 true}
 !2 = !{!"llvm.loop.parallel_accesses", !3}
 !3 = distinct !{}
 """
@@ -422,7 +421,7 @@ def row_kernel(program: Program) -> str:
         ]
     declarations = dict.fromkeys(x for code in codes for x in code.declarations())
     loops = [
-        f"!{n} = distinct !{{!{n}, !1, !2}}"
+        f"!{n} = distinct !{{!{n}, !2}}"
         for phase in range(whole.phases.count)
         for n in (_loop_number(phase, False), _loop_number(phase, True))
     ]
