@@ -92,6 +92,7 @@ def _is_small(node: Node) -> bool:
     """Whether a node only moves elements, or computes few."""
     if node.name in MOVES:
         return True
-    values = (*node.operands, *node.results)
-    names = LOOPS | VIEWS | REDUCTIONS | {"gather", "pad"}
-    return node.name in names and all(value.size <= LONGEST for value in values)
+    largest = max(value.size for value in (*node.operands, *node.results))
+    if node.name in LOOPS | VIEWS:
+        return largest <= 1
+    return node.name in REDUCTIONS | {"gather", "pad"} and largest <= LONGEST
