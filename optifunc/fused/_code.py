@@ -14,12 +14,15 @@ from ._operations import emit
 from ._program import Computed, Number, Operand, Per, Program, Read, number
 from ._types import TYPES, Type, constant
 
-LOOP = """\
-!0 = distinct !{!0, !1, !2}
-!1 = !{!"llvm.loop.vectorize.enable", i1 true}
+# No iteration of a loop with !2 depends on another by accesses of the group !3.
+INDEPENDENT = """\
 !2 = !{!"llvm.loop.parallel_accesses", !3}
 !3 = distinct !{}
 """
+LOOP = f"""\
+!0 = distinct !{{!0, !1, !2}}
+!1 = !{{!"llvm.loop.vectorize.enable", i1 true}}
+{INDEPENDENT}"""
 FREE = ", !llvm.access.group !3"
 
 
@@ -83,6 +86,11 @@ class Code:
         kept = self.line(f"and i32 {quiet}, -65536")
         chosen = self.line(f"select i1 {nan}, i32 {kept}, i32 {cut}")
         return self.line(f"bitcast i32 {chosen} to float")
+
+    def size(self, value: str, kind: Type) -> str:
+        """The absolute value of a float."""
+        name, number = f"llvm.fabs.{kind.suffix}", kind.computed
+        return self.call(name, number, (number, value))
 
     def rounded_bits(self, bits: str, dropped: int) -> str:
         """The bits of a float32 with zeros in place of the last ones.

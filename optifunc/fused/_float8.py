@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import ml_dtypes
 import numpy as np
 
+from ._types import TYPES
+
 if TYPE_CHECKING:
     from ._code import Code
 
@@ -20,14 +22,14 @@ def rounded(code: Code, value: str) -> str:
     """The nearest number, to even; NaN beyond the largest."""
     bits = code.line(f"bitcast float {value} to i32")
     normal = code.line(f"bitcast i32 {code.rounded_bits(bits, DROPPED)} to float")
-    size = code.call("llvm.fabs.f32", "float", ("float", value))
+    size = code.size(value, TYPES["float32"])
     raised = code.line(f"fadd float {size}, {MULTIPLES:e}")
     lowered = code.line(f"fsub float {raised}, {MULTIPLES:e}")
     pair = [("float", lowered), ("float", value)]
     small = code.call("llvm.copysign.f32", "float", *pair)
     is_small = code.line(f"fcmp olt float {size}, {SMALLEST:e}")
     result = code.line(f"select i1 {is_small}, float {small}, float {normal}")
-    result_size = code.call("llvm.fabs.f32", "float", ("float", result))
+    result_size = code.size(result, TYPES["float32"])
     is_beyond = code.line(f"fcmp ugt float {result_size}, {LARGEST:e}")
     # The bits of a NaN may overflow above.
     is_nan = code.line(f"fcmp uno float {value}, {value}")
@@ -42,7 +44,7 @@ def narrowed(code: Code, value: str) -> str:
     bits = code.line(f"bitcast float {value} to i32")
     sign = code.line(f"lshr i32 {bits}, 24")
     sign = code.line(f"and i32 {sign}, 128")
-    size = code.call("llvm.fabs.f32", "float", ("float", value))
+    size = code.size(value, TYPES["float32"])
     pattern = code.line(f"bitcast float {size} to i32")
     shifted = code.line(f"lshr i32 {pattern}, {DROPPED}")
     normal = code.line(f"sub i32 {shifted}, {(127 - 7) << 3}")

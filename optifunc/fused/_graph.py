@@ -203,9 +203,9 @@ def written_out(
 
 def _can_fold(value: Value, eqn: Any) -> bool:
     """Whether a conversion is of a known number, and the same everywhere."""
-    is_narrowing = value.dtype.startswith(("float", "bfloat", "complex"))
+    is_float = value.dtype.startswith(("float", "bfloat", "complex"))
     return value.is_number and not (
-        is_narrowing and np.issubdtype(eqn.params["new_dtype"], np.integer)
+        is_float and np.issubdtype(eqn.params["new_dtype"], np.integer)
     )
 
 

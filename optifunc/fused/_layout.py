@@ -57,7 +57,8 @@ def layout(nodes: Iterable[Node]) -> Layout | None:
     edges = [node for node in members if is_padding(node) or is_cut(node)]
     halves = {x.operands[0].size for x in members if half_of(x) is not None}
     halves |= {x.result.size for x in members if is_interleaving(x)}
-    repeats = {(repeat_length(x), x.result.size) for x in members if repeat_length(x)}
+    lengths = {(repeat_length(x), x.result.size) for x in members}
+    repeats = {(length, size) for length, size in lengths if length}
     reductions = {
         (x.operands[0].aval.shape[-1], x.operands[0].size)
         for x in members

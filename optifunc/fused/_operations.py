@@ -122,7 +122,7 @@ def _neg(code: Code, operation: Operation) -> str:
 def _abs(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
     if kind.is_float:
-        return code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
+        return code.size(x, kind)
     if not kind.is_signed:
         return x
     pair = [(kind.computed, x), ("i1", "false")]
@@ -213,7 +213,7 @@ def _reduce_precision(code: Code, operation: Operation) -> str:
 
 def _is_finite(code: Code, operation: Operation) -> str:
     kind, (x,) = _operands(code, operation)
-    size = code.call(f"llvm.fabs.{kind.suffix}", kind.computed, (kind.computed, x))
+    size = code.size(x, kind)
     return code.line(f"fcmp one {kind.computed} {size}, 0x7FF0000000000000")
 
 
@@ -355,11 +355,17 @@ OPERATIONS: dict[str, Rule] = {
 }
 
 
+# With those that are recognized by more than their name.
+EMITTERS: dict[str, Emitter] = {
+    **{name: rule.emit for name, rule in OPERATIONS.items()},
+    "gather": _lookup,
+    "count": _count,
+}
+
+
 def emit(code: Code, operation: Operation) -> str:
     """The name of the result of an operation, computed from its operands' values."""
-    others = {"gather": _lookup, "count": _count}
-    emitter = others.get(operation.name) or OPERATIONS[operation.name].emit
-    return emitter(code, operation)
+    return EMITTERS[operation.name](code, operation)
 
 
 # The operations that kernels support on float8.

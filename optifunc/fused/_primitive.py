@@ -32,18 +32,16 @@ def call(function: Callable[..., Sequence[Any]], *args: Any) -> list[Any]:
     if closed.effects or getattr(closed.jaxpr, "is_high", False):
         return list(core.jaxpr_as_fun(closed)(*args))
     # Closed-over values may be traced, so they must be operands, except for tables.
-    constants = list(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    tables = [(var, x) for var, x in constants if _is_table(x)]
-    others = [(var, x) for var, x in constants if not _is_table(x)]
+    constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    tables = {var: np.asarray(x) for var, x in constants.items() if _is_table(x)}
+    others = {var: x for var, x in constants.items() if var not in tables}
     jaxpr = closed.jaxpr.replace(
-        constvars=[var for var, _ in tables],
-        invars=[*(var for var, _ in others), *closed.jaxpr.invars],
+        constvars=[*tables],
+        invars=[*others, *closed.jaxpr.invars],
         debug_info=closed.jaxpr.debug_info._replace(arg_names=None),
     )
-    known = [np.asarray(x) for _, x in tables]
-    results: list[Any] = fused_p.bind(
-        *(x for _, x in others), *args, jaxpr=core.ClosedJaxpr(jaxpr, known)
-    )
+    known = core.ClosedJaxpr(jaxpr, [*tables.values()])
+    results: list[Any] = fused_p.bind(*others.values(), *args, jaxpr=known)
     return results
 
 

@@ -12,23 +12,17 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ._code import Code
+from ._code import INDEPENDENT, Code
 from ._program import Computed, Operand, Operation, Per, Program, Read
 from ._rows import REDUCTIONS
 from ._types import TYPES, Type
-
-METADATA = """\
-!2 = !{!"llvm.loop.parallel_accesses", !3}
-!3 = distinct !{}
-"""
 
 
 def kept_bytes(program: Program) -> int:
     """How much memory the kernel of a program takes to connect its phases."""
     if not program.row:
         return 0
-    phases = Phases(program)
-    kept = {x for phase in range(1, phases.count) for x in phases.needed(phase)}
+    kept = Phases(program).kept()
     return program.row * sum(TYPES[program.dtype_of(x)].bytes for x in kept)
 
 
@@ -91,6 +85,11 @@ class Phases:
                     found[operand] = None
         return list(found)
 
+    def kept(self) -> list[Operand]:
+        """What any phase needs from earlier ones."""
+        needed = map(self.needed, range(1, self.count))
+        return list(dict.fromkeys(itertools.chain(*needed)))
+
 
 @dataclass(eq=False)
 class Lane:
@@ -134,8 +133,7 @@ class RowCode(Code):
     def function(self, name: str) -> list[str]:
         """``name(slots, row, count)``, where ``count`` is the number of elements."""
         self.find_arrays()
-        needed = map(self.phases.needed, range(1, self.phases.count))
-        for operand in dict.fromkeys(itertools.chain(*needed)):
+        for operand in self.phases.kept():
             kept = self._kept[operand] = f"%kept{len(self._kept)}"
             held = _held(self.type_of(operand))
             array = f"alloca [{self.program.row} x {held}], align 64"
@@ -445,4 +443,4 @@ def row_kernel(program: Program) -> str:
         "  ret void",
         "}",
     ]
-    return "\n".join([*lines, *declarations, METADATA, *loops, ""])
+    return "\n".join([*lines, *declarations, INDEPENDENT, *loops, ""])

@@ -17,6 +17,12 @@ def compiled(function, *args, **options):
     return kernels, lowered.compile()
 
 
+def plain_step(tx, grads, state, params, **extra):
+    """What `apply_gradients` computes, in two calls."""
+    updates, state = tx.update(grads, state, params, **extra)
+    return of.apply_updates(params, updates), state
+
+
 def check_steps(tx, params, *grads, rtol=1e-6, atol=1e-7, donated=("params", "state")):
     """Steps are the plain ones; returns how many kernels, and the program.
 
@@ -24,8 +30,7 @@ def check_steps(tx, params, *grads, rtol=1e-6, atol=1e-7, donated=("params", "st
     """
 
     def plain(params, state, grads):
-        updates, state = tx.update(grads, state, params)
-        return of.apply_updates(params, updates), state
+        return plain_step(tx, grads, state, params)
 
     def step(params, state, grads):
         return of.apply_gradients(tx, grads, state, params)

@@ -13,7 +13,7 @@ import optifunc as of
 import optifunc.compat.optax as compat
 
 from ..table import ROWS
-from .programs import STRICT
+from .programs import STRICT, plain_step as plain
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +34,6 @@ def parameters(row, dtype=jnp.float32):
     values = jnp.asarray(np.linspace(-0.9, 1.0, 12).reshape(4, 3), dtype)
     others = {"other": values.T} if row.matrices else {"bias": values[0]}
     return {"kernel": values, **others}
-
-
-def plain(tx, grads, state, params, **extra):
-    updates, state = tx.update(grads, state, params, **extra)
-    return of.apply_updates(params, updates), state
 
 
 def trajectory(step, row, params):

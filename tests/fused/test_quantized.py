@@ -10,7 +10,7 @@ import pytest
 
 import optifunc as of
 
-from .programs import STRICT
+from .programs import STRICT, plain_step
 
 # A whole number of blocks; a shorter last one; and one that is left plain.
 SHAPES = {"kernel": (40, 256), "ragged": (70, 101), "bias": (30,)}
@@ -58,8 +58,7 @@ def check_steps(tx, dtype="float32", temporary=0):
     """
 
     def plain(params, state, grads):
-        updates, state = tx.update(grads, state, params)
-        return of.apply_updates(params, updates), state
+        return plain_step(tx, grads, state, params)
 
     def step(params, state, grads):
         return of.apply_gradients(tx, grads, state, params)
@@ -175,8 +174,7 @@ def test_what_xla_encodes_it_encodes_in_turn(options):
     tx = of.quantized(ADAMW, **options)
 
     def plain(params, state, grads):
-        updates, state = tx.update(grads, state, params)
-        return of.apply_updates(params, updates), state
+        return plain_step(tx, grads, state, params)
 
     def fused(params, state, grads):
         return of.apply_gradients(tx, grads, state, params)
@@ -222,9 +220,5 @@ def test_mapped_and_scanned_steps():
 
         return jax.jit(jax.vmap(train), compiler_options=STRICT)(jnp.array([1.0, 2.0]))
 
-    def plain(grads, state, params):
-        updates, state = tx.update(grads, state, params)
-        return of.apply_updates(params, updates), state
-
     found = run(lambda *args: of.apply_gradients(tx, *args))
-    assert_same_step(found, run(plain))
+    assert_same_step(found, run(lambda *args: plain_step(tx, *args)))
